@@ -1,0 +1,1 @@
+"""Common corruptions as batched tensor functions."""

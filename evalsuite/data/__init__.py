@@ -1,0 +1,1 @@
+"""Data sets: fixed, ordered examples with images in [0, 1]."""

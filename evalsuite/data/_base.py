@@ -1,0 +1,148 @@
+"""What a data set is to the rest of the project: fixed, ordered examples with images in [0, 1]."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol, final
+
+import torch
+from torch import Tensor
+
+
+class Images(Protocol):
+    """Anything that yields images by index: a tensor in memory, or files read when asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Tensor, /) -> Tensor:
+        """Images (k, c, h, w) at the int64 positions `index` (k,): uint8 in 0..255, or float in [0, 1]."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Some examples, in order.
+
+    Attributes:
+        images: (n, c, h, w), float32 in [0, 1].
+        labels: (n,), int64.
+        ids: One content digest per example; random draws and the store's addresses are derived from it.
+    """
+
+    images: Tensor
+    labels: Tensor
+    ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same examples on `device`."""
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """A fixed, ordered set of examples.
+
+    Attributes:
+        images: Where the images come from.
+        labels: (n,), int64, class numbers.
+        positions: (n,), int64, where in `images` each example stands.
+    """
+
+    images: Images
+    labels: Tensor
+    positions: Tensor
+
+    @classmethod
+    def of(cls, images: Images, labels: Tensor) -> "Examples":
+        """All of `images`, in their own order."""
+        return cls(images=images, labels=labels.long(), positions=torch.arange(len(labels)))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, index: Tensor | Sequence[int]) -> "Examples":
+        """The examples at `index`, in that order."""
+        index = torch.as_tensor(index, dtype=torch.int64)
+        return Examples(images=self.images, labels=self.labels[index], positions=self.positions[index])
+
+    def pixels(self, index: Tensor | Sequence[int]) -> Tensor:
+        """Images at `index` as float32 in [0, 1], shape (k, c, h, w)."""
+        raw = self.images[self.positions[torch.as_tensor(index, dtype=torch.int64)]]
+        return raw.float() / 255 if raw.dtype == torch.uint8 else raw.float()
+
+    def batch(self, start: int, stop: int) -> Batch:
+        """Examples start, ..., stop - 1 with their ids."""
+        index = torch.arange(start, min(stop, len(self)))
+        return Batch(images=self.pixels(index), labels=self.labels[index], ids=self.ids[start:stop])
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """A digest of each example's pixels and label, 16 hex digits."""
+        return tuple(
+            hashlib.sha256(picture + int(label).to_bytes(8, "big", signed=True)).hexdigest()[:16]
+            for picture, label in zip(self._bytes(), self.labels, strict=True)
+        )
+
+    @cached_property
+    def image_ids(self) -> tuple[str, ...]:
+        """A digest of each example's pixels alone: what must not stand in both training and held-out examples."""
+        return tuple(hashlib.sha256(picture).hexdigest()[:16] for picture in self._bytes())
+
+    def _bytes(self) -> "Sequence[bytes]":
+        # 8-bit images read as float are hashed as what they are: 8-bit
+        found: list[bytes] = []
+        for start in range(0, len(self), 1024):
+            pixels = self.pixels(torch.arange(start, min(start + 1024, len(self))))
+            eight_bit = (pixels * 255).round()
+            exact = bool(((eight_bit / 255) == pixels).all())
+            rows = eight_bit.to(torch.uint8) if exact else pixels
+            found.extend(row.numpy().tobytes() for row in rows.contiguous())
+        return found
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Training and held-out examples of one problem.
+
+    Attributes:
+        name: As given on the command line, e.g. "fashion-mnist" or "folder:photos".
+        classes: Names of the classes, in the order of their numbers.
+        shape: (channels, height, width) of every image.
+        train: Examples for training, retraining and calibration; None where there are none.
+        test: Held-out examples; nothing but the judge ever sees them.
+        mean: Per-channel mean of the training images in [0, 1], for the network's own normalisation.
+        std: Per-channel standard deviation, likewise.
+        overlap: Held-out examples left out because their image stands in the training examples too.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int]
+    train: Examples | None
+    test: Examples
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    overlap: int = 0
+
+
+class Source(ABC):
+    """A data set that can be named on the command line; one file in this folder each.
+
+    Subclasses are frozen keyword-only dataclasses whose fields are what stands behind the colon (`folder:PATH`).
+    """
+
+    @abstractmethod
+    def load(self) -> Dataset:
+        """Read the data set.
+
+        Raises:
+            UsageError: Files are missing; the message says where they are looked for and how to get them.
+            RefusedInputError: A file is corrupt.
+        """

@@ -1,0 +1,1 @@
+"""Losses to verdicts, with numpy and scipy only."""

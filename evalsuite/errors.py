@@ -1,0 +1,40 @@
+"""What can go wrong, by whose turn it is: each class carries the exit code of the command-line contract."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class EvalsuiteError(Exception):
+    """Something a user can put right; printed as one line, without a traceback.
+
+    Attributes:
+        exit_code: What the process ends with (2: the call or its inputs do not fit together).
+    """
+
+    exit_code = 2
+
+
+class UsageError(EvalsuiteError):
+    """An option, name or value is not one that is accepted."""
+
+
+class RefusedInputError(EvalsuiteError):
+    """A file is corrupt, or would have to be trusted to be read."""
+
+    exit_code = 4
+
+
+class IncompleteEvidenceError(EvalsuiteError):
+    """A verdict was asked for that the stored evidence cannot carry."""
+
+    exit_code = 3
+
+
+class UnknownNameError(UsageError):
+    """A name stands in no registry; the nearest names and all accepted ones are told."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+        super().__init__(f"expected the name of a {kind}, got {name!r}.{hint} Known: {', '.join(names)}")

@@ -1,0 +1,1 @@
+"""Measures: stored observations to losses; one measure, one file."""

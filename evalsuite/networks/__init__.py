@@ -1,0 +1,1 @@
+"""Architectures, checkpoints, digests and costs."""

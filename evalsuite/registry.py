@@ -1,0 +1,56 @@
+"""The folder is the registry: a part's file name is its name everywhere.
+
+Third-party packages add parts through entry points named after the folder (`evalsuite.tasks`, `evalsuite.pruners`, ...).
+"""
+
+import inspect
+import pkgutil
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from typing import TypeVar
+
+from evalsuite.errors import UnknownNameError, UsageError
+
+Part = TypeVar("Part")
+
+
+def names(package: str) -> tuple[str, ...]:
+    """Names of all parts in `package`, sorted, without importing any of them."""
+    return tuple(sorted({*_files(package), *_entries(package)}))
+
+
+def find(package: str, name: str, base: type[Part]) -> type[Part]:
+    """The part called `name`: the one concrete subclass of `base` that the file `name`.py of `package` defines.
+
+    Raises:
+        UnknownNameError: No such file or entry point; the nearest names are told.
+        UsageError: A third-party entry point does not lead to a subclass of `base`.
+    """
+    if name in _files(package):
+        module = import_module(f"{package}.{name}")
+        own = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
+        (part,) = [c for c in own if issubclass(c, base) and not inspect.isabstract(c)]
+        return part
+    if name in _entries(package):
+        loaded = _entries(package)[name].load()
+        if not (inspect.isclass(loaded) and issubclass(loaded, base)):
+            raise UsageError(f"expected entry point {name!r} to be a subclass of {base.__name__}, got {loaded!r}")
+        return loaded
+    kind = package.rpartition(".")[2].removesuffix("s").replace("_", " ")
+    raise UnknownNameError(kind, name, names(package))
+
+
+@cache
+def _files(package: str) -> frozenset[str]:
+    # found without importing the package: listing names must not cost an import of torch
+    spec = find_spec(package)
+    paths = (spec.submodule_search_locations if spec else None) or []
+    return frozenset(m.name for m in pkgutil.iter_modules(list(paths)) if not m.name.startswith("_"))
+
+
+@cache
+def _entries(package: str) -> dict[str, EntryPoint]:
+    group = package if package.startswith("evalsuite.") else f"evalsuite.{package}"
+    return {e.name: e for e in entry_points(group=group)}

@@ -1,0 +1,1 @@
+"""Results to pages and files: a pure function of the store."""

@@ -1,0 +1,1 @@
+"""Tasks: questions asked of a family of networks; one kind of task, one file."""

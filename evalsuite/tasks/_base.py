@@ -1,0 +1,101 @@
+"""The task contract: a task sees the whole family and one shard, and writes down one observation per example."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+from torch import Tensor, nn
+
+Column = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
+Observations = Mapping[str, Column]
+"""Columns by name; the first axis of each is the example. `prediction` is the class a network chose (-1: abstained)."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """What a task has to cope with.
+
+    Attributes:
+        shape: (channels, height, width) of the images.
+        classes: Number of classes.
+    """
+
+    shape: tuple[int, int, int]
+    classes: int
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """Some examples of the held-out set, on the networks' device.
+
+    Attributes:
+        images: (n, c, h, w), float32 in [0, 1].
+        labels: (n,), int64.
+        ids: Content digest of each example; random draws are derived from it, so no draw depends on the shard.
+    """
+
+    images: Tensor
+    labels: Tensor
+    ids: tuple[str, ...]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What a task returns for one shard.
+
+    Attributes:
+        networks: One entry per network, in the order given. The column `probabilities` (n, classes) is handed on to
+            `Task.relate` and not stored.
+        pictures: (k, c, h, w) in [0, 1]: what the first examples looked like to the first network, or None.
+    """
+
+    networks: tuple[Observations, ...]
+    pictures: Tensor | None = None
+
+
+class Task(ABC):
+    """A question asked of a network on a data distribution.
+
+    Subclasses are frozen keyword-only dataclasses; fields are hyperparameters, in the order in which they stand in
+    the task's name: `corruption/fog/3` is `Corruption(corruption="fog", severity=3)`. Fields that are not at their
+    default and do not stand in the path are written behind a question mark: `certified/l2/0.5?sigma=0.25`.
+
+    Attributes:
+        version: Raised whenever the observations of an unchanged task would change.
+        shard_size: Examples per shard: the unit that is stored, and lost when the process is killed.
+        readings: Fields that only say how stored observations are read (a radius, say); not part of the address.
+        path: Fields that stand in the path, in order.
+    """
+
+    version: ClassVar[int]
+    shard_size: ClassVar[int] = 256
+    readings: ClassVar[frozenset[str]] = frozenset()
+    path: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def observe(self, networks: Sequence[nn.Module], shard: Shard, *, seed: int) -> Seen:
+        """Ask every network about every example of the shard.
+
+        The observations of a network never depend on which other networks are asked.
+        """
+
+    def refuses(self, domain: Domain) -> str | None:
+        """Why this task makes no sense on `domain`, or None where it does."""
+        del domain
+        return None
+
+    def relate(self, child: Observations, parent: Observations) -> Observations:
+        """Columns that need the parent's outputs too: `softmax_distance`, ||p - p_parent||_2 in [0, sqrt 2].
+
+        Lost in Pruning (Liebenwein et al. 2021), section 4: functional distance under noise.
+        """
+        if "probabilities" not in child:
+            return {}
+        gap = child["probabilities"].astype(np.float64) - parent["probabilities"].astype(np.float64)
+        distance = np.sqrt((gap**2).sum(-1))
+        return {"softmax_distance": distance.astype(np.float32)}

@@ -1,0 +1,1 @@
+"""Recipes to train or retrain a network."""

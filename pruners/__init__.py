@@ -1,0 +1,1 @@
+"""Pruning methods: a network goes in, a pruned network comes out. Imports torch, never the judge."""

@@ -1,0 +1,49 @@
+"""The pruner contract: score → exact mask → apply. A pruner knows torch and nothing of the judge."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from torch import Tensor, nn
+
+Scores = Mapping[str, Tensor]
+"""Parameter name → score of every entry, in the shape of the parameter; larger is kept longer."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a pruner may look at beside the network.
+
+    Attributes:
+        example: One input of the network's own shape, (1, c, h, w) in [0, 1]; only its shape and device matter.
+        seed: Every random choice is derived from it.
+        batches: Training batches (images, labels), anew at each call; None where a method has to do without data.
+    """
+
+    example: Tensor
+    seed: int = 0
+    batches: Callable[[], Iterable[tuple[Tensor, Tensor]]] | None = None
+
+
+class Pruner(ABC):
+    """A pruning method. Subclasses are frozen keyword-only dataclasses; fields are hyperparameters.
+
+    Attributes:
+        structure: What is removed as one: "weights" (masked) or "channels" (physically removed).
+    """
+
+    structure: ClassVar[str]
+
+    @abstractmethod
+    def __call__(self, network: nn.Module, *, keep: int, context: Context) -> nn.Module:
+        """A pruned copy of `network` with `keep` prunable parameters left; `network` itself is not changed.
+
+        Prunable are the weights of all convolutions and linear layers; biases and normalisation are not. A weight
+        that is exactly zero counts as pruned already and stays so. Pruners that remove channels come as close to
+        `keep` as whole channels allow.
+
+        Raises:
+            ValueError: `keep` is not in 1, ..., number of prunable parameters left, or the method cannot apply.
+        """
