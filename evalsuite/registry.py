@@ -1,6 +1,6 @@
 """The folder is the registry: a part's file name is its name everywhere.
 
-Third-party packages add parts through entry points named after the folder (`evalsuite.tasks`, `evalsuite.pruners`, ...).
+Third-party packages add parts through entry points named after the folder (`evalsuite.tasks`, `evalsuite.pruners`).
 """
 
 import inspect
