@@ -28,9 +28,13 @@ def keys(seed: int, purpose: str, examples: Sequence[str], draw: int = 0) -> Ten
     return torch.tensor([derive(seed, purpose, example, draw) for example in examples], dtype=torch.int64)
 
 
-def fold(keys: Tensor, number: int) -> Tensor:
-    """Independent keys derived from `keys`, for a second field of random numbers of the same examples."""
-    return _mix(keys ^ _mix(torch.full_like(keys, number + 1) * _GOLDEN))
+def fold(keys: Tensor, number: int | Tensor) -> Tensor:
+    """Independent keys derived from `keys`, for further fields of random numbers of the same examples.
+
+    `number` is an integer >= 0, or an int64 tensor that is broadcast against `keys`.
+    """
+    counter = torch.as_tensor(number, dtype=torch.int64, device=keys.device) + 1
+    return _mix(keys ^ _mix(counter * _GOLDEN))
 
 
 def uniform(keys: Tensor, shape: Sequence[int], *, dtype: torch.dtype = torch.float32) -> Tensor:

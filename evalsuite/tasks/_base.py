@@ -8,6 +8,8 @@ from typing import ClassVar, final
 import numpy as np
 from torch import Tensor, nn
 
+from evalsuite.data._base import Batch
+
 Column = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 Observations = Mapping[str, Column]
 """Columns by name; the first axis of each is the example. `prediction` is the class a network chose (-1: abstained)."""
@@ -29,22 +31,6 @@ class Domain:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Shard:
-    """Some examples of the held-out set, on the networks' device.
-
-    Attributes:
-        images: (n, c, h, w), float32 in [0, 1].
-        labels: (n,), int64.
-        ids: Content digest of each example; random draws are derived from it, so no draw depends on the shard.
-    """
-
-    images: Tensor
-    labels: Tensor
-    ids: tuple[str, ...]
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
 class Seen:
     """What a task returns for one shard.
 
@@ -58,6 +44,7 @@ class Seen:
     pictures: Tensor | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
 class Task(ABC):
     """A question asked of a network on a data distribution.
 
@@ -70,22 +57,46 @@ class Task(ABC):
         shard_size: Examples per shard: the unit that is stored, and lost when the process is killed.
         readings: Fields that only say how stored observations are read (a radius, say); not part of the address.
         path: Fields that stand in the path, in order.
+        shares: Whether asking several networks at once saves work; if not, every network is stored on its own.
+        relates: Whether observations come with `probabilities`, so that networks can be compared with their parent.
     """
 
     version: ClassVar[int]
     shard_size: ClassVar[int] = 256
     readings: ClassVar[frozenset[str]] = frozenset()
     path: ClassVar[tuple[str, ...]] = ()
+    shares: ClassVar[bool] = True
+    relates: ClassVar[bool] = False
 
     @abstractmethod
-    def observe(self, networks: Sequence[nn.Module], shard: Shard, *, seed: int) -> Seen:
+    def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:
         """Ask every network about every example of the shard.
 
-        The observations of a network never depend on which other networks are asked.
+        The observations of a network never depend on which other networks are asked. Networks are in evaluation mode
+        and, like the shard, on one device; random draws are derived from `seed` and the examples' ids.
         """
 
     def refuses(self, domain: Domain) -> str | None:
         """Why this task makes no sense on `domain`, or None where it does."""
+        del domain
+        return None
+
+    @classmethod
+    def choices(cls, field: str, which: str) -> tuple[str, ...]:
+        """What `which` ("all", "common", "extra") stands for in place of `field`, or nothing."""
+        del field, which
+        return ()
+
+    def identity(self) -> Mapping[str, object]:
+        """What else the observations depend on, e.g. hyperparameters of a part that the task is made of."""
+        return {}
+
+    def title(self) -> str:
+        """A few words for a reader of the report."""
+        return type(self).__name__.lower()
+
+    def note(self, domain: Domain) -> str | None:
+        """What a reader must know about this task on `domain`, e.g. that published constants were scaled."""
         del domain
         return None
 

@@ -1,0 +1,67 @@
+"""The attack contract: images in, images inside the budget out. Success is judged by the task, not by the attack."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, Literal, final
+
+from torch import Tensor, nn
+
+from evalsuite.data._base import Batch
+
+Norm = Literal["linf", "l2", "l1"]
+
+
+class Flag(StrEnum):
+    """Reasons why an attack's verdict may not be trusted: AutoAttack's own checks (Croce and Hein 2020)."""
+
+    RANDOMISED = "randomised"
+    PROBABILITIES = "softmax output"
+    DYNAMIC = "optimises at inference"
+    ZERO_GRADIENT = "zero gradients"
+    BLACK_BOX = "black box beats white box"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How far an image may be moved.
+
+    Attributes:
+        norm: "linf", "l2" or "l1".
+        eps: Radius of the ball around the image, in units of the image's range [0, 1], > 0.
+    """
+
+    norm: Norm
+    eps: float
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Attacked:
+    """What an attack returns.
+
+    Attributes:
+        images: (n, c, h, w): where no adversarial example was found, the image itself or any other in the budget.
+        flags: Reasons for doubt, of the whole batch.
+    """
+
+    images: Tensor
+    flags: frozenset[Flag] = frozenset()
+
+
+class Attack(ABC):
+    """Looks for misclassified images near the given ones. Subclasses are frozen keyword-only dataclasses.
+
+    Attributes:
+        norms: Norms that the attack knows.
+    """
+
+    norms: ClassVar[tuple[Norm, ...]]
+
+    @abstractmethod
+    def __call__(self, network: nn.Module, batch: Batch, budget: Budget, *, seed: int) -> Attacked:
+        """Attack `network`, which is in evaluation mode, has parameters without gradient and returns logits.
+
+        `batch` is not changed. Random starts are derived from `seed`.
+        """

@@ -1,0 +1,243 @@
+"""The run folder's database: every shard's observations, and the only source of truth.
+
+A shard is addressed by (digest of the task, digest of the network's tensors, digest of the shard's examples, seed) and,
+for columns that need the parent's outputs, the parent's digest - never by a path or a name. It is written in one
+transaction: a process that is killed loses at most the shard in flight.
+"""
+
+import fcntl
+import io
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO, final
+
+import numpy as np
+
+from evalsuite.errors import RefusedInputError, UsageError
+
+Column = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
+Columns = Mapping[str, Column]
+Json = dict[str, object]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS examples (position INTEGER PRIMARY KEY, id TEXT NOT NULL, label INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS networks (made_from TEXT PRIMARY KEY, position INTEGER NOT NULL, facts TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS tasks (name TEXT PRIMARY KEY, position INTEGER NOT NULL, facts TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS shards (
+    task TEXT NOT NULL, network TEXT NOT NULL, examples TEXT NOT NULL, seed INTEGER NOT NULL, parent TEXT NOT NULL,
+    n INTEGER NOT NULL, seconds REAL NOT NULL, observations BLOB NOT NULL,
+    PRIMARY KEY (task, network, examples, seed, parent)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pictures (task TEXT PRIMARY KEY, png BLOB NOT NULL);
+"""
+_VERSION = "evalsuite-store/1"
+ALONE = ""
+"""In place of the parent's digest: columns that depend on the network alone."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where the observations of one network on one shard are kept.
+
+    Attributes:
+        task: Digest of the task with its hyperparameters and code version.
+        network: Digest of the network's tensors.
+        examples: Digest of the shard's examples.
+        seed: The run's seed.
+        parent: Digest of the parent for columns that need its outputs, else `ALONE`.
+    """
+
+    task: str
+    network: str
+    examples: str
+    seed: int
+    parent: str = ALONE
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """Observations to be stored.
+
+    Attributes:
+        address: Where.
+        columns: Arrays whose first axis is the example.
+        seconds: What it took to compute them.
+    """
+
+    address: Address
+    columns: Columns
+    seconds: float
+
+
+@final
+class Store:
+    """One run folder's database. Open with `opened`, which lets in one writer at a time."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    # --- what the run is
+
+    def meta(self) -> Json:
+        """Facts about the run as a whole, by key."""
+        rows = self._database.execute("SELECT key, value FROM meta")
+        return {key: json.loads(value) for key, value in rows}
+
+    def set_meta(self, facts: Mapping[str, object]) -> None:
+        """Write or replace facts about the run."""
+        rows = [(key, json.dumps(value, sort_keys=True)) for key, value in facts.items()]
+        with self._database:
+            self._database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
+
+    def set_examples(self, ids: Sequence[str], labels: Sequence[int]) -> None:
+        """Write down the held-out examples, in order."""
+        with self._database:
+            self._database.execute("DELETE FROM examples")
+            rows = zip(range(len(ids)), ids, labels, strict=True)
+            self._database.executemany("INSERT INTO examples VALUES (?, ?, ?)", rows)
+
+    def labels(self) -> list[int]:
+        """True classes of the held-out examples, in order."""
+        return [label for (label,) in self._database.execute("SELECT label FROM examples ORDER BY position")]
+
+    def set_tasks(self, facts: Sequence[Json]) -> None:
+        """Replace the list of tasks; each has a `name`."""
+        with self._database:
+            self._database.execute("DELETE FROM tasks")
+            rows = [(fact["name"], k, json.dumps(fact, sort_keys=True)) for k, fact in enumerate(facts)]
+            self._database.executemany("INSERT INTO tasks VALUES (?, ?, ?)", rows)
+
+    def tasks(self) -> list[Json]:
+        """The tasks, in order."""
+        return [json.loads(facts) for (facts,) in self._database.execute("SELECT facts FROM tasks ORDER BY position")]
+
+    def add_network(self, made_from: str, facts: Json) -> None:
+        """Write down a network, under what it was made from (parent, pruner, schedule, recipe, data, seed)."""
+        with self._database:
+            (position,) = self._database.execute("SELECT coalesce(max(position), -1) + 1 FROM networks").fetchone()
+            row = (made_from, position, json.dumps(facts, sort_keys=True))
+            self._database.execute("INSERT OR REPLACE INTO networks VALUES (?, ?, ?)", row)
+
+    def network(self, made_from: str) -> Json | None:
+        """Facts of the network made from `made_from`, or None."""
+        row = self._database.execute("SELECT facts FROM networks WHERE made_from = ?", (made_from,)).fetchone()
+        return json.loads(row[0]) if row else None
+
+    # --- observations
+
+    def write(self, rows: Iterable[Row]) -> None:
+        """Store observations, all or none."""
+        packed = [
+            (a.task, a.network, a.examples, a.seed, a.parent, _length(row.columns), row.seconds, pack(row.columns))
+            for row in rows
+            for a in (row.address,)
+        ]
+        with self._database:
+            self._database.executemany("INSERT OR REPLACE INTO shards VALUES (?, ?, ?, ?, ?, ?, ?, ?)", packed)
+
+    def read(self, address: Address) -> Columns | None:
+        """The observations at `address`, or None."""
+        row = self._database.execute(
+            "SELECT observations FROM shards WHERE task=? AND network=? AND examples=? AND seed=? AND parent=?",
+            (address.task, address.network, address.examples, address.seed, address.parent),
+        ).fetchone()
+        return unpack(row[0]) if row else None
+
+    def present(self, task: str, seed: int) -> set[tuple[str, str, str]]:
+        """(network, examples, parent) of all that is stored of a task."""
+        rows = self._database.execute(
+            "SELECT network, examples, parent FROM shards WHERE task=? AND seed=?", (task, seed)
+        )
+        return set(rows)
+
+    def seconds(self, task: str, seed: int) -> float:
+        """What the stored observations of a task took to compute."""
+        query = "SELECT coalesce(sum(seconds), 0) FROM shards WHERE task=? AND seed=?"
+        return float(self._database.execute(query, (task, seed)).fetchone()[0])
+
+    def set_picture(self, task: str, png: bytes) -> None:
+        """Keep a strip of sample images of a task."""
+        with self._database:
+            self._database.execute("INSERT OR REPLACE INTO pictures VALUES (?, ?)", (task, png))
+
+    def pictures(self) -> dict[str, bytes]:
+        """Strips of sample images, by task name."""
+        return dict(self._database.execute("SELECT task, png FROM pictures"))
+
+
+@contextmanager
+def opened(folder: Path, *, create: bool = False) -> Iterator[Store]:
+    """The store of a run folder, locked against other writers.
+
+    Raises:
+        UsageError: The folder holds no run, or another process works in it.
+        RefusedInputError: `results.sqlite` is not a store of this version.
+    """
+    path = folder / "results.sqlite"
+    if not create and not path.exists():
+        raise UsageError(f"expected a run folder with results.sqlite, got {folder}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "results.sqlite.lock").open("w") as lock:
+        _lock(lock, folder)
+        database = sqlite3.connect(path)
+        try:
+            _check(database, path)
+            yield Store(database)
+        finally:
+            database.close()
+
+
+def _check(database: sqlite3.Connection, path: Path) -> None:
+    try:
+        database.executescript(_SCHEMA)
+        row = database.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise RefusedInputError(
+            f"{path}: expected an evalsuite store, got a file that SQLite refuses ({error})"
+        ) from error
+    if row is None:
+        with database:
+            database.execute("INSERT INTO meta VALUES ('schema', ?)", (json.dumps(_VERSION),))
+    elif json.loads(row[0]) != _VERSION:
+        raise RefusedInputError(f"{path}: expected a store of version {_VERSION}, got {row[0]}")
+
+
+def _lock(file: TextIO, folder: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError(f"{folder}: another evalsuite process works in this folder; wait for it or stop it") from None
+
+
+def pack(columns: Columns) -> bytes:
+    """Arrays as bytes, the same bytes for the same arrays on every machine."""
+    parts: list[bytes] = []
+    for column in sorted(columns):
+        buffer = io.BytesIO()
+        np.lib.format.write_array(buffer, np.asarray(columns[column]), allow_pickle=False)
+        data = buffer.getvalue()
+        parts.append(len(column.encode()).to_bytes(4, "big") + column.encode() + len(data).to_bytes(8, "big") + data)
+    return zlib.compress(b"".join(parts), 6)
+
+
+def unpack(data: bytes) -> Columns:
+    """The arrays that `pack` packed."""
+    stream = io.BytesIO(zlib.decompress(data))
+    columns: dict[str, Column] = {}
+    while head := stream.read(4):
+        column = stream.read(int.from_bytes(head, "big")).decode()
+        size = int.from_bytes(stream.read(8), "big")
+        columns[column] = np.lib.format.read_array(io.BytesIO(stream.read(size)), allow_pickle=False)
+    return columns
+
+
+def _length(columns: Columns) -> int:
+    return len(next(iter(columns.values()))) if columns else 0

@@ -1,0 +1,88 @@
+"""Adversarial examples inside a norm ball: an upper bound on robust accuracy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from evalsuite.attacks._base import Attack, Budget, Flag, Norm
+from evalsuite.data._base import Batch
+from evalsuite.registry import find
+from evalsuite.tasks._base import Domain, Observations, Seen, Task
+
+PACKAGE = "evalsuite.attacks"
+FLAGS = tuple(Flag)
+_TOLERANCE = 1e-6
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Adversarial(Task):
+    """Attacks every network; an example survives if the attacked image is still given its true class.
+
+    The judge measures: the attack's images are checked against budget and range, and predicted again.
+    The column `flags` holds the attack's reasons for doubt, one bit each in the order of `FLAGS`.
+
+    Attributes:
+        norm: "linf", "l2" or "l1".
+        eps: Budget in units of the image's range [0, 1], > 0: 8/255 is about 0.0314.
+        attack: File in `evalsuite/attacks`: "autoattack" (the protocol) or "pgd" (a quick look).
+    """
+
+    version: ClassVar[int] = 1
+    shard_size: ClassVar[int] = 128
+    path: ClassVar[tuple[str, ...]] = ("norm", "eps")
+    shares: ClassVar[bool] = False
+
+    norm: Norm = "linf"
+    eps: float = 0.0314
+    attack: str = "autoattack"
+
+    def __post_init__(self) -> None:
+        if not self.eps > 0:
+            raise ValueError(f"expected eps > 0, got {self.eps}")
+        norms = find(PACKAGE, self.attack, Attack).norms
+        if self.norm not in norms:
+            raise ValueError(f"expected a norm that {self.attack} knows ({', '.join(norms)}), got {self.norm}")
+
+    @override
+    def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:
+        attack = find(PACKAGE, self.attack, Attack)()
+        seen: list[Observations] = []
+        pictures: Tensor | None = None
+        for network in networks:
+            attacked = attack(network, shard, Budget(norm=self.norm, eps=self.eps), seed=seed)
+            self._check(attacked.images, shard.images)
+            with torch.inference_mode():
+                prediction = network(attacked.images).argmax(1)
+            flags = sum(1 << bit for bit, flag in enumerate(FLAGS) if flag in attacked.flags)
+            seen.append(
+                {
+                    "prediction": prediction.to(torch.int32).cpu().numpy(),
+                    "flags": np.full(len(prediction), flags, dtype=np.uint8),
+                }
+            )
+            pictures = attacked.images if pictures is None else pictures
+        return Seen(networks=tuple(seen), pictures=pictures)
+
+    @override
+    def refuses(self, domain: Domain) -> str | None:
+        return None if domain.classes > 1 else "an attack needs at least two classes"
+
+    @override
+    def title(self) -> str:
+        ball = {"linf": "L∞", "l2": "L2", "l1": "L1"}[self.norm]
+        return f"{'AutoAttack' if self.attack == 'autoattack' else self.attack.upper()} {ball}, ε = {self.eps:.4g}"
+
+    def _check(self, found: Tensor, images: Tensor) -> None:
+        moved = (found - images).flatten(1)
+        size = {"linf": moved.abs().amax(1), "l2": moved.norm(dim=1), "l1": moved.abs().sum(1)}[self.norm]
+        # float32 sums over many pixels: the tolerance is relative to the budget
+        if not bool((size <= self.eps * (1 + 1e-4) + _TOLERANCE).all()):
+            raise AssertionError(f"{self.attack} left its budget: {float(size.max())} > {self.eps}")
+        if not bool(((found >= -_TOLERANCE) & (found <= 1 + _TOLERANCE)).all()):
+            raise AssertionError(f"{self.attack} left the range [0, 1]")

@@ -1,0 +1,30 @@
+"""Test accuracy: the held-out examples as they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from torch import nn
+from typing_extensions import override
+
+from evalsuite.data._base import Batch
+from evalsuite.tasks._base import Seen, Task
+from evalsuite.tasks._predict import predict
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Clean(Task):
+    """Asks for the class of every held-out example, unchanged."""
+
+    version: ClassVar[int] = 1
+    relates: ClassVar[bool] = True
+
+    @override
+    def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:
+        del seed  # nothing is random here
+        return Seen(networks=predict(networks, shard.images), pictures=shard.images)
+
+    @override
+    def title(self) -> str:
+        return "test accuracy"

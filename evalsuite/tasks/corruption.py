@@ -1,0 +1,75 @@
+"""Common corruptions at one severity (Hendrycks and Dietterich 2019, arXiv:1903.12261)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import ClassVar, final
+
+from torch import nn
+from typing_extensions import override
+
+from evalsuite.corruptions import COMMON, EXTRA
+from evalsuite.corruptions import _base as corruptions
+from evalsuite.corruptions._constants import label
+from evalsuite.data._base import Batch
+from evalsuite.randomness import keys
+from evalsuite.registry import find
+from evalsuite.tasks._base import Domain, Seen, Task
+from evalsuite.tasks._predict import predict
+
+PACKAGE = "evalsuite.corruptions"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Corruption(Task):
+    """Corrupts every image once, for all networks.
+
+    Severities of one corruption share their random draws.
+
+    Attributes:
+        corruption: One of the 15 common (`common`) or 4 further (`extra`) corruptions; `all` stands for all 19.
+        severity: 1 to 5; the paper judges at 3.
+    """
+
+    version: ClassVar[int] = 1
+    path: ClassVar[tuple[str, ...]] = ("corruption", "severity")
+    relates: ClassVar[bool] = True
+
+    corruption: str
+    severity: int = 3
+
+    def __post_init__(self) -> None:
+        self._part()  # an unknown name or severity is refused here, with the accepted ones
+
+    @override
+    def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:
+        stream = keys(seed, f"corruption/{self.corruption}", shard.ids).to(shard.images.device)
+        images = self._part()(shard.images, stream)
+        return Seen(networks=predict(networks, images), pictures=images)
+
+    @override
+    def refuses(self, domain: Domain) -> str | None:
+        return self._part().refuses(domain.shape)
+
+    @override
+    def note(self, domain: Domain) -> str | None:
+        return label(domain.shape)
+
+    @override
+    def identity(self) -> Mapping[str, object]:
+        return asdict(self._part())  # type: ignore[call-overload, no-any-return]
+
+    @override
+    def title(self) -> str:
+        return f"{self.corruption.replace('_', ' ')}, severity {self.severity}"
+
+    @classmethod
+    @override
+    def choices(cls, field: str, which: str) -> tuple[str, ...]:
+        if field == "severity":
+            return tuple("12345") if which == "all" else ()
+        return {"common": COMMON, "extra": EXTRA, "all": (*COMMON, *EXTRA)}[which]
+
+    def _part(self) -> corruptions.Corruption:
+        part = find(PACKAGE, self.corruption, corruptions.Corruption)
+        return part(severity=self.severity)  # type: ignore[call-arg]
