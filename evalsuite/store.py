@@ -133,8 +133,8 @@ class Store:
 
     # --- observations
 
-    def write(self, rows: Iterable[Row]) -> None:
-        """Store observations, all or none."""
+    def write(self, rows: Iterable[Row], pictures: Mapping[str, bytes] | None = None) -> None:
+        """Store observations, and strips of sample images (PNG) by task name, all or none."""
         packed = [
             (a.task, a.network, a.examples, a.seed, a.parent, _length(row.columns), row.seconds, pack(row.columns))
             for row in rows
@@ -142,6 +142,7 @@ class Store:
         ]
         with self._database:
             self._database.executemany("INSERT OR REPLACE INTO shards VALUES (?, ?, ?, ?, ?, ?, ?, ?)", packed)
+            self._database.executemany("INSERT OR REPLACE INTO pictures VALUES (?, ?)", list((pictures or {}).items()))
 
     def read(self, address: Address) -> Columns | None:
         """The observations at `address`, or None."""
@@ -162,11 +163,6 @@ class Store:
         """What the stored observations of a task took to compute."""
         query = "SELECT coalesce(sum(seconds), 0) FROM shards WHERE task=? AND seed=?"
         return float(self._database.execute(query, (task, seed)).fetchone()[0])
-
-    def set_picture(self, task: str, png: bytes) -> None:
-        """Keep a strip of sample images of a task."""
-        with self._database:
-            self._database.execute("INSERT OR REPLACE INTO pictures VALUES (?, ?)", (task, png))
 
     def pictures(self) -> dict[str, bytes]:
         """Strips of sample images, by task name."""

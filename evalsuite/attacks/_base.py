@@ -60,6 +60,10 @@ class Attack(ABC):
     norms: ClassVar[tuple[Norm, ...]]
 
     @abstractmethod
+    def steps_at_most(self) -> int:
+        """Gradient steps (or their worth in forward passes) that an example costs which is never broken."""
+
+    @abstractmethod
     def __call__(self, network: nn.Module, batch: Batch, budget: Budget, *, seed: int) -> Attacked:
         """Attack `network`, which is in evaluation mode, has parameters without gradient and returns logits.
 

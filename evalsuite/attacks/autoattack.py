@@ -43,6 +43,10 @@ class Autoattack(Attack):
     version: Literal["standard", "plus", "rand"] = "standard"
 
     @override
+    def steps_at_most(self) -> int:
+        return 3600  # APGD 100 + 9 x 100, FAB 9 x 100 with as many forwards again, Square 5000 forwards
+
+    @override
     def __call__(self, network: nn.Module, batch: Batch, budget: Budget, *, seed: int) -> Attacked:
         images = batch.images.contiguous()
         with torch.no_grad():

@@ -36,6 +36,10 @@ class Pgd(Attack):
             raise ValueError(f"expected steps >= 1, got {self.steps}")
 
     @override
+    def steps_at_most(self) -> int:
+        return self.steps
+
+    @override
     def __call__(self, network: nn.Module, batch: Batch, budget: Budget, *, seed: int) -> Attacked:
         images, labels, norm, eps = batch.images, batch.labels, budget.norm, budget.eps
         stream = keys(seed, f"pgd/{norm}", batch.ids).to(images.device)

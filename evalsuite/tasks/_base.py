@@ -57,7 +57,7 @@ class Task(ABC):
         shard_size: Examples per shard: the unit that is stored, and lost when the process is killed.
         readings: Fields that only say how stored observations are read (a radius, say); not part of the address.
         path: Fields that stand in the path, in order.
-        shares: Whether asking several networks at once saves work; if not, every network is stored on its own.
+        shares: Whether asking several networks at once saves work; if not, each network is asked and stored alone.
         relates: Whether observations come with `probabilities`, so that networks can be compared with their parent.
     """
 
@@ -86,6 +86,10 @@ class Task(ABC):
         """What `which` ("all", "common", "extra") stands for in place of `field`, or nothing."""
         del field, which
         return ()
+
+    def passes(self) -> float:
+        """About how many forward passes per example and network the task takes: the weight of its work."""
+        return 1.0
 
     def identity(self) -> Mapping[str, object]:
         """What else the observations depend on, e.g. hyperparameters of a part that the task is made of."""

@@ -74,6 +74,10 @@ class Adversarial(Task):
         return None if domain.classes > 1 else "an attack needs at least two classes"
 
     @override
+    def passes(self) -> float:
+        return float(3 * find(PACKAGE, self.attack, Attack)().steps_at_most())
+
+    @override
     def title(self) -> str:
         ball = {"linf": "L∞", "l2": "L2", "l1": "L1"}[self.norm]
         return f"{'AutoAttack' if self.attack == 'autoattack' else self.attack.upper()} {ball}, ε = {self.eps:.4g}"

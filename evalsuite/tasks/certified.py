@@ -75,6 +75,10 @@ class Certified(Task):
         return Seen(networks=joined, pictures=noisy.clamp(0, 1))
 
     @override
+    def passes(self) -> float:
+        return float(self.n0 + self.n)
+
+    @override
     def title(self) -> str:
         return f"certified L2 radius {self.radius:g} (σ = {self.sigma:g})"
 

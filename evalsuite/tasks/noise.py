@@ -54,6 +54,10 @@ class Noise(Task):
         return Seen(networks=joined, pictures=drawn[0].clamp(0, 1))
 
     @override
+    def passes(self) -> float:
+        return float(self.draws)
+
+    @override
     def title(self) -> str:
         return f"{self.distribution} noise, level {self.level:g}"
 

@@ -1,0 +1,99 @@
+"""Computes shards one after another in this process."""
+
+import io
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from evalsuite.data._base import Batch, Examples
+from evalsuite.naming import name
+from evalsuite.plan import Cut, Member, Pending
+from evalsuite.progress import Reporter
+from evalsuite.store import ALONE, Address, Row, Store
+from evalsuite.tasks._base import Observations, Seen
+
+_PICTURES = 8
+_TRANSIENT = frozenset({"probabilities"})
+
+
+def run(
+    todo: Sequence[Pending], parent: Member, examples: Examples, store: Store, *, seed: int, reporter: Reporter
+) -> None:
+    """Compute everything in `todo` and store it, shard by shard.
+
+    Stopping at any moment loses the shard in flight and nothing else.
+    """
+    if not todo:
+        return
+    reporter.start("Evaluating", sum(pending.weight for pending in todo))
+    device = next(parent.network.parameters()).device
+    for pending in todo:
+        cut = pending.cut
+        batch = examples.batch(cut.start, cut.stop).to(device)
+        calls = [pending] if cut.task.shares else _one_by_one(pending)
+        for call in calls:
+            reporter.advance(0, f"{name(cut.task)}  examples {cut.start}-{cut.stop - 1}")
+            _compute(call, parent, batch, store, seed)
+            reporter.advance(call.weight, name(cut.task))
+    reporter.finish()
+
+
+def _one_by_one(pending: Pending) -> list[Pending]:
+    weight = pending.weight / len(pending.alone) if pending.alone else 0.0
+    return [Pending(cut=pending.cut, alone=(member,), related=(), weight=weight) for member in pending.alone]
+
+
+def _compute(pending: Pending, parent: Member, batch: Batch, store: Store, seed: int) -> None:
+    members = list({m.digest: m for m in (*pending.alone, *pending.related)}.values())
+    if pending.related:  # they are compared with the parent's outputs on the very same inputs
+        members = [parent, *(m for m in members if m.digest != parent.digest)]
+    began = time.perf_counter()
+    seen = pending.cut.task.observe([m.network for m in members], batch, seed=seed)
+    seconds = (time.perf_counter() - began) / len(members)
+    pictures: dict[str, bytes] = {}
+    if pending.cut.start == 0 and seen.pictures is not None and members[0].digest == parent.digest:
+        pictures[name(pending.cut.task)] = strip(seen.pictures[:_PICTURES])
+    store.write(_rows(pending, members, parent, seen, seed, seconds), pictures)
+
+
+def _rows(
+    pending: Pending, members: Sequence[Member], parent: Member, seen: Seen, seed: int, seconds: float
+) -> list[Row]:
+    by_digest = {m.digest: o for m, o in zip(members, seen.networks, strict=True)}
+    rows = [
+        Row(address=_address(pending.cut, m, seed, ALONE), columns=_kept(by_digest[m.digest]), seconds=seconds)
+        for m in pending.alone
+    ]
+    for m in pending.related:
+        columns = pending.cut.task.relate(by_digest[m.digest], by_digest[parent.digest])
+        rows.append(Row(address=_address(pending.cut, m, seed, parent.digest), columns=columns, seconds=0.0))
+    return rows
+
+
+def _address(cut: Cut, member: Member, seed: int, parent: str) -> Address:
+    return Address(task=cut.task_digest, network=member.digest, examples=cut.examples, seed=seed, parent=parent)
+
+
+def _kept(observations: Observations) -> Observations:
+    return {column: values for column, values in observations.items() if column not in _TRANSIENT}
+
+
+def strip(images: Tensor, side: int = 64) -> bytes:
+    """Images (k, c, h, w) in [0, 1] side by side as one PNG, each enlarged or reduced to `side` pixels high."""
+    pixels = (images.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+    if pixels.shape[1] not in {1, 3}:
+        pixels = pixels[:, :1]
+    rows = pixels.permute(0, 2, 3, 1).expand(-1, -1, -1, 3).numpy()
+    height, width = rows.shape[1:3]
+    size = (max(1, round(width * side / height)), side)
+    method = Image.Resampling.NEAREST if height < side else Image.Resampling.BOX
+    tiles = [np.asarray(Image.fromarray(row).resize(size, method)) for row in rows]
+    gap = np.full((side, 2, 3), 255, np.uint8)
+    joined = np.concatenate([piece for tile in tiles for piece in (tile, gap)][:-1], axis=1)
+    buffer = io.BytesIO()
+    Image.fromarray(joined).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

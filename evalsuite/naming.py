@@ -1,0 +1,110 @@
+"""A part and its name: `corruption/fog/3` ⇄ `Corruption(corruption="fog", severity=3)`, `magnitude?scope=layerwise`."""
+
+from collections.abc import Callable
+from dataclasses import MISSING, Field, fields
+from types import NoneType
+from typing import Literal, TypeVar, get_args, get_origin
+
+from evalsuite.errors import UsageError
+from evalsuite.registry import find
+
+Part = TypeVar("Part")
+
+
+def parse(package: str, text: str, base: type[Part]) -> Part:
+    """The part that `text` names: `kind/field/field?field=value&field=value`.
+
+    Raises:
+        UnknownNameError: There is no such kind; the nearest are told.
+        UsageError: A field or a value is not accepted; the accepted ones are told.
+    """
+    path, _, query = text.strip().partition("?")
+    kind, *values = path.split("/")
+    part = find(package, kind.replace("-", "_"), base)
+    places = _path(part)
+    if len(values) > len(places):
+        raise UsageError(f"expected {_pattern(kind, places)}, got {text!r}")
+    known = _fields(part)
+    given = dict(zip(places, values, strict=False)) | _options(query, text)
+    for name in given:
+        if name not in known:
+            accepted = ", ".join(known) or "none"
+            raise UsageError(f"expected an option of {kind!r} ({accepted}), got {name!r} in {text!r}")
+    for name, field in known.items():
+        if name not in given and field.default is MISSING and field.default_factory is MISSING:
+            raise UsageError(f"expected {_pattern(kind, places)}, got {text!r}")
+    try:
+        return part(**{name: _value(known[name], value) for name, value in given.items()})
+    except ValueError as error:
+        raise UsageError(f"{text!r}: {error}") from error
+
+
+def name(part: object) -> str:
+    """The one spelling of a part: path fields always, other fields where they are not at their default."""
+    path = [kind(part), *(_text(getattr(part, field)) for field in _path(type(part)))]
+    rest = [f for f in _fields(type(part)).values() if f.name not in _path(type(part)) and _differs(part, f)]
+    query = "&".join(f"{f.name}={_text(getattr(part, f.name))}" for f in rest)
+    return "/".join(path) + (f"?{query}" if query else "")
+
+
+def kind(part: object) -> str:
+    """The file that holds the part: the first piece of its name."""
+    return type(part).__module__.rpartition(".")[2]
+
+
+def settings(part: object) -> dict[str, object]:
+    """All hyperparameters of a part, by name."""
+    return {field: getattr(part, field) for field in _fields(type(part))}
+
+
+def _path(part: type) -> tuple[str, ...]:
+    return getattr(part, "path", ())
+
+
+def _fields(part: type) -> dict[str, Field[object]]:
+    return {f.name: f for f in fields(part) if f.init}
+
+
+def _pattern(kind: str, places: tuple[str, ...]) -> str:
+    return "/".join((kind, *(place.upper() for place in places)))
+
+
+def _options(query: str, text: str) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in query.split("&") if pair]
+    for key, equals, _ in pairs:
+        if not equals:
+            raise UsageError(f"expected option=value behind the question mark, got {key!r} in {text!r}")
+    return {key: value for key, _, value in pairs}
+
+
+def _value(field: Field[object], text: str) -> object:
+    if get_origin(field.type) is Literal:
+        accepted = get_args(field.type)
+        if text not in accepted:
+            raise UsageError(f"expected {field.name} to be one of {', '.join(accepted)}, got {text!r}")
+        return text
+    kinds = [k for k in (get_args(field.type) or (field.type,)) if k is not NoneType]
+    try:
+        return _READ[kinds[0]](text) if kinds and kinds[0] in _READ else text
+    except (ValueError, KeyError):
+        wanted = getattr(kinds[0], "__name__", str(kinds[0]))
+        raise UsageError(f"expected {field.name} to be of type {wanted}, got {text!r}") from None
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _differs(part: object, field: Field[object]) -> bool:
+    default = field.default_factory() if field.default_factory is not MISSING else field.default
+    return bool(getattr(part, field.name) != default)
+
+
+_READ: dict[object, Callable[[str], object]] = {
+    bool: lambda text: {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}[text.lower()],
+    int: int,
+    float: float,
+    str: str,
+}

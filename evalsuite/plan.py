@@ -1,0 +1,104 @@
+"""What has to be computed: tasks cut into shards, less what the store already holds."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+from torch import nn
+
+from evalsuite.data._base import Examples
+from evalsuite.naming import kind, name
+from evalsuite.store import ALONE, Store
+from evalsuite.tasks._base import Task
+from evalsuite.tasks._names import digest
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A network of the family.
+
+    Attributes:
+        id: Its name in results, e.g. "magnitude-0-0.9"; the parent's is "parent".
+        digest: Digest of its tensors, by which its observations are addressed.
+        network: In evaluation mode, on the device where it is to be run.
+    """
+
+    id: str
+    digest: str
+    network: nn.Module
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """One shard of one task.
+
+    Attributes:
+        task: The task.
+        task_digest: Its part of the address.
+        start: First example.
+        stop: One past the last example.
+        examples: Digest of the shard's examples.
+    """
+
+    task: Task
+    task_digest: str
+    start: int
+    stop: int
+    examples: str
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Pending:
+    """What one shard still lacks.
+
+    Attributes:
+        cut: The shard.
+        alone: Networks whose own observations are missing.
+        related: Networks whose comparison with the parent is missing.
+        weight: Forward passes that it will about take.
+    """
+
+    cut: Cut
+    alone: tuple[Member, ...]
+    related: tuple[Member, ...]
+    weight: float
+
+
+def cuts(task: Task, examples: Examples, limit: int) -> tuple[Cut, ...]:
+    """The shards of `task` on the first `limit` examples."""
+    count = min(limit, len(examples))
+    found: list[Cut] = []
+    for start in range(0, count, task.shard_size):
+        stop = min(start + task.shard_size, count)
+        ids = hashlib.sha256(",".join(examples.ids[start:stop]).encode()).hexdigest()[:16]
+        found.append(Cut(task=task, task_digest=digest(task), start=start, stop=stop, examples=ids))
+    return tuple(found)
+
+
+def limit_for(task: Task, examples: int, examples_for: Mapping[str, int]) -> int:
+    """How many examples a task is judged on: told by its full name, else by its kind, else the run's."""
+    return min(examples, examples_for.get(name(task), examples_for.get(kind(task), examples)))
+
+
+def pending(cuts: Sequence[Cut], members: Sequence[Member], parent: Member, store: Store, seed: int) -> list[Pending]:
+    """What is missing of the given shards, in their order; networks with the same tensors count once."""
+    unique = tuple({member.digest: member for member in members}.values())
+    present = {task: store.present(task, seed) for task in {cut.task_digest for cut in cuts}}
+    found: list[Pending] = []
+    for cut in cuts:
+        have = present[cut.task_digest]
+        alone = tuple(m for m in unique if (m.digest, cut.examples, ALONE) not in have)
+        related = tuple(
+            m
+            for m in unique
+            if cut.task.relates and m.digest != parent.digest and (m.digest, cut.examples, parent.digest) not in have
+        )
+        asked = len({m.digest for m in (*alone, *related)})
+        if asked:
+            weight = (cut.stop - cut.start) * asked * cut.task.passes()
+            found.append(Pending(cut=cut, alone=alone, related=related, weight=weight))
+    return found

@@ -1,0 +1,51 @@
+"""Named sets of options: what a run looks at and how long it takes. Every option given by hand wins over its preset."""
+
+from collections.abc import Mapping
+
+_EARLY = [0.2, 0.4, 0.55, 0.7, 0.8, 0.9, 0.95, 0.98]
+
+PRESETS: Mapping[str, Mapping[str, object]] = {
+    # a look in minutes: nothing is retrained, attacks are quick and weak
+    "quick": {
+        "ratios": _EARLY,
+        "schedule": "one-shot",
+        "retrain": "none",
+        "tasks": [
+            "clean",
+            "noise/uniform/0.1",
+            "noise/gaussian/0.1",
+            "corruption/common/3",
+            "adversarial/linf/0.0078?attack=pgd",
+        ],
+        "examples": 500,
+        "examples_for": {"adversarial": 200},
+    },
+    # what a release is judged on: short retraining at each step, the full attack, certificates
+    "standard": {
+        "ratios": _EARLY,
+        "schedule": "cascade",
+        "retrain": "standard",
+        "epochs": 2,
+        "tasks": [
+            "clean",
+            "noise/uniform/0.1",
+            "noise/gaussian/0.1",
+            "corruption/all/3",
+            "adversarial/linf/0.0078",
+            "certified/l2/0.1?sigma=0.1",
+        ],
+        "examples": 2000,
+        "examples_for": {"adversarial": 256, "certified": 128},
+    },
+    # Liebenwein et al. 2021: full retraining with learning-rate rewinding, all corruptions at severity 3, three seeds
+    "paper": {
+        "ratios": [0.15, 0.302, 0.427, 0.53, 0.614, 0.683, 0.74, 0.787, 0.825, 0.856]
+        + [0.882, 0.903, 0.92, 0.935, 0.946, 0.956, 0.964, 0.97, 0.976, 0.98],
+        "schedule": "cascade",
+        "retrain": "lost-in-pruning",
+        "seeds": 3,
+        "tasks": ["clean", *(f"noise/uniform/{level / 100:g}" for level in range(1, 15)), "corruption/all/3"],
+        "examples": 10000,
+    },
+}
+"""Option values by preset."""

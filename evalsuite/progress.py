@@ -1,0 +1,36 @@
+"""How long stages tell that they are alive; the command line draws it, the library stays silent."""
+
+from typing import Protocol, final
+
+
+class Reporter(Protocol):
+    """Hears about the progress of stages that take more than a few seconds."""
+
+    def start(self, stage: str, total: float) -> None:
+        """A stage begins; `total` is its amount of work in any unit."""
+
+    def advance(self, amount: float, what: str) -> None:
+        """`amount` of the stage's work is done; `what` says on what the work goes on."""
+
+    def finish(self) -> None:
+        """The stage is done."""
+
+    def say(self, line: str) -> None:
+        """One line for the user."""
+
+
+@final
+class Silent:
+    """Tells nothing."""
+
+    def start(self, stage: str, total: float) -> None:
+        """Nothing."""
+
+    def advance(self, amount: float, what: str) -> None:
+        """Nothing."""
+
+    def finish(self) -> None:
+        """Nothing."""
+
+    def say(self, line: str) -> None:
+        """Nothing."""

@@ -1,0 +1,125 @@
+"""What to run, as one value: options of the command line, keys of `run.toml`, canonical text and digest."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from evalsuite.errors import UnknownNameError, UsageError
+from evalsuite.presets import PRESETS
+
+_ELSEWHERE = frozenset({"out", "engine", "device", "threads", "gate", "trust", "ckpt", "preset"})
+"""Options that change where and how a run is computed, not what comes out; the checkpoint counts by its content."""
+
+
+@final
+class Spec(BaseModel):
+    """The resolved options of a sweep. Field names are the long options of the command line with underscores."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ckpt: Path
+    arch: str | None = None
+    data: str | None = None
+    preset: Literal["quick", "standard", "paper"] = "quick"
+    pruner: tuple[str, ...] = ("magnitude",)
+    ratios: tuple[float, ...]
+    schedule: Literal["cascade", "one-shot"] = "cascade"
+    retrain: str = "none"
+    epochs: int | None = Field(default=None, ge=1)
+    rewind: Literal["learning-rate", "weights"] = "learning-rate"
+    early: Path | None = None
+    control: bool = False
+    tasks: tuple[str, ...] = Field(min_length=1)
+    measures: tuple[str, ...] = ("error", "disagreement", "softmax_distance", "worst_class")
+    require: tuple[str, ...] = ("*",)
+    margin: float = Field(default=0.005, ge=0, lt=1)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    examples: int = Field(default=1000, ge=1)
+    examples_for: dict[str, int] = {}
+    seeds: int = Field(default=1, ge=1)
+    seed: int = Field(default=0, ge=0)
+    engine: Literal["local", "ray"] = "local"
+    device: str = "auto"
+    threads: int | None = Field(default=None, ge=1)
+    gate: Path | None = None
+    trust: tuple[str, ...] = ()
+    out: Path | None = None
+
+    @field_validator("ratios")
+    @classmethod
+    def _increasing(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
+        for ratio in ratios:
+            if not 0 <= ratio < 1:
+                raise ValueError(f"expected every ratio in [0, 1), got {ratio:g}")
+        distinct = tuple(sorted({ratio for ratio in ratios if ratio > 0}))
+        if not distinct:
+            raise ValueError("expected at least one ratio above 0")
+        return distinct
+
+    def canonical(self) -> dict[str, object]:
+        """What the outcome depends on, less the contents of files, in JSON's types."""
+        return json.loads(self.model_dump_json(exclude=set(_ELSEWHERE)))  # type: ignore[no-any-return]
+
+
+def resolve(given: Mapping[str, object]) -> Spec:
+    """Options given by hand, over their preset, over the defaults.
+
+    Raises:
+        UsageError: A key or value is not accepted; the key and what is accepted are told.
+    """
+    preset = str(given.get("preset", "quick"))
+    if preset not in PRESETS:
+        raise UnknownNameError("preset", preset, PRESETS)
+    values = {**PRESETS[preset], **given}
+    for key in values:
+        if key not in Spec.model_fields:
+            raise UnknownNameError("run option", key, Spec.model_fields)
+    try:
+        return Spec.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(_told(error)) from error
+
+
+def read_config(path: Path) -> dict[str, object]:
+    """The options in a TOML run file.
+
+    Raises:
+        UsageError: The file is missing or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"--config: expected a readable TOML file, got {path} ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"--config: {path} is not TOML: {error}") from error
+
+
+def digest(facts: Mapping[str, object]) -> str:
+    """SHA-256 over canonical JSON, 64 hex digits."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def to_toml(values: Mapping[str, object]) -> str:
+    """`values` (strings, numbers, booleans, lists and flat tables) as TOML; keys that are None are left out."""
+    plain = [f"{key} = {_toml(value)}" for key, value in values.items() if value is not None]
+    return "\n".join(plain) + "\n"
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return json.dumps(value)  # JSON's strings, numbers and booleans are TOML's
+
+
+def _told(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    return f"--{key.replace('_', '-')}: {message}" + ("" if "got" in message else f", got {first.get('input')!r}")
