@@ -1,0 +1,31 @@
+"""The share of examples on which a network predicts something else than its parent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import override
+
+from evalsuite.measures._base import Measure, Paired, Stored
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Disagreement(Measure):
+    """One minus the matching predictions of Lost in Pruning (Liebenwein et al. 2021), section 4.
+
+    Which of the two is right does not matter; two abstentions agree. The parent's own loss is 0 by definition.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("prediction",)
+    title: ClassVar[str] = "disagreement with the parent"
+
+    @override
+    def __call__(
+        self, child: Stored, parent: Stored, labels: npt.NDArray[np.int64], readings: Mapping[str, float]
+    ) -> Paired:
+        del readings
+        differs = child.own["prediction"] != parent.own["prediction"]
+        return Paired(child=differs.reshape(len(labels), -1).mean(axis=1), parent=np.zeros(len(labels)))

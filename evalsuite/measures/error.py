@@ -1,0 +1,31 @@
+"""The share of examples that a network gets wrong."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import override
+
+from evalsuite.measures._base import Measure, Paired, Stored
+from evalsuite.measures._wrong import wrong
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Error(Measure):
+    """One minus accuracy: the 0-1 loss of Lost in Pruning (Liebenwein et al. 2021), section 3.
+
+    Of a certified task it is one minus the certified accuracy at the asked radius; of an attack, the robust error.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("prediction",)
+    title: ClassVar[str] = "error"
+    required: ClassVar[bool] = True
+
+    @override
+    def __call__(
+        self, child: Stored, parent: Stored, labels: npt.NDArray[np.int64], readings: Mapping[str, float]
+    ) -> Paired:
+        return Paired(child=wrong(child, labels, readings), parent=wrong(parent, labels, readings))

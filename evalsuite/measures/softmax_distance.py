@@ -1,0 +1,33 @@
+"""How far the network's class probabilities are from its parent's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import override
+
+from evalsuite.measures._base import Measure, Paired, Stored
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SoftmaxDistance(Measure):
+    """||p - p_parent||_2 / sqrt 2: the softmax difference of Lost in Pruning (2021), section 4, mapped onto [0, 1].
+
+    The parent's own loss is 0 by definition.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("softmax_distance",)
+    title: ClassVar[str] = "softmax distance to the parent"
+
+    @override
+    def __call__(
+        self, child: Stored, parent: Stored, labels: npt.NDArray[np.int64], readings: Mapping[str, float]
+    ) -> Paired:
+        del parent, readings
+        distance = child.to_parent["softmax_distance"].astype(np.float64) / np.sqrt(2)
+        # the largest distance, stored in 32 bits, can come out a rounding error above 1
+        capped = np.minimum(distance, 1.0)
+        return Paired(child=capped.reshape(len(labels), -1).mean(axis=1), parent=np.zeros(len(labels)))

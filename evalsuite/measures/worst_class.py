@@ -1,0 +1,33 @@
+"""The error of the class that fares worst: harm that an average over classes hides."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import override
+
+from evalsuite.measures._base import Measure, Paired, Stored
+from evalsuite.measures._wrong import wrong
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class WorstClass(Measure):
+    """The loss of `error`, grouped by true class: the claim is that no class loses more than the margin.
+
+    Pruning is known to harm few classes much (Hooker et al. 2019, arXiv:1911.05248). Classes that do not occur are
+    left out; a class with few examples keeps the verdict inconclusive.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("prediction",)
+    title: ClassVar[str] = "worst-class error"
+
+    @override
+    def __call__(
+        self, child: Stored, parent: Stored, labels: npt.NDArray[np.int64], readings: Mapping[str, float]
+    ) -> Paired:
+        return Paired(
+            child=wrong(child, labels, readings), parent=wrong(parent, labels, readings), groups=labels.copy()
+        )
