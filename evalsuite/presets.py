@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 
 _EARLY = [0.2, 0.4, 0.55, 0.7, 0.8, 0.9, 0.95, 0.98]
+# the retrained ratios of the paper's ResNet-56, ResNet-110 and VGG-16
+_PAPER = [0.15, 0.302, 0.427, 0.53, 0.614, 0.683, 0.74, 0.787, 0.825, 0.856]
+_PAPER += [0.882, 0.903, 0.92, 0.935, 0.946, 0.956, 0.964, 0.97, 0.976, 0.98]
 
 PRESETS: Mapping[str, Mapping[str, object]] = {
     # a look in minutes: nothing is retrained, attacks are quick and weak
@@ -39,8 +42,7 @@ PRESETS: Mapping[str, Mapping[str, object]] = {
     },
     # Liebenwein et al. 2021: full retraining with learning-rate rewinding, all corruptions at severity 3, three seeds
     "paper": {
-        "ratios": [0.15, 0.302, 0.427, 0.53, 0.614, 0.683, 0.74, 0.787, 0.825, 0.856]
-        + [0.882, 0.903, 0.92, 0.935, 0.946, 0.956, 0.964, 0.97, 0.976, 0.98],
+        "ratios": _PAPER,
         "schedule": "cascade",
         "retrain": "lost-in-pruning",
         "seeds": 3,

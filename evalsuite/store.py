@@ -14,15 +14,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO, final
+from typing import TextIO, cast, final
 
 import numpy as np
 
 from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.facts import Meta, NetworkFacts, TaskFacts
 
 Column = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 Columns = Mapping[str, Column]
-Json = dict[str, object]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -86,12 +86,12 @@ class Store:
 
     # --- what the run is
 
-    def meta(self) -> Json:
+    def meta(self) -> Meta:
         """Facts about the run as a whole, by key."""
         rows = self._database.execute("SELECT key, value FROM meta")
-        return {key: json.loads(value) for key, value in rows}
+        return cast(Meta, {key: json.loads(value) for key, value in rows})
 
-    def set_meta(self, facts: Mapping[str, object]) -> None:
+    def set_meta(self, facts: Meta) -> None:
         """Write or replace facts about the run."""
         rows = [(key, json.dumps(value, sort_keys=True)) for key, value in facts.items()]
         with self._database:
@@ -108,25 +108,25 @@ class Store:
         """True classes of the held-out examples, in order."""
         return [label for (label,) in self._database.execute("SELECT label FROM examples ORDER BY position")]
 
-    def set_tasks(self, facts: Sequence[Json]) -> None:
+    def set_tasks(self, facts: Sequence[TaskFacts]) -> None:
         """Replace the list of tasks; each has a `name`."""
         with self._database:
             self._database.execute("DELETE FROM tasks")
             rows = [(fact["name"], k, json.dumps(fact, sort_keys=True)) for k, fact in enumerate(facts)]
             self._database.executemany("INSERT INTO tasks VALUES (?, ?, ?)", rows)
 
-    def tasks(self) -> list[Json]:
+    def tasks(self) -> list[TaskFacts]:
         """The tasks, in order."""
         return [json.loads(facts) for (facts,) in self._database.execute("SELECT facts FROM tasks ORDER BY position")]
 
-    def add_network(self, made_from: str, facts: Json) -> None:
+    def add_network(self, made_from: str, facts: NetworkFacts) -> None:
         """Write down a network, under what it was made from (parent, pruner, schedule, recipe, data, seed)."""
         with self._database:
             (position,) = self._database.execute("SELECT coalesce(max(position), -1) + 1 FROM networks").fetchone()
             row = (made_from, position, json.dumps(facts, sort_keys=True))
             self._database.execute("INSERT OR REPLACE INTO networks VALUES (?, ?, ?)", row)
 
-    def network(self, made_from: str) -> Json | None:
+    def network(self, made_from: str) -> NetworkFacts | None:
         """Facts of the network made from `made_from`, or None."""
         row = self._database.execute("SELECT facts FROM networks WHERE made_from = ?", (made_from,)).fetchone()
         return json.loads(row[0]) if row else None

@@ -1,0 +1,131 @@
+"""Options that several commands share; every one is also a key of a run file and an environment variable."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from evalsuite.errors import UsageError
+
+Command = TypeVar("Command", bound=Callable[..., object])
+_FILE = click.Path(path_type=Path)
+
+
+def split(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...] | None:
+    """`--tasks a,b --tasks c` → (a, b, c); None where the option was not given."""
+    found = tuple(part.strip() for value in values for part in value.split(",") if part.strip())
+    return found or None
+
+
+def ratios(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+    """`0.5,0.7` or `0.1:0.9:0.1` (first:last:step, both ends included) or both."""
+    if value is None:
+        return None
+    found: list[float] = []
+    for part in value.split(","):
+        try:
+            numbers = [float(number) for number in part.split(":")]
+        except ValueError:
+            raise UsageError(f"--ratios: expected numbers like 0.5,0.7 or 0.1:0.9:0.1, got {part!r}") from None
+        if len(numbers) == 3 and numbers[2] > 0:
+            first, last, step = numbers
+            found.extend(round(first + k * step, 10) for k in range(int((last - first) / step + 1e-9) + 1))
+        elif len(numbers) == 1:
+            found.append(numbers[0])
+        else:
+            raise UsageError(f"--ratios: expected a number or first:last:step with step > 0, got {part!r}")
+    return tuple(found)
+
+
+def counts(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> dict[str, int] | None:
+    """`adversarial=200,certified=100` → {"adversarial": 200, "certified": 100}."""
+    found: dict[str, int] = {}
+    for part in (part for value in values for part in value.split(",") if part.strip()):
+        name, equals, number = part.rpartition("=")
+        if not equals or not number.strip().isdigit() or int(number) < 1:
+            raise UsageError(f"--examples-for: expected TASK=NUMBER, e.g. adversarial=200, got {part!r}")
+        found[name.strip()] = int(number)
+    return found or None
+
+
+_NETWORK = (
+    click.option("--ckpt", type=_FILE, help="The trained network: evalsuite's own file, or a state dict with --arch."),
+    click.option(
+        "--arch", help="resnet8, torchvision:NAME, timm:NAME, robustbench:NAME@DATASET/THREAT, pkg.mod:factory."
+    ),
+    click.option("--data", help="digits, fashion-mnist, cifar10, ..., folder:PATH, npz:PATH, pkg.mod:factory."),
+    click.option("--trust", multiple=True, callback=split, help="sha256:... of a pickle that may run its code."),
+    click.option("--device", help="cpu, cuda, cuda:1, or auto (default)."),
+    click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all)."),
+)
+_PRUNE = (
+    click.option("--pruner", multiple=True, callback=split, help="magnitude, filter-norm, ...; several make families."),
+    click.option("--ratios", callback=ratios, help="Prune ratios, e.g. 0.3,0.5 or 0.1:0.9:0.1."),
+    click.option(
+        "--schedule", type=click.Choice(["cascade", "one-shot"]), help="Prune step by step, or each from the parent."
+    ),
+    click.option("--retrain", help="Recipe that retrains every pruned network, or none."),
+    click.option("--epochs", type=click.IntRange(min=1), help="Epochs of retraining per step (default: the recipe's)."),
+    click.option("--rewind", type=click.Choice(["learning-rate", "weights"]), help="What retraining starts from."),
+    click.option("--early", type=_FILE, help="Early checkpoint for --rewind weights (written by evalsuite train)."),
+    click.option("--control/--no-control", default=None, help="Also retrain the dense network as often (a control)."),
+    click.option("--seeds", type=click.IntRange(min=1), help="Families per pruner, differing in their seed."),
+    click.option("--seed", type=click.IntRange(min=0), help="The run's seed."),
+)
+_JUDGE = (
+    click.option("--tasks", multiple=True, callback=split, help="clean, noise/uniform/0.1, corruption/all/3, ..."),
+    click.option(
+        "--measures", multiple=True, callback=split, help="error, disagreement, softmax_distance, worst_class."
+    ),
+    click.option("--require", multiple=True, callback=split, help="Tasks that bind the deployable ratio (patterns)."),
+    click.option("--margin", type=float, help="How much worse a pruned network may be (default 0.005)."),
+    click.option("--confidence", type=float, help="Confidence of every claim (default 0.95)."),
+    click.option("--examples", type=int, help="Held-out examples to judge on."),
+    click.option("--examples-for", multiple=True, callback=counts, help="Fewer for dear tasks: adversarial=200,..."),
+    click.option("--engine", type=click.Choice(["local", "ray"]), help="Where shards are computed."),
+    click.option("--gate", type=_FILE, help="Policy (TOML) to hold the result against; sets the exit code."),
+)
+_RUN = (
+    click.option("--preset", help="quick (default), standard or paper: a named set of options."),
+    click.option("--config", type=_FILE, help="Run file (TOML) with any of these options; flags win."),
+    click.option("--out", type=_FILE, help="Run folder (default reports/NAME)."),
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+RUN = click.argument("run", type=_FILE, metavar="RUN")
+
+
+def network_options(command: Command) -> Command:
+    """Which network, which data, on which device."""
+    return _with(_NETWORK, command)
+
+
+def prune_options(command: Command) -> Command:
+    """How the family is made."""
+    return _with(_PRUNE, command)
+
+
+def judge_options(command: Command) -> Command:
+    """What the family is asked, and how sure the answers must be."""
+    return _with(_JUDGE, command)
+
+
+def run_options(command: Command) -> Command:
+    """Preset, run file and run folder."""
+    return _with(_RUN, command)
+
+
+def given(options: Mapping[str, object]) -> dict[str, object]:
+    """The options that were really given, over those of the run file."""
+    from evalsuite.spec import read_config
+
+    config = options.get("config")
+    from_file = read_config(config) if isinstance(config, Path) else {}
+    by_hand = {key: value for key, value in options.items() if value is not None and key not in {"config", "as_json"}}
+    return {**from_file, **by_hand}
+
+
+def _with(options: tuple[Callable[[Command], Command], ...], command: Command) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command

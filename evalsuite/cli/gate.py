@@ -1,0 +1,72 @@
+"""`evalsuite gate`: hold a finished run against a policy."""
+
+import json
+from pathlib import Path
+
+import click
+
+from evalsuite.cli._console import write_json
+from evalsuite.cli._options import JSON, RUN
+from evalsuite.errors import IncompleteEvidenceError, RefusedInputError, UsageError
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command(
+    epilog="\b\nExamples:\n  evalsuite gate reports/model --policy policy.toml\n"
+    "  evalsuite gate reports/model --policy policy.toml --junit junit.xml\n\n"
+    "Exit codes: 0 every requirement met, 1 a requirement failed on complete evidence, 3 evidence incomplete.",
+)
+@RUN
+@click.option("--policy", type=_FILE, required=True, help="Requirements, as TOML (docs/gate.md).")
+@click.option("--junit", type=_FILE, help="Where to write junit.xml (default: into the run folder).")
+@JSON
+@click.pass_context
+def command(ctx: click.Context, run: Path, policy: Path, junit: Path | None, as_json: bool) -> None:
+    """Hold RUN (a run folder or its results.json) against a policy; the exit code is the verdict."""
+    ctx.exit(gate(read_results(run), policy, junit or _folder(run) / "junit.xml", as_json=as_json))
+
+
+def gate(results: dict[str, object], policy: Path, junit: Path, *, as_json: bool = False) -> int:
+    """Judge `results`, print every check, write junit.xml, and return the exit code."""
+    from evalsuite import gate as gates
+    from evalsuite.files import write_atomically
+
+    verdict = gates.judge(gates.read_policy(policy), results)
+    write_atomically(junit, gates.junit(verdict))
+    if as_json:
+        write_json(gates.as_dict(verdict))
+    else:
+        for check in verdict.checks:
+            colour = {"pass": "green", "fail": "red", "incomplete": "yellow"}[check.outcome]
+            click.echo(f"{click.style(f'{check.outcome:10}', fg=colour)} {check.message}")
+        click.secho(f"gate: {verdict.outcome}", bold=True)
+    return verdict.exit_code
+
+
+def read_results(run: Path) -> dict[str, object]:
+    """The results of a run folder, or of a results.json.
+
+    Raises:
+        IncompleteEvidenceError: The run is not finished.
+        RefusedInputError: The file is not evalsuite's results.
+        UsageError: There is no such run.
+    """
+    path = run / "results.json" if run.is_dir() else run
+    if not path.exists():
+        if (run / "results.sqlite").exists():
+            raise IncompleteEvidenceError(f"{run}: the run is not finished; the sweep's own command continues it")
+        raise UsageError(f"expected a run folder with results.json, got {run}")
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RefusedInputError(
+            f"{path}: expected evalsuite's results, got a file that is not JSON ({error})"
+        ) from error
+    if not isinstance(results, dict) or results.get("schema") != "evalsuite-results/1":
+        raise RefusedInputError(f"{path}: expected schema evalsuite-results/1, got {str(results)[:60]!r}")
+    return results
+
+
+def _folder(run: Path) -> Path:
+    return run if run.is_dir() else run.parent

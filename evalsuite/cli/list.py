@@ -1,0 +1,86 @@
+"""`evalsuite list`: what can be named."""
+
+import ast
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from evalsuite.cli._console import write_json
+from evalsuite.cli._options import JSON
+from evalsuite.errors import UnknownNameError
+from evalsuite.presets import PRESETS
+from evalsuite.registry import names
+
+_FOLDERS = {
+    "attacks": "evalsuite.attacks",
+    "corruptions": "evalsuite.corruptions",
+    "data": "evalsuite.data",
+    "measures": "evalsuite.measures",
+    "pruners": "pruners",
+    "recipes": "evalsuite.training",
+    "tasks": "evalsuite.tasks",
+}
+_KINDS = (*_FOLDERS, "networks", "presets")
+
+
+@click.command(
+    "list",
+    epilog="\b\nExamples:\n  evalsuite list tasks\n  evalsuite list pruners --json",
+)
+@click.argument("kind", metavar="KIND", required=False)
+@JSON
+def command(kind: str | None, as_json: bool) -> None:
+    """List what can be named: attacks, corruptions, data, measures, networks, presets, pruners, recipes, tasks."""
+    if kind is not None and kind not in _KINDS:
+        raise UnknownNameError("list", kind, _KINDS)
+    found = {each: _listed(each) for each in ([kind] if kind else _KINDS)}
+    if as_json:
+        write_json(found)
+        return
+    for each, parts in found.items():
+        click.secho(each, bold=True)
+        width = max((len(name) for name in parts), default=0)
+        for name, says in parts.items():
+            click.echo(f"  {name:{width}}  {says}")
+
+
+def _listed(kind: str) -> dict[str, str]:
+    if kind == "presets":
+        return {name: f"{_size(options)}" for name, options in PRESETS.items()}
+    if kind == "networks":
+        from evalsuite.networks.architectures import describe
+
+        return dict(describe())
+    package = _FOLDERS[kind]
+    return {name: _summary(package, name) for name in names(package) if _is_part(package, name)}
+
+
+def _size(options: object) -> str:
+    assert isinstance(options, dict)  # noqa: S101 - for the type checker
+    return f"{len(options['ratios'])} ratios, {options['examples']} examples, {len(options['tasks'])} task patterns"
+
+
+def _summary(package: str, name: str) -> str:
+    """The first line of the file's docstring, read without importing it."""
+    path = _path(package, name)
+    if path is None:
+        value = next((e.value for e in entry_points() if e.name == name), "")
+        return f"from {value}"
+    doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return doc.splitlines()[0] if doc else ""
+
+
+def _is_part(package: str, name: str) -> bool:
+    """Whether the file defines a class: verbs like `train` stand in the same folder as the recipes."""
+    path = _path(package, name)
+    return path is None or any(
+        isinstance(node, ast.ClassDef) and node.bases for node in ast.parse(path.read_text(encoding="utf-8")).body
+    )
+
+
+def _path(package: str, name: str) -> Path | None:
+    spec = find_spec(package)
+    folders = (spec.submodule_search_locations if spec else None) or []
+    return next((path for folder in folders if (path := Path(folder) / f"{name}.py").exists()), None)

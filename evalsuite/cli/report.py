@@ -1,0 +1,45 @@
+"""`evalsuite report`: write the pages of a run again."""
+
+from pathlib import Path
+
+import click
+
+from evalsuite.cli._options import RUN
+from evalsuite.cli.gate import read_results
+
+
+@click.command(
+    epilog="\b\nExamples:\n  evalsuite report reports/model\n"
+    '  evalsuite report reports/model --format markdown >> "$GITHUB_STEP_SUMMARY"\n'
+    "  evalsuite report reports/model --format json | jq .deployable",
+)
+@RUN
+@click.option("--format", "form", type=click.Choice(["html", "markdown", "json"]), default="html", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Where to write (html: RUN/report.html; else stdout).")
+def command(run: Path, form: str, out: Path | None) -> None:
+    """Write the report of RUN from what its store holds; no network is run."""
+    from evalsuite.files import write_atomically
+    from evalsuite.results import refresh
+
+    results, pictures = refresh(run) if (run / "results.sqlite").exists() else (read_results(run), {})
+    text = _rendered(results, pictures, form)
+    if form == "html" and out is None:
+        out = run / "report.html" if run.is_dir() else run.with_name("report.html")
+    if out is None:
+        click.echo(text)
+        return
+    write_atomically(out, text)
+    click.echo(f"wrote {out}", err=True)
+
+
+def _rendered(results: dict[str, object], pictures: dict[str, bytes], form: str) -> str:
+    import json
+
+    from evalsuite.report.page import Picture, render
+    from evalsuite.report.summary import summary
+
+    if form == "json":
+        return json.dumps(results, indent=2)
+    if form == "markdown":
+        return summary(results)
+    return render(results, [Picture(task=task, png=png) for task, png in pictures.items()])

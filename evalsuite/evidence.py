@@ -1,0 +1,186 @@
+"""A run's stored observations, read by measures and decided: comparisons, potentials and claims."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import final
+
+import numpy as np
+
+from evalsuite.decide.compare import Comparison, compare
+from evalsuite.decide.deployable import Claim
+from evalsuite.decide.potential import Potential, potential
+from evalsuite.errors import IncompleteEvidenceError
+from evalsuite.facts import FamilyFacts, Meta, NetworkFacts, TaskFacts
+from evalsuite.measures._base import Measure, Stored
+from evalsuite.registry import find
+from evalsuite.store import ALONE, Address, Columns, Store
+
+MEASURES = "evalsuite.measures"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Missing:
+    """Why a figure is not there; never shown as 0."""
+
+    reason: str
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """One pruner with one seed.
+
+    Attributes:
+        facts: Its name and origin.
+        networks: Its pruned networks in increasing order of measured prune ratio.
+    """
+
+    facts: FamilyFacts
+    networks: tuple[NetworkFacts, ...]
+
+
+@final
+class Evidence:
+    """One run's store, read once and decided step by step.
+
+    Raises:
+        IncompleteEvidenceError: The run has no networks yet.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.meta: Meta = store.meta()
+        if "members" not in self.meta:
+            raise IncompleteEvidenceError("the run has no networks yet; the same command continues it")
+        self._labels = np.asarray(store.labels(), dtype=np.int64)
+        self._read: dict[tuple[str, str], Stored | None] = {}
+
+    @cached_property
+    def networks(self) -> list[NetworkFacts]:
+        """The parent and all networks made from it, in the order in which they were made."""
+        found = [self.store.network(made_from) for made_from in self.meta["members"]]
+        return [network for network in found if network is not None]
+
+    @cached_property
+    def parent(self) -> NetworkFacts:
+        """The unpruned network."""
+        return next(network for network in self.networks if network["role"] == "parent")
+
+    @cached_property
+    def tasks(self) -> list[TaskFacts]:
+        """All tasks, in order."""
+        return self.store.tasks()
+
+    @cached_property
+    def measures(self) -> dict[str, Measure]:
+        """All measures, by name."""
+        return {name: find(MEASURES, name, Measure)() for name in self.meta["measures"]}
+
+    @cached_property
+    def families(self) -> list[Family]:
+        """All families."""
+        found: list[Family] = []
+        for facts in self.meta["families"]:
+            own = [n for n in self.networks if n["family"] == facts["id"] and n["role"] == "pruned"]
+            own.sort(key=lambda network: network["prune_ratio"])
+            found.append(Family(facts=facts, networks=tuple(own)))
+        return found
+
+    @property
+    def confidence(self) -> float:
+        """Of each family's claims, so that all families' claims together hold at the run's confidence (Bonferroni)."""
+        return 1 - (1 - self.meta["run"]["confidence"]) / max(1, len(self.families))
+
+    @property
+    def margin(self) -> float:
+        """Largest mean difference to the parent that counts as commensurate."""
+        return self.meta["run"]["margin"]
+
+    def stored(self, task: TaskFacts, network: NetworkFacts) -> Stored | None:
+        """All shards of a network on a task, joined; None where one is missing."""
+        key = (task["name"], network["digest"])
+        if key not in self._read:
+            own = self._join(task, network, ALONE)
+            related = self._join(task, network, self.parent["digest"])
+            self._read[key] = None if own is None else Stored(own=own, to_parent=related or {})
+        return self._read[key]
+
+    @cached_property
+    def comparisons(self) -> dict[tuple[str, str, str], Comparison | Missing]:
+        """(task, measure, network) → how the network compares with the parent."""
+        found: dict[tuple[str, str, str], Comparison | Missing] = {}
+        for task in self.tasks:
+            if task["unavailable"]:
+                continue
+            for name, measure in self.measures.items():
+                for network in self.networks:
+                    comparison = self._compare(task, measure, network)
+                    if comparison is not None:
+                        found[task["name"], name, network["id"]] = comparison
+            self._read.clear()  # what has been compared is not kept in memory
+        return found
+
+    @cached_property
+    def potentials(self) -> dict[tuple[str, str, str], Potential | Missing]:
+        """(family, task, measure) → how far the family can be pruned."""
+        found: dict[tuple[str, str, str], Potential | Missing] = {}
+        for family in self.families:
+            for task in self.tasks:
+                for measure in self.measures:
+                    potential = self._potential(family, task["name"], measure)
+                    if potential is not None:
+                        found[family.facts["id"], task["name"], measure] = potential
+        return found
+
+    def claims(self, family: Family) -> list[Claim] | Missing:
+        """Every required task and measure of a family, or what is missing for them."""
+        claims: list[Claim] = []
+        for task in self.tasks:
+            for name, measure in self.measures.items():
+                if not (task["required"] and measure.required):
+                    continue
+                found = self.potentials.get((family.facts["id"], task["name"], name))
+                if not isinstance(found, Potential):
+                    return found or Missing(reason=f"{task['name']}: {task['unavailable'] or 'not evaluated'}")
+                claims.append(Claim(task=task["name"], measure=name, potential=found))
+        return claims or Missing(reason="no task is required")
+
+    def _join(self, task: TaskFacts, network: NetworkFacts, parent: str) -> Columns | None:
+        found: list[Columns] = []
+        for examples in task["shards"]:
+            address = Address(
+                task=task["digest"],
+                network=network["digest"],
+                examples=examples,
+                seed=self.meta["run"]["seed"],
+                parent=parent,
+            )
+            columns = self.store.read(address)
+            if columns is None:
+                return None
+            found.append(columns)
+        return {c: np.concatenate([columns[c] for columns in found]) for c in found[0]} if found else None
+
+    def _compare(self, task: TaskFacts, measure: Measure, network: NetworkFacts) -> Comparison | Missing | None:
+        child, parent = self.stored(task, network), self.stored(task, self.parent)
+        if child is None or parent is None:
+            return Missing(reason="not evaluated yet") if measure.required else None
+        if not {*child.own, *child.to_parent}.issuperset(measure.needs):
+            return None  # the task writes nothing that this measure reads, or the network is the parent itself
+        paired = measure(child, parent, self._labels[: task["n"]], task["readings"])
+        return compare(paired, margin=self.margin, confidence=self.confidence)
+
+    def _potential(self, family: Family, task: str, measure: str) -> Potential | Missing | None:
+        steps = [self.comparisons.get((task, measure, network["id"])) for network in family.networks]
+        known = [step for step in steps if isinstance(step, Comparison)]
+        if not any(steps):
+            return None
+        if len(known) < len(steps):
+            return Missing(reason=f"{len(steps) - len(known)} of {len(steps)} networks are not evaluated yet")
+        return potential(_ratios(family.networks), known, margin=self.margin)
+
+
+def _ratios(networks: Sequence[NetworkFacts]) -> list[float]:
+    return [network["prune_ratio"] for network in networks]

@@ -1,0 +1,119 @@
+"""What the store and `results.json` say of a run, its data, networks and tasks: JSON objects with known keys."""
+
+from typing import Literal, TypedDict
+
+
+class RunFacts(TypedDict):
+    """How a run was made. `seconds` is the time spent so far, over all continuations."""
+
+    id: str
+    created: str
+    command: str
+    versions: dict[str, str]
+    device: str
+    cpu_threads: int
+    seconds: float
+    spec_digest: str
+    seed: int
+    margin: float
+    confidence: float
+
+
+class DataFacts(TypedDict):
+    """The held-out examples. `overlap` of them were left out: their images stand in the training examples too."""
+
+    name: str
+    shape: list[int]
+    classes: list[str]
+    examples: int
+    overlap: int
+    digest: str
+
+
+class ParentFacts(TypedDict):
+    """The unpruned network."""
+
+    id: str
+    digest: str
+    arch: str
+    arguments: dict[str, int | float | str | bool]
+    file: str | None
+    sha256: str | None
+    lineage: list[dict[str, str | int | float | bool | None]]
+
+
+class LatencyFacts(TypedDict):
+    """Milliseconds per forward pass of `batch` images: the median of `n` runs and its interval."""
+
+    median: float
+    low: float
+    high: float
+    n: int
+    batch: int
+
+
+class NetworkFacts(TypedDict):
+    """One network. Ratios are measured against the parent; counts are of entries, `megabytes` of the file."""
+
+    id: str
+    family: str | None
+    role: Literal["parent", "pruned", "control"]
+    digest: str
+    pruner: str | None
+    structure: str | None
+    target_ratio: float | None
+    prune_ratio: float
+    flop_reduction: float
+    parameters: int
+    nonzero: int
+    prunable: int
+    prunable_nonzero: int
+    flops: int
+    dense_flops: int
+    megabytes: float
+    latency_ms: LatencyFacts | None
+    seed: int
+    file: str | None
+
+
+class TaskFacts(TypedDict):
+    """One task. `shards` are digests of examples, in order; `unavailable` says why it was not asked."""
+
+    name: str
+    kind: str
+    title: str
+    required: bool
+    version: int
+    parameters: dict[str, object]
+    readings: dict[str, float]
+    note: str | None
+    unavailable: str | None
+    digest: str
+    shards: list[str]
+    n: int
+
+
+class FamilyFacts(TypedDict):
+    """One pruner with one seed."""
+
+    id: str
+    pruner: str | None
+    seed: int
+
+
+class Meta(TypedDict, total=False):
+    """What the store keeps about the run as a whole.
+
+    `identity` is what the outcome depends on, `request` what was typed; `members` are addresses of networks, in order.
+    """
+
+    schema: str
+    identity: dict[str, object]
+    request: str
+    complete: bool
+    run: RunFacts
+    data: DataFacts
+    parent: ParentFacts
+    measures: list[str]
+    members: list[str]
+    families: list[FamilyFacts]

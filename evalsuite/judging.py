@@ -1,0 +1,85 @@
+"""Evaluates a family: which tasks apply, what is missing, who computes it, and what the store has to know of it."""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from evalsuite.data._base import Dataset, Examples
+from evalsuite.engines import local
+from evalsuite.facts import TaskFacts
+from evalsuite.naming import kind, name, settings
+from evalsuite.order import Judging
+from evalsuite.plan import Member, Pending, cuts, limit_for, pending
+from evalsuite.progress import Reporter
+from evalsuite.store import Store
+from evalsuite.tasks._base import Domain, Task
+from evalsuite.tasks._names import digest, readings
+
+
+def judge(
+    members: Sequence[Member],
+    parent: Member,
+    judging: Judging,
+    dataset: Dataset,
+    examples: Examples,
+    store: Store,
+    reporter: Reporter,
+) -> None:
+    """Ask every network every task and store the observations; what is stored already is not computed again.
+
+    Args:
+        members: All networks, the parent included.
+        parent: The network that the others are compared with.
+        judging: What to ask.
+        dataset: Where the examples come from.
+        examples: The chosen held-out examples, in order.
+        store: Where observations go.
+        reporter: Hears about progress.
+    """
+    store.set_examples(examples.ids, examples.labels.tolist())
+    store.set_tasks([_facts(task, judging, dataset, examples) for task in judging.tasks])
+    todo = missing(members, parent, judging, dataset, examples, store)
+    local.run(todo, parent, examples, store, seed=judging.seed, reporter=reporter)
+
+
+def missing(
+    members: Sequence[Member],
+    parent: Member,
+    judging: Judging,
+    dataset: Dataset,
+    examples: Examples,
+    store: Store,
+) -> list[Pending]:
+    """The shards that the store lacks, in the order of the tasks."""
+    domain = Domain(shape=dataset.shape, classes=len(dataset.classes))
+    found: list[Pending] = []
+    for task in judging.tasks:
+        if task.refuses(domain) is None:
+            limit = limit_for(task, judging.examples, judging.examples_for)
+            found.extend(pending(cuts(task, examples, limit), members, parent, store, judging.seed))
+    return found
+
+
+def _facts(task: Task, judging: Judging, dataset: Dataset, examples: Examples) -> TaskFacts:
+    domain = Domain(shape=dataset.shape, classes=len(dataset.classes))
+    shards = cuts(task, examples, limit_for(task, judging.examples, judging.examples_for))
+    return {
+        "name": name(task),
+        "kind": kind(task),
+        "title": task.title(),
+        "required": _required(task, judging, domain),
+        "version": task.version,
+        "parameters": {**settings(task), **task.identity()},
+        "readings": readings(task),
+        "note": task.note(domain),
+        "unavailable": task.refuses(domain),
+        "digest": digest(task),
+        "shards": [shard.examples for shard in shards],
+        "n": shards[-1].stop if shards else 0,
+    }
+
+
+def _required(task: Task, judging: Judging, domain: Domain) -> bool:
+    """A task that cannot be asked is required only where it is asked for by its own name, not by a pattern."""
+    if task.refuses(domain) is not None:
+        return name(task) in judging.required
+    return any(fnmatchcase(name(task), pattern) for pattern in judging.required)

@@ -1,0 +1,168 @@
+"""The store → `results.json`. No network is run."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+
+from evalsuite.decide.compare import Comparison
+from evalsuite.decide.deployable import deployable, over_tasks
+from evalsuite.decide.potential import Potential
+from evalsuite.evidence import Evidence, Family, Missing
+from evalsuite.facts import NetworkFacts, TaskFacts
+from evalsuite.files import write_atomically
+from evalsuite.store import Store, opened
+
+SCHEMA = "evalsuite-results/1"
+FLAGS = ("randomised", "softmax output", "optimises at inference", "zero gradients", "black box beats white box")
+"""What the bits of the column `flags` mean, in order: an attack's own reasons for doubt."""
+Row = dict[str, object]
+
+
+class Claimed(TypedDict):
+    """How far a family can be pruned for all required tasks at once, and what sets it."""
+
+    ratio: float
+    network: str
+    family: str
+    binding_task: str | None
+    binding_measure: str | None
+
+
+def refresh(folder: Path) -> tuple[Row, dict[str, bytes]]:
+    """Summarise a run folder's store anew, write `results.json`, and return it with the strips of sample images.
+
+    Raises:
+        UsageError: The folder holds no run.
+        IncompleteEvidenceError: The run has no networks yet.
+    """
+    with opened(folder) as store:
+        results, pictures = summarise(store), store.pictures()
+    write_atomically(folder / "results.json", json.dumps(results, indent=1) + "\n")
+    return results, pictures
+
+
+def summarise(store: Store) -> Row:
+    """Everything that can be said about the networks of a run, from what its store holds."""
+    evidence = Evidence(store)
+    meta = evidence.meta
+    families = [(family, _claimed(evidence, family)) for family in evidence.families]
+    claims = [claim for _, claim in families if claim is not None]
+    return {
+        "schema": SCHEMA,
+        "run": {**meta["run"], "families": len(families), "confidence_each": evidence.confidence},
+        "data": meta["data"],
+        "parent": meta["parent"],
+        "networks": evidence.networks,
+        "tasks": [_task(evidence, task) for task in evidence.tasks],
+        "cells": _cells(evidence),
+        "potential": [_potential(evidence, *key, found) for key, found in evidence.potentials.items()],
+        "averages": [row for family, _ in families for row in _averages(evidence, family)],
+        "families": [{**family.facts, "deployable": claim} for family, claim in families],
+        # the family that goes furthest: its claim holds beside the others', since all are made at `confidence_each`
+        "deployable": max(claims, key=lambda claim: claim["ratio"], default=None),
+        "complete": is_complete(evidence),
+    }
+
+
+def is_complete(evidence: Evidence) -> bool:
+    """Whether every cell has been evaluated."""
+    return not any(isinstance(found, Missing) for found in evidence.comparisons.values())
+
+
+def _claimed(evidence: Evidence, family: Family) -> Claimed | None:
+    claims = evidence.claims(family)
+    if isinstance(claims, Missing):
+        return None
+    found = deployable(claims)
+    network = next((n["id"] for n in reversed(family.networks) if n["prune_ratio"] == found.ratio), None)
+    return {
+        "ratio": found.ratio,
+        "network": network or evidence.parent["id"],
+        "family": family.facts["id"],
+        "binding_task": found.binding.task if found.binding else None,
+        "binding_measure": found.binding.measure if found.binding else None,
+    }
+
+
+def _averages(evidence: Evidence, family: Family) -> list[Row]:
+    """Average and minimum prune potential over sets of tasks, as in Lost in Pruning, section 5."""
+    sets: dict[str, list[str]] = {"all tasks": [task["name"] for task in evidence.tasks]}
+    for task in evidence.tasks:
+        sets.setdefault(f"all {task['kind']} tasks", []).append(task["name"])
+    rows: list[Row] = []
+    for title, names in sets.items():
+        known = [evidence.potentials.get((family.facts["id"], name, "error")) for name in names]
+        values = [each.prune_potential for each in known if isinstance(each, Potential)]
+        if len(values) > 1:
+            over = over_tasks(np.array([values]))
+            average, minimum = over.average.mean, over.minimum.mean
+            row: Row = {"family": family.facts["id"], "set": title, "measure": "error"}
+            rows.append({**row, "average": average, "minimum": minimum, "n": len(values)})
+    return rows
+
+
+def _task(evidence: Evidence, task: TaskFacts) -> Row:
+    kept = {key: value for key, value in task.items() if key not in {"shards", "readings"}}
+    return {
+        **kept,
+        "shards": len(task["shards"]),
+        "seconds": round(evidence.store.seconds(task["digest"], evidence.meta["run"]["seed"]), 3),
+        "flags": sorted({flag for network in evidence.networks for flag in _flags(evidence, task, network)}),
+        "note": _note(evidence, task),
+    }
+
+
+def _flags(evidence: Evidence, task: TaskFacts, network: NetworkFacts) -> list[str]:
+    stored = evidence.stored(task, network) if task["kind"] == "adversarial" and not task["unavailable"] else None
+    if stored is None or "flags" not in stored.own:
+        return []
+    bits = int(np.bitwise_or.reduce(stored.own["flags"].astype(np.int64)))
+    return [flag for bit, flag in enumerate(FLAGS) if bits >> bit & 1]
+
+
+def _note(evidence: Evidence, task: TaskFacts) -> str | None:
+    notes = [task["note"]] if task["note"] else []
+    parent = evidence.comparisons.get((task["name"], "error", evidence.parent["id"]))
+    if isinstance(parent, Comparison) and parent.loss > 0.9:
+        notes.append(f"saturated: the parent itself errs on {parent.loss:.1%}, so there is little left to lose")
+    return "; ".join(notes) or None
+
+
+def _cells(evidence: Evidence) -> list[Row]:
+    networks = {network["id"]: network for network in evidence.networks}
+    doubts = {
+        (task["name"], network["id"]): ", ".join(_flags(evidence, task, network))
+        for task in evidence.tasks
+        for network in evidence.networks
+    }
+    rows: list[Row] = []
+    for (task, measure, network), found in evidence.comparisons.items():
+        row: Row = {"task": task, "measure": measure, "network": network}
+        if isinstance(found, Missing):
+            rows.append({**row, **dict.fromkeys(_names(Comparison)), "reason": found.reason})
+            continue
+        verdict = None if networks[network]["role"] == "parent" else str(found.verdict)
+        doubt = doubts[task, network]
+        reason = f"attack flagged: {doubt}" if doubt else None
+        rows.append({**row, **asdict(found), "verdict": verdict, "reason": reason})
+    return rows
+
+
+def _potential(evidence: Evidence, family: str, task: str, measure: str, found: Potential | Missing) -> Row:
+    row: Row = {"family": family, "task": task, "measure": measure}
+    row.update(margin=evidence.margin, confidence=evidence.confidence)
+    if isinstance(found, Missing):
+        return {**row, **dict.fromkeys(_names(Potential)), "censored": False, "nonmonotone": False} | {
+            "reason": found.reason
+        }
+    failure = found.first_failure
+    told = None if failure is None else {"ratio": failure.ratio, "verdict": str(failure.verdict)}
+    return {**row, **asdict(found), "first_failure": told, "reason": None}
+
+
+def _names(part: type[Comparison] | type[Potential]) -> Mapping[str, None]:
+    return dict.fromkeys(field.name for field in fields(part))
