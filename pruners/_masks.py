@@ -1,0 +1,97 @@
+"""Scores → masks with exactly the asked number of survivors.
+
+A threshold test (`score > t`) keeps none or all of a tie, so that a network with many equal scores ends with too few
+or too many weights. Here ties are broken by position: of equal scores the one that stands first survives.
+"""
+
+from collections.abc import Mapping
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from pruners._base import Scores
+from pruners._weights import prunable
+
+Masks = dict[str, Tensor]
+"""Parameter name → True where the entry survives, in the shape of the parameter."""
+
+
+def nonzero(network: nn.Module) -> Masks:
+    """Prunable entries that are not pruned yet."""
+    return {name: weight.detach() != 0 for name, weight in prunable(network).items()}
+
+
+def keep_global(scores: Scores, keep: int, alive: Mapping[str, Tensor]) -> Masks:
+    """The `keep` largest scores over all layers together.
+
+    Args:
+        scores: Compared in float64; infinities are allowed.
+        keep: At most the number of True entries of `alive`, so that no pruned entry ever comes back.
+        alive: Entries that may be kept, by the same names.
+
+    Raises:
+        ValueError: A score of an alive entry is NaN, or `keep` is out of range.
+    """
+    chosen = _largest(_alive_scores(scores, alive), keep).split([int(alive[name].sum()) for name in scores])
+    masks = {name: torch.zeros_like(alive[name], dtype=torch.bool) for name in scores}
+    for mask, name, part in zip(masks.values(), scores, chosen, strict=True):
+        mask[alive[name]] = part
+    return masks
+
+
+def keep_layerwise(scores: Scores, keep: int, alive: Mapping[str, Tensor]) -> Masks:
+    """The largest scores of every layer, `keep` in all, the same fraction of what is alive in each layer.
+
+    Fractions of a weight are rounded as in `even_priorities`: a layer is emptied only if `keep` is smaller than the
+    number of layers, the smallest layers first. What survives a smaller `keep` also survives a larger one.
+
+    Raises:
+        ValueError: As `keep_global`.
+    """
+    priorities = {name: torch.zeros_like(score, dtype=torch.float64) for name, score in scores.items()}
+    for name, score in scores.items():
+        priorities[name][alive[name]] = even_priorities(_alive_scores({name: score}, alive))
+    return keep_global(priorities, keep, alive)
+
+
+def even_priorities(scores: Tensor) -> Tensor:
+    """Priorities (n,), comparable between layers, that shrink all layers at one common fraction, best scores last.
+
+    The t-th best of n gets -(t - 1/2) / n: taking the largest priorities of several layers rounds their common
+    fraction to the nearest whole number (Webster's method of apportionment), and the numbers never shrink when one
+    more may stay, which rounding by largest remainders does not promise (the Alabama paradox). The best of each layer
+    comes before everything else, larger layers first.
+    """
+    count = len(scores)
+    place = torch.empty(count, dtype=torch.float64, device=scores.device)
+    order = scores.argsort(descending=True, stable=True)
+    place[order] = torch.arange(count, dtype=torch.float64, device=scores.device)
+    return torch.where(place == 0, 1.0, 0.0) - (place + 0.5) / count
+
+
+def apply_masks(network: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
+    """A deep copy of `network` with zeros where a mask is False; parameters without a mask stay as they are."""
+    pruned = deepcopy(network)
+    weights = prunable(pruned)
+    with torch.no_grad():
+        for name, mask in masks.items():
+            weights[name].masked_fill_(~mask, 0)
+    return pruned
+
+
+def _alive_scores(scores: Scores, alive: Mapping[str, Tensor]) -> Tensor:
+    for name, score in scores.items():
+        if bool(score[alive[name]].isnan().any()):
+            raise ValueError(f"expected scores without NaN, got NaN for {name}")
+    return torch.cat([score[alive[name]].double() for name, score in scores.items()])
+
+
+def _largest(scores: Tensor, keep: int) -> Tensor:
+    if not 0 <= keep <= len(scores):
+        raise ValueError(f"expected 0 <= keep <= {len(scores)}, the entries alive, got {keep}")
+    if keep == 0:
+        return torch.zeros_like(scores, dtype=torch.bool)
+    threshold = scores.kthvalue(len(scores) - keep + 1).values
+    above, ties = scores > threshold, scores == threshold
+    return above | (ties & (ties.cumsum(0) <= keep - above.sum()))
