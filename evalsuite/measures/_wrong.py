@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evalsuite.measures._base import Losses, Stored
+from evalsuite.measures._draws import average
 
 
 def wrong(stored: Stored, labels: npt.NDArray[np.int64], readings: Mapping[str, float]) -> Losses:
@@ -18,7 +19,7 @@ def wrong(stored: Stored, labels: npt.NDArray[np.int64], readings: Mapping[str, 
     right = prediction == _along(labels, prediction.ndim)
     if "radius" in stored.own and "radius" in readings:
         right = right & (stored.own["radius"].astype(np.float64) >= readings["radius"])
-    return np.asarray(1.0 - right.reshape(len(labels), -1).mean(axis=1), dtype=np.float64)
+    return average(1.0 - right)
 
 
 def _along(labels: npt.NDArray[np.int64], ndim: int) -> npt.NDArray[np.int64]:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from evalsuite.measures._base import Measure, Paired, Stored
+from evalsuite.measures._draws import average
 
 
 @final
@@ -28,4 +29,4 @@ class Disagreement(Measure):
     ) -> Paired:
         del readings
         differs = child.own["prediction"] != parent.own["prediction"]
-        return Paired(child=differs.reshape(len(labels), -1).mean(axis=1), parent=np.zeros(len(labels)))
+        return Paired(child=average(differs), parent=np.zeros(len(labels)))

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from evalsuite.measures._base import Measure, Paired, Stored
+from evalsuite.measures._draws import average
 
 
 @final
@@ -29,5 +30,4 @@ class SoftmaxDistance(Measure):
         del parent, readings
         distance = child.to_parent["softmax_distance"].astype(np.float64) / np.sqrt(2)
         # the largest distance, stored in 32 bits, can come out a rounding error above 1
-        capped = np.minimum(distance, 1.0)
-        return Paired(child=capped.reshape(len(labels), -1).mean(axis=1), parent=np.zeros(len(labels)))
+        return Paired(child=average(np.minimum(distance, 1.0)), parent=np.zeros(len(labels)))
