@@ -1,0 +1,30 @@
+"""What networks of one origin expect of their images unless told otherwise."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import final
+
+Arguments = Mapping[str, int | float | str | bool]
+NO_ARGUMENTS: Arguments = MappingProxyType({})
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Convention:
+    """None: the origin has no convention, the user's data decide.
+
+    Attributes:
+        mean: Per-channel mean of images in [0, 1] by which the networks normalise.
+        std: Per-channel standard deviation, likewise.
+        shape: (channels, height, width) of the images.
+        classes: Number of classes, where it cannot be chosen.
+    """
+
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    shape: tuple[int, int, int] | None = None
+    classes: int | None = None

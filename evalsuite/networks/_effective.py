@@ -1,0 +1,45 @@
+"""Tensors as the network uses them: masks multiplied in."""
+
+from collections.abc import Iterator, Mapping
+
+from torch import Tensor, nn
+
+_PARAMETRIZED = ".parametrizations."
+
+
+def effective(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`x_orig` and `x_mask` (torch.nn.utils.prune), or a parametrization's `original` and `mask`, multiplied into `x`.
+
+    Other tensors are handed through, in order.
+    """
+    merged: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        if name.endswith("_orig") and f"{name.removesuffix('_orig')}_mask" in tensors:
+            plain = name.removesuffix("_orig")
+            merged[plain] = tensor * tensors[f"{plain}_mask"]
+        elif _PARAMETRIZED in name and name.endswith(".original") and _mask_of(name) in tensors:
+            merged[_plain(name)] = tensor * tensors[_mask_of(name)]
+        elif not _is_mask(name, tensors):
+            merged[name] = tensor
+    return merged
+
+
+def named_tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Parameters and buffers of `network`, each shared one once, as it uses them."""
+    raw = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    yield from effective({name: tensor.detach() for name, tensor in raw.items()}).items()
+
+
+def _is_mask(name: str, tensors: Mapping[str, Tensor]) -> bool:
+    if name.endswith("_mask"):
+        return f"{name.removesuffix('_mask')}_orig" in tensors
+    return _PARAMETRIZED in name and name.endswith(".0.mask") and f"{name.removesuffix('.0.mask')}.original" in tensors
+
+
+def _mask_of(original: str) -> str:
+    return f"{original.removesuffix('.original')}.0.mask"
+
+
+def _plain(original: str) -> str:
+    before, _, after = original.removesuffix(".original").rpartition(_PARAMETRIZED)
+    return f"{before}.{after}"

@@ -1,0 +1,48 @@
+"""Networks from a callable of the user's own: `package.module:factory`."""
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+
+from torch import nn
+
+from evalsuite.errors import UsageError
+from evalsuite.networks._convention import Arguments
+
+
+def build(path: str, *, classes: int, channels: int, image_size: int, arguments: Arguments) -> nn.Module:
+    """Calls the factory with those of the number of classes, channels and image size that it has a name for."""
+    factory = _find(path)
+    numbers = {
+        "classes": classes,
+        "num_classes": classes,
+        "channels": channels,
+        "in_channels": channels,
+        "in_chans": channels,
+        "image_size": image_size,
+        "img_size": image_size,
+    }
+    signature = inspect.signature(factory)
+    given = {name: value for name, value in numbers.items() if name in signature.parameters} | dict(arguments)
+    try:
+        signature.bind(**given)
+    except TypeError as error:
+        raise UsageError(f"expected arguments for {path}{signature}, got {given}: {error}") from error
+    network = factory(**given)
+    if not isinstance(network, nn.Module):
+        raise UsageError(f"expected {path} to give a torch.nn.Module, got {type(network).__name__}")
+    return network
+
+
+def _find(path: str) -> Callable[..., object]:
+    module_name, _, name = path.partition(":")
+    try:
+        module = import_module(module_name)
+    except (ImportError, ValueError, TypeError) as error:
+        hint = "is it installed, or its folder in PYTHONPATH?"
+        raise UsageError(f"expected a module that can be imported, got {module_name!r}: {error}; {hint}") from error
+    factory = getattr(module, name, None)
+    if not callable(factory):
+        raise UsageError(f"expected a callable {name!r} in {module_name}, got {factory!r}")
+    found: Callable[..., object] = factory
+    return found

@@ -1,0 +1,181 @@
+"""Bytes of a file → tensors, told by what the bytes are, never by the file's name."""
+
+import hashlib
+import io
+import json
+import pickle
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, final
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.networks._pickles import globals_of, harmless
+
+_WORST_RATIO: Final = 50
+_WORST_BYTES: Final = 2**30
+_CONTAINERS: Final = ("state_dict", "model_state_dict", "model", "net", "network", "ema", "state_dict_ema", "module")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What a file holds: tensors by name, or (trusted files only) a whole network.
+
+    Attributes:
+        digest: sha256 of the file's bytes, 64 hex digits.
+        tensors: By name; empty where `network` is given.
+        network: Unpickled as a whole.
+        header: What evalsuite itself wrote into the file's header, JSON.
+        globals: Names that unpickling had to import, where the file was trusted.
+    """
+
+    digest: str
+    tensors: Mapping[str, Tensor]
+    network: nn.Module | None = None
+    header: str | None = None
+    globals: tuple[str, ...] = ()
+
+
+def read_contents(path: Path, trusted: frozenset[str]) -> Contents:
+    """Reads `path` once; what is loaded is what was hashed.
+
+    Args:
+        path: The file.
+        trusted: sha256 digests, with or without "sha256:" before them, of pickles that may run code.
+
+    Raises:
+        UsageError: No such file, or it cannot be opened.
+        RefusedInputError: Empty, damaged, of an unknown format, too large when unpacked, or a pickle that would have
+            to be trusted.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        what = "a folder" if path.is_dir() else error.strerror or str(error)
+        raise UsageError(f"expected a checkpoint file, got {str(path)!r}: {what}") from error
+    if not data:
+        raise RefusedInputError(f"expected a checkpoint, got an empty file: {path}")
+    digest = hashlib.sha256(data).hexdigest()
+    if data[:1] == b"\x80" or data[:4] == b"PK\x03\x04":
+        return _torch(path, data, digest, trusted)
+    if data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8:
+        return _safetensors(path, data, digest)
+    wanted = "a safetensors file or one written by torch.save"
+    raise RefusedInputError(f"expected {wanted}, got bytes that begin with {data[:8]!r} (cut short?): {path}")
+
+
+def _safetensors(path: Path, data: bytes, digest: str) -> Contents:
+    try:
+        tensors = safetensors.torch.load(data)
+        metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
+    except Exception as error:
+        raise RefusedInputError(
+            f"expected a whole safetensors file, got one that is damaged: {path}: {error}"
+        ) from error
+    return Contents(digest=digest, tensors=tensors, header=metadata.get("evalsuite"))
+
+
+def _torch(path: Path, data: bytes, digest: str, trusted: frozenset[str]) -> Contents:
+    pickled = _data_pickle(path, data) if data[:2] == b"PK" else data
+    seen = globals_of(pickled)
+    try:
+        loaded = _load(data, weights_only=True)
+    except Exception as error:
+        unsafe = tuple(name for name in seen if not harmless(name))
+        if not isinstance(error, pickle.UnpicklingError) or not unsafe:
+            raise RefusedInputError(
+                f"expected a whole file from torch.save, got a damaged one: {path}: {error}"
+            ) from error
+        if not trusted & {digest, f"sha256:{digest}"}:
+            raise RefusedInputError(_needs_trust(path, digest, unsafe)) from error
+        return _trusted(path, data, digest, seen)
+    return Contents(digest=digest, tensors=_tensors(path, loaded, len(data)))
+
+
+def _trusted(path: Path, data: bytes, digest: str, seen: tuple[str, ...]) -> Contents:
+    try:
+        loaded = _load(data, weights_only=False)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"expected what {path} refers to, to be importable: {error}") from error
+    except Exception as error:
+        raise RefusedInputError(f"expected a whole file from torch.save, got a damaged one: {path}: {error}") from error
+    for key in ("", *_CONTAINERS):
+        network = loaded.get(key) if key and isinstance(loaded, Mapping) else loaded
+        if isinstance(network, nn.Module):
+            return Contents(digest=digest, tensors={}, network=network, globals=seen)
+    return Contents(digest=digest, tensors=_tensors(path, loaded, len(data)), globals=seen)
+
+
+def _load(data: bytes, *, weights_only: bool) -> object:
+    with warnings.catch_warnings():
+        # old files name storages that torch has since renamed
+        warnings.simplefilter("ignore")
+        loaded: object = torch.load(io.BytesIO(data), map_location="cpu", weights_only=weights_only)
+    return loaded
+
+
+def _data_pickle(path: Path, data: bytes) -> bytes:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+            names = [entry.filename for entry in entries]
+            unpacked = sum(entry.file_size for entry in entries)
+            if len(set(names)) < len(names) or any(name.startswith("/") or ".." in name.split("/") for name in names):
+                raise RefusedInputError(f"expected a torch archive, got names that torch never writes: {path}")
+            if unpacked > max(_WORST_BYTES, _WORST_RATIO * len(data)):
+                sizes = f"{len(data)} bytes that unpack to {unpacked}"
+                raise RefusedInputError(f"expected an archive of about the size of its contents, got {sizes}: {path}")
+            pickles = [name for name in names if name.rpartition("/")[2] == "data.pkl"]
+            if any(name.rpartition("/")[2] == "constants.pkl" for name in names):
+                raise RefusedInputError(f"expected a state_dict from torch.save, got a TorchScript archive: {path}")
+            if len(pickles) != 1:
+                raise RefusedInputError(f"expected a torch archive, got a zip file without data.pkl: {path}")
+            return archive.read(pickles[0])
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
+        raise RefusedInputError(f"expected a whole torch archive, got a damaged one: {path}: {error}") from error
+
+
+def _tensors(path: Path, loaded: object, size: int) -> Mapping[str, Tensor]:
+    found = _state(loaded)
+    if found is None:
+        what = (
+            f"a dict with {', '.join(map(repr, list(loaded)[:5]))}"
+            if isinstance(loaded, Mapping)
+            else repr(type(loaded))
+        )
+        raise RefusedInputError(f"expected a state_dict, or a dict that holds one, got {what}: {path}")
+    plain: dict[str, Tensor] = {}
+    for name, tensor in found.items():
+        if tensor.is_complex() or tensor.is_quantized or tensor.is_meta:
+            raise RefusedInputError(f"expected dense real numbers, got {name!r} of type {tensor.dtype}: {path}")
+        plain[name] = tensor
+    # a tensor may claim more numbers than are stored, by a stride of 0
+    unpacked = sum(tensor.numel() * tensor.element_size() for tensor in plain.values())
+    if unpacked > max(_WORST_BYTES, _WORST_RATIO * size):
+        raise RefusedInputError(f"expected tensors of about the file's size, got {unpacked} bytes in {size}: {path}")
+    return {name: tensor.to_dense() if tensor.is_sparse else tensor for name, tensor in plain.items()}
+
+
+def _state(loaded: object, depth: int = 0) -> Mapping[str, Tensor] | None:
+    if not isinstance(loaded, Mapping) or depth > 2:
+        return None
+    if loaded and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in loaded.items()):
+        return loaded
+    inner = (_state(loaded[key], depth + 1) for key in _CONTAINERS if key in loaded)
+    return next((state for state in inner if state is not None), None)
+
+
+def _needs_trust(path: Path, digest: str, unsafe: tuple[str, ...]) -> str:
+    return (
+        f"expected a file that holds tensors only, got a pickle that imports {', '.join(unsafe[:8])}: {path}. "
+        "Where you trust it, save its tensors alone - import torch; loaded = torch.load(FILE, weights_only=False); "
+        "torch.save(loaded.state_dict(), 'weights.pt') (or loaded['state_dict'] where it is a dict) - "
+        f"or let it run code here: --trust sha256:{digest}"
+    )

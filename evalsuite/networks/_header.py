@@ -1,0 +1,80 @@
+"""What evalsuite writes into the header of its own checkpoints."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, Literal, final
+
+from pydantic import TypeAdapter, ValidationError
+
+from evalsuite.errors import RefusedInputError, UsageError
+
+FORMAT: Final = "evalsuite-checkpoint/1"
+Step = Mapping[str, int | float | str | bool | None]
+"""One entry of a lineage: what was done, by which version, from which digest."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """One JSON object under the key `evalsuite` of a safetensors file's metadata.
+
+    Attributes:
+        arch: Name that `build` understands; None where the network came from the user's own Python.
+        arguments: For `build`.
+        classes: Names of the classes, or None.
+        class_count: Number of logits.
+        shape: (channels, height, width).
+        data: Name of the data set, or None.
+        lineage: What was done, first step first.
+        attributes: Numbers that modules keep beside tensors: module → attribute → value.
+        tensors: `tensor_digest` of the file's tensors: safetensors has no checksum of its own.
+        written_by: Version of evalsuite.
+        format: Raised when the meaning of a field changes.
+    """
+
+    arch: str | None
+    arguments: dict[str, int | float | str | bool]
+    classes: tuple[str, ...] | None
+    class_count: int
+    shape: tuple[int, int, int]
+    data: str | None
+    lineage: tuple[dict[str, int | float | str | bool | None], ...]
+    attributes: dict[str, dict[str, int | float | str | bool]]
+    tensors: str
+    written_by: str
+    format: Literal["evalsuite-checkpoint/1"] = FORMAT
+
+
+def encode(header: Header) -> str:
+    """JSON, keys sorted: the same header is the same text."""
+    return json.dumps(asdict(header), sort_keys=True)
+
+
+def decode(text: str, path: Path) -> Header:
+    """The header of `path`.
+
+    Raises:
+        UsageError: A later evalsuite wrote it.
+        RefusedInputError: It is not a header.
+    """
+    try:
+        return TypeAdapter(Header).validate_json(text)
+    except ValidationError as error:
+        told = _format(text)
+        if told.startswith("evalsuite-checkpoint/") and told != FORMAT:
+            raise UsageError(
+                f"expected a file of format {FORMAT}, got {told!r} from another version: {path}"
+            ) from error
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "header"
+        raise RefusedInputError(f"expected a whole evalsuite header, got {where}: {first['msg']}: {path}") from error
+
+
+def _format(text: str) -> str:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return ""
+    return str(document.get("format", "")) if isinstance(document, dict) else ""

@@ -1,0 +1,231 @@
+"""Reading and writing networks as files.
+
+Written: safetensors with a header that describes the network. Read: that, and what users have - state dicts of any
+spelling, masked, channel-pruned - without running code from the file.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import safetensors.torch
+from torch import nn
+
+from evalsuite import __version__
+from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.networks import _foreign
+from evalsuite.networks._attributes import restore as restore_scalars
+from evalsuite.networks._attributes import scalars
+from evalsuite.networks._convention import NO_ARGUMENTS, Arguments
+from evalsuite.networks._effective import effective
+from evalsuite.networks._formats import Contents, read_contents
+from evalsuite.networks._header import Header, Step, decode, encode
+from evalsuite.networks._pour import outputs, pour
+from evalsuite.networks.architectures import build, split
+from evalsuite.networks.digest import tensor_digest
+from evalsuite.networks.normalized import Normalized
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A trained network with what has to be known to judge it.
+
+    Attributes:
+        network: Takes images in [0, 1]; in evaluation mode.
+        arch: Name that `build` understands; None for a network of the user's own Python, which only they can rebuild.
+        arguments: For `build`.
+        class_count: Number of logits.
+        classes: Names of the classes, where known.
+        shape: (channels, height, width) of the images.
+        data: Name of the data set it was trained on, where known.
+        lineage: What was done to it, first step first; e.g. {"step": "prune", "version": "0.1.0", "from": digest}.
+        file_digest: sha256 of the file it was read from, 64 hex digits; None where it was not read.
+    """
+
+    network: Normalized
+    arch: str | None
+    arguments: Arguments = NO_ARGUMENTS
+    class_count: int
+    classes: tuple[str, ...] | None = None
+    shape: tuple[int, int, int]
+    data: str | None = None
+    lineage: tuple[Step, ...] = ()
+    file_digest: str | None = None
+
+
+def write(path: Path, checkpoint: Checkpoint) -> str:
+    """Writes the checkpoint, whole or not at all; gives the file's sha256. The same checkpoint is the same bytes.
+
+    Masks of torch.nn.utils.prune are multiplied into the weights. Folders are made as needed.
+    """
+    state = effective(checkpoint.network.state_dict())
+    # cloned, because safetensors refuses tensors that share memory
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
+    header = Header(
+        arch=checkpoint.arch,
+        arguments=dict(checkpoint.arguments),
+        classes=checkpoint.classes,
+        class_count=checkpoint.class_count,
+        shape=checkpoint.shape,
+        data=checkpoint.data,
+        lineage=tuple(dict(step) for step in checkpoint.lineage),
+        attributes={name: dict(own) for name, own in scalars(checkpoint.network).items()},
+        tensors=tensor_digest(tensors),
+        written_by=__version__,
+    )
+    # one metadata key only: safetensors writes several in random order
+    data = safetensors.torch.save(tensors, metadata={"evalsuite": encode(header)})
+    _replace(path, data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def read(
+    path: Path,
+    *,
+    arch: str | None = None,
+    arguments: Arguments = NO_ARGUMENTS,
+    classes: Sequence[str] | int | None = None,
+    shape: tuple[int, int, int] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    trusted: frozenset[str] = frozenset(),
+) -> Checkpoint:
+    """Reads evalsuite's own checkpoints, and with `arch` state dicts (torch, safetensors) of any network.
+
+    The file says what it is, not its name. Own files describe themselves; only `arch` is looked at, where they name
+    none. For others: wrappers' prefixes are taken off the names, masks are multiplied in, widths of channel-pruned
+    networks and the number of classes are read off the shapes.
+
+    Args:
+        path: The file.
+        arch: As for `build`.
+        arguments: As for `build`; `pruned_heads` (bool) says how attention was narrowed where shapes leave it open.
+        classes: Names or number of the classes.
+        shape: (channels, height, width); where None, the origin's convention.
+        mean: Normalisation by which the network was trained. A file that holds its own wins; where there is none, the
+            origin's convention, and for built-in networks and factories none at all (mean 0, std 1).
+        std: Likewise.
+        trusted: sha256 digests of files that may run code when they are read.
+
+    Raises:
+        UsageError: No such file; architecture or shape are needed, or do not fit the tensors.
+        RefusedInputError: The file is damaged, holds numbers that are not finite, or would have to be trusted.
+    """
+    contents = read_contents(path, trusted)
+    if contents.header is not None:
+        return _own(path, contents, contents.header, arch, arguments)
+    asked = _foreign.Asked(
+        arch=arch,
+        arguments=arguments,
+        classes=len(classes) if isinstance(classes, Sequence) else classes,
+        shape=shape,
+        normalisation=_both(mean, std),
+    )
+    found = _foreign.read(path, contents, asked)
+    return Checkpoint(
+        network=found.network,
+        arch=found.arch,
+        arguments=found.arguments,
+        class_count=found.class_count,
+        classes=tuple(classes) if isinstance(classes, Sequence) else None,
+        shape=found.shape,
+        lineage=found.lineage,
+        file_digest=contents.digest,
+    )
+
+
+def restore(path: Path, network: nn.Module) -> nn.Module:
+    """A copy of `network` with the tensors and widths of `path`, in evaluation mode; for files that name no `arch`.
+
+    Raises:
+        UsageError: No such file, or its tensors are not those of such a network.
+        RefusedInputError: As for `read`.
+    """
+    contents = read_contents(path, frozenset())
+    header = decode(contents.header, path) if contents.header is not None else None
+    _check_sum(path, contents, header)
+    poured = pour(contents.tensors, network, name="the given network", read_heads=header is None)
+    if header is not None:
+        restore_scalars(poured.network, header.attributes)
+    return poured.network.eval()
+
+
+def check_fits(checkpoint: Checkpoint, classes: int, shape: tuple[int, int, int]) -> None:
+    """Runs the network on one blank image of `shape`.
+
+    Raises:
+        UsageError: It does not take such images, or does not tell `classes` classes apart.
+    """
+    found = outputs(checkpoint.network, shape)
+    if found != classes:
+        raise UsageError(f"expected a network for the {classes} classes of the data, got one for {found} classes")
+
+
+def _own(path: Path, contents: Contents, text: str, arch: str | None, arguments: Arguments) -> Checkpoint:
+    header = decode(text, path)
+    _check_sum(path, contents, header)
+    name, settings = (header.arch, header.arguments)
+    if arch is not None:
+        given, given_settings = split(arch, arguments)
+        if name is not None and given != name:
+            raise UsageError(f"expected --arch {name}, as the file says, or none at all, got {given!r}: {path}")
+        name, settings = (name, settings) if name is not None else (given, given_settings)
+    if name is None:
+        way_out = "say --arch, or read it with evalsuite.networks.checkpoint.restore(path, network)"
+        raise UsageError(f"expected an architecture, got a file whose network came from Python: {path}; {way_out}")
+    channels, side, _ = header.shape
+    bare = build(name, classes=header.class_count, channels=channels, image_size=side, arguments=settings)
+    blank = Normalized(bare, (0.0,) * channels, (1.0,) * channels)
+    network = pour(contents.tensors, blank, name=name, read_heads=False).network.eval()
+    restore_scalars(network, header.attributes)
+    assert isinstance(network, Normalized)  # noqa: S101  (a copy of `blank`)
+    count = outputs(network, header.shape)
+    if count != header.class_count:
+        raise RefusedInputError(f"expected {header.class_count} classes, as the header says, got {count}: {path}")
+    return Checkpoint(
+        network=network,
+        arch=name,
+        arguments=settings,
+        class_count=count,
+        classes=header.classes,
+        shape=header.shape,
+        data=header.data,
+        lineage=header.lineage,
+        file_digest=contents.digest,
+    )
+
+
+def _both(
+    mean: Sequence[float] | None, std: Sequence[float] | None
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    if mean is None and std is None:
+        return None
+    if mean is None or std is None:
+        raise UsageError(f"expected mean and std together, got mean {mean} and std {std}")
+    return tuple(mean), tuple(std)
+
+
+def _check_sum(path: Path, contents: Contents, header: Header | None) -> None:
+    if header is not None and tensor_digest(contents.tensors) != header.tensors:
+        raise RefusedInputError(f"expected the tensors that the header was written for, got changed ones: {path}")
+
+
+def _replace(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp keeps others out; a checkpoint is an ordinary file
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,36 @@
+"""Who a network is: a digest of what it computes with."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from evalsuite.networks._attributes import scalars, structure
+from evalsuite.networks._effective import named_tensors
+
+_BOOK_KEEPING = "num_batches_tracked"
+
+
+def network_digest(network: nn.Module) -> str:
+    """64 hex digits: sha256 over the modules in words and over all tensors, bit by bit.
+
+    Names, shapes, types and bytes of parameters and buffers count, masks multiplied in; batch norm's
+    `num_batches_tracked`, the device, training mode and `requires_grad` do not.
+    """
+    words = json.dumps([structure(network), scalars(network)], sort_keys=True)
+    tensors = tensor_digest(dict(named_tensors(network)))
+    return hashlib.sha256(f"{words}\n{tensors}".encode()).hexdigest()
+
+
+def tensor_digest(tensors: Mapping[str, Tensor]) -> str:
+    """64 hex digits: sha256 over names, types, shapes and bytes, in the order of the names."""
+    total = hashlib.sha256()
+    for name in sorted(tensors):
+        if name.rpartition(".")[2] == _BOOK_KEEPING:
+            continue
+        tensor = tensors[name].detach().cpu().contiguous()
+        total.update(f"{name}\x1f{tensor.dtype}\x1f{tuple(tensor.shape)}\x1f".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
