@@ -93,11 +93,6 @@ class Evidence:
         """Of each family's claims, so that all families' claims together hold at the run's confidence (Bonferroni)."""
         return 1 - (1 - self.meta["run"]["confidence"]) / max(1, len(self.families))
 
-    @property
-    def margin(self) -> float:
-        """Largest mean difference to the parent that counts as commensurate."""
-        return self.meta["run"]["margin"]
-
     def stored(self, task: TaskFacts, network: NetworkFacts) -> Stored | None:
         """All shards of a network on a task, joined; None where one is missing."""
         key = (task["name"], network["digest"])
@@ -129,7 +124,7 @@ class Evidence:
         for family in self.families:
             for task in self.tasks:
                 for measure in self.measures:
-                    potential = self._potential(family, task["name"], measure)
+                    potential = self._potential(family, task, measure)
                     if potential is not None:
                         found[family.facts["id"], task["name"], measure] = potential
         return found
@@ -170,16 +165,16 @@ class Evidence:
         if not {*child.own, *child.to_parent}.issuperset(measure.needs):
             return None  # the task writes nothing that this measure reads, or the network is the parent itself
         paired = measure(child, parent, self._labels[: task["n"]], task["readings"])
-        return compare(paired, margin=self.margin, confidence=self.confidence)
+        return compare(paired, margin=task["margin"], confidence=self.confidence)
 
-    def _potential(self, family: Family, task: str, measure: str) -> Potential | Missing | None:
-        steps = [self.comparisons.get((task, measure, network["id"])) for network in family.networks]
+    def _potential(self, family: Family, task: TaskFacts, measure: str) -> Potential | Missing | None:
+        steps = [self.comparisons.get((task["name"], measure, network["id"])) for network in family.networks]
         known = [step for step in steps if isinstance(step, Comparison)]
         if not any(steps):
             return None
         if len(known) < len(steps):
             return Missing(reason=f"{len(steps) - len(known)} of {len(steps)} networks are not evaluated yet")
-        return potential(_ratios(family.networks), known, margin=self.margin)
+        return potential(_ratios(family.networks), known, margin=task["margin"])
 
 
 def _ratios(networks: Sequence[NetworkFacts]) -> list[float]:

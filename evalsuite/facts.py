@@ -83,6 +83,7 @@ class TaskFacts(TypedDict):
     kind: str
     title: str
     required: bool
+    margin: float
     version: int
     parameters: dict[str, object]
     readings: dict[str, float]

@@ -8,7 +8,7 @@ from evalsuite.engines import local
 from evalsuite.facts import TaskFacts
 from evalsuite.naming import kind, name, settings
 from evalsuite.order import Judging
-from evalsuite.plan import Member, Pending, cuts, limit_for, pending
+from evalsuite.plan import Member, Pending, chosen_for, cuts, pending
 from evalsuite.progress import Reporter
 from evalsuite.store import Store
 from evalsuite.tasks._base import Domain, Task
@@ -54,19 +54,25 @@ def missing(
     found: list[Pending] = []
     for task in judging.tasks:
         if task.refuses(domain) is None:
-            limit = limit_for(task, judging.examples, judging.examples_for)
-            found.extend(pending(cuts(task, examples, limit), members, parent, store, judging.seed))
+            shards = cuts(task, examples, limit(task, judging))
+            found.extend(pending(shards, members, parent, store, judging.seed))
     return found
+
+
+def limit(task: Task, judging: Judging) -> int:
+    """How many examples a task is judged on."""
+    return min(judging.examples, chosen_for(task, judging.examples, judging.examples_for))
 
 
 def _facts(task: Task, judging: Judging, dataset: Dataset, examples: Examples) -> TaskFacts:
     domain = Domain(shape=dataset.shape, classes=len(dataset.classes))
-    shards = cuts(task, examples, limit_for(task, judging.examples, judging.examples_for))
+    shards = cuts(task, examples, limit(task, judging))
     return {
         "name": name(task),
         "kind": kind(task),
         "title": task.title(),
         "required": _required(task, judging, domain),
+        "margin": chosen_for(task, judging.margin, judging.margin_for),
         "version": task.version,
         "parameters": {**settings(task), **task.identity()},
         "readings": readings(task),

@@ -59,6 +59,7 @@ class Judging:
         measures: Names of what is read off observations.
         required: Patterns (`fnmatch`) of task names that bind the deployable ratio.
         margin: Largest mean loss difference to the parent that counts as commensurate, in [0, 1).
+        margin_for: Other margins for some tasks, by full name or kind.
         confidence: Of the run's claims, in (0.5, 1).
         examples: Held-out examples.
         examples_for: Fewer for some tasks, by full name or kind.
@@ -69,6 +70,7 @@ class Judging:
     measures: tuple[str, ...] = ("error", "disagreement", "softmax_distance", "worst_class")
     required: tuple[str, ...] = ("*",)
     margin: float = 0.005
+    margin_for: Mapping[str, float] = field(default_factory=dict)
     confidence: float = 0.95
     examples: int = 1000
     examples_for: Mapping[str, int] = field(default_factory=dict)
@@ -81,6 +83,7 @@ class Judging:
             "measures": list(self.measures),
             "required": list(self.required),
             "margin": self.margin,
+            "margin_for": dict(sorted(self.margin_for.items())),
             "confidence": self.confidence,
             "examples": self.examples,
             "examples_for": dict(sorted(self.examples_for.items())),

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import TypeVar, final
 
 from torch import nn
 
@@ -12,6 +12,8 @@ from evalsuite.naming import kind, name
 from evalsuite.store import ALONE, Store
 from evalsuite.tasks._base import Task
 from evalsuite.tasks._names import digest
+
+Number = TypeVar("Number", int, float)
 
 
 @final
@@ -79,9 +81,9 @@ def cuts(task: Task, examples: Examples, limit: int) -> tuple[Cut, ...]:
     return tuple(found)
 
 
-def limit_for(task: Task, examples: int, examples_for: Mapping[str, int]) -> int:
-    """How many examples a task is judged on: told by its full name, else by its kind, else the run's."""
-    return min(examples, examples_for.get(name(task), examples_for.get(kind(task), examples)))
+def chosen_for(task: Task, otherwise: Number, by_task: Mapping[str, Number]) -> Number:
+    """The entry of `by_task` for a task: under its full name, else under its kind, else `otherwise`."""
+    return by_task.get(name(task), by_task.get(kind(task), otherwise))
 
 
 def pending(cuts: Sequence[Cut], members: Sequence[Member], parent: Member, store: Store, seed: int) -> list[Pending]:

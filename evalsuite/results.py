@@ -154,7 +154,8 @@ def _cells(evidence: Evidence) -> list[Row]:
 
 def _potential(evidence: Evidence, family: str, task: str, measure: str, found: Potential | Missing) -> Row:
     row: Row = {"family": family, "task": task, "measure": measure}
-    row.update(margin=evidence.margin, confidence=evidence.confidence)
+    margins = {each["name"]: each["margin"] for each in evidence.tasks}
+    row.update(margin=margins[task], confidence=evidence.confidence)
     if isinstance(found, Missing):
         return {**row, **dict.fromkeys(_names(Potential)), "censored": False, "nonmonotone": False} | {
             "reason": found.reason

@@ -38,6 +38,7 @@ class Spec(BaseModel):
     measures: tuple[str, ...] = ("error", "disagreement", "softmax_distance", "worst_class")
     require: tuple[str, ...] = ("*",)
     margin: float = Field(default=0.005, ge=0, lt=1)
+    margin_for: dict[str, float] = {}
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     examples: int = Field(default=1000, ge=1)
     examples_for: dict[str, int] = {}
@@ -60,6 +61,14 @@ class Spec(BaseModel):
         if not distinct:
             raise ValueError("expected at least one ratio above 0")
         return distinct
+
+    @field_validator("margin_for")
+    @classmethod
+    def _shares(cls, margins: dict[str, float]) -> dict[str, float]:
+        for margin in margins.values():
+            if not 0 <= margin < 1:
+                raise ValueError(f"expected every margin in [0, 1), got {margin:g}")
+        return margins
 
     def canonical(self) -> dict[str, object]:
         """What the outcome depends on, less the contents of files, in JSON's types."""

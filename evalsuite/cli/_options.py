@@ -38,14 +38,18 @@ def ratios(_ctx: click.Context, _param: click.Parameter, value: str | None) -> t
     return tuple(found)
 
 
-def counts(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> dict[str, int] | None:
+def by_task(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, float] | None:
     """`adversarial=200,certified=100` → {"adversarial": 200, "certified": 100}."""
-    found: dict[str, int] = {}
+    found: dict[str, float] = {}
     for part in (part for value in values for part in value.split(",") if part.strip()):
-        name, equals, number = part.rpartition("=")
-        if not equals or not number.strip().isdigit() or int(number) < 1:
-            raise UsageError(f"--examples-for: expected TASK=NUMBER, e.g. adversarial=200, got {part!r}")
-        found[name.strip()] = int(number)
+        name, equals, text = part.rpartition("=")
+        try:
+            number = float(text)
+        except ValueError:
+            number = -1.0
+        if not equals or number < 0:
+            raise UsageError(f"{param.opts[0]}: expected TASK=NUMBER, e.g. adversarial=200, got {part!r}")
+        found[name.strip()] = int(number) if number.is_integer() else number
     return found or None
 
 
@@ -63,7 +67,7 @@ _PRUNE = (
     click.option("--pruner", multiple=True, callback=split, help="magnitude, filter-norm, ...; several make families."),
     click.option("--ratios", callback=ratios, help="Prune ratios, e.g. 0.3,0.5 or 0.1:0.9:0.1."),
     click.option(
-        "--schedule", type=click.Choice(["cascade", "one-shot"]), help="Prune step by step, or each from the parent."
+        "--schedule", type=click.Choice(["cascade", "one-shot"]), help="Step by step, or each from the parent."
     ),
     click.option("--retrain", help="Recipe that retrains every pruned network, or none."),
     click.option("--epochs", type=click.IntRange(min=1), help="Epochs of retraining per step (default: the recipe's)."),
@@ -80,9 +84,10 @@ _JUDGE = (
     ),
     click.option("--require", multiple=True, callback=split, help="Tasks that bind the deployable ratio (patterns)."),
     click.option("--margin", type=float, help="How much worse a pruned network may be (default 0.005)."),
+    click.option("--margin-for", multiple=True, callback=by_task, help="Other margins: adversarial=0.02,..."),
     click.option("--confidence", type=float, help="Confidence of every claim (default 0.95)."),
     click.option("--examples", type=int, help="Held-out examples to judge on."),
-    click.option("--examples-for", multiple=True, callback=counts, help="Fewer for dear tasks: adversarial=200,..."),
+    click.option("--examples-for", multiple=True, callback=by_task, help="Fewer for dear tasks: adversarial=200,..."),
     click.option("--engine", type=click.Choice(["local", "ray"]), help="Where shards are computed."),
     click.option("--gate", type=_FILE, help="Policy (TOML) to hold the result against; sets the exit code."),
 )

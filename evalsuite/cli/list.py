@@ -13,7 +13,7 @@ from evalsuite.errors import UnknownNameError
 from evalsuite.presets import PRESETS
 from evalsuite.registry import names
 
-_FOLDERS = {
+FOLDERS = {
     "attacks": "evalsuite.attacks",
     "corruptions": "evalsuite.corruptions",
     "data": "evalsuite.data",
@@ -22,7 +22,7 @@ _FOLDERS = {
     "recipes": "evalsuite.training",
     "tasks": "evalsuite.tasks",
 }
-_KINDS = (*_FOLDERS, "networks", "presets")
+_KINDS = (*FOLDERS, "networks", "presets")
 
 
 @click.command(
@@ -53,7 +53,7 @@ def _listed(kind: str) -> dict[str, str]:
         from evalsuite.networks.architectures import describe
 
         return dict(describe())
-    package = _FOLDERS[kind]
+    package = FOLDERS[kind]
     return {name: _summary(package, name) for name in names(package) if _is_part(package, name)}
 
 
@@ -66,7 +66,8 @@ def _summary(package: str, name: str) -> str:
     """The first line of the file's docstring, read without importing it."""
     path = _path(package, name)
     if path is None:
-        value = next((e.value for e in entry_points() if e.name == name), "")
+        group = package if package.startswith("evalsuite.") else f"evalsuite.{package}"
+        value = next((e.value for e in entry_points(group=group) if e.name == name), "")
         return f"from {value}"
     doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     return doc.splitlines()[0] if doc else ""

@@ -1,0 +1,38 @@
+"""`evalsuite prune`: only the networks."""
+
+import click
+
+from evalsuite.cli._console import reporter, write_json
+from evalsuite.cli._options import JSON, given, network_options, prune_options, run_options
+from evalsuite.cli._typed import default_out
+from evalsuite.spec import resolve
+
+
+@click.command(
+    epilog="\b\nExamples:\n  evalsuite prune --ckpt model.safetensors --pruner filter-norm --ratios 0.5,0.8\n"
+    "  evalsuite prune --ckpt model.safetensors --preset standard --out pruned",
+)
+@network_options
+@prune_options
+@run_options
+@JSON
+def command(as_json: bool, **options: object) -> None:
+    """Make the family: prune (and retrain) a network at increasing ratios; networks go to OUT/networks."""
+    import torch
+
+    from evalsuite.pipeline import only_prune
+    from evalsuite.resolve import inputs, making
+
+    spec = resolve(given(options))
+    if spec.threads is not None:
+        torch.set_num_threads(spec.threads)
+    out, loaded = spec.out or default_out(spec.ckpt), inputs(spec)
+    networks = only_prune(loaded, making(spec, loaded), out=out, seed=spec.seed, reporter=reporter())
+    if as_json:
+        write_json({"networks": networks})
+        return
+    for network in networks:
+        click.echo(
+            f"{network['id']:32} pruned {network['prune_ratio']:6.1%}  FLOPs -{network['flop_reduction']:6.1%}  "
+            f"{out / (network['file'] or '')}"
+        )

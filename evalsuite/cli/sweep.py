@@ -1,0 +1,68 @@
+"""`evalsuite sweep`: the whole way, from a checkpoint to a report and a verdict."""
+
+from pathlib import Path
+
+import click
+
+from evalsuite.cli._console import reporter, write_json
+from evalsuite.cli._options import JSON, given, judge_options, network_options, prune_options, run_options
+from evalsuite.cli._typed import default_out, finished, request_digest, typed
+from evalsuite.spec import Spec, resolve
+
+
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  evalsuite sweep --ckpt model.safetensors\n"
+    "  evalsuite sweep --ckpt resnet18.pt --arch torchvision:resnet18 --data folder:photos --preset standard\n"
+    "  evalsuite sweep --ckpt model.pt --arch resnet20 --data cifar10 --pruner magnitude,filter-norm \\\n"
+    "      --ratios 0.3:0.9:0.1,0.95 --tasks clean,corruption/all/3,adversarial/linf/0.0314 --gate policy.toml\n"
+    "  evalsuite sweep --config reports/model/run.toml\n\n"
+    "The same command run again continues; when all is done it does nothing.",
+)
+@network_options
+@prune_options
+@judge_options
+@run_options
+@click.option("--amend", is_flag=True, help="Continue a run folder with other options than it was begun with.")
+@JSON
+@click.pass_context
+def command(ctx: click.Context, /, amend: bool, as_json: bool, **options: object) -> None:
+    """Prune a network at increasing ratios, judge every one on every task, and report how far it can go."""
+    spec = resolve(given(options))
+    out = spec.out or default_out(spec.ckpt)
+    request = request_digest(spec)
+    results = finished(out, request)
+    if results is not None:
+        click.echo(f"{out}: finished before, nothing to do", err=True)
+    else:
+        results = _run(spec, out, request, amend=amend)
+    if as_json:
+        write_json(results)
+    else:
+        _tell(results, out)
+    if spec.gate is not None:
+        from evalsuite.cli.gate import gate
+
+        ctx.exit(gate(results, spec.gate, out / "junit.xml"))
+    ctx.exit(0 if results["complete"] else 3)
+
+
+def _run(spec: Spec, out: Path, request: str, *, amend: bool) -> dict[str, object]:
+    import torch
+
+    from evalsuite.pipeline import Origin, run
+    from evalsuite.resolve import inputs, judging, making
+
+    if spec.threads is not None:
+        torch.set_num_threads(spec.threads)
+    judge, loaded = judging(spec), inputs(spec)
+    settings = {**spec.model_dump(mode="json", exclude={"out"}), "data": loaded.dataset.name}
+    origin = Origin(command=typed(), request=request, options=settings, amend=amend)
+    return run(loaded, making(spec, loaded), judge, out=out, origin=origin, reporter=reporter())
+
+
+def _tell(results: dict[str, object], out: Path) -> None:
+    from evalsuite.report.verdict import headline
+
+    click.echo(headline(results))
+    click.echo(f"report: {out / 'report.html'}")

@@ -1,0 +1,261 @@
+"""Parent → family: prunes step by step, retrains, and keeps every network as a file, so that nothing is made twice."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import final
+
+import torch
+from pruners._schedule import cascade, hold_zeros
+from torch import nn
+
+from evalsuite import __version__
+from evalsuite.data import Examples
+from evalsuite.describe import Made, describe
+from evalsuite.errors import EvalsuiteError
+from evalsuite.facts import FamilyFacts
+from evalsuite.naming import name
+from evalsuite.networks.checkpoint import Checkpoint, read, restore, write
+from evalsuite.networks.cost import cost
+from evalsuite.networks.digest import network_digest, tensor_digest
+from evalsuite.networks.normalized import Normalized
+from evalsuite.order import Making
+from evalsuite.plan import Member
+from evalsuite.progress import Reporter
+from evalsuite.randomness import derive
+from evalsuite.resolve import Inputs
+from evalsuite.spec import digest
+from evalsuite.store import Store
+from evalsuite.training import Progress, recalibrate, train
+from pruners._base import Context, Pruner
+
+PARENT = "parent"
+_THE_PARENT = Made(id=PARENT, role="parent")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Grown:
+    """A family of networks, ready to be judged.
+
+    Attributes:
+        parent: The unpruned network.
+        members: All networks, the parent first.
+        addresses: What each was made from, in the same order.
+        families: One for each pruner and seed.
+    """
+
+    parent: Member
+    members: tuple[Member, ...]
+    addresses: tuple[str, ...]
+    families: tuple[FamilyFacts, ...]
+
+
+def grow(inputs: Inputs, making: Making, store: Store, folder: Path, *, seed: int, reporter: Reporter) -> Grown:
+    """Make every network of the families that `folder` does not hold yet.
+
+    Args:
+        inputs: The parent and its data; only training examples are looked at.
+        making: What to make.
+        store: Where facts about networks go.
+        folder: Run folder; networks go to `networks/` in it.
+        seed: The run's seed.
+        reporter: Hears about progress.
+    """
+    nursery = _Nursery(inputs, making, store, folder, seed, reporter)
+    made = [nursery.parent()]
+    families: list[FamilyFacts] = []
+    for pruner in making.pruners:
+        for repetition in range(making.seeds):
+            family = FamilyFacts(id=f"{name(pruner)}-{repetition}", pruner=name(pruner), seed=repetition)
+            families.append(family)
+            made.extend(nursery.pruned(family, pruner))
+    if making.control and making.recipe is not None:
+        made.extend(nursery.control(repetition) for repetition in range(making.seeds))
+    reporter.finish()
+    return Grown(
+        parent=made[0][1],
+        members=tuple(member for _, member in made),
+        addresses=tuple(address for address, _ in made),
+        families=tuple(families),
+    )
+
+
+@final
+class _Nursery:
+    """What all networks of a run are made with."""
+
+    def __init__(
+        self, inputs: Inputs, making: Making, store: Store, folder: Path, seed: int, reporter: Reporter
+    ) -> None:
+        self._inputs, self._making, self._store = inputs, making, store
+        self._folder, self._seed, self._reporter = folder, seed, reporter
+        self._examples: Examples | None = inputs.dataset.train
+        self._digest = network_digest(inputs.parent.network)
+        self._whole = cost(inputs.parent.network, inputs.dataset.shape)
+        epochs = 0 if making.recipe is None else making.recipe.epochs
+        self._epochs = max(1, epochs)
+        controls = making.seeds if making.control and epochs else 0
+        steps = len(making.ratios) * (len(making.pruners) * making.seeds + controls)
+        reporter.start("Pruning", float(steps * self._epochs))
+
+    def parent(self) -> tuple[str, Member]:
+        """The unpruned network."""
+        address = digest({"parent": self._digest})
+        network = self._inputs.parent.network.eval()
+        if self._store.network(address) is None:
+            shape = self._inputs.dataset.shape
+            self._store.add_network(address, describe(network, _THE_PARENT, whole=self._whole, shape=shape))
+        return address, Member(id=PARENT, digest=self._digest, network=network)
+
+    def pruned(self, family: FamilyFacts, pruner: Pruner) -> Iterator[tuple[str, Member]]:
+        """The networks of one pruner with one seed, in order of their target ratio."""
+        ratios, seed = self._making.ratios, derive(self._seed, "family", family["seed"])
+        addresses = [self._address(family, ratios[: step + 1]) for step in range(len(ratios))]
+        found = list(self._kept(addresses))
+        for address, member in zip(addresses, found, strict=False):
+            self._reporter.advance(self._epochs, member.id)
+            yield address, member
+        steps = cascade(
+            self._inputs.parent.network,
+            pruner,
+            ratios,
+            context=self._context(seed),
+            retrain=None if self._making.recipe is None else lambda net, step: self._retrain(net, seed, step),
+            recalibrate=lambda net: self._recalibrate(net, seed),
+            rewind_to=self._making.rewind_to,
+            one_shot=self._making.one_shot,
+            start=[member.network for member in found],
+        )
+        for address, step in zip(addresses[len(found) :], steps, strict=True):
+            made = Made(
+                id=f"{family['id']}-{step.target_ratio:g}",
+                role="pruned",
+                family=family["id"],
+                pruner=name(pruner),
+                structure=pruner.structure,
+                target=step.target_ratio,
+                seed=family["seed"],
+            )
+            yield address, self._keep(address, step.network, made)
+
+    def control(self, repetition: int) -> tuple[str, Member]:
+        """The dense network after as much retraining as the last network of a family had."""
+        seed = derive(self._seed, "family", repetition)
+        address = digest({"control": self._origin(), "seed": repetition, "steps": len(self._making.ratios)})
+        found = list(self._kept([address]))
+        if found:
+            self._reporter.advance(self._epochs * len(self._making.ratios), found[0].id)
+            return address, found[0]
+        network: nn.Module = self._inputs.parent.network
+        for step in range(1 if self._making.one_shot else len(self._making.ratios)):
+            network = self._retrain(network, seed, step)
+        return address, self._keep(address, network, Made(id=f"control-{repetition}", role="control", seed=repetition))
+
+    # --- making
+
+    def _context(self, seed: int) -> Context:
+        example = torch.zeros(1, *self._inputs.dataset.shape, device=self._inputs.device)
+        return Context(example=example, seed=seed)
+
+    def _retrain(self, network: nn.Module, seed: int, step: int) -> nn.Module:
+        recipe, examples = self._making.recipe, self._examples
+        assert recipe is not None and examples is not None  # noqa: S101, PT018 - checked when options were resolved
+
+        def told(progress: Progress) -> None:
+            self._reporter.advance(1, f"epoch {progress.epoch}/{progress.epochs}  accuracy {progress.accuracy:.1%}")
+
+        return train(
+            network,
+            examples,
+            recipe,
+            seed=derive(seed, "retrain", step),
+            device=self._inputs.device,
+            after_step=hold_zeros(network),
+            progress=told,
+        )
+
+    def _recalibrate(self, network: nn.Module, seed: int) -> nn.Module:
+        self._reporter.advance(1, "batch-norm statistics")
+        if self._examples is None:
+            return network
+        return recalibrate(network, self._examples, seed=seed, device=self._inputs.device)
+
+    # --- keeping
+
+    def _origin(self) -> dict[str, object]:
+        """What all networks of the run depend on."""
+        making = self._making
+        data = None if self._examples is None else digest({"train": list(self._examples.ids)})
+        return {
+            "parent": self._digest,
+            "data": data,
+            "recipe": None if making.recipe is None else name(making.recipe),
+            "rewind": None if making.rewind_to is None else tensor_digest(making.rewind_to),
+            "one_shot": making.one_shot,
+            "seed": self._seed,
+            "version": 1,
+        }
+
+    def _address(self, family: FamilyFacts, ratios: Sequence[float]) -> str:
+        """What a network is made from: with a cascade all ratios up to its own, else its own alone."""
+        steps = [ratios[-1]] if self._making.one_shot else list(ratios)
+        return digest({"from": self._origin(), "family": dict(family), "ratios": steps})
+
+    def _kept(self, addresses: Sequence[str]) -> Iterator[Member]:
+        """The networks that are on disk already, up to the first that is not."""
+        for address in addresses:
+            facts = self._store.network(address)
+            path = self._folder / (facts["file"] or "") if facts else None
+            if facts is None or path is None or not path.is_file():
+                return
+            try:
+                found = self._load(path)
+            except EvalsuiteError:
+                return  # a damaged file is made again
+            if network_digest(found) != facts["digest"]:
+                return
+            yield Member(id=facts["id"], digest=facts["digest"], network=found)
+
+    def _load(self, path: Path) -> nn.Module:
+        parent = self._inputs.parent
+        # a network that only the user's Python can build takes the parent's place
+        found = read(path).network if parent.arch is not None else restore(path, parent.network)
+        return found.to(self._inputs.device).eval()
+
+    def _keep(self, address: str, network: nn.Module, made: Made) -> Member:
+        parent = self._inputs.parent
+        assert isinstance(network, Normalized)  # noqa: S101 - pruning and training keep what they are handed
+        recipe = self._making.recipe
+        step: dict[str, str | int | float | bool | None] = {
+            "step": made.role,
+            "from": self._digest,
+            "version": __version__,
+            "pruner": made.pruner,
+            "target_ratio": made.target,
+            "retrain": None if recipe is None else name(recipe),
+            "seed": made.seed,
+        }
+        file = f"networks/{re.sub(r'[^A-Za-z0-9._-]+', '_', made.id)}.safetensors"
+        write(self._folder / file, replace(parent, network=network, lineage=(*parent.lineage, step)))
+        kept = self._load(self._folder / file)  # what is judged is what is on disk
+        facts = describe(kept, made, whole=self._whole, shape=self._inputs.dataset.shape, file=file)
+        self._store.add_network(address, facts)
+        return Member(id=made.id, digest=facts["digest"], network=kept)
+
+
+def adopt(inputs: Inputs, candidates: Mapping[str, Checkpoint], store: Store) -> Grown:
+    """Networks made elsewhere as one family, in order of measured prune ratio; nothing is made or copied."""
+    shape, family = inputs.dataset.shape, FamilyFacts(id="candidates", pruner=None, seed=0)
+    whole = cost(inputs.parent.network, shape)
+    networks = {PARENT: inputs.parent.network.eval(), **{each: c.network for each, c in candidates.items()}}
+    members: list[Member] = []
+    addresses: list[str] = []
+    for identity, network in networks.items():
+        made = Made(id=identity, role="pruned", family=family["id"])
+        facts = describe(network, _THE_PARENT if identity == PARENT else made, whole=whole, shape=shape)
+        addresses.append(digest({"adopted": facts["digest"], "as": identity}))
+        store.add_network(addresses[-1], facts)
+        members.append(Member(id=identity, digest=facts["digest"], network=network))
+    return Grown(parent=members[0], members=tuple(members), addresses=tuple(addresses), families=(family,))

@@ -1,0 +1,77 @@
+"""Trains a parent by recipe and writes its checkpoint, with the early weights that weight rewinding goes back to."""
+
+import copy
+from pathlib import Path
+
+from torch import nn
+
+from evalsuite import __version__
+from evalsuite.data import load
+from evalsuite.errors import UsageError
+from evalsuite.naming import name as spelled
+from evalsuite.networks.architectures import build, split
+from evalsuite.networks.checkpoint import Checkpoint, write
+from evalsuite.networks.normalized import Normalized
+from evalsuite.progress import Reporter
+from evalsuite.resolve import chosen_device, recipe_for
+from evalsuite.training import Progress, accuracy, train
+
+
+def train_parent(
+    *,
+    arch: str,
+    data: str,
+    recipe: str,
+    epochs: int | None,
+    seed: int,
+    device: str,
+    out: Path,
+    reporter: Reporter,
+) -> float:
+    """Train a network by recipe, write its checkpoint (and its early weights), return its held-out accuracy.
+
+    Weights after the first 5 % of training stand beside it, for weight rewinding (Frankle et al. 2020).
+    """
+    dataset, chosen = load(data), recipe_for(recipe, arch, data, epochs, again=False)
+    if dataset.train is None or chosen is None:
+        raise UsageError(f"expected a recipe and data with training examples, got --recipe {recipe} --data {data}")
+    channels, side, _ = dataset.shape
+    bare = build(arch, classes=len(dataset.classes), channels=channels, image_size=side, seed=seed)
+    network = Normalized(bare, dataset.mean, dataset.std)
+    steps = chosen.epochs * max(1, len(dataset.train) // chosen.batch_size)
+    early: list[nn.Module] = []
+
+    def keep_early(step: int, student: nn.Module) -> None:
+        if step == max(1, round(0.05 * steps)):
+            early.append(copy.deepcopy(student))
+
+    def told(progress: Progress) -> None:
+        reporter.advance(1, f"loss {progress.loss:.3f}  accuracy {progress.accuracy:.1%}")
+
+    reporter.start(f"Training {arch}", chosen.epochs)
+    on = chosen_device(device)
+    trained = train(network, dataset.train, chosen, seed=seed, device=on, progress=told, early=keep_early)
+    reporter.finish()
+    name, arguments = split(arch)
+    for path, made, step in ((out.with_suffix(".early.safetensors"), early[0], "early"), (out, trained, "train")):
+        assert isinstance(made, Normalized)  # noqa: S101 - training keeps what it is handed
+        lineage: dict[str, str | int] = {
+            "step": step,
+            "recipe": naming.name(chosen),
+            "seed": seed,
+            "version": __version__,
+        }
+        write(
+            path,
+            Checkpoint(
+                network=made.cpu(),
+                arch=name,
+                arguments=arguments,
+                class_count=len(dataset.classes),
+                classes=dataset.classes,
+                shape=dataset.shape,
+                data=data,
+                lineage=({"step": step, "recipe": spelled(chosen), "seed": seed, "version": __version__},),
+            ),
+        )
+    return accuracy(trained, dataset.test, device=on)

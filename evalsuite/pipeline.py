@@ -1,0 +1,256 @@
+"""load → prune → evaluate → decide → report: the stages of a run, one after another, in one folder."""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import final
+
+import torch
+
+from evalsuite import __version__
+from evalsuite.data import Examples, choose
+from evalsuite.errors import UsageError
+from evalsuite.facts import DataFacts, Meta, NetworkFacts, ParentFacts, RunFacts
+from evalsuite.family import Grown, adopt, grow
+from evalsuite.files import write_atomically
+from evalsuite.judging import judge
+from evalsuite.networks.checkpoint import Checkpoint
+from evalsuite.networks.digest import network_digest, tensor_digest
+from evalsuite.order import Judging, Making
+from evalsuite.progress import Reporter, Silent
+from evalsuite.report.page import Picture, render
+from evalsuite.resolve import Inputs
+from evalsuite.results import Row, summarise
+from evalsuite.spec import digest, to_toml
+from evalsuite.store import Store, opened
+
+_LIBRARIES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "pyautoattack",
+    "torch-pruning",
+    "imagecorruptions-imaug",
+    "timm",
+)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """How a run was asked for.
+
+    Attributes:
+        command: What was typed, for the report.
+        request: Digest of what was typed and of the files it names, so that a finished run is recognised at once.
+        options: The resolved options, for `run.toml`.
+        amend: Whether a folder that holds a run with other options may be continued with these.
+    """
+
+    command: str
+    request: str = ""
+    options: Mapping[str, object] | None = None
+    amend: bool = False
+
+
+def run(
+    inputs: Inputs,
+    making: Making,
+    judging: Judging,
+    *,
+    out: Path,
+    origin: Origin,
+    reporter: Reporter | None = None,
+) -> Row:
+    """Make the family, judge it, and write `results.json`, `report.html` and `run.toml` to `out`.
+
+    Work that `out` already holds is not done again.
+
+    Raises:
+        UsageError: `out` belongs to another run, or the options do not fit the data.
+    """
+    reporter = reporter or Silent()
+    examples = _chosen(inputs, judging)
+    early = None if making.rewind_to is None else tensor_digest(making.rewind_to)
+    with _working(inputs, making.identity(early), judging, examples, out, origin) as store:
+        grown = grow(inputs, making, store, out, seed=judging.seed, reporter=reporter)
+        return _judged(grown, inputs, judging, examples, store, out, reporter)
+
+
+def evaluate(
+    inputs: Inputs,
+    candidates: Mapping[str, Checkpoint],
+    judging: Judging,
+    *,
+    out: Path,
+    origin: Origin,
+    reporter: Reporter | None = None,
+) -> Row:
+    """Judge networks made elsewhere, by name, against their parent; writes what `run` writes.
+
+    Raises:
+        UsageError: `out` belongs to another run.
+    """
+    examples = _chosen(inputs, judging)
+    made = {name: network_digest(candidate.network) for name, candidate in sorted(candidates.items())}
+    with _working(inputs, {"candidates": made}, judging, examples, out, origin) as store:
+        grown = adopt(inputs, candidates, store)
+        return _judged(grown, inputs, judging, examples, store, out, reporter or Silent())
+
+
+def only_prune(inputs: Inputs, making: Making, *, out: Path, seed: int, reporter: Reporter) -> list[NetworkFacts]:
+    """Make the family without judging it; networks go to `out`/networks. A sweep into `out` finds them there."""
+    with opened(out, create=True) as store:
+        grown = grow(inputs, making, store, out, seed=seed, reporter=reporter)
+        return [facts for address in grown.addresses[1:] if (facts := store.network(address)) is not None]
+
+
+def _chosen(inputs: Inputs, judging: Judging) -> Examples:
+    test = inputs.dataset.test
+    return choose(test, min(judging.examples, len(test)), judging.seed)
+
+
+@contextmanager
+def _working(
+    inputs: Inputs,
+    made: Mapping[str, object],
+    judging: Judging,
+    examples: Examples,
+    out: Path,
+    origin: Origin,
+) -> Iterator[Store]:
+    """The run folder's store, told what the run is; the time spent is added up however the work ends."""
+    began = time.monotonic()
+    with opened(out, create=True) as store:
+        _begin(store, inputs, made, judging, examples, out, origin)
+        try:
+            yield store
+        finally:
+            facts = store.meta()["run"]
+            store.set_meta(Meta(run={**facts, "seconds": facts["seconds"] + time.monotonic() - began}))
+
+
+def _judged(
+    grown: Grown,
+    inputs: Inputs,
+    judging: Judging,
+    examples: Examples,
+    store: Store,
+    out: Path,
+    reporter: Reporter,
+) -> Row:
+    store.set_meta(Meta(members=list(grown.addresses), families=list(grown.families)))
+    judge(grown.members, grown.parent, judging, inputs.dataset, examples, store, reporter)
+    return finish(store, out)
+
+
+def finish(store: Store, out: Path) -> Row:
+    """Summarise what the store holds and write the pages."""
+    results = summarise(store)
+    pictures = [Picture(task=task, png=png) for task, png in store.pictures().items()]
+    write_atomically(out / "results.json", json.dumps(results, indent=1) + "\n")
+    write_atomically(out / "report.html", render(results, pictures))
+    store.set_meta(Meta(complete=bool(results["complete"])))
+    return results
+
+
+def _begin(
+    store: Store,
+    inputs: Inputs,
+    made: Mapping[str, object],
+    judging: Judging,
+    examples: Examples,
+    out: Path,
+    origin: Origin,
+) -> None:
+    parent, data = network_digest(inputs.parent.network), _data_facts(inputs, examples)
+    identity: dict[str, object] = {"network": parent, "data": data["digest"], **made, **judging.identity()}
+    meta = store.meta()
+    if "identity" in meta and meta["identity"] != identity and not origin.amend:
+        changed = sorted(
+            key for key in {*identity, *meta["identity"]} if meta["identity"].get(key) != identity.get(key)
+        )
+        raise UsageError(
+            f"{out} belongs to another run (it differs in {', '.join(changed)}): choose another --out, "
+            f"or add --amend to continue it with these options"
+        )
+    store.set_meta(
+        Meta(
+            identity=identity,
+            request=origin.request,
+            complete=False,
+            measures=list(judging.measures),
+            data=data,
+            parent=_parent_facts(inputs, parent),
+            run=_run_facts(meta, judging, inputs, out, origin, digest(identity)),
+        )
+    )
+    if origin.options is not None:
+        head = f"# written by evalsuite {__version__}; run it again: evalsuite sweep --config run.toml\n"
+        write_atomically(out / "run.toml", head + to_toml(origin.options))
+
+
+def _data_facts(inputs: Inputs, examples: Examples) -> DataFacts:
+    dataset = inputs.dataset
+    return DataFacts(
+        name=dataset.name,
+        shape=list(dataset.shape),
+        classes=list(dataset.classes),
+        examples=len(examples),
+        overlap=dataset.overlap,
+        digest=digest({"examples": list(examples.ids)}),
+    )
+
+
+def _parent_facts(inputs: Inputs, parent: str) -> ParentFacts:
+    checkpoint = inputs.parent
+    return ParentFacts(
+        id="parent",
+        digest=parent,
+        arch=checkpoint.arch or "from Python",
+        arguments=dict(checkpoint.arguments),
+        file=None,
+        sha256=checkpoint.file_digest,
+        lineage=[dict(step) for step in checkpoint.lineage],
+    )
+
+
+def _run_facts(meta: Meta, judging: Judging, inputs: Inputs, out: Path, origin: Origin, spec_digest: str) -> RunFacts:
+    before = meta.get("run")
+    return RunFacts(
+        id=out.name,
+        created=before["created"] if before else datetime.now(UTC).isoformat(timespec="seconds"),
+        command=origin.command,
+        versions=_versions(),
+        device=_device(inputs.device),
+        cpu_threads=torch.get_num_threads(),
+        seconds=before["seconds"] if before else 0.0,
+        spec_digest=spec_digest,
+        seed=judging.seed,
+        margin=judging.margin,
+        confidence=judging.confidence,
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {"evalsuite": __version__, "python": platform.python_version()}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _device(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} CPU, {os.cpu_count()} cores"

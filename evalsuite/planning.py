@@ -1,0 +1,48 @@
+"""What a sweep would compute, and the smallest margin that its examples can show."""
+
+from evalsuite.data import choose
+from evalsuite.decide import tango
+from evalsuite.judging import limit
+from evalsuite.naming import name
+from evalsuite.plan import chosen_for, cuts
+from evalsuite.resolve import inputs, judging, making
+from evalsuite.spec import Spec
+from evalsuite.tasks._base import Domain
+
+
+def outlook(spec: Spec) -> dict[str, object]:
+    """Networks, tasks, shards and passes of a sweep with the options `spec`; nothing is pruned or judged.
+
+    `smallest_margin` of a task is the upper bound of the difference if no example at all came out differently: with
+    fewer examples than it takes to bring it under the margin, the task can only be inconclusive.
+    """
+    judge, loaded = judging(spec), inputs(spec)
+    make = making(spec, loaded)
+    families = len(make.pruners) * make.seeds
+    confidence = 1 - (1 - judge.confidence) / families
+    domain = Domain(shape=loaded.dataset.shape, classes=len(loaded.dataset.classes))
+    examples = choose(loaded.dataset.test, min(judge.examples, len(loaded.dataset.test)), judge.seed)
+    networks = 1 + families * len(make.ratios) + (make.seeds if make.control else 0)
+    rows: list[dict[str, object]] = []
+    for task in judge.tasks:
+        shards = cuts(task, examples, limit(task, judge))
+        n = shards[-1].stop
+        rows.append(
+            {
+                "task": name(task),
+                "examples": n,
+                "shards": len(shards),
+                "passes": n * networks * task.passes(),
+                "margin": chosen_for(task, judge.margin, judge.margin_for),
+                "smallest_margin": tango.upper(0, 0, n, confidence=confidence),
+                "unavailable": task.refuses(domain),
+            }
+        )
+    return {
+        "networks": networks,
+        "families": families,
+        "steps": len(make.ratios),
+        "margin": judge.margin,
+        "confidence_each": confidence,
+        "tasks": rows,
+    }

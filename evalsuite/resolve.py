@@ -1,0 +1,174 @@
+"""Options → parts: the checkpoint, the data set, and what is to be done with them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import final
+
+import torch
+
+from evalsuite.data import Dataset, load
+from evalsuite.errors import UnknownNameError, UsageError
+from evalsuite.naming import parse
+from evalsuite.networks.architectures import BUILT_IN, split
+from evalsuite.networks.checkpoint import Checkpoint, check_fits, read
+from evalsuite.order import Judging, Making
+from evalsuite.registry import names
+from evalsuite.spec import Spec
+from evalsuite.tasks._names import expand
+from evalsuite.training import Recipe
+from pruners._base import Pruner
+
+RECIPES = "evalsuite.training"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a run works on.
+
+    Attributes:
+        parent: The trained network, on its device.
+        dataset: Its data.
+        device: Where networks are run.
+    """
+
+    parent: Checkpoint
+    dataset: Dataset
+    device: torch.device
+
+
+def inputs(spec: Spec) -> Inputs:
+    """The network and the data that the options name.
+
+    Raises:
+        UsageError: A file is missing, or network and data do not fit together.
+        RefusedInputError: A file is corrupt or would have to be trusted.
+    """
+    return read_inputs(spec.ckpt, arch=spec.arch, data=spec.data, trust=spec.trust, on=spec.device)
+
+
+def read_inputs(ckpt: Path, *, arch: str | None, data: str | None, trust: Sequence[str], on: str) -> Inputs:
+    """As `inputs`, for a single checkpoint."""
+    device = chosen_device(on)
+    trusted = frozenset(digest.removeprefix("sha256:") for digest in trust)
+    if data is not None or arch is not None:
+        # a state dict says nothing of its images: the data set does
+        dataset = load(data) if data is not None else None
+        parent = _read(ckpt, arch, dataset, trusted)
+    else:
+        dataset, parent = None, read(ckpt, trusted=trusted)
+    if dataset is None:
+        if parent.data is None:
+            known = ", ".join(name.replace("_", "-") for name in names("evalsuite.data"))
+            raise UsageError(f"{ckpt} does not say on which data it was trained: add --data NAME (one of {known})")
+        dataset = load(parent.data)
+    check_fits(parent, len(dataset.classes), dataset.shape)
+    moved = replace(parent, network=parent.network.to(device), data=dataset.name)
+    return Inputs(parent=moved, dataset=dataset, device=device)
+
+
+def _read(ckpt: Path, arch: str | None, dataset: Dataset | None, trusted: frozenset[str]) -> Checkpoint:
+    if dataset is None:
+        return read(ckpt, arch=arch, trusted=trusted)
+    own = arch is not None and split(arch)[0] in BUILT_IN
+    return read(
+        ckpt,
+        arch=arch,
+        classes=dataset.classes,
+        shape=dataset.shape,
+        # a built-in network was trained with the statistics of its data, others with their library's
+        mean=dataset.mean if own else None,
+        std=dataset.std if own else None,
+        trusted=trusted,
+    )
+
+
+def candidate(path: Path, spec: Spec, inputs: Inputs) -> Checkpoint:
+    """A network to be compared with the parent of `inputs`, on the same device.
+
+    Raises:
+        UsageError: It does not fit the data.
+        RefusedInputError: The file is corrupt or would have to be trusted.
+    """
+    trusted = frozenset(digest.removeprefix("sha256:") for digest in spec.trust)
+    found = _read(path, spec.arch, inputs.dataset if spec.arch else None, trusted)
+    check_fits(found, len(inputs.dataset.classes), inputs.dataset.shape)
+    return replace(found, network=found.network.to(inputs.device).eval())
+
+
+def making(spec: Spec, inputs: Inputs) -> Making:
+    """How the family is to be made."""
+    recipe = recipe_for(spec.retrain, inputs.parent.arch, inputs.dataset.name, spec.epochs, again=True)
+    if recipe is not None and inputs.dataset.train is None:
+        raise UsageError(
+            f"--retrain {spec.retrain}: {inputs.dataset.name} has no training examples; use --retrain none"
+        )
+    if spec.rewind == "weights" and spec.early is None:
+        raise UsageError("--rewind weights: expected --early FILE, the early checkpoint that evalsuite train wrote")
+    early = None if spec.early is None or spec.rewind != "weights" else _early(spec, inputs)
+    return Making(
+        pruners=tuple(parse("pruners", name, Pruner) for name in spec.pruner),
+        ratios=spec.ratios,
+        one_shot=spec.schedule == "one-shot",
+        recipe=recipe,
+        rewind_to=early,
+        control=spec.control,
+        seeds=spec.seeds,
+    )
+
+
+def judging(spec: Spec) -> Judging:
+    """What the family is to be asked."""
+    for measure in spec.measures:
+        if measure not in names("evalsuite.measures"):
+            raise UnknownNameError("measure", measure, names("evalsuite.measures"))
+    return Judging(
+        tasks=expand(spec.tasks),
+        measures=spec.measures,
+        required=spec.require,
+        margin=spec.margin,
+        margin_for=spec.margin_for,
+        confidence=spec.confidence,
+        examples=spec.examples,
+        examples_for=spec.examples_for,
+        seed=spec.seed,
+    )
+
+
+def recipe_for(name: str, arch: str | None, data: str, epochs: int | None, *, again: bool) -> Recipe | None:
+    """The recipe called `name`, as its source sets it for this network and data; None for "none".
+
+    `again`: for retraining after pruning.
+    """
+    if name == "none":
+        return None
+    recipe = parse(RECIPES, name, Recipe).prescribed(architecture=split(arch)[0] if arch else "", data=data)
+    recipe = recipe.retraining() if again else recipe
+    return recipe if epochs is None else replace(recipe, epochs=epochs)
+
+
+def chosen_device(name: str) -> torch.device:
+    """The device called `name`; "auto" takes a GPU where there is one.
+
+    Raises:
+        UsageError: There is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"--device: expected cpu, cuda, cuda:N or auto, got {name!r}") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"--device {name}: there is no CUDA device here; use cpu or auto")
+    return device
+
+
+def _early(spec: Spec, inputs: Inputs) -> dict[str, torch.Tensor]:
+    assert spec.early is not None  # noqa: S101 - checked by the caller
+    network = read(spec.early, arch=spec.arch, classes=inputs.dataset.classes, shape=inputs.dataset.shape).network
+    early, now = network.state_dict(), inputs.parent.network.state_dict()
+    if {k: v.shape for k, v in early.items()} != {k: v.shape for k, v in now.items()}:
+        raise UsageError(f"--early {spec.early}: expected the tensors of the network itself, got those of another")
+    return early
