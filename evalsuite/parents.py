@@ -55,12 +55,6 @@ def train_parent(
     name, arguments = split(arch)
     for path, made, step in ((out.with_suffix(".early.safetensors"), early[0], "early"), (out, trained, "train")):
         assert isinstance(made, Normalized)  # noqa: S101 - training keeps what it is handed
-        lineage: dict[str, str | int] = {
-            "step": step,
-            "recipe": naming.name(chosen),
-            "seed": seed,
-            "version": __version__,
-        }
         write(
             path,
             Checkpoint(
