@@ -61,10 +61,10 @@ def _arrays(path: Path) -> dict[str, Array]:
     if not file.is_file():
         raise UsageError(f"expected npz:PATH with the path of a file, got {str(path)!r}, where there is none")
     try:
-        archive = np.load(file, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise RefusedInputError(f"expected {path} to be an archive of numpy arrays (.npz), got a single array")
-        with archive:
+        with file.open("rb") as stream:
+            archive = np.load(stream, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise RefusedInputError(f"expected {path} to be an archive of numpy arrays (.npz), got a single array")
             found = {name: archive[name] for name in archive.files if name in _NAMES}
             others = ", ".join(archive.files) or "none"
     except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:

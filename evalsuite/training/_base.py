@@ -1,0 +1,109 @@
+"""The recipe contract: everything about training that is not the network, the examples or the seed."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import final
+
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from evalsuite.errors import UsageError
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far training has come; told after every epoch.
+
+    Attributes:
+        epoch: Finished epochs, from 1.
+        epochs: All of them.
+        loss: Mean loss of the epoch's batches, as they were seen (augmented).
+        accuracy: Likewise, in [0, 1].
+        seconds_left: Estimated from the epochs so far.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    accuracy: float
+    seconds_left: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(ABC):
+    """How to train, or retrain, a network by stochastic gradient descent with momentum.
+
+    Subclasses are frozen keyword-only dataclasses; fewer epochs are had by `dataclasses.replace(recipe, epochs=2)`.
+
+    Attributes:
+        epochs: Passes over the training examples, at least 1.
+        batch_size: Examples per step, at least 1; an epoch leaves out what does not fill its last batch.
+        learning_rate: The highest of the schedule, above 0.
+        momentum: In [0, 1).
+        weight_decay: Factor of half the squared norm of all parameters, at least 0.
+        nesterov: Whether the gradient is taken after the momentum step (Sutskever et al. 2013).
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    nesterov: bool = True
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise UsageError(f"expected epochs to be at least 1, got {self.epochs}")
+        if self.batch_size < 1:
+            raise UsageError(f"expected batch_size to be at least 1, got {self.batch_size}")
+        if not self.learning_rate > 0:
+            raise UsageError(f"expected learning_rate to be above 0, got {self.learning_rate}")
+        if not 0 <= self.momentum < 1:
+            raise UsageError(f"expected momentum to be in [0, 1), got {self.momentum}")
+        if not self.weight_decay >= 0:
+            raise UsageError(f"expected weight_decay to be at least 0, got {self.weight_decay}")
+
+    @abstractmethod
+    def rate(self, step: int, steps_per_epoch: int) -> float:
+        """The learning rate of optimiser step `step` = 0, 1, ..., epochs * steps_per_epoch - 1."""
+
+    def augment(self, images: Tensor, generator: Generator) -> Tensor:
+        """What the network sees in place of `images` (n, c, h, w), float32 in [0, 1]; same shape and range.
+
+        Args:
+            images: Not changed.
+            generator: On the CPU; the only source of randomness.
+        """
+        del generator
+        return images
+
+    def loss(self, network: nn.Module, images: Tensor, labels: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """The loss to go down, and the logits (n, classes) from which the accuracy is read; here cross-entropy.
+
+        Args:
+            network: In training mode.
+            images: (n, c, h, w), augmented.
+            labels: (n,).
+            generator: On the CPU; for losses that draw, e.g. noise or the start of an attack.
+        """
+        del generator
+        logits: Tensor = network(images)
+        return F.cross_entropy(logits, labels), logits
+
+    def at(self, done: float) -> "Recipe":
+        """The recipe for the step before which the share `done`, in [0, 1), of training lies; here always the same.
+
+        For losses with a schedule of their own, such as the growing radius of certified training.
+        """
+        del done
+        return self
+
+    def prescribed(self, *, architecture: str, data: str) -> "Recipe":
+        """The recipe as its source sets it for this architecture and data set, by their names; here as it is."""
+        del architecture, data
+        return self
+
+    def retraining(self) -> "Recipe":
+        """The recipe as its source sets it for retraining after pruning; here as it is."""
+        return self

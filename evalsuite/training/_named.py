@@ -1,0 +1,20 @@
+"""From what stands behind `--recipe` or `--retrain` to a recipe."""
+
+from dataclasses import replace
+
+from evalsuite.naming import parse
+from evalsuite.training._base import Recipe
+
+
+def named(text: str, *, architecture: str, data: str) -> Recipe:
+    """The recipe called `text`, e.g. `standard?epochs=3`, as its source sets it for the architecture and data set.
+
+    What `text` says counts more than what the source says.
+
+    Raises:
+        UsageError: There is no such recipe, or a hyperparameter or value is not accepted.
+    """
+    asked = parse("evalsuite.training", text, Recipe)
+    given = [option.partition("=")[0] for option in text.partition("?")[2].split("&") if option]
+    prescribed = asked.prescribed(architecture=architecture, data=data)
+    return replace(prescribed, **{name: getattr(asked, name) for name in given})

@@ -1,0 +1,146 @@
+"""Training: a network, examples and a recipe become a trained copy of the network."""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Generator, Tensor, nn
+
+from evalsuite.data import Examples
+from evalsuite.errors import EvalsuiteError, UsageError
+from evalsuite.randomness import derive
+from evalsuite.training._base import Progress, Recipe
+from evalsuite.training._feed import Feed, feed
+
+_CHECKED_EVERY = 25
+
+
+def train(
+    network: nn.Module,
+    examples: Examples,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: torch.device,
+    after_step: Callable[[nn.Module], None] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    early: Callable[[int, nn.Module], None] | None = None,
+) -> nn.Module:
+    """A trained copy of `network`, on `device` and in evaluation mode.
+
+    The same arguments give the same bits on the same kind of CPU with the same number of threads.
+
+    Args:
+        network: Takes images in [0, 1]; where training starts. Not changed.
+        examples: Training examples.
+        recipe: How to train.
+        seed: Order of examples, augmentation and dropout are derived from it.
+        device: Where to train.
+        after_step: Called with the copy after every optimiser step, e.g. to hold pruned weights at zero.
+        progress: Called after every epoch.
+        early: Called with the number of finished steps and the copy, first with 0; it may keep a copy of early weights
+            for weight rewinding (Frankle et al. 2020). The copy it is handed goes on being trained.
+
+    Raises:
+        EvalsuiteError: The loss is no longer finite.
+    """
+    if not len(examples):
+        raise UsageError("expected at least one training example, got none")
+    student = copy.deepcopy(network).to(device).to(memory_format=torch.channels_last)
+    source = feed(examples, device)
+    generator = Generator().manual_seed(derive(seed, "train"))
+    batch_size = min(recipe.batch_size, len(examples))
+    loop = _Loop(
+        student=student.train(),
+        recipe=recipe,
+        optimizer=_optimizer(student, recipe),
+        generator=generator,
+        steps_per_epoch=len(examples) // batch_size,
+        after_step=after_step,
+        early=early,
+    )
+    start = time.monotonic()
+    with _own_randomness(device, derive(seed, "dropout")):
+        if early is not None:
+            early(0, student)
+        for epoch in range(recipe.epochs):
+            order = torch.randperm(len(examples), generator=generator).split(batch_size)
+            loss, accuracy = loop.epoch(epoch, source, order[: loop.steps_per_epoch])
+            if progress is not None:
+                left = (time.monotonic() - start) / (epoch + 1) * (recipe.epochs - epoch - 1)
+                told = Progress(epoch=epoch + 1, epochs=recipe.epochs, loss=loss, accuracy=accuracy, seconds_left=left)
+                progress(told)
+    return student.to(memory_format=torch.contiguous_format).eval()
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class _Loop:
+    student: nn.Module
+    recipe: Recipe
+    optimizer: torch.optim.SGD
+    generator: Generator
+    steps_per_epoch: int
+    after_step: Callable[[nn.Module], None] | None
+    early: Callable[[int, nn.Module], None] | None
+
+    def epoch(self, epoch: int, source: Feed, order: tuple[Tensor, ...]) -> tuple[float, float]:
+        loss, right, seen = torch.zeros((), device=source.labels.device), torch.zeros_like(source.labels[0]), 0
+        for place, index in enumerate(order):
+            step = epoch * self.steps_per_epoch + place
+            images, labels = source.batch(index)
+            batch_loss, batch_right = self.step(step, images, labels)
+            loss, right, seen = loss + batch_loss * len(index), right + batch_right, seen + len(index)
+            # a look at a number makes a GPU wait, so not at every step
+            if (step + 1) % _CHECKED_EVERY == 0 or place + 1 == len(order):
+                self.check(loss, epoch)
+        return float(loss) / seen, float(right) / seen
+
+    def step(self, step: int, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        recipe = self.recipe.at(step / (self.recipe.epochs * self.steps_per_epoch))
+        for group in self.optimizer.param_groups:
+            group["lr"] = recipe.rate(step, self.steps_per_epoch)
+        views = recipe.augment(images, self.generator).contiguous(memory_format=torch.channels_last)
+        self.optimizer.zero_grad()
+        loss, logits = recipe.loss(self.student, views, labels, self.generator)
+        loss.backward()
+        self.optimizer.step()
+        if self.after_step is not None:
+            self.after_step(self.student)
+        if self.early is not None:
+            self.early(step + 1, self.student)
+        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+
+    def check(self, loss: Tensor, epoch: int) -> None:
+        if not math.isfinite(float(loss)):
+            raise EvalsuiteError(
+                f"expected a finite training loss, got {float(loss)} in epoch {epoch + 1} of {self.recipe.epochs}: "
+                f"try a smaller learning_rate (it was {self.recipe.learning_rate:g}) or a longer warm-up, and see "
+                f"whether the weights that training starts from are finite"
+            )
+
+
+def _optimizer(student: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    return torch.optim.SGD(
+        [parameter for parameter in student.parameters() if parameter.requires_grad],
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.nesterov,
+    )
+
+
+@contextmanager
+def _own_randomness(device: torch.device, seed: int) -> Iterator[None]:
+    # dropout draws from torch's global generators: they are seeded here and put back after
+    on_gpu = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if on_gpu else []):
+        torch.set_rng_state(Generator().manual_seed(seed).get_state())
+        if on_gpu:
+            torch.cuda.set_rng_state(Generator(device).manual_seed(seed).get_state(), device)
+        yield

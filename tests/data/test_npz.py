@@ -1,0 +1,153 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from evalsuite.data import load
+from evalsuite.errors import RefusedInputError, UsageError
+
+Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
+Save = Callable[..., str]
+
+
+def rgb(n: int, seed: int = 0, size: tuple[int, int] = (5, 6)) -> Array:
+    return np.random.default_rng(seed).integers(0, 256, (n, *size, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Save:
+    def save(**arrays: Array) -> str:
+        np.savez(tmp_path / "set.npz", **arrays)
+        return f"npz:{tmp_path / 'set.npz'}"
+
+    return save
+
+
+def test_training_and_held_out_examples(saved: Save) -> None:
+    name = saved(x_test=rgb(3), y_test=np.array([2, 0, 1], dtype=np.int8), x_train=rgb(5, 1), y_train=np.arange(5))
+    found = load(name)
+    assert (found.name, found.shape, len(found.classes)) == (name, (3, 5, 6), 5)
+    assert found.test.labels.tolist() == [2, 0, 1]
+    np.testing.assert_array_equal(np.round(found.test.pixels([1]).numpy()[0] * 255), rgb(3)[1].transpose(2, 0, 1))
+    np.testing.assert_allclose(found.mean, (rgb(5, 1) / 255).mean((0, 1, 2)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("stored", "shape"),
+    [
+        (rgb(3), (3, 5, 6)),
+        (rgb(3).transpose(0, 3, 1, 2), (3, 5, 6)),
+        (rgb(3)[..., 0], (1, 5, 6)),
+        (rgb(3)[..., :1], (1, 5, 6)),
+        (rgb(3)[..., :1].transpose(0, 3, 1, 2), (1, 5, 6)),
+    ],
+)
+def test_axes_are_told_apart_by_the_number_of_channels(saved: Save, stored: Array, shape: tuple[int, ...]) -> None:
+    found = load(saved(x_test=stored, y_test=np.arange(3)))
+    assert found.shape == shape
+    expected = rgb(3)[..., : shape[0]].transpose(0, 3, 1, 2) / 255
+    np.testing.assert_allclose(found.test.pixels([0, 1, 2]).numpy(), expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ">f4", ">f8"])
+def test_floats_in_0_to_1(saved: Save, dtype: str) -> None:
+    values = np.array([0.0, 0.5, 1.0]).reshape(3, 1, 1).repeat(4, 1).repeat(4, 2)
+    found = load(saved(x_test=values.astype(dtype), y_test=np.arange(3)))
+    assert found.test.pixels([0, 1, 2])[:, 0, 0, 0].tolist() == [0.0, 0.5, 1.0]
+
+
+def test_ids_are_the_same_for_uint8_and_float(saved: Save) -> None:
+    as_bytes = load(saved(x_test=rgb(3), y_test=np.arange(3))).test.ids
+    assert load(saved(x_test=rgb(3) / 255, y_test=np.arange(3))).test.ids == as_bytes
+
+
+def test_held_out_alone_has_neutral_statistics(saved: Save) -> None:
+    found = load(saved(x_test=rgb(3), y_test=np.arange(3)))
+    assert (found.train, found.mean, found.std) == (None, (0.0,) * 3, (1.0,) * 3)
+
+
+def test_names_of_classes(saved: Save) -> None:
+    found = load(saved(x_test=rgb(2), y_test=np.array([0, 0]), classes=np.array(["cat", "dog", "emu"])))
+    assert found.classes == ("cat", "dog", "emu")
+
+
+GOOD = {"x_test": rgb(3), "y_test": np.arange(3)}
+TOO_BRIGHT = np.full((3, 4, 4), 1.5)
+NOT_A_NUMBER = np.full((3, 4, 4), np.nan)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x_test": rgb(3)}, "arrays x_test and y_test in .*, got x_test"),
+        ({**GOOD, "x_train": rgb(2)}, "both x_train and y_train"),
+        ({**GOOD, "x_test": rgb(2)}, "as many images as labels, .* got 2 and 3"),
+        ({"x_test": rgb(0), "y_test": np.arange(0)}, "at least one"),
+        ({**GOOD, "x_test": TOO_BRIGHT}, r"in \[0, 1\], got values from 1.5 to 1.5"),
+        ({**GOOD, "x_test": TOO_BRIGHT - 1.6}, r"in \[0, 1\], got values from -0.1"),
+        ({**GOOD, "x_test": NOT_A_NUMBER}, r"in \[0, 1\], got values from nan"),
+        ({**GOOD, "x_test": rgb(3).astype(np.int64)}, "uint8, or float in .*, got int64"),
+        ({**GOOD, "x_test": rgb(3)[0]}, "as many images as labels"),
+        ({**GOOD, "x_test": rgb(3)[:, 0, 0]}, r"got the shape \(3, 3\)"),
+        ({**GOOD, "x_test": np.zeros((3, 4, 4, 2))}, r"got the shape \(3, 4, 4, 2\)"),
+        ({**GOOD, "x_test": np.zeros((3, 3, 4, 3))}, r"got the shape \(3, 3, 4, 3\)"),
+        ({**GOOD, "y_test": np.eye(3)}, r"class numbers .*, got float64 of shape \(3, 3\)"),
+        ({**GOOD, "y_test": np.array([0.0, 1.0, 2.0])}, "class numbers .*, got float64"),
+        ({**GOOD, "y_test": np.array([0, -1, 2])}, "class numbers .* from -1"),
+        ({**GOOD, "x_train": rgb(3, 1, (9, 9)), "y_train": np.arange(3)}, "images of one size"),
+        ({**GOOD, "classes": np.array(["only"])}, "labels of test of .* from 0 to 0, got labels from 0 to 2"),
+    ],
+)
+def test_what_is_refused(saved: Save, arrays: dict[str, Array], message: str) -> None:
+    with pytest.raises(RefusedInputError, match=message):
+        load(saved(**arrays))
+
+
+def test_pickled_objects_are_refused_unread(saved: Save) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (pytest.fail, ("unpickled",))
+
+    objects = np.array([Trap(), None, None], dtype=object)
+    with pytest.raises(RefusedInputError, match="plain numpy arrays"):
+        load(saved(x_test=rgb(3), y_test=objects))
+
+
+@pytest.mark.parametrize("content", [b"", b"not an archive", b"PK\x03\x04 cut short"])
+def test_damaged_files_are_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "set.npz").write_bytes(content)
+    with pytest.raises(RefusedInputError, match="plain numpy arrays"):
+        load(f"npz:{tmp_path / 'set.npz'}")
+
+
+def test_a_file_cut_short_is_refused(saved: Save) -> None:
+    path = Path(saved(**GOOD).removeprefix("npz:"))
+    whole = path.read_bytes()
+    for kept in (len(whole) // 2, len(whole) - 10):
+        path.write_bytes(whole[:kept])
+        with pytest.raises(RefusedInputError, match="plain numpy arrays"):
+            load(f"npz:{path}")
+
+
+def test_a_single_array_is_no_archive(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", rgb(3))
+    with pytest.raises(RefusedInputError, match="got a single array"):
+        load(f"npz:{tmp_path / 'x.npy'}")
+
+
+def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="where there is none"):
+        load(f"npz:{tmp_path / 'nothing.npz'}")
+
+
+def test_held_out_images_that_are_trained_on_are_left_out(saved: Save) -> None:
+    test = rgb(4)
+    train = np.concatenate([test[[2, 0]], rgb(3, 1)])
+    found = load(saved(x_test=test, y_test=np.array([0, 1, 2, 3]), x_train=train, y_train=np.zeros(5, dtype=int)))
+    assert found.overlap == 2
+    assert found.test.labels.tolist() == [1, 3]
+    assert torch.equal((found.test.pixels([1]) * 255).round()[0], torch.from_numpy(test[3]).permute(2, 0, 1).float())
+    with pytest.raises(RefusedInputError, match="all 4 stand in both"):
+        load(saved(x_test=test, y_test=np.arange(4), x_train=test, y_train=np.arange(4)))
