@@ -1,0 +1,76 @@
+"""What a gate finds: checks, and their verdict as one outcome and exit code."""
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import final
+
+
+@final
+class Outcome(StrEnum):
+    """Of a check or of the gate."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCOMPLETE = "incomplete"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One demand of the policy on one task of one network or family.
+
+    Attributes:
+        requirement: The demand's key in the policy, e.g. "max_loss".
+        limit: What is demanded, e.g. "0.2".
+        task: The task, or the pattern that matched none.
+        measure: What was read off it; None for the deployable ratio.
+        network: The network or family that was judged; None where there was none.
+        outcome: Pass, fail on complete evidence, or incomplete.
+        message: One sentence with the numbers.
+        planned: False where the run never meant to evaluate such a task.
+    """
+
+    requirement: str
+    limit: str
+    task: str
+    measure: str | None
+    network: str | None
+    outcome: Outcome
+    message: str
+    planned: bool = True
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class GateResult:
+    """The verdict on a run.
+
+    Attributes:
+        policy: The policy's name.
+        checks: In the order of the policy; none is incomplete, since nothing was shown.
+    """
+
+    policy: str
+    checks: tuple[Check, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """Fail if any check failed, else incomplete if any is, else pass."""
+        found = {check.outcome for check in self.checks} or {Outcome.INCOMPLETE}
+        return next((o for o in (Outcome.FAIL, Outcome.INCOMPLETE) if o in found), Outcome.PASS)
+
+    @property
+    def exit_code(self) -> int:
+        """0 pass, 1 fail, 3 incomplete."""
+        return {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCOMPLETE: 3}[self.outcome]
+
+
+def as_dict(result: GateResult) -> dict[str, object]:
+    """What `--json` prints: the policy's name, the outcome, the exit code and every check."""
+    checks = [{**asdict(check), "outcome": str(check.outcome)} for check in result.checks]
+    return {
+        "policy": result.policy,
+        "outcome": str(result.outcome),
+        "exit_code": result.exit_code,
+        "checks": checks,
+    }

@@ -1,0 +1,303 @@
+"""Policy + results → verdict and exit code. Closed by default: what is not shown does not pass."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import final
+
+from pydantic import ValidationError
+
+from evalsuite._gate_results import Cell, Deployable, Potential, Results
+from evalsuite.checks import Check, GateResult, Outcome, as_dict
+from evalsuite.errors import RefusedInputError
+from evalsuite.junit import junit
+from evalsuite.policy import DEPLOYABLE, Policy, Requirement, Terms, parse_policy, read_policy
+
+__all__ = [
+    "Check",
+    "GateResult",
+    "Outcome",
+    "Policy",
+    "Requirement",
+    "Terms",
+    "as_dict",
+    "judge",
+    "junit",
+    "parse_policy",
+    "read_policy",
+]
+
+RATIO_SLACK = 0.0005
+"""Ratios are counted from weights and miss a round figure by a few of them; losses and verdicts have no slack."""
+_ROUNDING = 1e-9
+_NO_CLAIM = "the run has no deployable ratio, since a required task lacks evidence"
+
+Found = tuple[Outcome, str]
+
+
+def judge(policy: Policy, results: Mapping[str, object]) -> GateResult:
+    """Hold the dictionary of results.json against a policy.
+
+    Raises:
+        RefusedInputError: A part of the results that the gate reads is missing or of the wrong type.
+    """
+    try:
+        read = Results.model_validate(results)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise RefusedInputError(f"expected evalsuite's results, got an error in {place!r}: {first['msg']}") from error
+    subjects = _subjects(policy.terms, read)
+    checks: list[Check] = []
+    if (minimum := policy.terms.min_deployable) is not None:
+        checks += [_check_deployable(minimum, policy.terms, read, subject) for subject in subjects]
+    for requirement in policy.require:
+        checks += _check(requirement, policy.terms, read, subjects)
+    return GateResult(policy=policy.terms.name, checks=tuple(checks))
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class _Subject:
+    """What is judged: a family and a network of it; `lacking` says why one of them is None."""
+
+    family: str | None
+    network: str | None
+    deployable: Deployable | None
+    lacking: str = ""
+
+
+def _subjects(terms: Terms, read: Results) -> list[_Subject]:
+    by_family = {family.id: family.deployable for family in read.families}
+    if read.deployable is not None and read.deployable.family is not None:
+        by_family.setdefault(read.deployable.family, read.deployable)
+    if terms.network != DEPLOYABLE:
+        named = next((n for n in read.networks if n.id == terms.network), None)
+        if named is None:
+            lacking = f"the run has no network {terms.network!r}; it has {_listed(n.id for n in read.networks)}"
+            return [_Subject(family=None, network=None, deployable=None, lacking=lacking)]
+        if named.family is None:
+            lacking = f"{named.id} belongs to no family"
+            return [_Subject(family=None, network=named.id, deployable=None, lacking=lacking)]
+        held = by_family.get(named.family)
+        return [_Subject(family=named.family, network=named.id, deployable=held, lacking=_NO_CLAIM)]
+    known = list(dict.fromkeys([*by_family, *(p.family for p in read.potential)]))
+    if terms.family is None:
+        # the family that goes furthest; without any, the only one there is
+        found = read.deployable
+        family = (found.family if found else None) or (known[0] if len(known) == 1 else None)
+        network = found.network if found else None
+        return [_Subject(family=family, network=network, deployable=found, lacking=_NO_CLAIM)]
+    matched = [family for family in known if fnmatchcase(family, terms.family)]
+    if not matched:
+        lacking = f"no family matches {terms.family!r}; the run has {_listed(known)}"
+        return [_Subject(family=None, network=None, deployable=None, lacking=lacking)]
+    held_by = [(family, by_family.get(family)) for family in matched]
+    return [_Subject(family=f, network=d.network if d else None, deployable=d, lacking=_NO_CLAIM) for f, d in held_by]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class _Case:
+    """One demand on one task and measure of one subject."""
+
+    terms: Terms
+    read: Results
+    subject: _Subject
+    task: str
+    measure: str
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [c for c in self.read.cells if (c.task, c.measure) == (self.task, self.measure)]
+
+    @property
+    def potentials(self) -> list[Potential]:
+        """Of the subject's family, or of all where it has none (the parent)."""
+        families = {self.subject.family} if self.subject.family is not None else {p.family for p in self.read.potential}
+        rows = [p for p in self.read.potential if (p.task, p.measure) == (self.task, self.measure)]
+        return [p for p in rows if p.family in families]
+
+    def resting(self, minimum: float) -> list[Cell]:
+        """The cells that a claim of `minimum` or more rests on: up to the first ratio that reaches it."""
+        own = [n for n in self.read.networks if n.family == self.subject.family and n.prune_ratio is not None]
+        ratios = {n.id: n.prune_ratio or 0.0 for n in own}
+        enough = min((r for r in ratios.values() if r >= minimum - RATIO_SLACK), default=1.0)
+        return [c for c in self.cells if ratios.get(c.network, 2.0) <= enough]
+
+    def unfit(self, cells: Iterable[Cell], *, paired: bool = True) -> str | None:
+        """Why the policy does not accept this evidence, or None where it does; `paired`: it depends on the margin."""
+        margins = [p.margin for p in self.potentials] or [self.read.run.margin]
+        run = self.read.run
+        sure = [p.confidence for p in self.potentials] or [run.confidence_each or run.confidence]
+        most, least, fewest = self.terms.margin, self.terms.confidence, self.terms.min_examples
+        if paired and most is not None and any(m is None or m > most + _ROUNDING for m in margins):
+            return f"made with margin {margins[0]}, the policy accepts {most:g} at most"
+        if least is not None and any(c is None or c < least - _ROUNDING for c in sure):
+            return f"made with confidence {sure[0]}, the policy accepts {least:g} at least"
+        found = list(cells)
+        if not found:
+            return "made without a cell for any network of the family"
+        n = min(c.n or 0 for c in found)
+        if fewest is not None and n < fewest:
+            return f"made with {n} examples, the policy accepts {fewest} at least"
+        return None
+
+
+def _check(requirement: Requirement, terms: Terms, read: Results, subjects: list[_Subject]) -> Iterator[Check]:
+    tasks = _matching(requirement.task, read)
+    for key, limit, on_family, demand in _demands(requirement):
+        for task in tasks:
+            for subject in subjects:
+                outcome, message = demand(
+                    _Case(terms=terms, read=read, subject=subject, task=task, measure=requirement.measure)
+                )
+                who = subject.family if on_family else subject.network
+                yield Check(
+                    requirement=key,
+                    limit=limit,
+                    task=task,
+                    measure=requirement.measure,
+                    network=who,
+                    outcome=outcome,
+                    message=f"{task}:{requirement.measure} of {who or 'no network'}: {message}",
+                )
+        if not tasks:
+            yield Check(
+                requirement=key,
+                limit=limit,
+                task=requirement.task,
+                measure=requirement.measure,
+                network=None,
+                outcome=Outcome.INCOMPLETE,
+                message=f"no task matches {requirement.task!r}; the run has {_listed(t.name for t in read.tasks)}",
+                planned=False,
+            )
+
+
+def _demands(requirement: Requirement) -> Iterator[tuple[str, str, bool, Callable[[_Case], Found]]]:
+    """Key, limit, whether it is on the family, and what decides it."""
+    minimum, most = requirement.min_commensurate, requirement.max_loss
+    if minimum is not None:
+        yield "min_commensurate", f"{minimum:g}", True, lambda case: _potential(case, minimum)
+    if most is not None:
+        yield "max_loss", f"{most:g}", False, lambda case: _loss(case, most)
+    if requirement.verdict is not None:
+        yield "verdict", requirement.verdict, False, _verdict
+
+
+def _matching(pattern: str, read: Results) -> list[str]:
+    """Tasks that match; one that makes no sense on the data counts only where it is asked for by its own name."""
+    names = dict.fromkeys([*(t.name for t in read.tasks), *(c.task for c in read.cells)])
+    senseless = {t.name for t in read.tasks if t.unavailable is not None and t.name != pattern}
+    matched = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
+    return [name for name in matched if name not in senseless] or matched
+
+
+def _potential(case: _Case, minimum: float) -> Found:
+    row = next(iter(case.potentials), None)
+    if case.subject.family is None:
+        return Outcome.INCOMPLETE, case.subject.lacking
+    if row is None or row.commensurate is None:
+        return Outcome.INCOMPLETE, (row and row.reason) or _absent(case)
+    cells = case.resting(minimum)
+    told = f"shown commensurate up to {row.commensurate:.4f}, required {minimum:g}"
+    if (unfit := case.unfit(cells) or _doubt(cells)) is not None:
+        return Outcome.INCOMPLETE, f"{told}; {unfit}"
+    if row.commensurate >= minimum - RATIO_SLACK:
+        return Outcome.PASS, told
+    return _short(told, [row], minimum)
+
+
+def _short(told: str, rows: Iterable[Potential], minimum: float) -> Found:
+    """The claim ends below `minimum`: a failure only where a ratio up to there is shown not to be commensurate."""
+    ends = [p.first_failure for p in rows if p.first_failure is not None]
+    if any(e.verdict == "not_commensurate" and e.ratio <= minimum + RATIO_SLACK for e in ends):
+        return Outcome.FAIL, f"{told}; shown not commensurate at {min(e.ratio for e in ends):.4f}"
+    if ends:
+        return Outcome.INCOMPLETE, f"{told}; {ends[0].verdict} at {ends[0].ratio:.4f}, nothing shown in between"
+    return Outcome.INCOMPLETE, f"{told}; no larger ratio was tested"
+
+
+def _loss(case: _Case, most: float) -> Found:
+    cell = next((c for c in case.cells if c.network == case.subject.network), None)
+    if case.subject.network is None:
+        return Outcome.INCOMPLETE, case.subject.lacking
+    if cell is None or cell.loss is None or cell.low is None or cell.high is None:
+        return Outcome.INCOMPLETE, (cell and cell.reason) or _absent(case)
+    told = f"loss {cell.loss:.4f}, between {cell.low:.6f} and {cell.high:.6f}, n = {cell.n}; at most {most:g} accepted"
+    if (unfit := case.unfit([cell], paired=False)) is not None:
+        return Outcome.INCOMPLETE, f"{told}; {unfit}"
+    if cell.low > most:
+        return Outcome.FAIL, told
+    if (doubt := _doubt([cell])) is not None:
+        return Outcome.INCOMPLETE, f"{told}; {doubt}"
+    return (Outcome.PASS, told) if cell.high <= most else (Outcome.INCOMPLETE, f"{told}; more examples would tell")
+
+
+def _verdict(case: _Case) -> Found:
+    cell = next((c for c in case.cells if c.network == case.subject.network), None)
+    if case.subject.network is None:
+        return Outcome.INCOMPLETE, case.subject.lacking
+    if cell is None or cell.verdict is None:
+        return Outcome.INCOMPLETE, (cell and cell.reason) or _absent(case)
+    told = f"{cell.verdict}, difference {_number(cell.difference)}, between {_number(cell.difference_low)} and "
+    told += f"{_number(cell.difference_high)}, n = {cell.n}"
+    if (unfit := case.unfit([cell]) or _doubt([cell])) is not None:
+        return Outcome.INCOMPLETE, f"{told}; {unfit}"
+    if cell.verdict == "inconclusive":
+        settles = f"; about {cell.settles_at} examples would settle it" if cell.settles_at is not None else ""
+        return Outcome.INCOMPLETE, told + settles
+    return (Outcome.PASS if cell.verdict == "commensurate" else Outcome.FAIL), told
+
+
+def _check_deployable(minimum: float, terms: Terms, read: Results, subject: _Subject) -> Check:
+    outcome, message = _deployable(minimum, terms, read, subject)
+    who = subject.family or subject.network
+    return Check(
+        requirement="min_deployable",
+        limit=f"{minimum:g}",
+        task="deployable",
+        measure=None,
+        network=who,
+        outcome=outcome,
+        message=f"deployable ratio of {who or 'no family'}: {message}",
+    )
+
+
+def _deployable(minimum: float, terms: Terms, read: Results, subject: _Subject) -> Found:
+    held = subject.deployable
+    if held is None or held.ratio is None:
+        return Outcome.INCOMPLETE, subject.lacking
+    required = {t.name for t in read.tasks if t.required}
+    binding = (held.binding_task, held.binding_measure)
+    told = f"{held.ratio:.4f}, required {minimum:g}"
+    told += f", set by {':'.join(part for part in binding if part)}" if held.binding_task else ""
+    rows = [p for p in read.potential if p.family == subject.family]
+    claims = dict.fromkeys((p.task, p.measure) for p in rows if p.task in required or p.task == held.binding_task)
+    for task, measure in claims:
+        case = _Case(terms=terms, read=read, subject=subject, task=task, measure=measure)
+        cells = case.resting(minimum)
+        if (unfit := case.unfit(cells) or _doubt(cells)) is not None:
+            return Outcome.INCOMPLETE, f"{told}; {task}:{measure} was {unfit}"
+    if held.ratio >= minimum - RATIO_SLACK:
+        return Outcome.PASS, told
+    return _short(told, [p for p in rows if p.task == binding[0] and binding[1] in {None, p.measure}], minimum)
+
+
+def _doubt(cells: Iterable[Cell]) -> str | None:
+    return next((f"in doubt: {c.reason}" for c in cells if c.reason is not None), None)
+
+
+def _absent(case: _Case) -> str:
+    why = next((t.unavailable for t in case.read.tasks if t.name == case.task and t.unavailable is not None), None)
+    measured = sorted({c.measure for c in case.read.cells if c.task == case.task})
+    return why or f"no evidence; measures of this task: {_listed(measured)}"
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.6f}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"

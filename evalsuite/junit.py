@@ -1,0 +1,60 @@
+"""The gate's checks as junit.xml, for CI systems that show tests.
+
+There is no standard; this is the subset that GitLab, Jenkins and GitHub's reporters agree on. They show a report but
+do not obey it: the exit code is the verdict.
+"""
+
+import re
+from collections import Counter
+from xml.etree import ElementTree as ET
+
+from evalsuite.checks import Check, GateResult, Outcome
+
+_ELEMENTS = {Outcome.FAIL: "failure", Outcome.INCOMPLETE: "error"}
+# what XML 1.0 cannot carry, even escaped (section 2.2, production 2)
+_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def junit(result: GateResult) -> str:
+    """The text of junit.xml: the same bytes for the same checks.
+
+    A demand that is not met is a failure, one without evidence an error, one on a task that the run never planned
+    is skipped. Names are unique and hold no measured number, so a test keeps its history.
+    """
+    outcomes = Counter(_element(check) for check in result.checks)
+    counts = {
+        "tests": str(len(result.checks)),
+        "failures": str(outcomes["failure"]),
+        "errors": str(outcomes["error"]),
+        "skipped": str(outcomes["skipped"]),
+    }
+    root = ET.Element("testsuites", {"name": _clean(result.policy), **counts})
+    suite = ET.SubElement(root, "testsuite", {"name": _clean(result.policy), **counts})
+    seen: Counter[tuple[str, str]] = Counter()
+    for check in result.checks:
+        where, name = _clean(f"evalsuite.{result.policy}.{check.network or 'none'}"), _clean(_name(check))
+        seen[where, name] += 1
+        unique = name if seen[where, name] == 1 else f"{name} #{seen[where, name]}"
+        case = ET.SubElement(suite, "testcase", {"classname": where, "name": unique, "time": "0"})
+        message = _clean(f"{check.requirement} {check.limit}: {check.message}")
+        if element := _element(check):
+            ET.SubElement(case, element, {"message": message, "type": check.requirement}).text = message
+        ET.SubElement(case, "system-out").text = message
+    ET.indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+
+
+def _element(check: Check) -> str | None:
+    if check.outcome is Outcome.INCOMPLETE and not check.planned:
+        return "skipped"
+    return _ELEMENTS.get(check.outcome)
+
+
+def _name(check: Check) -> str:
+    measure = f":{check.measure}" if check.measure else ""
+    network = f" @{check.network}" if check.network else ""
+    return f"{check.task}{measure} {check.requirement}{network}"
+
+
+def _clean(text: str) -> str:
+    return _FORBIDDEN.sub("\ufffd", text)
