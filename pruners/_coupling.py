@@ -1,0 +1,285 @@
+"""Which channels of a network belong together, found by tracing it with torch-pruning's dependency graph.
+
+Fang et al. 2023 (arXiv:2301.12900). The graph follows the autograd trace of one forward pass through residual sums,
+concatenations, flattening, normalisation and depthwise or grouped convolutions. It takes every operation it does not
+know for elementwise; here such cuts are refused, left alone, or found out: the cut network has to compute the same as
+the masked one, in float64, before any group is handed out.
+
+Left alone are channels of the network's input and output, and those that meet another mix of all channels: layer or
+group normalisation, attention, bare parameters (class token, position, layer scale), splits, and shortcuts padded with
+zeros. Of a transformer that leaves the hidden width of its perceptrons.
+"""
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from typing import NamedTuple, TypeAlias
+
+import torch
+import torch_pruning
+from torch import Tensor, nn
+from torch_pruning.ops import OPTYPE
+
+from pruners._channels import NORMS, ChannelGroup, Side, mask_channels, remove_channels
+from pruners._weights import LAYERS
+
+_CUTTABLE = {OPTYPE.CONV, OPTYPE.DEPTHWISE_CONV, OPTYPE.LINEAR, OPTYPE.BN, OPTYPE.IN, OPTYPE.PRELU}
+_PASSING = {OPTYPE.ELEMENTWISE, OPTYPE.RESHAPE, OPTYPE.CONCAT, OPTYPE.SLICE}
+_PRODUCTS = {"Convolution", "Addmm", "Mm", "Bmm", "Baddbmm", "Dot", "Mv", "Linear", "Matmul"}
+_MIXING = {
+    *_PRODUCTS,
+    "Softmax",
+    "LogSoftmax",
+    "NativeLayerNorm",
+    "NativeGroupNorm",
+    "PixelShuffle",
+    "PixelUnshuffle",
+    "Im2Col",
+    "Roll",
+    "Flip",
+    "Index",
+    "IndexSelect",
+    "Gather",
+    "Cumsum",
+    "Repeat",
+}
+
+_Node: TypeAlias = torch_pruning.dependency.Node
+_Cut = Callable[[nn.Module, Sequence[int]], object]
+_Met = dict[tuple[_Node, _Cut], dict[int, int]]
+"""Node and how it would be cut → position → channel of the root that hangs on it."""
+
+
+class _Place(NamedTuple):
+    # the names are those that torch-pruning's index mappings read
+    idx: int
+    root_idx: int
+
+
+def coupled_channels(network: nn.Module, example: Tensor) -> tuple[ChannelGroup, ...]:
+    """All groups of channels that can be removed, in the order of the layers that produce them.
+
+    Args:
+        network: Not changed; it is traced in eval mode.
+        example: (1, c, h, w), only its shape and device matter.
+
+    Raises:
+        ValueError: A layer is shared, called more than once or not called as a module, or the network computes
+            something else without some channels than with zeros in their place, as where forward() fixes a shape.
+    """
+    _check_parameters(network)
+    generator = torch.Generator().manual_seed(0)
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        model = _stand_in(network, generator)
+        leaf = torch.rand(example.shape, generator=generator, dtype=torch.float64).to(example.device).requires_grad_()
+        graph = _trace(model, leaf)
+        groups = _groups(model, graph, leaf)
+    with torch.no_grad():
+        _verify(model, groups, leaf)
+    return groups
+
+
+def _stand_in(network: nn.Module, generator: torch.Generator) -> nn.Module:
+    # dead or vanishing weights would hide a wrong cut: the structure is judged on random ones of a healthy size
+    model = deepcopy(network).double().eval().requires_grad_()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            draw = torch.rand if parameter.dim() < 2 else torch.randn
+            values = draw(parameter.shape, generator=generator, dtype=torch.float64)
+            fan_in = parameter.numel() / max(1, len(parameter)) if parameter.dim() else 1
+            parameter.copy_(values + 0.5 if parameter.dim() < 2 else values * (2 / fan_in) ** 0.5)
+    return model
+
+
+def _check_parameters(network: nn.Module) -> None:
+    names: dict[int, str] = {}
+    for name, parameter in network.named_parameters(remove_duplicate=False):
+        if id(parameter) in names:
+            raise ValueError(f"expected parameters of their own, got {name} tied to {names[id(parameter)]}")
+        names[id(parameter)] = name
+
+
+def _trace(network: nn.Module, leaf: Tensor) -> torch_pruning.DependencyGraph:
+    calls: Counter[nn.Module] = Counter()
+    inner = {child for m in network.modules() if isinstance(m, nn.MultiheadAttention) for child in m.children()}
+    layers = [m for m in network.modules() if isinstance(m, (*LAYERS, *NORMS)) and m not in inner]
+    hooks = [layer.register_forward_hook(lambda module, _, __: calls.update([module])) for layer in layers]
+    total = sum((output.sum() for output in torch_pruning.utils.flatten_as_list(network(leaf))), leaf.sum())
+    for hook in hooks:
+        hook.remove()
+    for name, module in network.named_modules():
+        if calls[module] > 1:
+            raise ValueError(f"expected forward() to call {name} once, got {calls[module]} calls")
+        # a weight used without its layer stands in a product that is left alone; one never used may be in training
+        if module in layers and not calls[module] and _is_unused(module, total):
+            raise ValueError(f"expected forward() to use {name} in eval mode, got no call")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about shapes it cannot infer: whether that matters is tested below
+            # the product gives the input a node of its own, by which sums with it are recognised
+            return torch_pruning.DependencyGraph().build_dependency(
+                network, [leaf], forward_fn=lambda model, inputs: model(inputs[0] * 1), verbose=False
+            )
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"expected a network that torch-pruning can follow, got {error!r} from it") from error
+
+
+def _is_unused(layer: nn.Module, total: Tensor) -> bool:
+    (gradient,) = torch.autograd.grad(total, [layer.get_parameter("weight")], retain_graph=True, allow_unused=True)
+    return gradient is None
+
+
+def _groups(network: nn.Module, graph: torch_pruning.DependencyGraph, leaf: Tensor) -> tuple[ChannelGroup, ...]:
+    names = {module: name for name, module in network.named_modules()}
+    claimed: dict[nn.Module, set[int]] = {module: set() for module in names}
+    groups = []
+    for module in names:
+        node = graph.module2node.get(module)
+        if node is None or node.type not in {OPTYPE.CONV, OPTYPE.LINEAR}:
+            continue
+        free = [position for position in range(graph.get_out_channels(node)) if position not in claimed[module]]
+        sides = _sides(graph, _walk(graph, node, free, leaf), names)
+        for side in sides:
+            if side.direction == "out":
+                claimed[network.get_submodule(side.layer)].update(side.channels.ge(0).nonzero().flatten().tolist())
+        size = 1 + max((int(side.channels.max()) for side in sides), default=-1)
+        if size > 0:
+            groups.append(ChannelGroup(size=size, sides=sides))
+    return tuple(groups)
+
+
+def _walk(graph: torch_pruning.DependencyGraph, root: _Node, positions: Sequence[int], leaf: Tensor) -> _Met:
+    """Everything that has to be cut with channels `positions` of the layer `root`; nothing if they are left alone."""
+    met: _Met = {}
+    parents = {position: position for position in positions}
+    cut = graph.get_pruner_of_module(root.module).prune_out_channels
+    pending = [(root, cut, [_Place(position, position) for position in positions])]
+    while pending:
+        node, cut, places = pending.pop()
+        if not places:
+            continue
+        if _is_barrier(graph, node, cut, leaf):
+            return {}
+        known = met.setdefault((node, cut), {})
+        fresh = [place for place in places if place.idx not in known]
+        for place in places:
+            _merge(parents, known.setdefault(place.idx, place.root_idx), place.root_idx)
+        triggered = [dependency for dependency in node.dependencies if fresh and dependency.is_triggered_by(cut)]
+        pending += [(dependency.target, dependency.handler, _mapped(dependency, fresh)) for dependency in triggered]
+    if not all(_merge_convolution_groups(graph, parents, *item) for item in met.items()):
+        return {}
+    order = {channel: number for number, channel in enumerate(sorted({_find(parents, p) for p in positions}))}
+    return {key: {at: order[_find(parents, channel)] for at, channel in known.items()} for key, known in met.items()}
+
+
+def _mapped(dependency: torch_pruning.Dependency, places: list[_Place]) -> list[_Place]:
+    for mapping in dependency.index_mapping:
+        if mapping is not None:
+            places = mapping(places)
+    return places
+
+
+def _is_barrier(graph: torch_pruning.DependencyGraph, node: _Node, cut: _Cut, leaf: Tensor) -> bool:
+    """Whether channels that reach `node` are left alone.
+
+    Raises:
+        ValueError: A parameter that belongs to no layer is multiplied in.
+    """
+    if node.type in _CUTTABLE:
+        depthwise = node.type == OPTYPE.DEPTHWISE_CONV
+        is_result = not node.outputs and cut == graph.get_pruner_of_module(node.module).prune_out_channels
+        return bool(is_result or (depthwise and node.module.in_channels != node.module.groups))
+    if node.type not in _PASSING or _reads(node, leaf):
+        return True
+    if node.type == OPTYPE.CONCAT:
+        return node.module.offsets is None
+    if node.type == OPTYPE.SLICE:
+        return bool(node.module.dim == 1)
+    return _mixes_channels(node)
+
+
+def _reads(node: _Node, leaf: Tensor) -> bool:
+    sources = (source for source, _ in getattr(node.grad_fn, "next_functions", ()))
+    return any(getattr(source, "variable", None) is leaf for source in sources)
+
+
+def _mixes_channels(node: _Node) -> bool:
+    operation = re.sub(r"Backward\d*$", "", node.grad_fn.name())
+    if operation == "ConstantPadNd":
+        # pairs (before, after) from the last dimension on: the third pair of an image batch is its channels
+        return any(node.grad_fn._saved_pad[4:6])  # noqa: SLF001 - autograd offers no other way to read it
+    if operation not in _MIXING:
+        return operation.startswith("ScaledDotProduct")
+    if any(output.type == OPTYPE.LINEAR for output in node.outputs):
+        return False  # the product inside a linear layer that was given more than two dimensions
+    factors = [*node.inputs, *(source for factor in node.inputs for source in factor.inputs)]
+    if operation == "Convolution" or any(factor.type == OPTYPE.PARAMETER for factor in factors):
+        raise ValueError(f"expected layers to be modules, got {operation} with a weight that belongs to none")
+    return True
+
+
+def _merge_convolution_groups(
+    graph: torch_pruning.DependencyGraph, parents: dict[int, int], key: tuple[_Node, _Cut], known: dict[int, int]
+) -> bool:
+    """Tie together the channels at the same place of each group of a convolution; False if some are not there."""
+    (node, cut), layer = key, key[0].module
+    if node.type != OPTYPE.CONV or layer.groups == 1:
+        return True
+    is_out = cut == graph.get_pruner_of_module(layer).prune_out_channels
+    width = layer.out_channels if is_out else layer.in_channels
+    if len(known) != width:
+        return False
+    for position, channel in known.items():
+        _merge(parents, known[position % (width // layer.groups)], channel)
+    return True
+
+
+def _find(parents: dict[int, int], channel: int) -> int:
+    while parents[channel] != channel:
+        parents[channel] = channel = parents[parents[channel]]
+    return channel
+
+
+def _merge(parents: dict[int, int], one: int, other: int) -> None:
+    one, other = sorted((_find(parents, one), _find(parents, other)))
+    parents[other] = one
+
+
+def _sides(graph: torch_pruning.DependencyGraph, met: _Met, names: Mapping[nn.Module, str]) -> tuple[Side, ...]:
+    found = []
+    for (node, cut), known in met.items():
+        if node.type not in _CUTTABLE:
+            continue
+        layer_pruner = graph.get_pruner_of_module(node.module)
+        is_out = cut == layer_pruner.prune_out_channels
+        width = layer_pruner.get_out_channels(node.module) if is_out else layer_pruner.get_in_channels(node.module)
+        if width is None:
+            continue  # one parameter for all channels, as PReLU may have
+        channels = torch.full((width,), -1)
+        channels[list(known)] = torch.tensor(list(known.values()))
+        found.append(Side(layer=names[node.module], direction="out" if is_out else "in", channels=channels))
+    return tuple(found)
+
+
+def _verify(network: nn.Module, groups: Sequence[ChannelGroup], inputs: Tensor) -> None:
+    """Raise ValueError unless `network` computes the same without half of all channels as with zeros in their place."""
+    if groups and not _agree(network, groups, inputs):
+        culprit = next((group for group in groups if not _agree(network, [group], inputs)), None)
+        raise ValueError(
+            f"expected a network whose channels can be removed, got other outputs or an error without channels of"
+            f" {culprit or 'several layers'}: forward() fixes a shape or mixes channels"
+        )
+
+
+def _agree(network: nn.Module, groups: Sequence[ChannelGroup], inputs: Tensor) -> bool:
+    generator = torch.Generator().manual_seed(1)
+    keep = {group: torch.randperm(group.size, generator=generator) < (group.size + 1) // 2 for group in groups}
+    expected = mask_channels(network, keep)(inputs)
+    try:
+        found = remove_channels(network, keep)(inputs)
+    except (RuntimeError, ValueError, TypeError, IndexError):
+        return False
+    scale = float(expected.abs().max())
+    return bool(found.shape == expected.shape and torch.allclose(found, expected, rtol=1e-6, atol=1e-9 * scale))
