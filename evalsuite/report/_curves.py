@@ -1,0 +1,133 @@
+"""Loss against prune ratio for one task: the parent's level, the margin above it, and one curve a family."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast, final
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from evalsuite.report import _style as style
+from evalsuite.report._model import Number
+
+_WIDTH, _HEIGHT = 236.0, 156.0
+_ABOVE, _BELOW = 8.0, 3.0
+_SMALLEST_SCALE = 0.0025
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One network of a family; shares in [0, 1].
+
+    Attributes:
+        ratio: Prune ratio.
+        loss: Mean loss, or None where nothing was measured.
+        low: Lower end of the band: the parent's loss plus the lower bound of the paired difference.
+        high: Upper end of the band, likewise.
+        shown: Whether it is shown to be commensurate; others get a hollow marker.
+    """
+
+    ratio: float
+    loss: Number
+    low: Number = None
+    high: Number = None
+    shown: bool = False
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """A family's steps in order of prune ratio; `look` picks colour and marker."""
+
+    family: str
+    steps: tuple[Step, ...]
+    look: int = 0
+
+
+def loss_panel(curves: Sequence[Curve], *, parent: Number, margin: float, controls: Sequence[float] = ()) -> Figure:
+    """A small panel around the parent's level; curves that leave it are far worse than the margin.
+
+    Args:
+        curves: One a family.
+        parent: The parent's mean loss, or None.
+        margin: How much worse still counts as commensurate.
+        controls: Mean losses of unpruned control networks, as dotted lines.
+    """
+    with mpl.rc_context(cast("dict[str, object]", dict(style.RC))):  # type: ignore[arg-type]
+        figure = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72), dpi=72)
+        axes = figure.add_axes((40 / _WIDTH, 22 / _HEIGHT, (_WIDTH - 58) / _WIDTH, (_HEIGHT - 30) / _HEIGHT))
+        bottom, top = _limits(curves, parent, margin)
+        _frame(axes, bottom, top)
+        if parent is not None:
+            axes.axhspan(parent, parent + margin, color=style.BAND, linewidth=0, zorder=0)
+            axes.axhline(parent, color=style.INK, linewidth=1.0, zorder=1)
+        for level in controls:
+            axes.axhline(level, color=style.QUIET, linewidth=1.0, linestyle=style.DASHES[2], zorder=1)
+        for curve in curves:
+            _curve(axes, curve, parent, bottom, top)
+        return figure
+
+
+def family_key(families: Sequence[str]) -> Figure:
+    """The legend of the panels as a strip: line and marker of each family."""
+    with mpl.rc_context(cast("dict[str, object]", dict(style.RC))):  # type: ignore[arg-type]
+        height = 22.0 * -(-len(families) // 4) or 22.0
+        figure = Figure(figsize=(1000 / 72, height / 72), dpi=72)
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set_xlim(0, 1000)
+        axes.set_ylim(height, 0)
+        axes.set_axis_off()
+        for k, family in enumerate(families):
+            x, y = 4 + 250 * (k % 4), 11 + 22 * (k // 4)
+            axes.plot([x, x + 26], [y, y], color=style.colour(k), linewidth=1.8)
+            axes.plot(x + 13, y, marker=style.marker(k), color=style.colour(k), markersize=6)
+            name = family if len(family) <= 32 else f"{family[:31]}…"
+            axes.text(x + 34, y, name, va="center_baseline", fontsize=12)
+        return figure
+
+
+def _limits(curves: Sequence[Curve], parent: Number, margin: float) -> tuple[float, float]:
+    if parent is None:
+        known = [s.loss for c in curves for s in c.steps if s.loss is not None]
+        return (min(known, default=0.0) - 0.01, max(known, default=1.0) + 0.01)
+    scale = max(margin, _SMALLEST_SCALE)
+    return (parent - _BELOW * scale, parent + _ABOVE * scale)
+
+
+def _frame(axes: Axes, bottom: float, top: float) -> None:
+    axes.set_xlim(0, 1)
+    axes.set_ylim(bottom, top)
+    axes.set_xticks((0.0, 0.5, 1.0), ["0", "50", "100 %"])
+    axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+    ticks = [t for t in axes.get_yticks() if bottom <= t <= top and t >= -1e-9]
+    axes.set_yticks(ticks, [f"{100 * t:.4g}" for t in ticks])
+    axes.grid(visible=True, axis="y", color=style.RULE, linewidth=0.7, zorder=0)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, pad=5, labelsize=11)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+
+
+def _curve(axes: Axes, curve: Curve, parent: Number, bottom: float, top: float) -> None:
+    tone = style.colour(curve.look)
+    known = [s for s in curve.steps if s.loss is not None]
+    start = [] if parent is None else [Step(ratio=0.0, loss=parent, low=parent, high=parent)]
+    path = [*start, *known]
+    band = [s for s in path if s.low is not None and s.high is not None]
+    if len(band) > 1:
+        low = [s.low for s in band if s.low is not None]
+        high = [s.high for s in band if s.high is not None]
+        axes.fill_between([s.ratio for s in band], low, high, color=tone, alpha=0.2, linewidth=0, zorder=2)
+    axes.plot(
+        [s.ratio for s in path], [s.loss for s in path if s.loss is not None], color=tone, linewidth=1.6, zorder=3
+    )
+    for shown in (True, False):
+        dots = [s for s in known if s.shown is shown and s.loss is not None and bottom <= s.loss <= top]
+        axes.plot(
+            [s.ratio for s in dots], [s.loss for s in dots if s.loss is not None], linewidth=0, zorder=4,
+            marker=style.marker(curve.look), markersize=4.6, markeredgecolor=tone, markeredgewidth=1.2,
+            markerfacecolor=tone if shown else style.PAPER, clip_on=False,
+        )  # fmt: skip

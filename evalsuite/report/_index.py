@@ -1,0 +1,107 @@
+"""The results, looked up: cells by their three names, tasks by kind, families in order of prune ratio."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
+
+from evalsuite.report._model import Cell, Family, Network, Potential, Results, Task
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A family and its pruned networks, in order of prune ratio."""
+
+    family: Family
+    networks: tuple[Network, ...]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Tasks of one kind, in the order in which they were asked."""
+
+    kind: str
+    tasks: tuple[Task, ...]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """Lookups over one set of results.
+
+    Attributes:
+        results: What is looked up.
+        lines: Families in their order.
+        groups: Tasks by kind, `clean` first.
+        controls: Networks that are neither the parent nor pruned.
+        measures: For each task the measures that were read off it; the first is the one that the charts show.
+        cells: By (task, measure, network).
+        potential: By (family, task, measure).
+    """
+
+    results: Results
+    lines: tuple[Line, ...]
+    groups: tuple[Group, ...]
+    controls: tuple[Network, ...]
+    measures: Mapping[str, tuple[str, ...]]
+    cells: Mapping[tuple[str, str, str], Cell]
+    potential: Mapping[tuple[str, str, str], Potential]
+
+    def shown(self, task: str) -> str:
+        """The measure by which charts show `task`: its error where there is one."""
+        return next(iter(self.measures.get(task, ())), "error")
+
+    def cell(self, task: str, network: str, measure: str | None = None) -> Cell | None:
+        """The cell of a network on a task, by the shown measure unless told otherwise."""
+        return self.cells.get((task, measure or self.shown(task), network))
+
+    def reached(self, family: str, task: str, measure: str | None = None) -> Potential | None:
+        """How far a family came on a task, by the shown measure unless told otherwise."""
+        return self.potential.get((family, task, measure or self.shown(task)))
+
+    def task(self, name: str) -> Task | None:
+        """The task of that name."""
+        return next((t for t in self.results.tasks if t.name == name), None)
+
+    def network(self, name: str | None) -> Network | None:
+        """The network of that id."""
+        return next((n for n in self.results.networks if n.id == name), None)
+
+
+def indexed(results: Results) -> Index:
+    """Build the lookups."""
+    pruned = [n for n in results.networks if n.role == "pruned"]
+    known = {f.id: f for f in results.families}
+    named = dict.fromkeys([*known, *(n.family for n in pruned if n.family is not None)])
+    lines = [
+        Line(
+            family=known.get(name, Family(id=name)),
+            networks=tuple(sorted((n for n in pruned if n.family == name), key=_order)),
+        )
+        for name in named
+    ]
+    kinds = sorted(dict.fromkeys(t.kind for t in results.tasks), key=lambda kind: kind != "clean")
+    return Index(
+        results=results,
+        lines=tuple(lines),
+        groups=tuple(Group(kind=k, tasks=tuple(t for t in results.tasks if t.kind == k)) for k in kinds),
+        controls=tuple(n for n in results.networks if n.role == "control"),
+        measures=_measures(results),
+        cells={(c.task, c.measure, c.network): c for c in results.cells},
+        potential={(p.family, p.task, p.measure): p for p in results.potential},
+    )
+
+
+def _order(network: Network) -> float:
+    ratio = network.target_ratio if network.prune_ratio is None else network.prune_ratio
+    return 2.0 if ratio is None else ratio
+
+
+def _measures(results: Results) -> dict[str, tuple[str, ...]]:
+    seen: dict[str, dict[str, None]] = {}
+    for cell in results.cells:
+        seen.setdefault(cell.task, {})[cell.measure] = None
+    for reached in results.potential:
+        seen.setdefault(reached.task, {})[reached.measure] = None
+    return {task: tuple(sorted(names, key=lambda m: m != "error")) for task, names in seen.items()}

@@ -1,0 +1,122 @@
+"""Section 2: small multiples of loss against prune ratio, one panel a task or a shift."""
+
+from dataclasses import dataclass
+from typing import final
+
+from evalsuite.report import _svg
+from evalsuite.report import _words as words
+from evalsuite.report._curves import Curve, Step, loss_panel
+from evalsuite.report._index import Group, Index, Line
+from evalsuite.report._model import Cell, Task
+from evalsuite.report._ratios import stem
+
+_MOST_PANELS = 40
+_FEW = 2
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """A panel: its figure, and what it shows in a sentence."""
+
+    task: str
+    finding: str
+    svg: str
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Panels:
+    """The panels of one kind of task; `left_out` counts tasks that only the table shows."""
+
+    kind: str
+    panels: tuple[Panel, ...]
+    left_out: int
+
+
+def panels(index: Index) -> tuple[Panels, ...]:
+    """Panels by kind; with very many tasks, of each shift only the level that gives out first.
+
+    Kinds with one or two panels share a heading, so that they share a row.
+    """
+    drawn = [(g, tuple(t for t in chosen(index, g) if _known(index, t))) for g in index.groups]
+    few = [(g, tasks) for g, tasks in drawn if 0 < len(tasks) <= _FEW]
+    parts = [(few, "")] if few else []
+    parts += [([(g, tasks)], f"{g.kind}/") for g, tasks in drawn if len(tasks) > _FEW]
+    found = []
+    for k, (groups, prefix) in enumerate(parts):
+        shown = [t for _, tasks in groups for t in tasks]
+        made = tuple(_panel(index, t, prefix, key=f"loss-{k}-{i}") for i, t in enumerate(shown))
+        left_out = sum(len(g.tasks) for g, _ in groups) - len(shown)
+        found.append(Panels(kind=", ".join(g.kind for g, _ in groups), panels=made, left_out=left_out))
+    return tuple(found)
+
+
+def chosen(index: Index, group: Group) -> tuple[Task, ...]:
+    """All tasks of the group, or with very many tasks the level of each shift that gives out first."""
+    if sum(len(g.tasks) for g in index.groups) <= _MOST_PANELS:
+        return group.tasks
+    stems: dict[str, list[Task]] = {}
+    for task in group.tasks:
+        stems.setdefault(stem(task)[0], []).append(task)
+    return tuple(min(reversed(members), key=lambda t: _reach(index, t)) for members in stems.values())
+
+
+def _reach(index: Index, task: Task) -> float:
+    """The least any family reaches; tasks without an answer come last."""
+    reached = [index.reached(line.family.id, task.name) for line in index.lines]
+    return min((r.commensurate for r in reached if r is not None and r.commensurate is not None), default=2.0)
+
+
+def _known(index: Index, task: Task) -> bool:
+    cells = [index.cell(task.name, n.id) for line in index.lines for n in line.networks]
+    return any(c is not None and c.loss is not None for c in cells)
+
+
+def _panel(index: Index, task: Task, prefix: str, *, key: str) -> Panel:
+    measure = index.shown(task.name)
+    curves = tuple(_curve(index, line, task, look) for look, line in enumerate(index.lines))
+    cells = [index.cell(task.name, n.id) for line in index.lines for n in line.networks]
+    parent = next((c.parent_loss for c in cells if c is not None and c.parent_loss is not None), None)
+    controls = [c.loss for n in index.controls if (c := index.cell(task.name, n.id)) and c.loss is not None]
+    figure = loss_panel(curves, parent=parent, margin=index.results.run.margin, controls=controls)
+    name = task.name if measure == "error" else f"{task.name}:{measure}"
+    finding = _finding(index, task)
+    svg = _svg.inline(figure, key=key, title=f"{name}: {finding}")
+    return Panel(task=words.name(name.removeprefix(prefix)), finding=finding, svg=svg)
+
+
+def _curve(index: Index, line: Line, task: Task, look: int) -> Curve:
+    steps = tuple(
+        _step(cell, n.prune_ratio)
+        for n in line.networks
+        if n.prune_ratio is not None and (cell := index.cell(task.name, n.id)) is not None
+    )
+    return Curve(family=line.family.id, look=look, steps=steps)
+
+
+def _step(cell: Cell, ratio: float) -> Step:
+    """The paired interval, set on the parent's level: what the verdict is read off."""
+
+    def raised(bound: float | None) -> float | None:
+        return None if bound is None or cell.parent_loss is None else cell.parent_loss + bound
+
+    return Step(
+        ratio=ratio,
+        loss=cell.loss,
+        low=raised(cell.difference_low),
+        high=raised(cell.difference_high),
+        shown=cell.verdict == "commensurate",
+    )
+
+
+def _finding(index: Index, task: Task) -> str:
+    reached = [index.reached(line.family.id, task.name) for line in index.lines]
+    known = sorted(r.commensurate for r in reached if r is not None and r.commensurate is not None)
+    if not known:
+        return "no verdict"
+    if known[-1] == 0:
+        return "not shown at any ratio"
+    if len(known) == 1 or words.share(known[0]) == words.share(known[-1]):
+        return f"commensurate to {words.share(known[0])}"
+    return f"commensurate to {words.share(known[0])} – {words.share(known[-1])}"

@@ -1,0 +1,120 @@
+"""Section 3: tasks × prune ratios, coloured by the difference to the parent, signed by the verdict."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import final
+
+from evalsuite.report import _words as words
+from evalsuite.report._index import Group, Index, Line
+from evalsuite.report._model import Cell, Network, Task, Verdict
+from evalsuite.report._ratios import end
+
+SIGNS: dict[Verdict | None, str] = {"commensurate": "✓", "not_commensurate": "✗", "inconclusive": "?", None: ""}
+_EDGES = (-2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
+_SMALLEST_SCALE = 0.0025
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One cell: its shade (0 better ... 8 far worse, or None), sign and difference in points."""
+
+    shade: int | None
+    text: str
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class MapRow:
+    """A task and its fields, one a network."""
+
+    task: str
+    binding: bool
+    required: bool
+    fields: tuple[Field, ...]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class MapGroup:
+    """Rows of one kind."""
+
+    kind: str
+    rows: tuple[MapRow, ...]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Map:
+    """The map of one family; `deployable` is the column that the verdict names, or None."""
+
+    family: str
+    ratios: tuple[str, ...]
+    groups: tuple[MapGroup, ...]
+    deployable: int | None
+    finding: str
+
+
+def maps(index: Index) -> tuple[Map, ...]:
+    """One map a family that has networks."""
+    return tuple(_map(index, line) for line in index.lines if line.networks)
+
+
+def _map(index: Index, line: Line) -> Map:
+    ends = end(index, line)
+    column = next((k for k, n in enumerate(line.networks) if ends is not None and n.id == ends.network), None)
+    groups = tuple(MapGroup(kind=g.kind, rows=tuple(_row(index, line, g, t) for t in g.tasks)) for g in index.groups)
+    return Map(
+        family=line.family.id,
+        ratios=tuple(_ratio(n) for n in line.networks),
+        groups=groups,
+        deployable=column,
+        finding=_finding(index, line),
+    )
+
+
+def _ratio(network: Network) -> str:
+    return words.ratio(network.target_ratio if network.prune_ratio is None else network.prune_ratio)
+
+
+def _row(index: Index, line: Line, group: Group, task: Task) -> MapRow:
+    ends = end(index, line)
+    measure = index.shown(task.name)
+    # a kind with one task has no heading that would say it
+    label = task.name.removeprefix(f"{group.kind}/") if len(group.tasks) > 1 and len(index.groups) > 1 else task.name
+    scale = max(index.results.run.margin, _SMALLEST_SCALE)
+    return MapRow(
+        task=words.name(label if measure == "error" else f"{label}:{measure}"),
+        binding=ends is not None and bool(ends.ratio) and ends.binding_task == task.name,
+        required=task.required,
+        fields=tuple(_field(index.cell(task.name, n.id), scale) for n in line.networks),
+    )
+
+
+def _field(cell: Cell | None, scale: float) -> Field:
+    if cell is None or cell.difference is None:
+        return Field(shade=None, text=words.NOTHING)
+    shade = sum(cell.difference > edge * scale for edge in _EDGES)
+    return Field(shade=shade, text=f"{SIGNS[cell.verdict]} {_brief(cell.difference)}".strip())
+
+
+def _brief(difference: float) -> str:
+    """Three characters and a sign: +0.31, +2.3, +48."""
+    size = 100 * abs(difference)
+    sign = "−" if difference < 0 else "+"
+    if size < 0.005:
+        return "0.00"
+    return sign + (f"{size:.0f}" if size >= 9.95 else f"{size:.1f}" if size >= 0.995 else f"{size:.2f}")
+
+
+def _finding(index: Index, line: Line) -> str:
+    cells = [index.cell(t.name, n.id) for t in index.results.tasks for n in line.networks]
+    verdicts = Counter(c.verdict for c in cells if c is not None and c.verdict is not None)
+    total = sum(verdicts.values())
+    if not total:
+        return "No verdict has been reached."
+    return (
+        f"Of {words.many(total, 'verdict')}, {words.count(verdicts['commensurate'])} are commensurate (✓), "
+        f"{words.count(verdicts['not_commensurate'])} are not (✗), and {words.count(verdicts['inconclusive'])} are "
+        f"inconclusive (?)."
+    )

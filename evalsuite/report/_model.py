@@ -1,0 +1,210 @@
+"""What the report reads of `results.json` (schema `evalsuite-results/1`), and nothing else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, final
+
+Verdict = Literal["commensurate", "not_commensurate", "inconclusive"]
+Number = float | None
+"""None: not measured. Never to be shown as 0."""
+Facts = Mapping[str, object]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """How the results came about; `margin` and `confidence` are shares in [0, 1]."""
+
+    id: str
+    margin: float
+    confidence: float
+    created: str | None = None
+    versions: Facts | None = None
+    device: str | None = None
+    spec_digest: str | None = None
+    command: str | None = None
+    seconds: Number = None
+    seed: int | None = None
+    cpu_threads: int | None = None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """The held-out examples; `overlap` of them were left out, since they also stand in the training split."""
+
+    name: str
+    shape: tuple[int, ...] = ()
+    classes: tuple[str, ...] = ()
+    examples: int | None = None
+    overlap: int | None = None
+    digest: str | None = None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Parent:
+    """The unpruned network."""
+
+    id: str
+    digest: str | None = None
+    arch: str | None = None
+    arguments: Facts | None = None
+    file: str | None = None
+    sha256: str | None = None
+    lineage: tuple[Facts, ...] = ()
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Milliseconds a batch, with an interval."""
+
+    median: Number = None
+    low: Number = None
+    high: Number = None
+    n: int | None = None
+    batch: int | None = None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """One network that was judged; ratios are shares in [0, 1)."""
+
+    id: str
+    role: Literal["parent", "pruned", "control"]
+    family: str | None = None
+    digest: str | None = None
+    pruner: str | None = None
+    structure: str | None = None
+    target_ratio: Number = None
+    prune_ratio: Number = None
+    flop_reduction: Number = None
+    parameters: int | None = None
+    nonzero: int | None = None
+    flops: Number = None
+    dense_flops: Number = None
+    megabytes: Number = None
+    latency_ms: Latency | None = None
+    seed: int | None = None
+    file: str | None = None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A question that was asked; `unavailable` says why it has no answer."""
+
+    name: str
+    kind: str
+    required: bool
+    title: str | None = None
+    version: int | None = None
+    n: int | None = None
+    seconds: Number = None
+    parameters: Facts | None = None
+    note: str | None = None
+    flags: tuple[str, ...] = ()
+    unavailable: str | None = None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One network on one task, read by one measure; `difference` is to the parent, paired by example."""
+
+    task: str
+    measure: str
+    network: str
+    n: int | None = None
+    loss: Number = None
+    low: Number = None
+    high: Number = None
+    parent_loss: Number = None
+    difference: Number = None
+    difference_low: Number = None
+    difference_high: Number = None
+    verdict: Verdict | None = None
+    settles_at: Number = None
+    reason: str | None = None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """The first step of a family that is not shown to be commensurate."""
+
+    ratio: Number = None
+    verdict: Verdict | None = None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Potential:
+    """How far one family can be pruned before one task and measure gives out."""
+
+    family: str
+    task: str
+    measure: str
+    confidence: Number = None
+    prune_potential: Number = None
+    commensurate: Number = None
+    first_failure: Failure | None = None
+    censored: bool = False
+    nonmonotone: bool = False
+    reason: str | None = None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Average:
+    """Average and minimum prune potential of a family over a set of tasks."""
+
+    family: str
+    set: str
+    measure: str
+    average: Number = None
+    minimum: Number = None
+    n: int | None = None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Deployable:
+    """The largest ratio at which every required task is commensurate, and the task that sets it."""
+
+    ratio: Number
+    network: str | None = None
+    family: str | None = None
+    binding_task: str | None = None
+    binding_measure: str | None = None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """One pruner with one seed."""
+
+    id: str
+    pruner: str | None = None
+    seed: int | None = None
+    deployable: Deployable | None = None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """All of it."""
+
+    run: Run
+    data: Data
+    parent: Parent
+    networks: tuple[Network, ...]
+    tasks: tuple[Task, ...]
+    cells: tuple[Cell, ...]
+    potential: tuple[Potential, ...]
+    averages: tuple[Average, ...]
+    families: tuple[Family, ...]
+    deployable: Deployable | None
+    complete: bool

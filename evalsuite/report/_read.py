@@ -1,0 +1,119 @@
+"""`results.json` → the report's model, checked once."""
+
+import inspect
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import TypeVar, cast, get_args
+
+import numpy as np
+
+from evalsuite.errors import UsageError
+from evalsuite.report._model import (
+    Average,
+    Cell,
+    Data,
+    Deployable,
+    Failure,
+    Family,
+    Latency,
+    Network,
+    Parent,
+    Potential,
+    Results,
+    Run,
+    Task,
+    Verdict,
+)  # fmt: skip
+
+SCHEMA = "evalsuite-results/1"
+T = TypeVar("T")
+# what XML 1.0 and UTF-8 cannot carry, whatever a third party calls its task
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def read(results: Mapping[str, object]) -> Results:
+    """Check the schema and take over what the report shows; NaN and infinities become None.
+
+    Raises:
+        UsageError: Another schema, a key missing, or a verdict with an unknown name.
+    """
+    if results.get("schema") != SCHEMA:
+        raise UsageError(f"expected results of schema {SCHEMA!r}, got {results.get('schema')!r}")
+    raw = cast(dict[str, object], _clean(results))
+    networks = [{**n, "latency_ms": _maybe(Latency, n.get("latency_ms"), "latency_ms")} for n in _rows(raw, "networks")]
+    potential = [{**p, "first_failure": _failure(p.get("first_failure"))} for p in _rows(raw, "potential")]
+    families = [
+        {**f, "deployable": _maybe(Deployable, f.get("deployable"), "families")} for f in _rows(raw, "families")
+    ]
+    return Results(
+        run=_build(Run, raw.get("run"), "run"),
+        data=_build(Data, raw.get("data"), "data"),
+        parent=_build(Parent, raw.get("parent"), "parent"),
+        networks=tuple(_build(Network, n, "networks") for n in networks),
+        tasks=tuple(_build(Task, t, "tasks") for t in _rows(raw, "tasks")),
+        cells=tuple(_checked(_build(Cell, c, "cells")) for c in _rows(raw, "cells")),
+        potential=tuple(_build(Potential, p, "potential") for p in potential),
+        averages=tuple(_build(Average, a, "averages") for a in _rows(raw, "averages")),
+        families=tuple(_build(Family, f, "families") for f in families),
+        deployable=_maybe(Deployable, raw.get("deployable"), "deployable"),
+        complete=bool(raw.get("complete", True)),
+    )
+
+
+Verdicted = TypeVar("Verdicted", Cell, Failure)
+
+
+def _checked(part: Verdicted) -> Verdicted:
+    if part.verdict is not None and part.verdict not in get_args(Verdict):
+        raise UsageError(f"expected a verdict out of {', '.join(get_args(Verdict))}, got {part.verdict!r}")
+    return part
+
+
+def _failure(raw: object) -> Failure | None:
+    failure = _maybe(Failure, raw, "first_failure")
+    return failure and _checked(failure)
+
+
+def _rows(raw: Mapping[str, object], key: str) -> tuple[dict[str, object], ...]:
+    rows = raw.get(key, ())
+    if not isinstance(rows, tuple):
+        raise UsageError(f"expected a list under {key!r}, got {type(rows).__name__}")
+    return rows
+
+
+def _maybe(part: Callable[..., T], raw: object, where: str) -> T | None:
+    return None if raw is None else _build(part, raw, where)
+
+
+def _build(part: Callable[..., T], raw: object, where: str) -> T:
+    if not isinstance(raw, dict):
+        raise UsageError(f"expected an object under {where!r}, got {type(raw).__name__}")
+    known, needed = _keys(part)
+    if missing := [k for k in needed if k not in raw]:
+        raise UsageError(f"expected {', '.join(map(repr, missing))} under {where!r}, got {', '.join(raw) or 'nothing'}")
+    return part(**{k: raw[k] for k in known if k in raw})
+
+
+@cache
+def _keys(part: Callable[..., object]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """All fields of a part, and those that have no default."""
+    parameters = inspect.signature(part).parameters
+    return tuple(parameters), tuple(k for k, p in parameters.items() if p.default is p.empty)
+
+
+def _clean(value: object) -> object:
+    match value:
+        case str():
+            return _UNPRINTABLE.sub("\ufffd", value)
+        case np.generic():
+            return _clean(value.item())
+        case float():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            return {_UNPRINTABLE.sub("\ufffd", str(k)): _clean(v) for k, v in value.items()}
+        case Sequence():
+            return tuple(_clean(v) for v in value)
+        case _:
+            return value

@@ -1,0 +1,239 @@
+"""Results → one HTML file that needs no network, no JavaScript and no second file."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from typing import final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from evalsuite.errors import UsageError
+from evalsuite.report import _losses, _map, _ratios, _svg, _tables
+from evalsuite.report import _words as words
+from evalsuite.report._curves import family_key
+from evalsuite.report._gaps import gaps, not_evidence_for
+from evalsuite.report._index import Index, indexed
+from evalsuite.report._model import Results
+from evalsuite.report._read import read
+from evalsuite.report.figures import ratio_bars
+from evalsuite.report.verdict import Answer, answer, confidence_in_words, margin_in_words
+
+LIMIT = 5_000_000
+"""Bytes beyond which pictures are left out, and then the table of all cells."""
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PANELS_A_CHART = 4
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A strip of sample images as a task shows them to a network.
+
+    Attributes:
+        task: Name of the task.
+        png: The strip as a PNG file.
+    """
+
+    task: str
+    png: bytes
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A figure, and what it shows in a sentence."""
+
+    svg: str
+    finding: str
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A picture as the page holds it; sizes in pixels of the PNG."""
+
+    task: str
+    note: str
+    width: int
+    height: int
+    source: str
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Everything the template reads."""
+
+    index: Index
+    title: str
+    answer: Answer
+    facts: tuple[tuple[str, str], ...]
+    charts: tuple[Chart, ...]
+    key: str
+    panels: tuple[_losses.Panels, ...]
+    maps: tuple[_map.Map, ...]
+    pictures: tuple[tuple[str, tuple[Shown, ...]], ...]
+    pictures_left_out: int
+    cells: tuple[_tables.CellTable, ...]
+    cells_left_out: bool
+
+
+def render(results: Mapping[str, object], pictures: Sequence[Picture] = ()) -> str:
+    """The report as one HTML document; the same input gives the same bytes.
+
+    Beyond `LIMIT` bytes the pictures are left out, and then the table of all cells; the page says so.
+
+    Args:
+        results: `results.json`, schema `evalsuite-results/1`.
+        pictures: Strips of sample images, rendered small by the caller.
+
+    Raises:
+        UsageError: The results do not follow the schema, or a picture is not a PNG.
+    """
+    page = _page(read(results), pictures)
+    html = _render(page)
+    if len(html.encode()) > LIMIT and page.pictures:
+        page = replace(page, pictures=(), pictures_left_out=len(pictures))
+        html = _render(page)
+    if len(html.encode()) > LIMIT:
+        html = _render(replace(page, cells=(), cells_left_out=True))
+    return html
+
+
+def _page(results: Results, pictures: Sequence[Picture]) -> Page:
+    found = indexed(results)
+    verdict = answer(found)
+    families = [line.family.id for line in found.lines]
+    drawn = _losses.panels(found)
+    key = _svg.inline(family_key(families), key="family-key", title=f"Key to the families: {', '.join(families)}")
+    return Page(
+        index=found,
+        title=f"{results.parent.id} on {results.data.name}: {_lower(verdict.headline)}",
+        answer=verdict,
+        facts=_facts(found),
+        charts=_charts(found),
+        key=key if drawn else "",
+        panels=drawn,
+        maps=_map.maps(found),
+        pictures=_shown(found, pictures),
+        pictures_left_out=0,
+        cells=_tables.cells(found),
+        cells_left_out=False,
+    )
+
+
+def _facts(found: Index) -> tuple[tuple[str, str], ...]:
+    """The few figures that stand beside the verdict."""
+    end = found.results.deployable
+    if end is None or not end.ratio:
+        return ()
+    facts: list[tuple[str, str]] = []
+    if end.binding_task is not None:
+        facts.append(("Binding task", words.read_as(end.binding_task, end.binding_measure)))
+    clean = next((g.tasks[0].name for g in found.groups if g.kind == "clean"), None)
+    reached = found.reached(end.family, clean) if end.family and clean else None
+    if reached is not None and reached.commensurate is not None:
+        facts.append(("By clean test data alone", words.share(reached.commensurate)))
+    network = found.network(end.network)
+    if network is not None and network.flop_reduction is not None:
+        facts.append(("FLOPs saved at that ratio", words.share(network.flop_reduction)))
+    if network is not None:
+        facts.append(("Network", words.name(network.id)))
+    return tuple(facts)
+
+
+def _charts(found: Index) -> tuple[Chart, ...]:
+    rows = _ratios.chart_rows(found)
+    charts = []
+    for start in range(0, len(found.lines), _PANELS_A_CHART):
+        part = slice(start, start + _PANELS_A_CHART)
+        lines = found.lines[part]
+        cut = [replace(row, bars=row.bars[part]) for row in rows]
+        ends = [None if e is None or not e.ratio else e.ratio for e in (_ratios.end(found, line) for line in lines)]
+        figure = ratio_bars(cut, [line.family.id for line in lines], deployable=ends)
+        said = _ratios.finding(found) if start == 0 else "The same tasks for the other families."
+        svg = _svg.inline(figure, key=f"ratios-{start}", title=f"Commensurate prune ratio by task. {said}")
+        charts.append(Chart(svg=svg, finding=said))
+    return tuple(charts) if rows else ()
+
+
+def _shown(found: Index, pictures: Sequence[Picture]) -> tuple[tuple[str, tuple[Shown, ...]], ...]:
+    """Pictures by kind, of the tasks that have a panel."""
+    by_task: dict[str, list[Picture]] = {}
+    for picture in pictures:
+        if not picture.png.startswith(_PNG) or len(picture.png) < 24:
+            raise UsageError(f"expected a PNG file as picture of {picture.task!r}, got {picture.png[:8]!r}")
+        by_task.setdefault(picture.task, []).append(picture)
+    groups = []
+    for group in found.groups:
+        shown = [_one(p, task.note or "") for task in _losses.chosen(found, group) for p in by_task.get(task.name, ())]
+        if shown:
+            groups.append((group.kind, tuple(shown)))
+    return tuple(groups)
+
+
+def _one(picture: Picture, note: str) -> Shown:
+    # the header chunk follows the signature: length, "IHDR", width, height
+    width, height = (int.from_bytes(picture.png[k : k + 4]) for k in (16, 20))
+    source = f"data:image/png;base64,{base64.b64encode(picture.png).decode()}"
+    return Shown(task=words.name(picture.task), note=note, width=width, height=height, source=source)
+
+
+def _render(page: Page) -> str:
+    style, script = _asset("report.css"), _asset("filter.js")
+    environment = Environment(
+        loader=PackageLoader("evalsuite.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["code"] = _code
+    template = environment.get_template("page.html")
+    return template.render(
+        page=page,
+        results=page.index.results,
+        several=len(page.index.lines) > 1,
+        words=words,
+        tables=_tables,
+        ratios=_ratios,
+        gaps=gaps(page.index),
+        not_evidence=not_evidence_for(page.index),
+        margin_in_words=margin_in_words(page.index),
+        confidence_in_words=confidence_in_words(page.index),
+        measures=_other_measures(page.index),
+        style=Markup(style),  # noqa: S704 - our own file
+        script=Markup(script),  # noqa: S704 - our own file
+        style_hash=_digest(style),
+        script_hash=_digest(script),
+        svg=Markup,
+    )
+
+
+def _other_measures(found: Index) -> tuple[str, ...]:
+    """Measures that the charts do not show, in order of first use."""
+    return tuple(dict.fromkeys(m for names in found.measures.values() for m in names[1:]))
+
+
+def _asset(name: str) -> str:
+    return files("evalsuite.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _code(text: str) -> Markup:
+    """Escape, then set what stands between backticks as code."""
+    set_as_code = re.sub(r"`([^`]*)`", lambda m: f"<code>{_breakable(m.group(1))}</code>", str(escape(text)))
+    return Markup(set_as_code)  # noqa: S704 - escaped first
+
+
+def _breakable(name: str) -> str:
+    """Long names may break after a slash."""
+    return name.replace("/", "/<wbr>") if len(name) > 18 else name
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:].rstrip(".")

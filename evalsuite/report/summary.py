@@ -1,0 +1,98 @@
+"""Results → a short summary in Markdown, fit for a pull request or the step summary of a CI job."""
+
+import re
+from collections.abc import Mapping
+
+from evalsuite.report import _words as words
+from evalsuite.report._gaps import gaps
+from evalsuite.report._index import Index, indexed
+from evalsuite.report._ratios import end, table_rows
+from evalsuite.report._read import read
+from evalsuite.report.verdict import answer
+
+_MOST_ROWS = 300
+_MOST_GAPS = 12
+_SPECIAL = re.compile(r"([\\*_{}\[\]()#+!|~@>-])")
+
+
+def summary(results: Mapping[str, object]) -> str:
+    """The verdict, what is not covered, and a table of what each task allows.
+
+    At most 60 lines and a table of 300 rows, far below what CI services accept.
+
+    Raises:
+        UsageError: The results do not follow the schema.
+    """
+    found = indexed(read(results))
+    verdict, run = answer(found), found.results.run
+    subject = f"{_prose(words.name(found.results.parent.id))} on {_prose(words.name(found.results.data.name))}"
+    lines = [
+        f"## {_prose(verdict.headline)}",
+        "",
+        f"{subject}, margin {words.margin(run.margin)}, confidence {words.share(run.confidence, 3)}.",
+        "",
+        *(f"{_prose(sentence)}\n" for sentence in verdict.sentences),
+        *_families(found),
+        *_not_covered(found),
+        *_table(found),
+    ]
+    if run.command:
+        fence = "`" * max(3, 1 + max((len(m) for m in re.findall("`+", run.command)), default=0))
+        lines += ["", "Reproduce:", "", fence, " ".join(run.command.split()), fence]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _families(found: Index) -> list[str]:
+    if len(found.lines) < 2:
+        return []
+    rows = []
+    for line in found.lines[:20]:
+        last = end(found, line)
+        binding = (
+            words.read_as(last.binding_task, last.binding_measure) if last and last.binding_task else words.NOTHING
+        )
+        ratio = words.share(last.ratio) if last else words.NOTHING
+        rows.append(f"| {_cell(words.name(line.family.id))} | {ratio} | {_cell(binding)} |")
+    return ["| Family | Deployable | Binding task |", "|---|--:|---|", *rows, ""]
+
+
+def _not_covered(found: Index) -> list[str]:
+    lacking = gaps(found)
+    items = [f"- {_prose(gap.title)}: {_prose(item)}" for gap in lacking for item in gap.items]
+    if len(items) > _MOST_GAPS:
+        items = [*items[:_MOST_GAPS], f"- {len(items) - _MOST_GAPS} more in the report"]
+    return ["**Not covered**", "", *items, ""] if items else []
+
+
+def _table(found: Index) -> list[str]:
+    rows = table_rows(found)
+    if not rows or not found.lines:
+        return []
+    families = [_cell(words.name(line.family.id)) for line in found.lines]
+    body = [
+        f"| {_cell(r.task)} | {'yes' if r.required else 'no'} | {' | '.join(map(_cell, r.families))} |"
+        for r in rows[:_MOST_ROWS]
+    ]
+    if len(rows) > _MOST_ROWS:
+        body += ["", f"{words.count(len(rows) - _MOST_ROWS)} more tasks stand in the report."]
+    return [
+        "Commensurate prune ratio, and prune potential in parentheses:",
+        "",
+        f"| Task | Required | {' | '.join(families)} |",
+        f"|---|---|{'--:|' * len(families)}",
+        *body,
+    ]
+
+
+def _prose(text: str) -> str:
+    """Foreign text as text: code between backticks stays, everything that Markdown or HTML would act on is escaped."""
+    parts = " ".join(text.split()).split("`")
+    return "`".join(part if k % 2 else _SPECIAL.sub(r"\\\1", _entities(part)) for k, part in enumerate(parts))
+
+
+def _entities(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -1,0 +1,207 @@
+"""The answer in plain sentences: how far to prune, what gives out first, and how sure that is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, final
+
+from evalsuite.report import _words as words
+from evalsuite.report._index import Index, Line, indexed
+from evalsuite.report._model import Deployable, Potential, Task
+from evalsuite.report._read import read
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the first screen says; names stand between backticks.
+
+    Attributes:
+        status: `deployable`, `none` (every family gives out at once), `incomplete` (required evidence is missing)
+            or `empty` (no pruned network).
+        headline: One sentence.
+        sentences: What it rests on and where it ends.
+    """
+
+    status: Literal["deployable", "none", "incomplete", "empty"]
+    headline: str
+    sentences: tuple[str, ...]
+
+
+def answer(index: Index) -> Answer:
+    """The verdict over all families."""
+    found = index.results.deployable
+    if found is not None and found.ratio:
+        return Answer(
+            status="deployable",
+            headline=f"Prune up to {words.share(found.ratio)}.",
+            sentences=(*_ground(index), *_end(index, found), *_clean_alone(index, found)),
+        )
+    if not any(line.networks for line in index.lines):
+        return Answer(
+            status="empty",
+            headline="No pruned network has been judged.",
+            sentences=("These results hold no pruned network, so there is nothing to compare with the parent.",),
+        )
+    failures = [_at_once(index, line) for line in index.lines if line.networks]
+    if required(index) and (found is not None or None not in failures):
+        margin = words.margin(index.results.run.margin)
+        lacking = [t for t in required(index) if not answered(index, t)]
+        return Answer(
+            status="none",
+            headline="No pruned network is shown to be deployable.",
+            sentences=(
+                f"None is shown to stay within {margin} of the parent on every required task.",
+                *[f for f in failures if f is not None][:3],
+                *([_without(lacking)] if lacking else []),
+            ),
+        )
+    return Answer(status="incomplete", headline="No verdict: required evidence is missing.", sentences=_lacking(index))
+
+
+def headline(results: Mapping[str, object]) -> str:
+    """The verdict as plain text for a terminal, one sentence a line.
+
+    Raises:
+        UsageError: The results do not follow the schema.
+    """
+    said = answer(indexed(read(results)))
+    text = "\n".join((said.headline, *said.sentences))
+    return text.replace("`", "").replace("\N{NO-BREAK SPACE}", " ").replace("\N{NARROW NO-BREAK SPACE}", " ")
+
+
+def required(index: Index) -> list[Task]:
+    """The tasks that bind the deployable ratio."""
+    return [t for t in index.results.tasks if t.required]
+
+
+def answered(index: Index, task: Task) -> bool:
+    """Whether some pruned network has a verdict on the task."""
+    return task.unavailable is None and any(
+        (cell := index.cell(task.name, network.id, measure)) is not None and cell.verdict is not None
+        for line in index.lines
+        for network in line.networks
+        for measure in index.measures.get(task.name, ())
+    )
+
+
+def failed(index: Index, reached: Potential) -> str | None:
+    """Where a family gives out on a task, in a sentence; None where the grid ends first."""
+    failure = reached.first_failure
+    if failure is None:
+        return None
+    subject = words.read_as(reached.task, reached.measure)
+    within = f"{words.margin(index.results.run.margin)}"
+    start = f"{'At' if reached.commensurate else 'Already at'} {words.share(failure.ratio)} {subject}"
+    match failure.verdict:
+        case "not_commensurate":
+            return f"{start} is shown to be more than {within} worse than the parent."
+        case "inconclusive":
+            return f"{start} is no longer shown to be within {within} of the parent{_settles(index, reached)}."
+        case "commensurate" | None:
+            return f"{start} has no verdict, and the claim ends there."
+
+
+def margin_in_words(index: Index) -> str:
+    """What the margin allows."""
+    margin = index.results.run.margin
+    if margin <= 0:
+        return "The margin is 0: a pruned network has to be shown to be no worse than its parent."
+    extra = f"{1000 * margin:.3g}"
+    return (
+        f"The margin is {words.margin(margin)}: out of 1000 examples, a pruned network may get at most {extra} more "
+        f"wrong than its parent, counted on the same examples."
+    )
+
+
+def confidence_in_words(index: Index) -> str:
+    """What the confidence promises."""
+    confidence = index.results.run.confidence
+    odds = 1 / (1 - confidence) if confidence < 1 else float("inf")
+    chance = f"1 in {odds:.0f}" if abs(odds - round(odds)) < 0.01 * odds else words.share(1 - confidence)
+    said = (
+        f"The confidence is {words.share(confidence, 3)}: if a network were beyond the margin on some required task, "
+        f"the chance that a run like this one would call it deployable is at most {chance}."
+    )
+    families = len(index.lines)
+    if families < 2:
+        return said
+    stated = {p.confidence for p in index.results.potential if p.confidence is not None}
+    if stated and min(stated) > confidence:
+        each = words.share(min(stated), 3)
+        return f"{said} Each of the {families} families is held to {each}, so that this covers choosing the best."
+    return f"{said} That holds for each of the {families} families by itself, not for the best one chosen afterwards."
+
+
+def _ground(index: Index) -> list[str]:
+    run, tasks = index.results.run, required(index)
+    have = [t for t in tasks if answered(index, t)]
+    scope = "the one required task" if len(have) == 1 else f"each of the {words.count(len(have))} required tasks"
+    within = f"at most {words.margin(run.margin)} worse than its parent, at {words.share(run.confidence, 3)} confidence"
+    said = [f"On {scope}, every network tested up to this ratio is shown to be {within}."]
+    if lacking := [t for t in tasks if t not in have]:
+        said.append(_without(lacking) + " The ratio does not cover that.")
+    return said
+
+
+def _end(index: Index, found: Deployable) -> list[str]:
+    beyond = f"{words.share(found.ratio)} is the largest ratio tested, and the limit may lie higher."
+    if found.binding_task is None:
+        return [f"No required task gave out: {beyond}"]
+    binding = (found.binding_task, found.binding_measure or index.shown(found.binding_task))
+    reached = index.potential.get((found.family or "", *binding))
+    if reached is None:
+        return [f"The task that sets it is {words.read_as(*binding)}."]
+    return [failed(index, reached) or f"{words.read_as(*binding)} sets it without giving out: {beyond}"]
+
+
+def _clean_alone(index: Index, found: Deployable) -> list[str]:
+    clean = next((g.tasks[0] for g in index.groups if g.kind == "clean"), None)
+    reached = clean and found.family and index.reached(found.family, clean.name)
+    if not clean or not reached or reached.commensurate is None or found.ratio is None:
+        return []
+    if reached.commensurate <= found.ratio:
+        return []
+    return [f"Judged by {words.name(clean.name)} alone, it would have been {words.share(reached.commensurate)}."]
+
+
+def _lacking(index: Index) -> tuple[str, ...]:
+    if not required(index):
+        return ("No task is marked as required, so no ratio can be called deployable.",)
+    lacking = [t for t in required(index) if not answered(index, t)]
+    why = _without(lacking) if lacking else "Some networks have not been evaluated on every required task."
+    return (why, "A deployable ratio needs every required task; none is given until they are all in.")
+
+
+def _without(tasks: list[Task]) -> str:
+    names = words.listed([words.name(t.name) for t in tasks])
+    return f"{words.many(len(tasks), 'required task has', 'required tasks have')} no evidence: {names}."
+
+
+def _at_once(index: Index, line: Line) -> str | None:
+    """The required task on which the family gives out first, as a sentence."""
+    names = {t.name for t in required(index)}
+    reached = [
+        p
+        for p in index.results.potential
+        if p.family == line.family.id and p.task in names and p.first_failure is not None and not p.commensurate
+    ]
+    # a shown failure says more than an open question
+    reached.sort(key=lambda p: p.first_failure is not None and p.first_failure.verdict != "not_commensurate")
+    sentence = failed(index, reached[0]) if reached else None
+    several = len(index.lines) > 1
+    return f"Family {words.name(line.family.id)}: {_lower(sentence)}" if sentence and several else sentence
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
+
+
+def _settles(index: Index, reached: Potential) -> str:
+    """How many examples an inconclusive step would have needed."""
+    line = next((line for line in index.lines if line.family.id == reached.family), None)
+    ratio = reached.first_failure.ratio if reached.first_failure else None
+    for network in line.networks if line else ():
+        cell = index.cell(reached.task, network.id, reached.measure)
+        if cell and network.prune_ratio == ratio and cell.settles_at is not None and cell.verdict == "inconclusive":
+            return f"; about {words.rough(cell.settles_at)} examples would settle it"
+    return ""
