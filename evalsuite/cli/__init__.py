@@ -65,12 +65,12 @@ class _Commands(click.Group):
 )
 @click.version_option(__version__, prog_name="evalsuite")
 def cli() -> None:
-    r"""How far can a trained network be pruned before each kind of robustness breaks?
+    """How far can a trained network be pruned before each kind of robustness breaks?
 
     \b
     evalsuite demo                        see it work, in minutes
     evalsuite sweep --ckpt model.pt       your own network
-    """
+    """  # noqa: D301 - \b is click's sign for lines to be left as they are
 
 
 def main() -> None:

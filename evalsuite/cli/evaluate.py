@@ -6,8 +6,6 @@ import click
 
 from evalsuite.cli._console import reporter, write_json
 from evalsuite.cli._options import JSON, given, judge_options, run_options
-from evalsuite.cli._typed import default_out, typed
-from evalsuite.spec import resolve
 
 _FILE = click.Path(path_type=Path)
 
@@ -34,8 +32,10 @@ def command(ctx: click.Context, /, candidates: tuple[str, ...], amend: bool, as_
     """Judge masked or channel-pruned networks made by anyone against their parent, and report."""
     import torch
 
+    from evalsuite.cli._typed import default_out, typed
     from evalsuite.pipeline import Origin, evaluate
     from evalsuite.resolve import candidate, inputs, judging
+    from evalsuite.spec import resolve
 
     spec = resolve(given({**options, "trust": options.get("trust") or None}))
     if spec.threads is not None:

@@ -4,7 +4,6 @@ import click
 
 from evalsuite.cli._console import write_json
 from evalsuite.cli._options import JSON, given, judge_options, network_options, prune_options, run_options
-from evalsuite.spec import resolve
 
 
 @click.command(
@@ -19,6 +18,7 @@ from evalsuite.spec import resolve
 def command(as_json: bool, **options: object) -> None:
     """Show what a sweep with the same options would compute, and the smallest drop that its examples can show."""
     from evalsuite.planning import outlook
+    from evalsuite.spec import resolve
 
     found = outlook(resolve(given(options)))
     if as_json:

@@ -4,8 +4,6 @@ import click
 
 from evalsuite.cli._console import reporter, write_json
 from evalsuite.cli._options import JSON, given, network_options, prune_options, run_options
-from evalsuite.cli._typed import default_out
-from evalsuite.spec import resolve
 
 
 @click.command(
@@ -20,8 +18,10 @@ def command(as_json: bool, **options: object) -> None:
     """Make the family: prune (and retrain) a network at increasing ratios; networks go to OUT/networks."""
     import torch
 
+    from evalsuite.cli._typed import default_out
     from evalsuite.pipeline import only_prune
     from evalsuite.resolve import inputs, making
+    from evalsuite.spec import resolve
 
     spec = resolve(given(options))
     if spec.threads is not None:

@@ -1,13 +1,15 @@
 """`evalsuite sweep`: the whole way, from a checkpoint to a report and a verdict."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from evalsuite.cli._console import reporter, write_json
 from evalsuite.cli._options import JSON, given, judge_options, network_options, prune_options, run_options
-from evalsuite.cli._typed import default_out, finished, request_digest, typed
-from evalsuite.spec import Spec, resolve
+
+if TYPE_CHECKING:
+    from evalsuite.spec import Spec
 
 
 @click.command(
@@ -28,6 +30,9 @@ from evalsuite.spec import Spec, resolve
 @click.pass_context
 def command(ctx: click.Context, /, amend: bool, as_json: bool, **options: object) -> None:
     """Prune a network at increasing ratios, judge every one on every task, and report how far it can go."""
+    from evalsuite.cli._typed import default_out, finished, request_digest
+    from evalsuite.spec import resolve
+
     spec = resolve(given(options))
     out = spec.out or default_out(spec.ckpt)
     request = request_digest(spec)
@@ -47,9 +52,10 @@ def command(ctx: click.Context, /, amend: bool, as_json: bool, **options: object
     ctx.exit(0 if results["complete"] else 3)
 
 
-def _run(spec: Spec, out: Path, request: str, *, amend: bool) -> dict[str, object]:
+def _run(spec: "Spec", out: Path, request: str, *, amend: bool) -> dict[str, object]:
     import torch
 
+    from evalsuite.cli._typed import typed
     from evalsuite.pipeline import Origin, run
     from evalsuite.resolve import inputs, judging, making
 

@@ -1,0 +1,125 @@
+"""The library's one call: `evalsuite.sweep(network, data, ...)`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast, final
+
+from torch import nn
+
+from evalsuite.data import Dataset, load
+from evalsuite.networks.checkpoint import Checkpoint, check_fits
+from evalsuite.networks.normalized import Normalized
+from evalsuite.order import Judging, Making
+from evalsuite.pipeline import Origin, run
+from evalsuite.progress import Reporter
+from evalsuite.resolve import Inputs, chosen_device
+from evalsuite.results import Claimed, Row
+from evalsuite.tasks._base import Task
+from evalsuite.tasks._names import expand
+from evalsuite.training import Recipe
+from pruners._base import Pruner
+from pruners.magnitude import Magnitude
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a sweep found.
+
+    Attributes:
+        folder: The run folder: report.html, results.json, the store and the networks.
+        summary: `results.json` as a dictionary.
+    """
+
+    folder: Path
+    summary: Row
+
+    @property
+    def deployable(self) -> Claimed | None:
+        """Ratio, network and binding task of the family that goes furthest; None where evidence is missing."""
+        return cast("Claimed | None", self.summary["deployable"])
+
+    def commensurate(self, task: str, measure: str = "error", family: str | None = None) -> Row:
+        """How far a task lets a family be pruned: ratio, prune potential, what ended the claim, verdict of every step.
+
+        Args:
+            task: Full name, e.g. "corruption/fog/3".
+            measure: Name of the measure.
+            family: E.g. "magnitude-0"; the first by default.
+
+        Raises:
+            KeyError: There is no such task, measure or family.
+        """
+        for row in cast(list[Row], self.summary["potential"]):
+            if row["task"] == task and row["measure"] == measure and family in {None, row["family"]}:
+                return {**row, "steps": self._steps(cast(str, row["family"]), task, measure)}
+        raise KeyError(f"expected a task, measure and family of this run, got {task!r}, {measure!r}, {family!r}")
+
+    def _steps(self, family: str, task: str, measure: str) -> list[Row]:
+        networks = {n["id"]: n for n in cast(list[Row], self.summary["networks"]) if n["family"] == family}
+        cells = cast(list[Row], self.summary["cells"])
+        found = [c for c in cells if c["task"] == task and c["measure"] == measure and c["network"] in networks]
+        steps = [{**cell, "prune_ratio": networks[cell["network"]]["prune_ratio"]} for cell in found]
+        return sorted(steps, key=lambda step: cast(float, step["prune_ratio"]))
+
+
+def sweep(
+    network: nn.Module,
+    data: Dataset | str,
+    *,
+    out: Path | str,
+    pruner: Pruner | Sequence[Pruner] = Magnitude(),  # noqa: B008 - frozen
+    ratios: Sequence[float] = (0.2, 0.4, 0.55, 0.7, 0.8, 0.9, 0.95, 0.98),
+    tasks: Sequence[Task | str] = ("clean", "noise/uniform/0.1", "corruption/common/3"),
+    retrain: Recipe | None = None,
+    judging: Judging | None = None,
+    options: Mapping[str, float | int] | None = None,
+    device: str = "auto",
+    reporter: Reporter | None = None,
+) -> Result:
+    """Prune a trained network at increasing ratios, judge every one, and find how far each task lets it go.
+
+    Args:
+        network: Takes images in [0, 1] of the data's shape and returns logits; normalisation lives inside. Not changed.
+        data: A data set or the name of one.
+        out: Run folder; the same call again continues what is there.
+        pruner: One or several; each makes a family.
+        ratios: Target prune ratios in (0, 1).
+        tasks: Tasks, or names as on the command line.
+        retrain: Recipe for every step of the prune-retrain cascade; None prunes each network from the parent.
+        judging: Everything about the judging in one value; `tasks` and `options` are then left out.
+        options: Fields of `Judging`: margin, confidence, examples, seed.
+        device: cpu, cuda, cuda:N or auto.
+        reporter: Hears about progress.
+
+    Raises:
+        UsageError: Network, data and options do not fit together, or `out` belongs to another run.
+    """
+    dataset = load(data) if isinstance(data, str) else data
+    device_found = chosen_device(device)
+    channels = dataset.shape[0]
+    wrapped = network if isinstance(network, Normalized) else Normalized(network, (0.0,) * channels, (1.0,) * channels)
+    parent = Checkpoint(
+        network=wrapped.to(device_found).eval(),
+        arch=None,
+        class_count=len(dataset.classes),
+        classes=dataset.classes,
+        shape=dataset.shape,
+        data=dataset.name,
+    )
+    check_fits(parent, len(dataset.classes), dataset.shape)
+    if judging is None:
+        named = expand([task for task in tasks if isinstance(task, str)])
+        judging = Judging(tasks=(*named, *(task for task in tasks if isinstance(task, Task))))
+        judging = replace(judging, **(options or {}))  # type: ignore[arg-type]
+    making = Making(
+        pruners=(pruner,) if isinstance(pruner, Pruner) else tuple(pruner),
+        ratios=tuple(sorted(ratios)),
+        recipe=retrain,
+        one_shot=retrain is None,
+    )
+    inputs = Inputs(parent=parent, dataset=dataset, device=device_found)
+    folder = Path(out)
+    summary = run(inputs, making, judging, out=folder, origin=Origin(command="evalsuite.sweep"), reporter=reporter)
+    return Result(folder=folder, summary=summary)
