@@ -1,1 +1,28 @@
-"""Common corruptions as batched tensor functions."""
+"""Common corruptions as batched tensor functions (Hendrycks and Dietterich 2019, arXiv:1903.12261).
+
+Names only, so that listing them costs no import of torch; `evalsuite.registry.find` leads from a name to its class.
+"""
+
+from typing import Final
+
+COMMON: Final = (
+    "gaussian_noise",
+    "shot_noise",
+    "impulse_noise",
+    "defocus_blur",
+    "glass_blur",
+    "motion_blur",
+    "zoom_blur",
+    "snow",
+    "frost",
+    "fog",
+    "brightness",
+    "contrast",
+    "elastic_transform",
+    "pixelate",
+    "jpeg_compression",
+)
+"""The 15 test corruptions, in the order of the paper: the ones that are averaged."""
+
+EXTRA: Final = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
+"""The four validation corruptions; never part of the average."""
