@@ -1,13 +1,15 @@
 """The recipe contract: everything about training that is not the network, the examples or the seed."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import final
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar, final
 
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from evalsuite.errors import UsageError
+
+Kind = TypeVar("Kind", bound="Recipe")
 
 
 @final
@@ -100,10 +102,20 @@ class Recipe(ABC):
         return self
 
     def prescribed(self, *, architecture: str, data: str) -> "Recipe":
-        """The recipe as its source sets it for this architecture and data set, by their names; here as it is."""
+        """The recipe as its source sets it for this architecture and data set, by their names; here as it is.
+
+        What was set to something else than the default stays (`keeping`).
+        """
         del architecture, data
         return self
 
     def retraining(self) -> "Recipe":
         """The recipe as its source sets it for retraining after pruning; here as it is."""
         return self
+
+
+def keeping(asked: Kind, published: Kind) -> Kind:
+    """`published`, except for the fields that `asked` has set to something else than their default."""
+    set_by_hand = [field.name for field in fields(asked) if getattr(asked, field.name) != field.default]
+    changed = {name: getattr(asked, name) for name in set_by_hand}
+    return replace(published, **changed)

@@ -9,7 +9,7 @@ from evalsuite.training._base import Recipe
 def named(text: str, *, architecture: str, data: str) -> Recipe:
     """The recipe called `text`, e.g. `standard?epochs=3`, as its source sets it for the architecture and data set.
 
-    What `text` says counts more than what the source says.
+    What `text` says counts more than what the source says, even where it says the default.
 
     Raises:
         UsageError: There is no such recipe, or a hyperparameter or value is not accepted.

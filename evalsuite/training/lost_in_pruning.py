@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 from typing_extensions import override
 
 from evalsuite.training._augment import is_script, resized_crop_and_flip, shift_and_flip
-from evalsuite.training._base import Recipe
+from evalsuite.training._base import Recipe, keeping
 
 
 @final
@@ -24,7 +24,7 @@ class LostInPruning(Recipe):
         warm_up: Epochs in which the learning rate grows linearly from 0, at least 0.
         decay: What the learning rate is multiplied by at each milestone, in (0, 1].
         milestones: Epochs, counted from 0, at whose start it is; they stay where they are when `epochs` is replaced.
-        retrain_epochs: Epochs for retraining: the first of the same schedule.
+        retrain_epochs: Epochs for retraining, at most `epochs`: the first of the same schedule.
         views: How images are augmented: `shifted` (padded by 4 and cut out) or `resized` (boxes of random size).
         flip: Whether half of the images are mirrored too.
     """
@@ -58,11 +58,11 @@ class LostInPruning(Recipe):
     @override
     def prescribed(self, *, architecture: str, data: str) -> "LostInPruning":
         found = _PUBLISHED.get(architecture.replace("-", "_"), self)
-        return replace(found, flip=found.flip and not is_script(data))
+        return keeping(self, replace(found, flip=found.flip and not is_script(data)))
 
     @override
     def retraining(self) -> "LostInPruning":
-        return replace(self, epochs=self.retrain_epochs)
+        return replace(self, epochs=min(self.epochs, self.retrain_epochs))
 
 
 _IMAGENET = LostInPruning(epochs=90, retrain_epochs=90, batch_size=256, milestones=(30, 60, 80), views="resized")

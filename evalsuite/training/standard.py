@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from typing_extensions import override
 
 from evalsuite.training._augment import shift_and_flip
-from evalsuite.training._base import Recipe
+from evalsuite.training._base import Recipe, keeping
 
 
 @final
@@ -45,7 +45,7 @@ class Standard(Recipe):
     @override
     def prescribed(self, *, architecture: str, data: str) -> "Standard":
         del architecture
-        return _TRIED.get(data, self)
+        return keeping(self, _TRIED.get(data, self))
 
 
 _TRIED: Mapping[str, Standard] = {

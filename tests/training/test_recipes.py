@@ -109,6 +109,16 @@ def test_what_is_asked_for_by_name_counts_more_than_what_is_prescribed() -> None
     assert named("standard", architecture="?", data="?") == Standard()
 
 
+def test_what_was_set_by_hand_stays() -> None:
+    by_hand = Standard(learning_rate=0.3, shift=0)
+    assert by_hand.prescribed(architecture="?", data="cifar10") == replace(
+        Standard().prescribed(architecture="?", data="cifar10"), learning_rate=0.3, shift=0
+    )
+    assert by_hand == Standard(learning_rate=0.3, shift=0)
+    short = LostInPruning(epochs=3).prescribed(architecture="vgg16", data="cifar10")
+    assert (short.epochs, short.retraining().epochs, short.learning_rate) == (3, 3, 0.05)
+
+
 def test_an_unknown_recipe_is_told_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'standard'"):
         named("standart", architecture="resnet8", data="digits")
