@@ -28,7 +28,10 @@ def load(name: str) -> Dataset:
         RefusedInputError: A file is corrupt, or what was read is not examples with images in [0, 1].
     """
     head, colon, rest = name.partition(":")
-    if head.partition("?")[0].replace("-", "_") in names(_PACKAGE):
+    kind, mark, options = head.partition("?")
+    if kind.replace("-", "_") in names(_PACKAGE):
+        # one spelling per data set: what goes by the name of the data must not depend on how it was typed
+        name = kind.replace("_", "-") + mark + options + colon + rest
         found = _source(name).load()
     elif colon and rest.isidentifier() and _is_module(head):
         found = from_factory(head, rest)

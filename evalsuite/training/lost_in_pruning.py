@@ -57,7 +57,7 @@ class LostInPruning(Recipe):
 
     @override
     def prescribed(self, *, architecture: str, data: str) -> "LostInPruning":
-        found = _PUBLISHED.get(architecture.replace("-", "_"), self)
+        found = _PUBLISHED.get(architecture.partition("?")[0].replace("-", "_"), self)
         return keeping(self, replace(found, flip=found.flip and not is_script(data)))
 
     @override
@@ -65,18 +65,20 @@ class LostInPruning(Recipe):
         return replace(self, epochs=min(self.epochs, self.retrain_epochs))
 
 
+_VGG16 = LostInPruning(
+    epochs=300,
+    retrain_epochs=150,
+    batch_size=256,
+    learning_rate=0.05,
+    weight_decay=5e-4,
+    warm_up=10,
+    decay=0.5,
+    milestones=tuple(range(30, 300, 30)),
+)
 _IMAGENET = LostInPruning(epochs=90, retrain_epochs=90, batch_size=256, milestones=(30, 60, 80), views="resized")
 _PUBLISHED: Mapping[str, LostInPruning] = {
-    "vgg16": LostInPruning(
-        epochs=300,
-        retrain_epochs=150,
-        batch_size=256,
-        learning_rate=0.05,
-        weight_decay=5e-4,
-        warm_up=10,
-        decay=0.5,
-        milestones=tuple(range(30, 300, 30)),
-    ),
+    "vgg16": _VGG16,
+    "vgg16_bn": _VGG16,
     "densenet22": LostInPruning(
         epochs=300, retrain_epochs=300, batch_size=64, nesterov=True, warm_up=10, milestones=(150, 225)
     ),

@@ -66,6 +66,7 @@ def test_lost_in_pruning_schedules(architecture: str, expected: dict[float, floa
     [
         ("resnet56", 182, 182, 128, 1e-4, False),
         ("vgg16", 300, 150, 256, 5e-4, False),
+        ("vgg16_bn?dropout=0.1", 300, 150, 256, 5e-4, False),
         ("densenet22", 300, 300, 64, 1e-4, True),
         ("wrn16-8", 200, 200, 128, 5e-4, True),
         ("torchvision:resnet101", 90, 90, 256, 1e-4, False),
