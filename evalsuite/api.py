@@ -64,7 +64,7 @@ class Result:
         return sorted(steps, key=lambda step: cast(float, step["prune_ratio"]))
 
 
-def sweep(
+def sweep(  # noqa: PLR0913 - a front door has many bells
     network: nn.Module,
     data: Dataset | str,
     *,

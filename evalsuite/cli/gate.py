@@ -29,13 +29,14 @@ def command(ctx: click.Context, run: Path, policy: Path, junit: Path | None, as_
 
 def gate(results: dict[str, object], policy: Path, junit: Path, *, as_json: bool = False) -> int:
     """Judge `results`, print every check, write junit.xml, and return the exit code."""
-    from evalsuite import gate as gates
     from evalsuite.files import write_atomically
+    from evalsuite.gate import as_dict, judge, read_policy
+    from evalsuite.gate import junit as as_junit
 
-    verdict = gates.judge(gates.read_policy(policy), results)
-    write_atomically(junit, gates.junit(verdict))
+    verdict = judge(read_policy(policy), results)
+    write_atomically(junit, as_junit(verdict))
     if as_json:
-        write_json(gates.as_dict(verdict))
+        write_json(as_dict(verdict))
     else:
         for check in verdict.checks:
             colour = {"pass": "green", "fail": "red", "incomplete": "yellow"}[check.outcome]
