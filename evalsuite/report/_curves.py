@@ -71,21 +71,17 @@ def loss_panel(curves: Sequence[Curve], *, parent: Number, margin: float, contro
         return figure
 
 
-def family_key(families: Sequence[str]) -> Figure:
-    """The legend of the panels as a strip: line and marker of each family."""
+def family_mark(look: int) -> Figure:
+    """The sample of a legend: line and marker of the family that comes `look`-th."""
     with mpl.rc_context(cast("dict[str, object]", dict(style.RC))):  # type: ignore[arg-type]
-        height = 22.0 * -(-len(families) // 4) or 22.0
-        figure = Figure(figsize=(1000 / 72, height / 72), dpi=72)
+        figure = Figure(figsize=(34 / 72, 16 / 72), dpi=72)
         axes = figure.add_axes((0, 0, 1, 1))
-        axes.set_xlim(0, 1000)
-        axes.set_ylim(height, 0)
+        axes.set_xlim(0, 34)
+        axes.set_ylim(0, 16)
         axes.set_axis_off()
-        for k, family in enumerate(families):
-            x, y = 4 + 250 * (k % 4), 11 + 22 * (k // 4)
-            axes.plot([x, x + 26], [y, y], color=style.colour(k), linewidth=1.8)
-            axes.plot(x + 13, y, marker=style.marker(k), color=style.colour(k), markersize=6)
-            name = family if len(family) <= 32 else f"{family[:31]}…"
-            axes.text(x + 34, y, name, va="center_baseline", fontsize=12)
+        tone = style.colour(look)
+        axes.plot([2, 32], [8, 8], color=tone, linewidth=1.8, clip_on=False)
+        axes.plot(17, 8, marker=style.marker(look), color=tone, markersize=6.5, clip_on=False)
         return figure
 
 

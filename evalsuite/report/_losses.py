@@ -119,4 +119,4 @@ def _finding(index: Index, task: Task) -> str:
         return "not shown at any ratio"
     if len(known) == 1 or words.share(known[0]) == words.share(known[-1]):
         return f"commensurate to {words.share(known[0])}"
-    return f"commensurate to {words.share(known[0])} – {words.share(known[-1])}"
+    return f"commensurate to {words.share(known[0]).split()[0]}–{words.share(known[-1])}"

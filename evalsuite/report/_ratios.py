@@ -9,7 +9,7 @@ from evalsuite.report import _words as words
 from evalsuite.report._bars import Bar, Row
 from evalsuite.report._index import Index, Line
 from evalsuite.report._model import Deployable, Potential, Task
-from evalsuite.report.verdict import failed
+from evalsuite.report.verdict import ended
 
 _MOST_ROWS = 44
 
@@ -60,13 +60,13 @@ def table_rows(index: Index, measure: str | None = None) -> tuple[Reach, ...]:
             if measure is not None and measure not in index.measures.get(task.name, ()):
                 continue
             reached = [index.reached(line.family.id, task.name, measure) for line in index.lines]
-            endings = [failed(index, r) for r in reached if r is not None]
+            alone = reached[0] if len(reached) == 1 else None
             rows.append(
                 Reach(
-                    task=words.read_as(task.name, measure or index.shown(task.name)),
+                    task=words.name(task.name) if measure else words.read_as(task.name, index.shown(task.name)),
                     required=task.required,
                     families=tuple(map(_reach, reached)),
-                    ending=task.unavailable or next((e for e in endings if e), "") if len(index.lines) == 1 else "",
+                    ending=task.unavailable or (ended(index, alone) if alone else ""),
                 )
             )
     return tuple(rows)
@@ -104,7 +104,8 @@ def measure_finding(index: Index, measure: str) -> str:
     (low, first), (high, last) = min(reached), max(reached)
     if low == high:
         return f"commensurate to {words.share(low)} on every task."
-    return f"from {words.share(low)} on {words.name(first)} to {words.share(high)} on {words.name(last)}."
+    ends = f"{words.share(low)} on {words.name(first)} and {words.share(high)} on {words.name(last)}"
+    return f"commensurate to between {ends}."
 
 
 def end(index: Index, line: Line) -> Deployable | None:

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from evalsuite.errors import UsageError
 from evalsuite.report import _losses, _map, _ratios, _svg, _tables
 from evalsuite.report import _words as words
-from evalsuite.report._curves import family_key
+from evalsuite.report._curves import family_mark
 from evalsuite.report._gaps import gaps, not_evidence_for
 from evalsuite.report._index import Index, indexed
 from evalsuite.report._model import Results
@@ -26,6 +26,7 @@ LIMIT = 5_000_000
 """Bytes beyond which pictures are left out, and then the table of all cells."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PANELS_A_CHART = 4
+_ROW_OF_PICTURES = 3
 
 
 @final
@@ -73,7 +74,8 @@ class Page:
     answer: Answer
     facts: tuple[tuple[str, str], ...]
     charts: tuple[Chart, ...]
-    key: str
+    levels_together: bool
+    key: tuple[Chart, ...]
     panels: tuple[_losses.Panels, ...]
     maps: tuple[_map.Map, ...]
     pictures: tuple[tuple[str, tuple[Shown, ...]], ...]
@@ -107,17 +109,15 @@ def render(results: Mapping[str, object], pictures: Sequence[Picture] = ()) -> s
 def _page(results: Results, pictures: Sequence[Picture]) -> Page:
     found = indexed(results)
     verdict = answer(found)
-    families = [line.family.id for line in found.lines]
-    drawn = _losses.panels(found)
-    key = _svg.inline(family_key(families), key="family-key", title=f"Key to the families: {', '.join(families)}")
     return Page(
         index=found,
         title=f"{results.parent.id} on {results.data.name}: {_lower(verdict.headline)}",
         answer=verdict,
         facts=_facts(found),
         charts=_charts(found),
-        key=key if drawn else "",
-        panels=drawn,
+        levels_together=any(bar.levels for row in _ratios.chart_rows(found) for bar in row.bars),
+        key=_key(found),
+        panels=_losses.panels(found),
         maps=_map.maps(found),
         pictures=_shown(found, pictures),
         pictures_left_out=0,
@@ -161,6 +161,13 @@ def _charts(found: Index) -> tuple[Chart, ...]:
     return tuple(charts) if rows else ()
 
 
+def _key(found: Index) -> tuple[Chart, ...]:
+    """Line and marker of each family; a single one needs no key."""
+    names = [line.family.id for line in found.lines]
+    marks = [_svg.inline(family_mark(k), key=f"family-{k}", title=f"Mark of {name}") for k, name in enumerate(names)]
+    return tuple(Chart(svg=m, finding=n) for m, n in zip(marks, names, strict=True)) if len(names) > 1 else ()
+
+
 def _shown(found: Index, pictures: Sequence[Picture]) -> tuple[tuple[str, tuple[Shown, ...]], ...]:
     """Pictures by kind, of the tasks that have a panel."""
     by_task: dict[str, list[Picture]] = {}
@@ -168,12 +175,14 @@ def _shown(found: Index, pictures: Sequence[Picture]) -> tuple[tuple[str, tuple[
         if not picture.png.startswith(_PNG) or len(picture.png) < 24:
             raise UsageError(f"expected a PNG file as picture of {picture.task!r}, got {picture.png[:8]!r}")
         by_task.setdefault(picture.task, []).append(picture)
-    groups = []
-    for group in found.groups:
-        shown = [_one(p, task.note or "") for task in _losses.chosen(found, group) for p in by_task.get(task.name, ())]
-        if shown:
-            groups.append((group.kind, tuple(shown)))
-    return tuple(groups)
+    shown = [
+        (g.kind, tuple(_one(p, t.note or "") for t in _losses.chosen(found, g) for p in by_task.get(t.name, ())))
+        for g in found.groups
+    ]
+    few = [(kind, strips) for kind, strips in shown if 0 < len(strips) < _ROW_OF_PICTURES]
+    together = (", ".join(kind for kind, _ in few), tuple(strip for _, strips in few for strip in strips))
+    many = [(kind, strips) for kind, strips in shown if len(strips) >= _ROW_OF_PICTURES]
+    return (*([together] if few else []), *many)
 
 
 def _one(picture: Picture, note: str) -> Shown:

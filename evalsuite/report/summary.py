@@ -12,7 +12,7 @@ from evalsuite.report.verdict import answer
 
 _MOST_ROWS = 300
 _MOST_GAPS = 12
-_SPECIAL = re.compile(r"([\\*_{}\[\]()#+!|~@>-])")
+_SPECIAL = re.compile(r"([\\*_\[\]~])")
 
 
 def summary(results: Mapping[str, object]) -> str:

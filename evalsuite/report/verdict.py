@@ -101,6 +101,20 @@ def failed(index: Index, reached: Potential) -> str | None:
             return f"{start} has no verdict, and the claim ends there."
 
 
+def ended(index: Index, reached: Potential) -> str:
+    """The same for a column of a table: `59.0 %: shown to be worse`."""
+    failure = reached.first_failure
+    if failure is None:
+        return reached.reason or ("end of the grid" if reached.censored else "")
+    told = {
+        "not_commensurate": "shown to be worse",
+        "inconclusive": "not shown",
+        "commensurate": "",
+        None: "no verdict",
+    }
+    return f"{words.ratio(failure.ratio)}: {told[failure.verdict]}{_settles(index, reached)}"
+
+
 def margin_in_words(index: Index) -> str:
     """What the margin allows."""
     margin = index.results.run.margin

@@ -147,7 +147,10 @@ def _judge(
     cells: list[Row] = []
     for network in networks:
         ratio = float(str(network["prune_ratio"]))
-        grown = frailty * 2e-6 * (math.exp(11.5 * ratio) - 1) - (0.002 if 0 < ratio < 0.7 else 0.0)
+        own = {"magnitude": 1.0, "taylor": 0.55}.get(str(network["pruner"]), 1.0) * (
+            1 + 0.1 * int(str(network["seed"]))
+        )
+        grown = own * frailty * 2e-6 * (math.exp(11.5 * ratio) - 1) - (0.002 if 0 < ratio < 0.7 else 0.0)
         control = 0.002 * random.standard_normal() if network["role"] == "control" else None
         spread = math.sqrt((0.02 + 0.3 * abs(grown)) / n)
         difference = grown + 0.5 * spread * random.standard_normal() if control is None else control
