@@ -1,8 +1,9 @@
 """Tensors of a file ⇄ tensors of a network: other spellings of the same names, and what does not fit in words."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, final
 
 import torch
@@ -44,9 +45,7 @@ class Aligned:
 
 def align(tensors: Mapping[str, Tensor], network: nn.Module) -> Aligned:
     """The spelling of the file's names that has most in common with the network's."""
-    wanted = network.state_dict()
-    candidates = [_compare(spelling, wanted) for spelling in _spellings(effective(tensors))]
-    return min(candidates, key=lambda found: len(found.missing) + len(found.unexpected))
+    return _best(tensors, tuple(network.state_dict()))
 
 
 def explain(aligned: Aligned, misshapen: tuple[str, ...], arch: str) -> str:
@@ -67,14 +66,25 @@ def nearest(unexpected: tuple[str, ...], tensors: Mapping[str, Tensor]) -> tuple
     found: list[str] = []
     names = [*BUILT_IN, *(f"{name}?shortcut=padding" for name in BUILT_IN if name.startswith("resnet"))]
     for name in names:
-        with torch.device("meta"):
-            aligned = align(blanks, build(name, classes=10, channels=3, image_size=32))
+        aligned = _best(blanks, _names(name))
         if not (aligned.missing or aligned.unexpected):
             found.append(name)
     return tuple(found)
 
 
-def _compare(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Aligned:
+@cache
+def _names(arch: str) -> tuple[str, ...]:
+    with torch.device("meta"):
+        return tuple(build(arch, classes=10, channels=3, image_size=32).state_dict())
+
+
+def _best(tensors: Mapping[str, Tensor], wanted: Sequence[str]) -> Aligned:
+    candidates = [_compare(spelling, wanted) for spelling in _spellings(effective(tensors))]
+    return min(candidates, key=lambda found: len(found.missing) + len(found.unexpected))
+
+
+def _compare(given: Mapping[str, Tensor], names: Sequence[str]) -> Aligned:
+    wanted = dict.fromkeys(names)
     mean, std = (_numbers(given.get(name)) for name in ("mean", "std"))
     beside = (mean, std) if mean is not None and std is not None and not {"mean", "std"} & wanted.keys() else None
     extra = (name for name in given if name not in wanted and not (beside and name in {"mean", "std"}))

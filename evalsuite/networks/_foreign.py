@@ -71,9 +71,8 @@ def read(path: Path, contents: Contents, asked: Asked) -> Found:
         refuse_not_finite(dict(named_tensors(network)))
     else:
         assert name is not None  # noqa: S101  (refused above; narrows the type)
-        classes = habits.classes or _classes(contents.tensors, name, settings, shape) or asked.classes
-        if classes is None:
-            raise UsageError(f"expected the number of classes beside {path}, got none: its tensors do not tell")
+        # where nothing tells the number, any will do: what does not fit is explained, what fits tells it by its output
+        classes = habits.classes or _classes(contents.tensors, name, settings, shape) or asked.classes or 10
         built = build(name, classes=classes, channels=shape[0], image_size=shape[1], arguments=settings)
         poured = pour(contents.tensors, built, name=name, read_heads=True, whole_heads=heads)
         usual = (habits.mean, habits.std) if habits.mean is not None and habits.std is not None else None

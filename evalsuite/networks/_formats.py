@@ -6,7 +6,7 @@ import json
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -125,21 +125,33 @@ def _data_pickle(path: Path, data: bytes) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
-            names = [entry.filename for entry in entries]
-            unpacked = sum(entry.file_size for entry in entries)
-            if len(set(names)) < len(names) or any(name.startswith("/") or ".." in name.split("/") for name in names):
-                raise RefusedInputError(f"expected a torch archive, got names that torch never writes: {path}")
-            if unpacked > max(_WORST_BYTES, _WORST_RATIO * len(data)):
-                sizes = f"{len(data)} bytes that unpack to {unpacked}"
-                raise RefusedInputError(f"expected an archive of about the size of its contents, got {sizes}: {path}")
-            pickles = [name for name in names if name.rpartition("/")[2] == "data.pkl"]
-            if any(name.rpartition("/")[2] == "constants.pkl" for name in names):
-                raise RefusedInputError(f"expected a state_dict from torch.save, got a TorchScript archive: {path}")
-            if len(pickles) != 1:
-                raise RefusedInputError(f"expected a torch archive, got a zip file without data.pkl: {path}")
-            return archive.read(pickles[0])
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
+            objection = _objection(entries, len(data))
+            pickled = b"" if objection else archive.read(next(e for e in entries if _last(e) == "data.pkl"))
+    except Exception as error:
         raise RefusedInputError(f"expected a whole torch archive, got a damaged one: {path}: {error}") from error
+    if objection is not None:
+        raise RefusedInputError(f"{objection}: {path}")
+    return pickled
+
+
+def _objection(entries: Sequence[zipfile.ZipInfo], size: int) -> str | None:
+    """Why a zip archive of `size` bytes is not opened further."""
+    names = [entry.filename for entry in entries]
+    unpacked = sum(entry.file_size for entry in entries)
+    if len(set(names)) < len(names) or any(name.startswith("/") or ".." in name.split("/") for name in names):
+        return "expected a torch archive, got names that torch never writes"
+    if unpacked > max(_WORST_BYTES, _WORST_RATIO * size):
+        return f"expected an archive of about the size of its contents, got {size} bytes that unpack to {unpacked}"
+    last = [_last(entry) for entry in entries]
+    if "constants.pkl" in last:
+        return "expected a state_dict from torch.save, got a TorchScript archive"
+    if last.count("data.pkl") != 1:
+        return "expected a torch archive, got a zip file without data.pkl"
+    return None
+
+
+def _last(entry: zipfile.ZipInfo) -> str:
+    return entry.filename.rpartition("/")[2]
 
 
 def _tensors(path: Path, loaded: object, size: int) -> Mapping[str, Tensor]:

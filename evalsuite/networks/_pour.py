@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.networks._alignment import Aligned, align, explain
 from evalsuite.networks._widths import narrow, narrow_heads
+from evalsuite.networks.normalized import Normalized
 
 
 @final
@@ -65,6 +66,10 @@ def outputs(network: nn.Module, shape: tuple[int, int, int]) -> int:
     Raises:
         UsageError: The network does not take it, or does not give one row of logits.
     """
+    if isinstance(network, Normalized) and len(network.mean) != shape[0]:
+        # broadcasting would spread gray images over three channels
+        got = f"one for {len(network.mean)} channels"
+        raise UsageError(f"expected a network that takes images of shape {_times(shape)}, got {got}")
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
     modes = {module: module.training for module in network.modules()}
     try:

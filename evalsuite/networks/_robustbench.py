@@ -10,7 +10,6 @@ from importlib import import_module
 from types import ModuleType
 from typing import Final
 
-import pyautoattack
 from torch import nn
 
 from evalsuite.errors import UnknownNameError, UsageError
@@ -58,7 +57,7 @@ def _parse(name: str) -> tuple[str, str, str]:
 
 
 def _zoo() -> ModuleType:
-    sys.modules.setdefault("autoattack", pyautoattack)
+    sys.modules.setdefault("autoattack", import_module("pyautoattack"))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -10,6 +10,7 @@ from typing import Final, final
 
 import torch
 from torch import nn
+from torchvision.models import VisionTransformer
 
 from evalsuite.errors import UsageError
 
@@ -70,6 +71,9 @@ def narrow(network: nn.Module, shapes: Mapping[str, Shape]) -> Narrowed:
             touched = True
         if touched:
             _tell(module)
+    for module in network.modules():
+        if isinstance(module, VisionTransformer):
+            module.hidden_dim = module.conv_proj.out_channels
     return Narrowed(network=network, changed=tuple(changed), misshapen=tuple(misshapen))
 
 

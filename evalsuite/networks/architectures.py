@@ -122,6 +122,12 @@ def convention(arch: str) -> Convention:
     return _ORIGINS[origin][1](rest)
 
 
+def runs_users_code(arch: str) -> bool:
+    """Whether building `arch` imports and calls what the name says: `package.module:factory`."""
+    origin, colon, _ = split(arch)[0].partition(":")
+    return bool(colon) and origin not in _ORIGINS
+
+
 def split(arch: str, arguments: Arguments = NO_ARGUMENTS) -> tuple[str, dict[str, int | float | str | bool]]:
     """The bare name, and `arguments` joined with the settings that stand behind the question mark.
 

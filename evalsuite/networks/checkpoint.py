@@ -6,9 +6,9 @@ spelling, masked, channel-pruned - without running code from the file.
 
 import hashlib
 import os
-import tempfile
+import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
@@ -25,7 +25,7 @@ from evalsuite.networks._effective import effective
 from evalsuite.networks._formats import Contents, read_contents
 from evalsuite.networks._header import Header, Step, decode, encode
 from evalsuite.networks._pour import outputs, pour
-from evalsuite.networks.architectures import build, split
+from evalsuite.networks.architectures import build, runs_users_code, split
 from evalsuite.networks.digest import tensor_digest
 from evalsuite.networks.normalized import Normalized
 
@@ -49,7 +49,7 @@ class Checkpoint:
 
     network: Normalized
     arch: str | None
-    arguments: Arguments = NO_ARGUMENTS
+    arguments: Arguments = field(default_factory=dict)
     class_count: int
     classes: tuple[str, ...] | None = None
     shape: tuple[int, int, int]
@@ -114,7 +114,8 @@ def read(
 
     Raises:
         UsageError: No such file; architecture or shape are needed, or do not fit the tensors.
-        RefusedInputError: The file is damaged, holds numbers that are not finite, or would have to be trusted.
+        RefusedInputError: The file is damaged, holds numbers that are not finite, would have to be trusted, or names a
+            factory that `arch` does not name too.
     """
     contents = read_contents(path, trusted)
     if contents.header is not None:
@@ -178,8 +179,14 @@ def _own(path: Path, contents: Contents, text: str, arch: str | None, arguments:
     if name is None:
         way_out = "say --arch, or read it with evalsuite.networks.checkpoint.restore(path, network)"
         raise UsageError(f"expected an architecture, got a file whose network came from Python: {path}; {way_out}")
+    if arch is None and runs_users_code(name):
+        # a name in a file would otherwise be a way to call any function there is
+        raise RefusedInputError(f"expected --arch {name} beside a file that names code of yours to be called: {path}")
     channels, side, _ = header.shape
-    bare = build(name, classes=header.class_count, channels=channels, image_size=side, arguments=settings)
+    try:
+        bare = build(name, classes=header.class_count, channels=channels, image_size=side, arguments=settings)
+    except (RuntimeError, MemoryError) as error:
+        raise RefusedInputError(f"expected a network that fits in memory, got {error}: {path}") from error
     blank = Normalized(bare, (0.0,) * channels, (1.0,) * channels)
     network = pour(contents.tensors, blank, name=name, read_heads=False).network.eval()
     restore_scalars(network, header.attributes)
@@ -217,15 +224,14 @@ def _check_sum(path: Path, contents: Contents, header: Header | None) -> None:
 
 def _replace(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    # not tempfile: its files keep others out whatever the umask says
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp keeps others out; a checkpoint is an ordinary file
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

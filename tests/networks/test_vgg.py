@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision import models
+from torchvision.models import vgg
 
 from evalsuite.errors import UsageError
 from evalsuite.networks.architectures import build
@@ -11,7 +11,7 @@ from evalsuite.networks.architectures import build
 
 def test_convolutions_are_torchvisions(trained: Callable[..., nn.Module], images: Callable[..., Tensor]) -> None:
     network = trained("vgg16_bn")
-    reference = models.vgg16_bn(weights=None).features.eval()
+    reference = vgg.make_layers(vgg.cfgs["D"], batch_norm=True).eval()
     state = {k.removeprefix("features."): v for k, v in network.state_dict().items() if k.startswith("features.")}
     reference.load_state_dict(state)
     x = images()
