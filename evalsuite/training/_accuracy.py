@@ -10,7 +10,7 @@ from evalsuite.data import Examples
 from evalsuite.errors import UsageError
 
 
-def accuracy(network: nn.Module, examples: Examples, *, device: torch.device, batch_size: int = 500) -> float:
+def accuracy(network: nn.Module, examples: Examples, *, device: torch.device, batch_size: int = 128) -> float:
     """The share of `examples`, in [0, 1], whose class is the network's largest logit.
 
     Args:

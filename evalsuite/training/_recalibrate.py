@@ -49,9 +49,10 @@ def recalibrate(
         norm.train()
     size = min(batch_size, len(examples))
     order = torch.randperm(len(examples), generator=Generator().manual_seed(derive(seed, "recalibrate"))).split(size)
+    measured.to(memory_format=torch.channels_last)
     with torch.no_grad():
         for index in order[: min(batches, len(examples) // size)]:
-            measured(examples.pixels(index).to(device))
+            measured(examples.pixels(index).to(device, memory_format=torch.channels_last))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
-    return measured.eval()
+    return measured.to(memory_format=torch.contiguous_format).eval()
