@@ -76,6 +76,7 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
     judging: Judging | None = None,
     options: Mapping[str, float | int] | None = None,
     device: str = "auto",
+    amend: bool = False,
     reporter: Reporter | None = None,
 ) -> Result:
     """Prune a trained network at increasing ratios, judge every one, and find how far each task lets it go.
@@ -91,6 +92,7 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
         judging: Everything about the judging in one value; `tasks` and `options` are then left out.
         options: Fields of `Judging`: margin, confidence, examples, seed.
         device: cpu, cuda, cuda:N or auto.
+        amend: Whether `out` may hold a run with other options, to be continued with these.
         reporter: Hears about progress.
 
     Raises:
@@ -121,5 +123,6 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
     )
     inputs = Inputs(parent=parent, dataset=dataset, device=device_found)
     folder = Path(out)
-    summary = run(inputs, making, judging, out=folder, origin=Origin(command="evalsuite.sweep"), reporter=reporter)
+    origin = Origin(command="evalsuite.sweep", amend=amend)
+    summary = run(inputs, making, judging, out=folder, origin=origin, reporter=reporter)
     return Result(folder=folder, summary=summary)

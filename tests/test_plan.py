@@ -93,9 +93,7 @@ def test_dear_tasks_are_stored_network_by_network(tmp_path):
 
     with opened(tmp_path, create=True) as store:
         try:
-            local.run(
-                pending(shards, family, family[0], store, 0), family[0], data, store, seed=0, reporter=Stop()
-            )
+            local.run(pending(shards, family, family[0], store, 0), family[0], data, store, seed=0, reporter=Stop())
         except StopError:
             pass
         todo = pending(shards, family, family[0], store, 0)
