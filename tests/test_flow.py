@@ -1,4 +1,4 @@
-"""The whole way on a small real problem: load, prune, evaluate, decide, report - and again, where nothing is left to do."""
+"""The whole way on a small real problem: load, prune, evaluate, decide, report - and again, with nothing to do."""
 
 import json
 import shutil
