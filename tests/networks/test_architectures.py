@@ -1,5 +1,5 @@
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -189,13 +189,15 @@ def test_factories_that_do_not_work_are_told(arch: str, told: str) -> None:
 
 def test_without_robustbench_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "autoattack", ModuleType("autoattack"))
+    for name in _loaded():
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "robustbench", None)
     with pytest.raises(UsageError, match=r"pip install 'evalsuite\[robustbench\]'"):
         build("robustbench:Wong2020Fast@cifar10/Linf", classes=10, channels=3, image_size=32)
 
 
 @pytest.fixture
-def zoo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def zoo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """The part of RobustBench 1.1.1 that the adapter touches, spelled as there."""
     package = tmp_path / "robustbench" / "model_zoo"
     package.mkdir(parents=True)
@@ -211,9 +213,16 @@ def zoo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "net = lambda: nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\n"
         "model_dicts = {BenchmarkDataset.cifar_10: {ThreatModel.Linf: {'Fast': {'model': net, 'gdrive_id': 'x'}}}}\n"
     )
-    for name in [name for name in sys.modules if name.partition(".")[0] in {"robustbench", "autoattack"}]:
+    for name in _loaded():
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(tmp_path)
+    yield
+    for name in _loaded():
+        del sys.modules[name]
+
+
+def _loaded() -> list[str]:
+    return [name for name in sys.modules if name.partition(".")[0] in {"robustbench", "autoattack"}]
 
 
 @pytest.mark.usefixtures("zoo")
