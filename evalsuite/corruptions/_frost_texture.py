@@ -11,15 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from evalsuite.corruptions._motion import motion
 from evalsuite.corruptions._plasma import plasma
 from evalsuite.errors import UsageError
-from evalsuite.randomness import derive, uniform
+from evalsuite.randomness import derive, fold, uniform
 
 Texture = Literal["published", "procedural"]
 
 _FILES: Final = ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg")
 """The five that the published generator draws from (a sixth is never reached; the second and third are the same)."""
 _DRAWN_SIDE: Final = 512
+_DIRECTIONS: Final = 8
 _TONES: Final = ((78, 149, 166), (201, 205, 214), (201, 205, 214), (138, 153, 165), (112, 123, 135))
 """Mean colours of the published pictures, given to the drawn ones."""
 
@@ -76,13 +78,17 @@ def _read(file: Path) -> NDArray[np.uint8]:
     return picture[..., ::-1].astype(np.uint8)
 
 
+@lru_cache(maxsize=len(_TONES))
 def _draw(number: int) -> NDArray[np.uint8]:
-    """Ours, not the published set's: ferns of ice as the crests of plasma fractals, over a fine grain."""
+    """Ours, not the published set's: patches of streaks, each in a direction of its own, over slow changes of shade."""
     key = torch.tensor([derive("frost", number)])
-    crest = 1 - (2 * plasma(key, _DRAWN_SIDE, 1.6)[0].numpy() - 1) ** 2
-    grain = uniform(key, (_DRAWN_SIDE, _DRAWN_SIDE))[0].numpy()
-    relief = crest**4 + 0.3 * grain
-    relief = (relief - relief.mean()) / relief.std()
-    shade = np.array(_TONES[number]) + 25 * relief[..., None]
-    drawn: NDArray[np.uint8] = np.clip(shade, 0, 255).astype(np.uint8)
-    return drawn
+    side = _DRAWN_SIDE
+    grain = uniform(fold(key, 0), (1, side, side), dtype=torch.float64).pow(4).mul(2550)
+    angles = torch.arange(_DIRECTIONS, dtype=torch.float64) * (180 / _DIRECTIONS)
+    streaks = motion(grain.expand(_DIRECTIONS, -1, -1, -1), angles, 10, 5.0)[:, 0]
+    patch = (plasma(fold(key, 1), side, 1.4) * 7 * _DIRECTIONS).long() % _DIRECTIONS
+    needles = streaks.gather(0, patch)[0]
+    shade = plasma(fold(key, 2), side, 1.6)[0]
+    relief = (needles - needles.mean()) / needles.std() + (shade - shade.mean()) / shade.std()
+    drawn = torch.tensor(_TONES[number]) + 18 * relief[..., None]
+    return drawn.clamp(0, 255).to(torch.uint8).numpy()

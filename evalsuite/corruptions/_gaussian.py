@@ -36,16 +36,17 @@ def blur(values: Tensor, sigma: float) -> Tensor:
     kernel = weights(sigma)
     if len(kernel) == 1:
         return values
-    return _along_width(_along_width(values.mT, kernel).mT, kernel)
+    return _along(_along(values, -2, kernel), -1, kernel)
 
 
-def _along_width(values: Tensor, kernel: NDArray[np.float64]) -> Tensor:
-    radius, width = len(kernel) // 2, values.shape[-1]
-    padded = F.pad(values.double(), (radius, radius, 0, 0), mode="replicate")
-    total = padded[..., radius : radius + width] * float(kernel[radius])
+def _along(values: Tensor, axis: int, kernel: NDArray[np.float64]) -> Tensor:
+    radius, side = len(kernel) // 2, values.shape[axis]
+    margins = (0, 0, radius, radius) if axis == -2 else (radius, radius, 0, 0)
+    padded = F.pad(values.double(), margins, mode="replicate")
+    total = padded.narrow(axis, radius, side) * float(kernel[radius])
+    pair = torch.empty_like(total)
     for tap in range(radius):
-        mirror = 2 * radius - tap
-        pair = padded[..., tap : tap + width] + padded[..., mirror : mirror + width]
+        torch.add(padded.narrow(axis, tap, side), padded.narrow(axis, 2 * radius - tap, side), out=pair)
         total.add_(pair.mul_(float(kernel[tap])))
     return total.to(values.dtype)
 

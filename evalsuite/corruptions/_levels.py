@@ -7,6 +7,7 @@ other in the same order. Truncation turns 254.99999999999997 into 254, so only t
 from collections.abc import Sequence
 from typing import Final
 
+import torch
 from torch import Tensor
 
 from evalsuite.errors import UsageError
@@ -18,7 +19,7 @@ LUMA: Final = (0.299, 0.587, 0.114)
 def levels(images: Tensor) -> Tensor:
     """The 8-bit levels 0, ..., 255 nearest to images in [0, 1]; a new float64 tensor."""
     # contiguous, whatever layout the network likes: the searches and gathers that follow want it
-    return (images.contiguous().double() * 255).round_().clamp_(0, 255)
+    return (images.contiguous() * 255).round_().clamp_(0, 255).double()
 
 
 def truncated(values: Tensor) -> Tensor:
@@ -28,7 +29,8 @@ def truncated(values: Tensor) -> Tensor:
 
 def from_levels(values: Tensor) -> Tensor:
     """Values on the scale 0, ..., 255, clipped and truncated to 8 bit; float32 in [0, 1]."""
-    return values.clamp(0, 255).floor_().float().div_(255).contiguous()
+    # the cast to bytes truncates
+    return values.clamp(0, 255).to(torch.uint8).contiguous().float().div_(255)
 
 
 def gray(images: Tensor) -> Tensor:

@@ -38,5 +38,5 @@ def motion(levels: Tensor, angles: Tensor, radius: float, sigma: float) -> Tenso
     row = torch.arange(len(levels), device=levels.device)
     total = torch.zeros_like(levels)
     for tap, weight in enumerate(kernel.tolist()):
-        total.add_(windows[row, :, down[:, tap], right[:, tap]].mul_(weight))
+        total.add_(windows[row, :, down[:, tap], right[:, tap]], alpha=weight)
     return total.add_(0.5).floor_()

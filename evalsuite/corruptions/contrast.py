@@ -7,6 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from evalsuite.corruptions._base import Corruption
+from evalsuite.corruptions._blocks import in_blocks
 from evalsuite.corruptions._constants import Table, check_severity, constants
 from evalsuite.corruptions._levels import levels, truncated
 
@@ -30,6 +31,7 @@ class Contrast(Corruption):
         check_severity(self.severity)
 
     @override
+    @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
         factor = constants(_FACTOR, self.severity, images.shape)
         values = levels(images)

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from evalsuite.corruptions._base import Corruption
+from evalsuite.corruptions._blocks import in_blocks
 from evalsuite.corruptions._constants import NEXT_LEVEL, Table, check_severity, constants, length_scale
 from evalsuite.corruptions._levels import levels, raise_refusal, size, truncated
 
@@ -50,6 +51,7 @@ class DefocusBlur(Corruption):
         check_severity(self.severity)
 
     @override
+    @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
         raise_refusal(self.refuses((images.shape[1], images.shape[2], images.shape[3])))
         kernel = torch.from_numpy(self._kernel(images.shape)).to(images.device)
@@ -82,7 +84,8 @@ def _disc(radius: float, alias: float, scale: float) -> NDArray[np.float64]:
     if scale != 1:
         overlap = _area_overlap(half, scale)
         kernel = overlap @ kernel @ overlap.T
-    reach = int(np.abs(np.argwhere(kernel > 0) - len(kernel) // 2).max())
+    # weights below half a rounding error of 1 (the tails of the small Gaussian) count as empty
+    reach = int(np.abs(np.argwhere(kernel > 1e-17) - len(kernel) // 2).max())
     middle = len(kernel) // 2
     return np.ascontiguousarray(kernel[middle - reach : middle + reach + 1, middle - reach : middle + reach + 1])
 

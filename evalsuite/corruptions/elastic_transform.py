@@ -5,11 +5,13 @@ from typing import ClassVar, Final, Literal, final
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from typing_extensions import override
 
 from evalsuite.corruptions._base import Corruption
+from evalsuite.corruptions._blocks import in_blocks
 from evalsuite.corruptions._constants import Table, check_severity, constants, length_scale, table_side
-from evalsuite.corruptions._gaussian import mirrored, smooth
+from evalsuite.corruptions._gaussian import smooth
 from evalsuite.corruptions._levels import levels, raise_refusal, size, truncated
 from evalsuite.randomness import fold, uniform
 
@@ -41,6 +43,7 @@ class ElasticTransform(Corruption):
         check_severity(self.severity)
 
     @override
+    @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
         raise_refusal(self.refuses((images.shape[1], images.shape[2], images.shape[3])))
         alpha, sigma, jitter = constants(_ALPHA_SIGMA_AFFINE, self.severity, images.shape)
@@ -98,16 +101,13 @@ def _affine(jitter: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
 
 def _sample(values: Tensor, down: Tensor, right: Tensor, border: Literal["reflect", "reflect101"]) -> Tensor:
     """Bilinear reading of (n, c, h, w) at (n, h, w) places; computed in float64, kept in float32."""
-    (height, width), flat = values.shape[-2:], values.double().flatten(2)
-    top, left = down.floor(), right.floor()
-    share_y, share_x = (down - top)[:, None], (right - left)[:, None]
-    rows = [mirrored(top.long() + step, height, border) for step in (0, 1)]
-    columns = [mirrored(left.long() + step, width, border) for step in (0, 1)]
-
-    def corner(row: Tensor, column: Tensor) -> Tensor:
-        place = (row * width + column).flatten(1)[:, None].expand(-1, values.shape[1], -1)
-        return flat.gather(2, place).view(values.shape)
-
-    upper = corner(rows[0], columns[0]) * (1 - share_x) + corner(rows[0], columns[1]) * share_x
-    lower = corner(rows[1], columns[0]) * (1 - share_x) + corner(rows[1], columns[1]) * share_x
-    return (upper * (1 - share_y) + lower * share_y).float()
+    height, width = values.shape[-2:]
+    # torch numbers places from -1 to 1, counted from pixel centres or from the outer edges of the border pixels,
+    # and mirrors at the same lines
+    centres = border == "reflect101"
+    if centres:
+        grid = torch.stack((right * (2 / (width - 1)) - 1, down * (2 / (height - 1)) - 1), dim=-1)
+    else:
+        grid = torch.stack(((2 * right + 1) / width - 1, (2 * down + 1) / height - 1), dim=-1)
+    read = F.grid_sample(values.double(), grid, mode="bilinear", padding_mode="reflection", align_corners=centres)
+    return read.float()

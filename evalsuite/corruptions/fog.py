@@ -7,6 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from evalsuite.corruptions._base import Corruption
+from evalsuite.corruptions._blocks import in_blocks
 from evalsuite.corruptions._constants import Table, check_severity, constants, length_scale, table_side
 from evalsuite.corruptions._levels import levels, truncated
 from evalsuite.corruptions._plasma import plasma
@@ -36,6 +37,7 @@ class Fog(Corruption):
         check_severity(self.severity)
 
     @override
+    @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
         amount, decay = constants(_AMOUNT_AND_DECAY, self.severity, images.shape)
         height, width = images.shape[-2:]

@@ -8,6 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from evalsuite.corruptions._base import Corruption
+from evalsuite.corruptions._blocks import in_blocks
 from evalsuite.corruptions._constants import Table, check_severity, constants, length_scale, table_side
 from evalsuite.corruptions._frost_texture import Texture, available_texture, textures
 from evalsuite.corruptions._levels import from_levels, gray, levels, raise_refusal, size
@@ -47,6 +48,7 @@ class Frost(Corruption):
             raise UsageError(f"expected texture 'published' or 'procedural', got {self.texture!r}")
 
     @override
+    @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
         raise_refusal(self.refuses((images.shape[1], images.shape[2], images.shape[3])))
         of_image, of_frost = constants(_IMAGE_AND_FROST, self.severity, images.shape)

@@ -7,6 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from evalsuite.corruptions._base import Corruption
+from evalsuite.corruptions._blocks import in_blocks
 from evalsuite.corruptions._constants import NEXT_LEVEL, Table, check_severity, constants, length_scale
 from evalsuite.corruptions._gaussian import blur, off_centre
 from evalsuite.corruptions._levels import levels, raise_refusal, size, truncated
@@ -35,6 +36,7 @@ class GaussianBlur(Corruption):
         check_severity(self.severity)
 
     @override
+    @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
         raise_refusal(self.refuses((images.shape[1], images.shape[2], images.shape[3])))
         return truncated(blur(levels(images) / 255, self._sigma(images.shape)))

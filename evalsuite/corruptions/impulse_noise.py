@@ -8,6 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from evalsuite.corruptions._base import Corruption
+from evalsuite.corruptions._blocks import in_blocks
 from evalsuite.corruptions._constants import Table, check_severity, constants
 from evalsuite.corruptions._levels import from_levels, levels
 from evalsuite.randomness import uniform
@@ -36,6 +37,7 @@ class ImpulseNoise(Corruption):
         check_severity(self.severity)
 
     @override
+    @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
         amount = constants(_AMOUNT, self.severity, images.shape)
         draws = uniform(keys.to(images.device), images.shape[1:], dtype=torch.float64)

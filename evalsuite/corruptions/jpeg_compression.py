@@ -12,6 +12,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from evalsuite.corruptions._base import Corruption
+from evalsuite.corruptions._blocks import in_blocks
 from evalsuite.corruptions._constants import Table, check_severity, constants
 from evalsuite.corruptions._levels import from_levels, levels
 
@@ -39,18 +40,19 @@ class JpegCompression(Corruption):
         check_severity(self.severity)
 
     @override
+    @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
         quality = constants(_QUALITY, self.severity, images.shape)
-        pixels = levels(images).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        pixels = levels(images).to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
         decoded = np.empty_like(pixels)
         # the format codes one picture after the other: the only loop over images among the corruptions but one
         for number, picture in enumerate(pixels):
             decoded[number] = _recode(picture, quality)
-        return from_levels(torch.from_numpy(decoded).permute(0, 3, 1, 2).to(images.device).double())
+        return from_levels(torch.from_numpy(decoded).to(images.device).permute(0, 3, 1, 2))
 
 
 def _recode(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     with BytesIO() as file:
         Image.fromarray(picture.squeeze(2) if picture.shape[2] == 1 else picture).save(file, "JPEG", quality=quality)
-        with Image.open(file) as image:
+        with Image.open(file, formats=("JPEG",)) as image:
             return np.asarray(image).reshape(picture.shape)

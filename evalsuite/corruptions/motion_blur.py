@@ -8,6 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from evalsuite.corruptions._base import Corruption
+from evalsuite.corruptions._blocks import in_blocks
 from evalsuite.corruptions._constants import NEXT_LEVEL, Table, check_severity, constants, length_scale
 from evalsuite.corruptions._levels import from_levels, levels, raise_refusal, size
 from evalsuite.corruptions._motion import motion, weights
@@ -37,6 +38,7 @@ class MotionBlur(Corruption):
         check_severity(self.severity)
 
     @override
+    @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
         raise_refusal(self.refuses((images.shape[1], images.shape[2], images.shape[3])))
         radius, sigma = self._radius_and_sigma(images.shape)

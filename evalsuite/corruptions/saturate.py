@@ -7,6 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from evalsuite.corruptions._base import Corruption
+from evalsuite.corruptions._blocks import in_blocks
 from evalsuite.corruptions._constants import Table, check_severity, constants
 from evalsuite.corruptions._hsv import to_hsv, to_rgb
 from evalsuite.corruptions._levels import levels, raise_refusal, truncated
@@ -36,6 +37,7 @@ class Saturate(Corruption):
         check_severity(self.severity)
 
     @override
+    @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
         raise_refusal(self.refuses((images.shape[1], images.shape[2], images.shape[3])))
         factor, shift = constants(_FACTOR_AND_SHIFT, self.severity, images.shape)

@@ -7,11 +7,12 @@ from typing import ClassVar, Final, final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import pdtr
+from scipy.special import pdtr, pdtrik
 from torch import Tensor
 from typing_extensions import override
 
 from evalsuite.corruptions._base import Corruption
+from evalsuite.corruptions._blocks import in_blocks
 from evalsuite.corruptions._constants import Table, check_severity, constants
 from evalsuite.corruptions._levels import levels, truncated
 from evalsuite.randomness import uniform
@@ -42,6 +43,7 @@ class ShotNoise(Corruption):
         check_severity(self.severity)
 
     @override
+    @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
         photons = constants(_PHOTONS, self.severity, images.shape)
         draws = uniform(keys.to(images.device), images.shape[1:], dtype=torch.float64)
@@ -51,16 +53,17 @@ class ShotNoise(Corruption):
 def _counts(level: Tensor, draws: Tensor, photons: int) -> Tensor:
     """Poisson counts of mean photons * level / 255: the smallest k with P(X <= k) > draw."""
     table = torch.from_numpy(_distribution(photons)).to(level.device)
-    # row r holds r + P(X <= k), so that all 256 rows are one increasing sequence and one search serves them all
-    place = torch.searchsorted(table.flatten(), level + draws, right=True)
+    # row r holds r + P(X <= k), so that all 256 rows are one increasing sequence and one search serves them all;
+    # next to 255 float64 has 45 binary places, and a draw that rounded up to 1 would end in the next row
+    place = torch.searchsorted(table.flatten(), level + draws.clamp(max=1 - 2.0**-45), right=True)
     return place - level.long() * table.shape[1]
 
 
 @lru_cache(maxsize=8)
 def _distribution(photons: int) -> NDArray[np.float64]:
-    most = int(photons + 12 * photons**0.5 + 30)
+    most = int(pdtrik(1 - 2.0**-46, photons)) + 3
     level = np.arange(256)[:, None]
     below: NDArray[np.float64] = np.asarray(pdtr(np.arange(most)[None], level / 255 * photons), np.float64)
-    # beyond the last column lies less than 1e-20: the draw's 53 bits never reach it
+    # less than 2^-46 lies beyond the last column: no draw is that near to 1
     below[:, -1] = 1.0
     return level + below

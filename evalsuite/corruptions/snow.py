@@ -8,6 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from evalsuite.corruptions._base import Corruption
+from evalsuite.corruptions._blocks import in_blocks
 from evalsuite.corruptions._constants import Table, check_severity, constants, length_scale
 from evalsuite.corruptions._levels import gray, levels, truncated
 from evalsuite.corruptions._motion import motion
@@ -59,6 +60,7 @@ class Snow(Corruption):
         check_severity(self.severity)
 
     @override
+    @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
         flakes = constants(_FLAKES, self.severity, images.shape)
         height, width = images.shape[-2:]

@@ -11,6 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from evalsuite.corruptions._base import Corruption
+from evalsuite.corruptions._blocks import in_blocks
 from evalsuite.corruptions._constants import Table, check_severity, constants, length_scale
 from evalsuite.corruptions._gaussian import blur
 from evalsuite.corruptions._levels import LUMA, levels, raise_refusal, size, truncated
@@ -86,6 +87,7 @@ class Spatter(Corruption):
         check_severity(self.severity)
 
     @override
+    @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
         raise_refusal(self.refuses((images.shape[1], images.shape[2], images.shape[3])))
         liquid, scale = constants(_LIQUID, self.severity, images.shape), length_scale(images.shape)

@@ -7,6 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from evalsuite.corruptions._base import Corruption
+from evalsuite.corruptions._blocks import in_blocks
 from evalsuite.corruptions._constants import Table, check_severity, constants
 from evalsuite.corruptions._levels import levels, truncated
 from evalsuite.randomness import normal
@@ -35,6 +36,7 @@ class SpeckleNoise(Corruption):
         check_severity(self.severity)
 
     @override
+    @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
         sigma = constants(_SIGMA, self.severity, images.shape)
         noise = normal(keys.to(images.device), images.shape[1:]).double() * sigma

@@ -9,6 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from evalsuite.corruptions._base import Corruption
+from evalsuite.corruptions._blocks import in_blocks
 from evalsuite.corruptions._constants import Table, check_severity, constants
 from evalsuite.corruptions._levels import levels, truncated
 from evalsuite.corruptions._zoom import clipped_zoom
@@ -34,6 +35,7 @@ class ZoomBlur(Corruption):
         check_severity(self.severity)
 
     @override
+    @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
         factors = _factors(*constants(_STOP_AND_STEP, self.severity, images.shape))
         # the published generator sums in float32, and so do we
