@@ -131,7 +131,8 @@ def confidence_in_words(index: Index) -> str:
     """What the confidence promises."""
     confidence = index.results.run.confidence
     odds = 1 / (1 - confidence) if confidence < 1 else float("inf")
-    chance = f"1 in {odds:.0f}" if abs(odds - round(odds)) < 0.01 * odds else words.share(1 - confidence)
+    whole = confidence < 1 and abs(odds - round(odds)) < 1e-6 * odds
+    chance = f"1 in {odds:.0f}" if whole else words.share(1 - confidence)
     said = (
         f"The confidence is {words.share(confidence, 3)}: if a network were beyond the margin on some required task, "
         f"the chance that a run like this one would call it deployable is at most {chance}."

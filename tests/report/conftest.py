@@ -247,3 +247,64 @@ def strip(width: int, height: int, *, seed: int = 0) -> bytes:
 def made() -> Callable[..., Row]:
     """Makes results; keywords as in `Made`."""
     return lambda **options: make(Made(**options))
+
+
+def _cell(task: str, network: str, difference: float, low: float, high: float, verdict: str | None) -> Row:
+    return {
+        "task": task, "measure": "error", "network": network, "n": 2000, "loss": 0.1 + difference,
+        "low": 0.09, "high": 0.12, "parent_loss": 0.1, "difference": difference, "difference_low": low,
+        "difference_high": high, "verdict": verdict, "settles_at": 8321 if verdict == "inconclusive" else None,
+        "reason": None,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def tiny() -> Row:
+    """Two tasks, two pruned networks; fog gives out at 71 %, clean never."""
+    network = {"digest": "d", "pruner": "magnitude", "structure": "unstructured", "parameters": 1000, "seed": 0}
+    task = {"version": 1, "shards": 1, "n": 2000, "seconds": 1.0, "parameters": {}, "note": None, "flags": []}
+    bound = {"family": "magnitude-0", "binding_task": "corruption/fog/3", "binding_measure": "error"}
+    deployable = {"ratio": 0.62, "network": "a", **bound}
+    reach = {"family": "magnitude-0", "measure": "error", "margin": 0.005, "confidence": 0.95, "nonmonotone": False}
+    return {
+        "schema": "evalsuite-results/1",
+        "run": {"id": "r", "created": "2026-11-21T09:15:00+00:00", "versions": {"evalsuite": "0.1.0"}, "device": "cpu",
+                "spec_digest": "s", "command": "evalsuite sweep --ckpt m.pt", "seconds": 3.0, "seed": 0,
+                "margin": 0.005, "confidence": 0.95, "families": 1, "cpu_threads": 1},
+        "data": {"name": "digits", "shape": [1, 8, 8], "classes": ["0", "1"], "examples": 2000, "overlap": 0,
+                 "digest": "e"},
+        "parent": {"id": "m", "digest": "p", "arch": "lenet", "arguments": {}, "file": "m.pt", "sha256": "f",
+                   "lineage": []},
+        "networks": [
+            {"id": "m", "role": "parent", "family": None, "prune_ratio": 0.0, **network},
+            {"id": "a", "role": "pruned", "family": "magnitude-0", "prune_ratio": 0.62, **network},
+            {"id": "b", "role": "pruned", "family": "magnitude-0", "prune_ratio": 0.71, **network},
+        ],
+        "tasks": [
+            {"name": "clean", "kind": "clean", "title": "Clean", "required": True, "unavailable": None, **task},
+            {"name": "corruption/fog/3", "kind": "corruption", "title": "Fog", "required": True, "unavailable": None,
+             **task},
+        ],
+        "cells": [
+            _cell("clean", "a", -0.001, -0.004, 0.002, "commensurate"),
+            _cell("clean", "b", 0.001, -0.002, 0.004, "commensurate"),
+            _cell("corruption/fog/3", "a", 0.001, -0.002, 0.004, "commensurate"),
+            _cell("corruption/fog/3", "b", 0.004, 0.001, 0.007, "inconclusive"),
+        ],
+        "potential": [
+            {"task": "clean", "prune_potential": 0.71, "commensurate": 0.71, "first_failure": None, "censored": True,
+             **reach},
+            {"task": "corruption/fog/3", "prune_potential": 0.71, "commensurate": 0.62, "censored": False,
+             "first_failure": {"ratio": 0.71, "verdict": "inconclusive"}, **reach},
+        ],
+        "averages": [],
+        "families": [{"id": "magnitude-0", "pruner": "magnitude", "seed": 0, "deployable": deployable}],
+        "deployable": deployable,
+        "complete": True,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="session", name="strip")
+def a_strip() -> bytes:
+    """A real PNG."""
+    return strip(70, 34)
