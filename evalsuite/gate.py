@@ -187,9 +187,9 @@ def _demands(requirement: Requirement) -> Iterator[tuple[str, str, bool, Callabl
 
 
 def _matching(pattern: str, read: Results) -> list[str]:
-    """Tasks that match; one that makes no sense on the data counts only where it is asked for by its own name."""
+    """Tasks that match; those that make no sense on the data count only where nothing else matches."""
     names = dict.fromkeys([*(t.name for t in read.tasks), *(c.task for c in read.cells)])
-    senseless = {t.name for t in read.tasks if t.unavailable is not None and t.name != pattern}
+    senseless = {t.name for t in read.tasks if t.unavailable is not None}
     matched = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
     return [name for name in matched if name not in senseless] or matched
 

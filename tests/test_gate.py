@@ -244,6 +244,23 @@ def test_a_deployable_ratio_ended_by_a_shown_failure_fails(results: Results) -> 
     assert only(gate(results, deployable(0.4))).outcome == "incomplete"  # 0.4 was not tested
 
 
+def test_only_the_binding_measure_can_fail_the_deployable_ratio(results: Results) -> None:
+    rows = results["potential"]
+    assert isinstance(rows, list)
+    failure = (0.49998, "not_commensurate")
+    rows.append(potential("m", "noise/uniform/0.1", 0.30001, failure, measure="disagreement"))
+    cells = results["cells"]
+    assert isinstance(cells, list)
+    cells += [c | {"measure": "disagreement"} for c in cells if c["task"] == "noise/uniform/0.1"]
+    assert only(gate(results, deployable(0.5))).outcome == "incomplete"
+
+
+def test_a_run_need_not_list_its_families(results: Results) -> None:
+    results["families"] = []
+    assert only(gate(results, deployable(0.3, 'network = "m-0.5"'))).outcome == "pass"
+    assert only(gate(results, deployable(0.3))).outcome == "pass"
+
+
 def test_no_deployable_ratio_is_incomplete(results: Results) -> None:
     results["deployable"] = None
     results["families"] = []
@@ -395,6 +412,20 @@ def test_a_run_that_does_not_tell_its_margin_is_not_accepted(results: Results) -
     row(results, "potential", task="clean")["margin"] = None
     assert only(gate(results, require("clean", "min_commensurate = 0.5", "margin = 0.1"))).outcome == "incomplete"
     assert only(gate(results, require("clean", "min_commensurate = 0.5"))).outcome == "pass"
+
+
+def test_without_a_row_of_its_own_a_cell_was_made_as_the_run_was(results: Results) -> None:
+    results["potential"] = []
+    for terms, outcome in [
+        ("margin = 0.005", "pass"),
+        ("margin = 0.001", "incomplete"),
+        ("confidence = 0.95", "pass"),
+        ("confidence = 0.96", "incomplete"),
+    ]:
+        assert only(gate(results, require("clean", 'verdict = "commensurate"', terms))).outcome == outcome
+    results["run"] = {"confidence": 0.99, "confidence_each": 0.95}
+    for terms in ("margin = 0.005", "confidence = 0.96"):
+        assert only(gate(results, require("clean", 'verdict = "commensurate"', terms))).outcome == "incomplete"
 
 
 def test_a_confidence_made_by_division_is_not_refused_for_its_last_bit(results: Results) -> None:

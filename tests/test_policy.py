@@ -1,4 +1,5 @@
 import contextlib
+import re
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,9 @@ def test_no_value_makes_anything_but_a_policy_or_a_usage_error(key: str, value: 
     table = "[[require]]\ntask = 'a'\nmax_loss = 0.5" if inside else "[policy]\nmin_deployable = 0.5"
     with contextlib.suppress(UsageError):
         assert isinstance(parse_policy(f"{table}\n{key} = {spelled}", source="x"), Policy)
+
+
+def test_the_policy_of_the_documentation_is_accepted() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "gate.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    assert len(parse_policy(example, source="docs/gate.md").require) == 3

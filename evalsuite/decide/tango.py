@@ -68,9 +68,7 @@ def _variance(n10: int, n01: int, n: int, difference: float) -> float:
     b = (2 * n - n10 + n01) * difference - n10 - n01
     c = n01 * difference * (1 - difference)
     root = math.sqrt(max(b * b + 8 * n * c, 0.0))
-    # of the two forms of the root, the one that adds numbers of one sign
-    q01 = 2 * c / (b + root) if b > 0 else (root - b) / (4 * n)
-    return max(n * (2 * q01 + difference * (1 - difference)), 0.0)
+    return max((root - b) / 2 + n * difference * (1 - difference), 0.0)
 
 
 def _check(n10: int, n01: int, n: int) -> None:

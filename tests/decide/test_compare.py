@@ -68,6 +68,10 @@ def test_the_worked_example_of_the_documentation() -> None:
     assert (round(found.difference_low, 4), round(found.difference_high, 4)) == (-0.0004, 0.0024)
     assert found.verdict is Verdict.COMMENSURATE
     assert found.settles_at is None
+    # with a tenth of the examples the score is -4.18 / sqrt(10) = -1.32, and 1000 (1.645 / 1.32)² examples settle it
+    small = compare(binary(40, 4, 3, 953), margin=0.005, confidence=0.95)
+    assert (small.verdict, small.settles_at) == (Verdict.INCONCLUSIVE, 1546)
+    assert (round(small.difference_low, 4), round(small.difference_high, 4)) == (-0.004, 0.0062)
 
 
 @pytest.mark.parametrize(
@@ -205,6 +209,27 @@ def test_a_small_group_keeps_the_verdict_open() -> None:
 def test_two_lost_examples_of_a_small_group_prove_nothing() -> None:
     found = compare(joined(binary(0, 0, 0, 5000), binary(0, 2, 0, 3)), margin=0.005, confidence=0.95)
     assert found.verdict is Verdict.INCONCLUSIVE
+
+
+def test_all_groups_have_to_settle_within_the_margin() -> None:
+    # 538.4 examples without a change settle a group: 100 have to grow 5.39 times, 200 only 2.695 times
+    found = compare(joined(binary(0, 0, 0, 200), binary(0, 0, 0, 100)), margin=0.005, confidence=0.95)
+    assert found.settles_at == math.ceil(300 * 539 / 100)
+
+
+def test_one_group_beyond_the_margin_settles_the_claim() -> None:
+    # differences of 0.06 and 0.08 against the margin 0.05: the larger is shown first, at a third of the error
+    parts = [binary(0, 8, 2, 90), binary(0, 10, 2, 88), binary(0, 0, 0, 30)]
+    found = compare(joined(*parts), margin=0.05, confidence=0.95)
+    assert found.verdict is Verdict.INCONCLUSIVE
+    z = float(proportion.normal_quantile(1 - 0.05 / 3))
+    growths = [(z / tango.score(n10, 2, 100, 0.05)) ** 2 for n10 in (8, 10)]
+    assert growths[1] < growths[0]
+    assert found.settles_at == pytest.approx(230 * growths[1], abs=3)
+    times = math.ceil(growths[1])
+    grown = [binary(0, times * 8, times * 2, times * 90), binary(0, times * 10, times * 2, times * 88)]
+    after = compare(joined(*grown, binary(0, 0, 0, times * 30)), margin=0.05, confidence=0.95)
+    assert after.verdict is Verdict.NOT_COMMENSURATE
 
 
 def test_error_over_groups_is_controlled_by_simulation() -> None:

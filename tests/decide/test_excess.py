@@ -51,7 +51,7 @@ def test_an_exact_line_has_a_band_of_no_width(slope: float) -> None:
 
 def test_the_band_covers_the_true_slope_of_dependent_points() -> None:
     # each seed has its own slope; a bootstrap of single points would take the 20 points of a seed for 20 facts
-    draw, missed = np.random.default_rng(4), 0
+    draw, missed, widths = np.random.default_rng(4), 0, []
     for _ in range(100):
         slopes = draw.normal(0.1, 0.05, 20)
         ratios = np.tile(np.linspace(0.05, 0.95, 20), 20)
@@ -60,7 +60,10 @@ def test_the_band_covers_the_true_slope_of_dependent_points() -> None:
         assert found.slope_low is not None
         assert found.slope_high is not None
         missed += not found.slope_low <= 0.1 <= found.slope_high
+        widths.append(found.slope_high - found.slope_low)
     assert missed <= 15
+    # the standard error of the mean of 20 slopes, 0.05 / sqrt(20), to both sides
+    assert np.mean(widths) == pytest.approx(2 * 1.96 * 0.05 / np.sqrt(20), rel=0.1)
 
 
 def test_one_seed_has_a_slope_and_no_band() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import gammaln
-from scipy.stats import norm
+from scipy.stats import binom, norm
 
 from evalsuite.decide import proportion, tango
 
@@ -179,8 +179,15 @@ def chance_to_call_commensurate(n: int, margin: float, p01: float) -> float:
 @pytest.mark.parametrize("n", [600, 1000, 2000])
 @pytest.mark.parametrize("p01", [0.0005, 0.002, 0.005])
 def test_the_error_of_a_commensurate_verdict_at_the_default_margin(n: int, p01: float) -> None:
-    # docs/statistics.md quotes at most 5.1 % for n >= 600
+    # docs/statistics.md: 5.2 % or less but for the worst cases
     assert chance_to_call_commensurate(n, 0.005, p01) <= 0.0515
+
+
+@pytest.mark.parametrize(("k", "n", "error"), [(0, 539, 0.067), (1, 894, 0.062), (2, 1206, 0.060), (7, 2579, 0.057)])
+def test_the_error_is_largest_where_k_lost_examples_just_pass_and_none_can_be_won(k: int, n: int, error: float) -> None:
+    # docs/statistics.md gives these as the worst cases: the chance of at most k events of probability 0.005 among n
+    assert tango.upper(k, 0, n, confidence=0.95) <= 0.005 < tango.upper(k, 0, n - 1, confidence=0.95)
+    assert binom.cdf(k, n, 0.005) == pytest.approx(error, abs=0.0006)
 
 
 @pytest.mark.parametrize("counts", [(-1, 0, 5), (0, -1, 5), (3, 3, 5), (0, 0, 0)])
