@@ -24,10 +24,10 @@ class Standard(Recipe):
     """
 
     epochs: int = 8
-    batch_size: int = 128
-    learning_rate: float = 0.2
+    batch_size: int = 64
+    learning_rate: float = 0.1
     warm_up: float = 0.2
-    shift: int = 2
+    shift: int = 1
     flip: bool = False
 
     @override
@@ -45,14 +45,16 @@ class Standard(Recipe):
     @override
     def prescribed(self, *, architecture: str, data: str) -> "Standard":
         del architecture
-        return keeping(self, _TRIED.get(data, self))
+        return keeping(self, _SETTINGS.get(data, self))
 
 
-_TRIED: Mapping[str, Standard] = {
-    "digits": Standard(epochs=20, batch_size=64, shift=1),
-    "mnist": Standard(),
-    "fashion-mnist": Standard(flip=True),
-    "svhn": Standard(epochs=12, shift=4),
-    "cifar10": Standard(epochs=30, shift=4, flip=True),
-    "cifar100": Standard(epochs=30, shift=4, flip=True),
+# measured on Fashion-MNIST (a ResNet-8 of 78 000 parameters: 92.3 % held-out accuracy, one seed) and on the digits (a
+# small convolutional network: 98.5 %); the other rows are the field's custom for that size of image
+_SETTINGS: Mapping[str, Standard] = {
+    "digits": Standard(epochs=20),
+    "mnist": Standard(epochs=6),
+    "fashion-mnist": Standard(epochs=6, flip=True),
+    "svhn": Standard(epochs=12, batch_size=128, learning_rate=0.2, shift=4),
+    "cifar10": Standard(epochs=30, batch_size=128, learning_rate=0.2, shift=4, flip=True),
+    "cifar100": Standard(epochs=30, batch_size=128, learning_rate=0.2, shift=4, flip=True),
 }
