@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from evalsuite import corruptions, randomness, registry
+from evalsuite.corruptions import _blocks
 from evalsuite.corruptions._base import Corruption
 from evalsuite.errors import UsageError
 
@@ -95,6 +96,15 @@ def test_a_row_does_not_depend_on_its_batch(name: str, shape: tuple[int, int, in
     together = corruption(images, keys(5))
     alone = [corruption(images[i : i + 1], keys(5)[i : i + 1]) for i in range(5)]
     assert torch.equal(together, torch.cat(alone))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_blocks_make_no_difference(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    corruption, images = part(name), pictures((3, 32, 32))
+    whole = corruption(images, keys(5))
+    # two images fit into a block, so there are blocks of 2, 2 and 1
+    monkeypatch.setattr(_blocks, "_VALUES", 2 * 3 * 32 * 32 + 1)
+    assert torch.equal(corruption(images, keys(5)), whole)
 
 
 @pytest.mark.parametrize("name", NAMES)
