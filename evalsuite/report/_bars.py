@@ -10,6 +10,7 @@ from typing import cast, final
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 
 from evalsuite.report import _style as style
 from evalsuite.report import _words as words
@@ -110,7 +111,10 @@ def _bar(axes: Axes, y: float, bar: Bar, *, required: bool) -> None:
     for level in bar.levels:
         axes.plot([level, level], [y - 0.32, y + 0.32], color=tone, linewidth=1.4, zorder=3, clip_on=False)
     if bar.censored:
-        axes.plot(bar.commensurate + 0.012, y, marker=">", color=tone, markersize=6.5, linewidth=0, clip_on=False)
+        beyond = axes.transData + ScaledTranslation(8 / 72, 0, axes.figure.dpi_scale_trans)
+        axes.plot(
+            bar.commensurate, y, marker=">", color=tone, markersize=6.5, linewidth=0, clip_on=False, transform=beyond
+        )
     if bar.potential is not None:
         axes.plot(
             bar.potential, y, marker="D", markersize=5.5, markerfacecolor=style.PAPER, markeredgecolor=style.INK,
@@ -120,13 +124,15 @@ def _bar(axes: Axes, y: float, bar: Bar, *, required: bool) -> None:
 
 
 def _figure(axes: Axes, y: float, bar: Bar, *, required: bool) -> None:
-    """The ratio in digits: inside the bar, where nobody takes it for the diamond's; beyond everything if too short."""
-    end = bar.commensurate or 0.0
-    inside = end * axes.get_position().width * _WIDTH > _DIGITS
-    beyond = end if inside else max([end, *bar.levels, *([] if bar.potential is None else [bar.potential])])
+    """The ratio in digits, where nobody takes it for the diamond's: inside the bar, else beside it, else beyond all."""
+    end, scale = bar.commensurate or 0.0, axes.get_position().width * _WIDTH
+    inside = end * scale > _DIGITS
+    marks = [m for m in (*bar.levels, bar.potential) if m is not None and m >= end]
+    beside = all((m - end) * scale > _DIGITS for m in marks if m > end or end > 0)
+    place = end if inside or beside else max([end, *marks])
     tone = style.PAPER if required else style.INK
     axes.annotate(
-        words.ratio(end), (beyond, y), xytext=(-9 if inside else 9, 0), textcoords="offset points",
+        words.ratio(end), (place, y), xytext=(-9 if inside else 9, 0), textcoords="offset points",
         ha="right" if inside else "left", va="center_baseline", fontsize=10, color=tone if inside else style.INK,
         fontweight="bold" if bar.binding else "normal", annotation_clip=False,
     )  # fmt: skip

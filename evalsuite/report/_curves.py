@@ -13,8 +13,7 @@ from evalsuite.report import _style as style
 from evalsuite.report._model import Number
 
 _WIDTH, _HEIGHT = 236.0, 156.0
-_ABOVE, _BELOW = 8.0, 3.0
-_SMALLEST_SCALE = 0.0025
+SMALLEST_SCALE = 0.0025
 
 
 @final
@@ -47,7 +46,14 @@ class Curve:
     look: int = 0
 
 
-def loss_panel(curves: Sequence[Curve], *, parent: Number, margin: float, controls: Sequence[float] = ()) -> Figure:
+def loss_panel(
+    curves: Sequence[Curve],
+    *,
+    parent: Number,
+    margin: float,
+    controls: Sequence[float] = (),
+    reach: tuple[float, float] = (3.0, 8.0),
+) -> Figure:
     """A small panel around the parent's level; curves that leave it are far worse than the margin.
 
     Args:
@@ -55,11 +61,12 @@ def loss_panel(curves: Sequence[Curve], *, parent: Number, margin: float, contro
         parent: The parent's mean loss, or None.
         margin: How much worse still counts as commensurate.
         controls: Mean losses of unpruned control networks, as dotted lines.
+        reach: How many margins the panel shows below and above the parent.
     """
     with mpl.rc_context(cast("dict[str, object]", dict(style.RC))):  # type: ignore[arg-type]
         figure = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72), dpi=72)
         axes = figure.add_axes((40 / _WIDTH, 22 / _HEIGHT, (_WIDTH - 58) / _WIDTH, (_HEIGHT - 30) / _HEIGHT))
-        bottom, top = _limits(curves, parent, margin)
+        bottom, top = _limits(curves, parent, margin, reach)
         _frame(axes, bottom, top)
         if parent is not None:
             axes.axhspan(parent, parent + margin, color=style.BAND, linewidth=0, zorder=0)
@@ -85,12 +92,12 @@ def family_mark(look: int) -> Figure:
         return figure
 
 
-def _limits(curves: Sequence[Curve], parent: Number, margin: float) -> tuple[float, float]:
+def _limits(curves: Sequence[Curve], parent: Number, margin: float, reach: tuple[float, float]) -> tuple[float, float]:
     if parent is None:
         known = [s.loss for c in curves for s in c.steps if s.loss is not None]
         return (min(known, default=0.0) - 0.01, max(known, default=1.0) + 0.01)
-    scale = max(margin, _SMALLEST_SCALE)
-    return (parent - _BELOW * scale, parent + _ABOVE * scale)
+    scale = max(margin, SMALLEST_SCALE)
+    return (parent - reach[0] * scale, parent + reach[1] * scale)
 
 
 def _frame(axes: Axes, bottom: float, top: float) -> None:

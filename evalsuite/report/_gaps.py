@@ -6,7 +6,7 @@ from typing import final
 
 from evalsuite.report import _words as words
 from evalsuite.report._index import Index
-from evalsuite.report.verdict import answered
+from evalsuite.report.verdict import answered, binds
 
 _FIELDS: tuple[tuple[frozenset[str], str, str], ...] = (
     (
@@ -108,11 +108,9 @@ def _silent(index: Index) -> Gap | None:
 
 
 def _undecided(index: Index) -> Gap | None:
-    tasks = {t.name for t in index.results.tasks if t.required}
     pruned = {n.id for line in index.lines for n in line.networks}
-    open_cells = [
-        c for c in index.results.cells if c.verdict == "inconclusive" and c.task in tasks and c.network in pruned
-    ]
+    undecided = [c for c in index.results.cells if c.verdict == "inconclusive" and c.network in pruned]
+    open_cells = [c for c in undecided if binds(index, c.task, c.measure)]
     if not open_cells:
         return None
     by_task = Counter(c.task for c in open_cells)

@@ -1,16 +1,20 @@
 """Section 2: small multiples of loss against prune ratio, one panel a task or a shift."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
+import numpy as np
+
 from evalsuite.report import _svg
 from evalsuite.report import _words as words
-from evalsuite.report._curves import Curve, Step, loss_panel
+from evalsuite.report._curves import SMALLEST_SCALE, Curve, Step, loss_panel
 from evalsuite.report._index import Group, Index, Line
 from evalsuite.report._model import Cell, Task
 from evalsuite.report._ratios import stem
 
 _MOST_PANELS = 40
+_BELOW, _ABOVE = (1.5, 5.0), (2.5, 8.0)
 _FEW = 2
 
 
@@ -43,11 +47,12 @@ def panels(index: Index) -> tuple[Panels, ...]:
     few = [(g, tasks) for g, tasks in drawn if 0 < len(tasks) <= _FEW]
     parts = [(few, "")] if few else []
     parts += [([(g, tasks)], f"{g.kind}/") for g, tasks in drawn if len(tasks) > _FEW]
+    reach = _reach_of_panels(index, [t for _, tasks in drawn for t in tasks])
     found = []
     for k, (groups, prefix) in enumerate(parts):
         shown = [t for _, tasks in groups for t in tasks]
-        made = tuple(_panel(index, t, prefix, key=f"loss-{k}-{i}") for i, t in enumerate(shown))
-        left_out = sum(len(g.tasks) for g, _ in groups) - len(shown)
+        made = tuple(_panel(index, t, prefix, reach, key=f"loss-{k}-{i}") for i, t in enumerate(shown))
+        left_out = sum(len(g.tasks) - len(chosen(index, g)) for g, _ in groups)
         found.append(Panels(kind=", ".join(g.kind for g, _ in groups), panels=made, left_out=left_out))
     return tuple(found)
 
@@ -62,6 +67,15 @@ def chosen(index: Index, group: Group) -> tuple[Task, ...]:
     return tuple(min(reversed(members), key=lambda t: _reach(index, t)) for members in stems.values())
 
 
+def _reach_of_panels(index: Index, tasks: Sequence[Task]) -> tuple[float, float]:
+    """Margins below and above the parent that hold the bands of all panels, within reason."""
+    scale = max(index.results.run.margin, SMALLEST_SCALE)
+    cells = [index.cell(t.name, n.id) for t in tasks for line in index.lines for n in line.networks]
+    low = min((c.difference_low for c in cells if c is not None and c.difference_low is not None), default=0.0)
+    high = max((c.difference_high for c in cells if c is not None and c.difference_high is not None), default=0.0)
+    return (float(np.clip(-low / scale, *_BELOW)), float(np.clip(high / scale, *_ABOVE)))
+
+
 def _reach(index: Index, task: Task) -> float:
     """The least any family reaches; tasks without an answer come last."""
     reached = [index.reached(line.family.id, task.name) for line in index.lines]
@@ -73,13 +87,13 @@ def _known(index: Index, task: Task) -> bool:
     return any(c is not None and c.loss is not None for c in cells)
 
 
-def _panel(index: Index, task: Task, prefix: str, *, key: str) -> Panel:
+def _panel(index: Index, task: Task, prefix: str, reach: tuple[float, float], *, key: str) -> Panel:
     measure = index.shown(task.name)
     curves = tuple(_curve(index, line, task, look) for look, line in enumerate(index.lines))
     cells = [index.cell(task.name, n.id) for line in index.lines for n in line.networks]
     parent = next((c.parent_loss for c in cells if c is not None and c.parent_loss is not None), None)
     controls = [c.loss for n in index.controls if (c := index.cell(task.name, n.id)) and c.loss is not None]
-    figure = loss_panel(curves, parent=parent, margin=index.results.run.margin, controls=controls)
+    figure = loss_panel(curves, parent=parent, margin=index.results.run.margin, controls=controls, reach=reach)
     name = task.name if measure == "error" else f"{task.name}:{measure}"
     finding = _finding(index, task)
     svg = _svg.inline(figure, key=key, title=f"{name}: {finding}")

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import final
 
 from evalsuite.report import _words as words
+from evalsuite.report._curves import SMALLEST_SCALE
 from evalsuite.report._index import Group, Index, Line
 from evalsuite.report._model import Cell, Network, Task, Verdict
 from evalsuite.report._ratios import end
 
 SIGNS: dict[Verdict | None, str] = {"commensurate": "✓", "not_commensurate": "✗", "inconclusive": "?", None: ""}
 _EDGES = (-2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
-_SMALLEST_SCALE = 0.0025
 
 
 @final
@@ -82,10 +82,10 @@ def _row(index: Index, line: Line, group: Group, task: Task) -> MapRow:
     measure = index.shown(task.name)
     # a kind with one task has no heading that would say it
     label = task.name.removeprefix(f"{group.kind}/") if len(group.tasks) > 1 and len(index.groups) > 1 else task.name
-    scale = max(index.results.run.margin, _SMALLEST_SCALE)
+    scale = max(index.results.run.margin, SMALLEST_SCALE)
     return MapRow(
         task=words.name(label if measure == "error" else f"{label}:{measure}"),
-        binding=ends is not None and bool(ends.ratio) and ends.binding_task == task.name,
+        binding=ends is not None and ends.binding_task == task.name,
         required=task.required,
         fields=tuple(_field(index.cell(task.name, n.id), scale) for n in line.networks),
     )

@@ -87,10 +87,12 @@ def finding(index: Index) -> str:
         f"Over {words.many(len(known), 'task')} it runs from {words.share(min(known))} to {words.share(max(known))}"
     )
     spread += f", with a median of {words.share(median(known))}."
-    if found is None or found.binding_task is None or not found.ratio:
-        return f"The commensurate ratio differs between tasks. {spread}"
+    if found is None or found.binding_task is None:
+        return f"The commensurate ratio by task. {spread}"
     who = f" for family {words.name(family)}" if len(index.lines) > 1 else ""
     binding = words.read_as(found.binding_task, found.binding_measure)
+    if not found.ratio:
+        return f"{binding} gives out at the smallest ratio tested{who}. {spread}"
     return f"{binding} sets the deployable ratio{who} at {words.share(found.ratio)}. {spread}"
 
 
@@ -168,7 +170,6 @@ def _bar(index: Index, line: Line, asked: Asked) -> Bar:
         potential=lowest.prune_potential,
         censored=lowest.censored,
         binding=ends is not None
-        and bool(ends.ratio)
         and ends.binding_task in {t.name for t in asked.tasks}
         and ends.binding_measure in {None, asked.measure},
         levels=tuple(r.commensurate for r in known if r.commensurate is not None) if len(asked.tasks) > 1 else (),

@@ -118,6 +118,11 @@ def duration(seconds: Number) -> str:
     return f"{minutes // 60}{_SPACE}h {minutes % 60}{_SPACE}min"
 
 
+def brief(digest: str) -> str:
+    """The first 12 characters of a digest, where the whole stands elsewhere."""
+    return digest if len(digest) <= 16 else f"{digest[:12]}…"
+
+
 def name(x: str) -> str:
     """A foreign name between backticks; both the page and the summary set it as code."""
     return "`" + " ".join(x.replace("`", "'").split()) + "`"

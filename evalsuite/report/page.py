@@ -241,7 +241,7 @@ def _code(text: str) -> Markup:
 
 def _breakable(name: str) -> str:
     """Long names may break after a slash."""
-    return name.replace("/", "/<wbr>") if len(name) > 18 else name
+    return name.replace("/", "/<wbr>").replace("?", "<wbr>?") if len(name) > 18 else name
 
 
 def _lower(sentence: str) -> str:

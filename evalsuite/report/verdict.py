@@ -34,7 +34,7 @@ def answer(index: Index) -> Answer:
         return Answer(
             status="deployable",
             headline=f"Prune up to {words.share(found.ratio)}.",
-            sentences=(*_ground(index), *_end(index, found), *_clean_alone(index, found)),
+            sentences=(*_ground(index), *_end(index, found), *_clean_alone(index, found.family, found.ratio)),
         )
     if not any(line.networks for line in index.lines):
         return Answer(
@@ -52,6 +52,7 @@ def answer(index: Index) -> Answer:
             sentences=(
                 f"None is shown to stay within {margin} of the parent on every required task.",
                 *[f for f in failures if f is not None][:3],
+                *_clean_alone(index, found.family if found else index.lines[0].family.id, 0.0),
                 *([_without(lacking)] if lacking else []),
             ),
         )
@@ -72,6 +73,13 @@ def headline(results: Mapping[str, object]) -> str:
 def required(index: Index) -> list[Task]:
     """The tasks that bind the deployable ratio."""
     return [t for t in index.results.tasks if t.required]
+
+
+def binds(index: Index, task: str, measure: str) -> bool:
+    """Whether the deployable ratio may rest on this: a required task, by the shown measure or one that binds."""
+    ends = [line.family.deployable for line in index.lines] + [index.results.deployable]
+    measures = {index.shown(task), *(e.binding_measure for e in ends if e is not None and e.binding_task == task)}
+    return measure in measures and any(t.name == task for t in required(index))
 
 
 def answered(index: Index, task: Task) -> bool:
@@ -169,12 +177,11 @@ def _end(index: Index, found: Deployable) -> list[str]:
     return [failed(index, reached) or f"{words.read_as(*binding)} sets it without giving out: {beyond}"]
 
 
-def _clean_alone(index: Index, found: Deployable) -> list[str]:
+def _clean_alone(index: Index, family: str | None, ratio: float) -> list[str]:
+    """What one would have believed without the other tasks."""
     clean = next((g.tasks[0] for g in index.groups if g.kind == "clean"), None)
-    reached = clean and found.family and index.reached(found.family, clean.name)
-    if not clean or not reached or reached.commensurate is None or found.ratio is None:
-        return []
-    if reached.commensurate <= found.ratio:
+    reached = index.reached(family, clean.name) if clean and family else None
+    if clean is None or reached is None or reached.commensurate is None or reached.commensurate <= ratio:
         return []
     return [f"Judged by {words.name(clean.name)} alone, it would have been {words.share(reached.commensurate)}."]
 
@@ -193,18 +200,20 @@ def _without(tasks: list[Task]) -> str:
 
 
 def _at_once(index: Index, line: Line) -> str | None:
-    """The required task on which the family gives out first, as a sentence."""
-    names = {t.name for t in required(index)}
-    reached = [
-        p
-        for p in index.results.potential
-        if p.family == line.family.id and p.task in names and p.first_failure is not None and not p.commensurate
-    ]
-    # a shown failure says more than an open question
-    reached.sort(key=lambda p: p.first_failure is not None and p.first_failure.verdict != "not_commensurate")
+    """The required task on which the family gives out at its first step, as a sentence."""
+    claims = [p for p in index.results.potential if p.family == line.family.id and binds(index, p.task, p.measure)]
+    reached = [p for p in claims if p.first_failure is not None and not p.commensurate]
+    end = line.family.deployable or index.results.deployable
+    named = (end.binding_task, end.binding_measure) if end else (None, None)
+    # what was found to bind comes first; then a shown failure, which says more than an open question
+    reached.sort(key=lambda p: ((p.task, p.measure) != named, _open(p)))
     sentence = failed(index, reached[0]) if reached else None
     several = len(index.lines) > 1
     return f"Family {words.name(line.family.id)}: {_lower(sentence)}" if sentence and several else sentence
+
+
+def _open(reached: Potential) -> bool:
+    return reached.first_failure is not None and reached.first_failure.verdict != "not_commensurate"
 
 
 def _lower(sentence: str) -> str:

@@ -171,7 +171,7 @@ def test_hostile_names(made) -> None:
     assert "alert" not in found.raw["script"]
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.text(min_size=1, max_size=60))
 def test_any_name(tiny: Row, name: str) -> None:
     results = deepcopy(tiny)

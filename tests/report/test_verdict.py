@@ -5,7 +5,7 @@ import pytest
 from evalsuite.report._gaps import gaps, not_evidence_for
 from evalsuite.report._index import Index, indexed
 from evalsuite.report._read import read
-from evalsuite.report.verdict import answer, confidence_in_words, ended, headline, margin_in_words
+from evalsuite.report.verdict import answer, binds, confidence_in_words, ended, headline, margin_in_words
 
 Row = dict[str, object]
 
@@ -67,8 +67,21 @@ def test_none_is_deployable(tiny: Row) -> None:
         [
             "None is shown to stay within 0.5 points of the parent on every required task.",
             "Already at 62 % `corruption/fog/3` is shown to be more than 0.5 points worse than the parent.",
+            "Judged by `clean` alone, it would have been 71 %.",
         ],
     )
+
+
+def test_a_measure_that_does_not_bind_is_not_blamed(tiny: Row) -> None:
+    tiny["deployable"] |= {"ratio": 0.0, "network": "m"}
+    fog = tiny["potential"][1] | {"commensurate": 0.0, "first_failure": {"ratio": 0.62, "verdict": "inconclusive"}}
+    worse = {"measure": "disagreement", "first_failure": {"ratio": 0.62, "verdict": "not_commensurate"}}
+    tiny["potential"] = [fog | worse, fog]
+    assert said(tiny)[1][1].startswith("Already at 62 % `corruption/fog/3` is no longer shown")
+    assert binds(of(tiny), "corruption/fog/3", "error")
+    assert not binds(of(tiny), "corruption/fog/3", "disagreement")
+    tiny["deployable"]["binding_measure"] = "disagreement"
+    assert binds(of(tiny), "corruption/fog/3", "disagreement")
 
 
 def test_evidence_is_missing(tiny: Row) -> None:
