@@ -1,1 +1,24 @@
-"""Pruning methods: a network goes in, a pruned network comes out. Imports torch, never the judge."""
+"""Pruning methods: a network goes in, a pruned network comes out. Imports torch, never the judge.
+
+    from pruners import prune
+    from pruners.magnitude import Magnitude
+
+    sparse = prune(network, Magnitude(), 0.9, example=images[:1])
+
+Each method is a file of this folder, called by its name on the command line. `cascade` alternates pruning and
+retraining, `hold_zeros` keeps masks in force in between. To write a method, subclass `Pruner`: score the weights
+(`prunable`), choose exactly as many as may stay (`keep_global`), bake the zeros in (`apply_masks`).
+"""
+
+from pruners._base import Context as Context
+from pruners._base import Pruner as Pruner
+from pruners._grids import lost_in_pruning as lost_in_pruning
+from pruners._masks import apply_masks as apply_masks
+from pruners._masks import keep_global as keep_global
+from pruners._prune import prune as prune
+from pruners._schedule import Step as Step
+from pruners._schedule import cascade as cascade
+from pruners._schedule import hold_zeros as hold_zeros
+from pruners._schedule import keep_for as keep_for
+from pruners._weights import prunable as prunable
+from pruners._weights import remaining as remaining

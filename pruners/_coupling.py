@@ -43,7 +43,6 @@ _MIXING = {
     "IndexSelect",
     "Gather",
     "Cumsum",
-    "Repeat",
 }
 
 _Node: TypeAlias = torch_pruning.dependency.Node
@@ -206,18 +205,22 @@ def _reads(node: _Node, leaf: Tensor) -> bool:
 
 
 def _mixes_channels(node: _Node) -> bool:
-    operation = re.sub(r"Backward\d*$", "", node.grad_fn.name())
+    operation = _operation(node)
     if operation == "ConstantPadNd":
         # pairs (before, after) from the last dimension on: the third pair of an image batch is its channels
         return any(node.grad_fn._saved_pad[4:6])  # noqa: SLF001 - autograd offers no other way to read it
     if operation not in _MIXING:
         return operation.startswith("ScaledDotProduct")
-    if any(output.type == OPTYPE.LINEAR for output in node.outputs):
+    if any(output.type == OPTYPE.LINEAR and _operation(output) not in _PRODUCTS for output in node.outputs):
         return False  # the product inside a linear layer that was given more than two dimensions
     factors = [*node.inputs, *(source for factor in node.inputs for source in factor.inputs)]
     if operation == "Convolution" or any(factor.type == OPTYPE.PARAMETER for factor in factors):
         raise ValueError(f"expected layers to be modules, got {operation} with a weight that belongs to none")
     return True
+
+
+def _operation(node: _Node) -> str:
+    return re.sub(r"Backward\d*$", "", node.grad_fn.name())
 
 
 def _merge_convolution_groups(

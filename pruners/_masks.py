@@ -33,11 +33,10 @@ def keep_global(scores: Scores, keep: int, alive: Mapping[str, Tensor]) -> Masks
     Raises:
         ValueError: A score of an alive entry is NaN, or `keep` is out of range.
     """
-    chosen = _largest(_alive_scores(scores, alive), keep).split([int(alive[name].sum()) for name in scores])
-    masks = {name: torch.zeros_like(alive[name], dtype=torch.bool) for name in scores}
-    for mask, name, part in zip(masks.values(), scores, chosen, strict=True):
-        mask[alive[name]] = part
-    return masks
+    flags = torch.cat([alive[name].flatten() for name in scores])
+    flags = flags.masked_scatter(flags, _largest(_alive_scores(scores, alive), keep))
+    parts = flags.split([score.numel() for score in scores.values()])
+    return {name: part.view_as(score) for (name, score), part in zip(scores.items(), parts, strict=True)}
 
 
 def keep_layerwise(scores: Scores, keep: int, alive: Mapping[str, Tensor]) -> Masks:
@@ -81,10 +80,11 @@ def apply_masks(network: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
 
 
 def _alive_scores(scores: Scores, alive: Mapping[str, Tensor]) -> Tensor:
-    for name, score in scores.items():
-        if bool(score[alive[name]].isnan().any()):
-            raise ValueError(f"expected scores without NaN, got NaN for {name}")
-    return torch.cat([score[alive[name]].double() for name, score in scores.items()])
+    found = torch.cat([score[alive[name]].double() for name, score in scores.items()])
+    if bool(found.isnan().any()):
+        name = next(name for name, score in scores.items() if score[alive[name]].isnan().any())
+        raise ValueError(f"expected scores without NaN, got NaN for {name}")
+    return found
 
 
 def _largest(scores: Tensor, keep: int) -> Tensor:
@@ -93,5 +93,7 @@ def _largest(scores: Tensor, keep: int) -> Tensor:
     if keep == 0:
         return torch.zeros_like(scores, dtype=torch.bool)
     threshold = scores.kthvalue(len(scores) - keep + 1).values
-    above, ties = scores > threshold, scores == threshold
-    return above | (ties & (ties.cumsum(0) <= keep - above.sum()))
+    above = scores > threshold
+    ties = (scores == threshold).nonzero().squeeze(1)
+    above[ties[: keep - int(above.sum())]] = True
+    return above

@@ -1,7 +1,7 @@
 """The prune-retrain cascade: prune, retrain, prune further (Lost in Pruning, Liebenwein et al. 2021, algorithm 1)."""
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import final
@@ -49,7 +49,8 @@ def cascade(  # noqa: PLR0913 - one keyword a question
     Args:
         parent: Not changed.
         pruner: The method.
-        ratios: Target prune ratios in (0, 1), increasing, relative to the parent's prunable parameters.
+        ratios: Target prune ratios in (0, 1), increasing, relative to the number of the parent's prunable parameters,
+            zeros included, also where channels are gone.
         context: What the pruner may look at.
         retrain: (pruned network, step) → retrained network whose zeros are still zeros (`hold_zeros`).
         recalibrate: What is done with a network that is not retrained: batch-norm statistics are measured again.
@@ -59,28 +60,38 @@ def cascade(  # noqa: PLR0913 - one keyword a question
         start: The networks of the first steps, where they are there already; they are not yielded.
 
     Raises:
-        ValueError: Ratios out of range or order, early weights that do not fit, or whole channels that are too coarse
-            for the ratios asked.
+        ValueError: At once: ratios out of range or order, more networks at the start than ratios, or rewinding with
+            whole channels. At its step: early weights that do not fit, weights that came back in retraining, or
+            channels too coarse to go beyond the ratio before.
     """
-    _check(pruner, ratios, rewind_to)
-    total = remaining(parent)
-    before, reached = (start[-1], _ratio(start[-1], total)) if start else (parent, 0.0)
-    for step in range(len(start), len(ratios)):
-        keep = keep_for(total, ratios[step])
-        pruned = pruner(parent if one_shot else before, keep=keep, context=context)
+    _check(pruner, ratios, rewind_to, start)
+    total = sum(weight.numel() for weight in prunable(parent).values())
+
+    def made(before: nn.Module, step: int) -> nn.Module:
+        pruned = pruner(parent if one_shot else before, keep=keep_for(total, ratios[step]), context=context)
         if rewind_to is not None:
             pruned = rewound(pruned, rewind_to)
-        if retrain is not None:
-            pruned = retrain(pruned, step)
-        elif recalibrate is not None:
-            pruned = recalibrate(pruned)
-        ratio = _ratio(pruned, total)
-        if ratio <= reached:
-            raise ValueError(
-                f"expected a prune ratio above {reached:.4f} for the target {ratios[step]:g}, got {ratio:.4f}"
-            )
-        before, reached = pruned, ratio
-        yield Step(target_ratio=ratios[step], prune_ratio=ratio, network=pruned)
+        if retrain is None:
+            return pruned if recalibrate is None else recalibrate(pruned)
+        left = remaining(pruned)
+        trained = retrain(pruned, step)
+        if (back := remaining(trained) - left) > 0:
+            raise ValueError(f"expected retraining to hold pruned weights at zero, got {back} back at step {step}")
+        return trained
+
+    def steps() -> Iterator[Step]:
+        network = start[-1] if start else parent
+        reached = _ratio(network, total)
+        for step in range(len(start), len(ratios)):
+            network, target = made(network, step), ratios[step]
+            if (ratio := _ratio(network, total)) <= reached:
+                raise ValueError(
+                    f"expected a prune ratio above {reached:.4f} for the target {target:g}, got {ratio:.4f}"
+                )
+            reached = ratio
+            yield Step(target_ratio=target, prune_ratio=ratio, network=network)
+
+    return steps()
 
 
 def keep_for(total: int, ratio: float) -> int:
@@ -95,31 +106,37 @@ def keep_for(total: int, ratio: float) -> int:
 
 
 def hold_zeros(network: nn.Module) -> Callable[[nn.Module], None]:
-    """What keeps weights that are zero in `network` at zero, in a copy of it that is trained.
+    """What keeps prunable weights that are zero in `network` at zero, in `network` itself or a copy that is trained.
 
-    Call the result with the copy after every optimiser step: momentum and weight decay move masked weights too.
+    Call the result with the trained network after every optimiser step: momentum and weight decay move masked weights
+    too.
     """
     gone = {name: weight.detach() == 0 for name, weight in prunable(network).items()}
     gone = {name: mask for name, mask in gone.items() if mask.any()}
 
     @torch.no_grad()
-    def hold(copied: nn.Module) -> None:
-        weights = prunable(copied)
+    def hold(trained: nn.Module) -> None:
         for name, mask in gone.items():
-            weights[name].masked_fill_(mask, 0.0)
+            weight = trained.get_parameter(name)
+            weight.masked_fill_(mask.to(weight.device), 0)
 
     return hold
 
 
 def rewound(network: nn.Module, early: Mapping[str, Tensor]) -> nn.Module:
-    """A copy of `network` with the tensors of `early`; prunable weights that are zero stay zero."""
-    copied = copy.deepcopy(network)
-    hold = hold_zeros(network)
+    """A copy of `network` with the tensors of `early`, a whole state dict; prunable weights that are zero stay zero.
+
+    Raises:
+        ValueError: `early` is of another network, or zero where a weight survives, which would then count as pruned.
+    """
+    copied = deepcopy(network)
     shapes = {name: tensor.shape for name, tensor in copied.state_dict().items()}
     if shapes != {name: tensor.shape for name, tensor in early.items()}:
         raise ValueError("expected early weights of the same network, got tensors of other names or shapes")
     copied.load_state_dict(dict(early))
-    hold(copied)
+    hold_zeros(network)(copied)
+    if (lost := remaining(network) - remaining(copied)) > 0:
+        raise ValueError(f"expected early weights other than zero for all that survive, got {lost} zeros")
     return copied
 
 
@@ -127,8 +144,12 @@ def _ratio(network: nn.Module, total: int) -> float:
     return 1 - remaining(network) / total
 
 
-def _check(pruner: Pruner, ratios: Sequence[float], rewind_to: Mapping[str, Tensor] | None) -> None:
+def _check(
+    pruner: Pruner, ratios: Sequence[float], rewind_to: Mapping[str, Tensor] | None, start: Sequence[nn.Module]
+) -> None:
     if not all(0 < ratio < 1 for ratio in ratios) or any(a >= b for a, b in pairwise(ratios)):
         raise ValueError(f"expected increasing ratios in (0, 1), got {list(ratios)}")
+    if len(start) > len(ratios):
+        raise ValueError(f"expected at most {len(ratios)} networks to start from, got {len(start)}")
     if rewind_to is not None and pruner.structure != "weights":
         raise ValueError(f"expected a pruner of weights for weight rewinding, got {type(pruner).__name__}")

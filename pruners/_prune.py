@@ -1,0 +1,38 @@
+"""One call: network and ratio in, pruned network out."""
+
+from collections.abc import Callable, Iterable
+
+from torch import Tensor, nn
+
+from pruners._base import Context, Pruner
+from pruners._schedule import keep_for
+from pruners._weights import prunable
+
+
+def prune(
+    network: nn.Module,
+    pruner: Pruner,
+    ratio: float,
+    *,
+    example: Tensor,
+    seed: int = 0,
+    batches: Callable[[], Iterable[tuple[Tensor, Tensor]]] | None = None,
+) -> nn.Module:
+    """A copy of `network` without the share `ratio` of its prunable parameters.
+
+        smaller = prune(network, FilterNorm(), 0.5, example=torch.zeros(1, 3, 32, 32))
+
+    Args:
+        network: Not changed.
+        pruner: The method.
+        ratio: In [0, 1), of all convolution and linear weights; weights that are zero already count as removed.
+        example: One input of the network's shape, on its device.
+        seed: Every random choice is derived from it.
+        batches: Training batches (images, labels), anew at each call, for methods that look at data.
+
+    Raises:
+        ValueError: More than `ratio` is gone already, or the method cannot be applied to this network.
+    """
+    total = sum(weight.numel() for weight in prunable(network).values())
+    context = Context(example=example, seed=seed, batches=batches)
+    return pruner(network, keep=keep_for(total, ratio), context=context)

@@ -1,0 +1,223 @@
+"""What the pruner contract promises, asked of every file of `pruners/`."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import pruners
+from pruners import Context, Pruner, prunable, remaining
+
+FOLDER = Path(str(pruners.__file__)).parent
+PARTS = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
+RATIOS = (0.3, 0.9, 0.99)
+
+
+def part(name: str) -> type[Pruner]:
+    module = import_module(f"pruners.{name}")
+    own = [each for each in vars(module).values() if inspect.isclass(each) and each.__module__ == module.__name__]
+    (found,) = [each for each in own if issubclass(each, Pruner) and not inspect.isabstract(each)]
+    return found
+
+
+def fill(network: nn.Module, value: Callable[[Tensor, torch.Generator], Tensor]) -> nn.Module:
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(value(parameter, generator))
+        for buffer in network.buffers():
+            if buffer.is_floating_point():
+                buffer.copy_(torch.rand(buffer.shape, generator=generator) + 0.5)
+    return network
+
+
+def convolutional() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(2, 12, 3, padding=1, bias=False),
+        nn.BatchNorm2d(12),
+        nn.ReLU(),
+        nn.Conv2d(12, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 10, 3),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(10, 3),
+    )
+
+
+def normal(parameter: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(parameter.shape, generator=generator)
+
+
+def ties(parameter: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randint(1, 3, parameter.shape, generator=generator) / 2
+
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "random": lambda: fill(convolutional(), normal),
+    "ties": lambda: fill(convolutional(), ties),
+    "all equal": lambda: fill(convolutional(), lambda parameter, _: torch.full_like(parameter, 0.5)),
+}
+
+
+def batches() -> Iterable[tuple[Tensor, Tensor]]:
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(2):
+        yield torch.rand(8, 2, 6, 6, generator=generator), torch.randint(3, (8,), generator=generator)
+
+
+def context(seed: int = 0) -> Context:
+    return Context(example=torch.zeros(1, 2, 6, 6), seed=seed, batches=batches)
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    a, b = one.state_dict(), other.state_dict()
+    return list(a) == list(b) and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture(params=PARTS)
+def pruner(request: pytest.FixtureRequest) -> Pruner:
+    return part(request.param)()
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request: pytest.FixtureRequest) -> nn.Module:
+    return NETWORKS[request.param]()
+
+
+def test_there_are_pruners() -> None:
+    assert {"magnitude", "random", "synflow", "filter_norm"} <= set(PARTS)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_is_a_final_frozen_dataclass_with_its_own_test(name: str) -> None:
+    found = part(name)
+    assert getattr(found, "__final__", False)
+    assert found.__dataclass_params__.frozen
+    assert all(field.kw_only for field in dataclasses.fields(found))
+    assert found.structure in {"weights", "channels"}
+    assert hash(found()) == hash(found())
+    assert found() == found()
+    assert found.__name__.lower() == name.replace("_", "")
+    assert (Path(__file__).parents[1] / "pruners" / f"test_{name}.py").is_file()
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_the_network_is_left_as_it_was(pruner: Pruner, network: nn.Module, training: bool) -> None:
+    network.train(training)
+    for parameter in list(network.parameters())[::2]:
+        parameter.requires_grad_(requires_grad=False)
+    before = deepcopy(network)
+    pruned = pruner(network, keep=remaining(network) // 3, context=context())
+    assert same(network, before)
+    assert all(
+        a.requires_grad == b.requires_grad for a, b in zip(network.parameters(), before.parameters(), strict=True)
+    )
+    assert all(a.training == b.training for a, b in zip(network.modules(), before.modules(), strict=True))
+    assert all(parameter.grad is None for parameter in network.parameters())
+    # the copy carries mode and flags over, and shares no memory
+    assert all(module.training == training for module in pruned.modules())
+    assert [p.requires_grad for p in pruned.parameters()] == [p.requires_grad for p in network.parameters()]
+    mine = {tensor.data_ptr() for tensor in network.state_dict().values()}
+    assert not mine & {tensor.data_ptr() for tensor in pruned.state_dict().values()}
+
+
+def widest_channel(network: nn.Module) -> int:
+    """The most prunable parameters that go with one channel: its own filter and all that read it."""
+    weights = list(prunable(network).values())
+    return max(weight[0].numel() + reader[:, 0].numel() for weight, reader in pairwise(weights))
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_as_many_are_left_as_asked(pruner: Pruner, network: nn.Module, ratio: float) -> None:
+    keep = pruners.keep_for(remaining(network), ratio)
+    pruned = pruner(network, keep=keep, context=context())
+    if pruner.structure == "weights":
+        assert remaining(pruned) == keep
+        assert [weight.shape for weight in prunable(pruned).values()] == [w.shape for w in prunable(network).values()]
+    else:
+        assert abs(remaining(pruned) - keep) <= widest_channel(network)
+        assert remaining(pruned) == sum(weight.numel() for weight in prunable(pruned).values())
+
+
+def test_all_and_one(pruner: Pruner, network: nn.Module) -> None:
+    assert same(pruner(network, keep=remaining(network), context=context()), network)
+    least = remaining(pruner(network, keep=1, context=context()))
+    assert least == 1 if pruner.structure == "weights" else least < 60
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_the_pruned_network_runs(pruner: Pruner, network: nn.Module, ratio: float) -> None:
+    images = torch.rand(3, 2, 6, 6, generator=torch.Generator().manual_seed(2))
+    pruned = pruner(network, keep=pruners.keep_for(remaining(network), ratio), context=context())
+    logits = pruned(images)
+    assert logits.shape == (3, 3)
+    assert logits.isfinite().all()
+    logits.sum().backward()
+
+
+def test_the_seed_is_all_that_is_random(pruner: Pruner, network: nn.Module) -> None:
+    keep = remaining(network) // 5
+    torch.rand(7)
+    one = pruner(network, keep=keep, context=context(seed=4))
+    torch.rand(3)
+    other = pruner(network, keep=keep, context=context(seed=4))
+    assert same(one, other)
+
+
+def test_the_mode_of_the_network_does_not_matter(pruner: Pruner, network: nn.Module) -> None:
+    keep = remaining(network) // 5
+    one = pruner(network.train(), keep=keep, context=context())
+    other = pruner(network.eval(), keep=keep, context=context())
+    assert same(one, other)
+
+
+def test_what_is_pruned_stays_pruned(pruner: Pruner, network: nn.Module) -> None:
+    current, total = network, remaining(network)
+    for ratio in (0.2, 0.5, 0.8):
+        before = current
+        current = pruner(before, keep=pruners.keep_for(total, ratio), context=context())
+        assert remaining(current) < remaining(before)
+        if pruner.structure == "weights":
+            for old, new in zip(prunable(before).values(), prunable(current).values(), strict=True):
+                assert torch.equal(new, old * (new != 0))
+
+
+def test_only_prunable_tensors_are_touched(pruner: Pruner, network: nn.Module) -> None:
+    if pruner.structure != "weights":
+        return
+    pruned = pruner(network, keep=50, context=context()).state_dict()
+    rest = set(network.state_dict()) - set(prunable(network))
+    assert all(torch.equal(pruned[name], network.state_dict()[name]) for name in rest)
+
+
+@pytest.mark.parametrize("excess", [-(10**9), 0, 1])
+def test_keep_out_of_range(pruner: Pruner, network: nn.Module, excess: int) -> None:
+    left = remaining(network)
+    keep = left + excess if excess > 0 else excess
+    with pytest.raises(ValueError, match=f"expected 1 <= keep <= {left}, the prunable parameters left, got {keep}"):
+        pruner(network, keep=keep, context=context())
+
+
+def test_gradients_may_be_off(pruner: Pruner, network: nn.Module) -> None:
+    keep = remaining(network) // 5
+    expected = pruner(network, keep=keep, context=context())
+    with torch.no_grad():
+        found = pruner(network, keep=keep, context=context())
+    assert same(found, expected)
+
+
+def test_half_precision_networks_are_pruned_too(pruner: Pruner) -> None:
+    network = NETWORKS["ties"]().bfloat16()
+    keep = remaining(network) // 5
+    pruned = pruner(network, keep=keep, context=context())
+    assert all(parameter.dtype == torch.bfloat16 for parameter in pruned.parameters())
+    assert abs(remaining(pruned) - keep) <= (0 if pruner.structure == "weights" else widest_channel(network))
