@@ -16,6 +16,7 @@ from evalsuite.errors import EvalsuiteError, UsageError
 from evalsuite.randomness import derive
 from evalsuite.training._base import Progress, Recipe
 from evalsuite.training._feed import Feed, feed
+from evalsuite.training._subsample import subsampled
 
 _CHECKED_EVERY = 25
 
@@ -65,7 +66,7 @@ def train(
         early=early,
     )
     start = time.monotonic()
-    with _own_randomness(device, derive(seed, "dropout")):
+    with _own_randomness(device, derive(seed, "dropout")), subsampled(student):
         if early is not None:
             early(0, student)
         for epoch in range(recipe.epochs):
