@@ -1,5 +1,6 @@
 """The library's one call: `evalsuite.sweep(network, data, ...)`."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -101,7 +102,8 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
     dataset = load(data) if isinstance(data, str) else data
     device_found = chosen_device(device)
     channels = dataset.shape[0]
-    wrapped = network if isinstance(network, Normalized) else Normalized(network, (0.0,) * channels, (1.0,) * channels)
+    own = copy.deepcopy(network)
+    wrapped = own if isinstance(own, Normalized) else Normalized(own, (0.0,) * channels, (1.0,) * channels)
     parent = Checkpoint(
         network=wrapped.to(device_found).eval(),
         arch=None,

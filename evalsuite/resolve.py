@@ -10,16 +10,14 @@ import torch
 from evalsuite.data import Dataset, load
 from evalsuite.errors import UnknownNameError, UsageError
 from evalsuite.naming import parse
-from evalsuite.networks.architectures import BUILT_IN, split
+from evalsuite.networks.architectures import convention, split
 from evalsuite.networks.checkpoint import Checkpoint, check_fits, read
 from evalsuite.order import Judging, Making
 from evalsuite.registry import names
 from evalsuite.spec import Spec
 from evalsuite.tasks._names import expand
-from evalsuite.training import Recipe
+from evalsuite.training import Recipe, named
 from pruners._base import Pruner
-
-RECIPES = "evalsuite.training"
 
 
 @final
@@ -71,13 +69,13 @@ def read_inputs(ckpt: Path, *, arch: str | None, data: str | None, trust: Sequen
 def _read(ckpt: Path, arch: str | None, dataset: Dataset | None, trusted: frozenset[str]) -> Checkpoint:
     if dataset is None:
         return read(ckpt, arch=arch, trusted=trusted)
-    own = arch is not None and split(arch)[0] in BUILT_IN
+    # networks of other libraries were trained with their library's statistics, all others with those of their data
+    own = arch is not None and convention(arch).mean is None
     return read(
         ckpt,
         arch=arch,
         classes=dataset.classes,
         shape=dataset.shape,
-        # a built-in network was trained with the statistics of its data, others with their library's
         mean=dataset.mean if own else None,
         std=dataset.std if own else None,
         trusted=trusted,
@@ -143,7 +141,7 @@ def recipe_for(name: str, arch: str | None, data: str, epochs: int | None, *, ag
     """
     if name == "none":
         return None
-    recipe = parse(RECIPES, name, Recipe).prescribed(architecture=split(arch)[0] if arch else "", data=data)
+    recipe = named(name, architecture=split(arch)[0] if arch else "", data=data)
     recipe = recipe.retraining() if again else recipe
     return recipe if epochs is None else replace(recipe, epochs=epochs)
 

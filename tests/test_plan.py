@@ -1,5 +1,7 @@
 """Shards: what is missing is computed, once, for whom it is missing."""
 
+import contextlib
+
 import torch
 
 from evalsuite.data import Examples
@@ -92,10 +94,8 @@ def test_dear_tasks_are_stored_network_by_network(tmp_path):
                 raise StopError
 
     with opened(tmp_path, create=True) as store:
-        try:
+        with contextlib.suppress(StopError):
             local.run(pending(shards, family, family[0], store, 0), family[0], data, store, seed=0, reporter=Stop())
-        except StopError:
-            pass
         todo = pending(shards, family, family[0], store, 0)
         assert [m.id for m in todo[0].alone] == ["n2"]
 

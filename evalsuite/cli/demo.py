@@ -36,15 +36,15 @@ def command(ctx: click.Context, out: Path) -> None:
     """Train a small network on scikit-learn's digits, prune it, judge it, and report - in a few minutes."""
     from evalsuite.cli.sweep import command as sweep
 
-    parent = out / "lenet5.safetensors"
+    parent = out / "resnet8.safetensors"
     if not parent.exists():
         from evalsuite.parents import train_parent
 
         accuracy = train_parent(
-            arch="lenet5",
+            arch="resnet8",
             data="digits",
             recipe="standard",
-            epochs=30,
+            epochs=20,
             seed=0,
             device="cpu",
             out=parent,
