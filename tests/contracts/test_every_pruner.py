@@ -221,3 +221,16 @@ def test_half_precision_networks_are_pruned_too(pruner: Pruner) -> None:
     pruned = pruner(network, keep=keep, context=context())
     assert all(parameter.dtype == torch.bfloat16 for parameter in pruned.parameters())
     assert abs(remaining(pruned) - keep) <= (0 if pruner.structure == "weights" else widest_channel(network))
+
+
+@pytest.mark.gpu
+def test_pruning_happens_on_the_device_of_the_network(pruner: Pruner, network: nn.Module) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    keep = remaining(network) // 5
+    on_device = dataclasses.replace(context(), example=context().example.cuda())
+    found, again = (pruner(deepcopy(network).cuda(), keep=keep, context=on_device) for _ in range(2))
+    assert all(parameter.is_cuda for parameter in found.parameters())
+    assert same(found, again)
+    # sums in another order may break ties of flows otherwise, but never change their number
+    assert remaining(found) == remaining(pruner(network, keep=keep, context=context()))

@@ -275,10 +275,40 @@ class Split(nn.Module):
         return self.last(self.third(left * right)).mean((2, 3))
 
 
-@pytest.mark.parametrize(("factory", "cut"), [(Residual, ["inner"]), (Split, ["third"])])
+class Detour(nn.Module):
+    """Uses the weight of a layer without the layer, as the attention of torchvision's Swin does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = nn.Linear(192, 5), nn.Linear(5, 4), nn.Linear(4, 6)
+        self.last = nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.linear(F.relu(self.first(x.flatten(1))), self.second.weight, self.second.bias)
+        return self.last(F.relu(self.third(x)))
+
+
+@pytest.mark.parametrize(("factory", "cut"), [(Residual, ["inner"]), (Split, ["third"]), (Detour, ["third"])])
 def test_what_is_left_alone(factory: Callable[[], nn.Module], cut: list[str], images: Tensor) -> None:
     network = factory()
     assert [producers(network, group) for group in coupled_channels(network, images[:1])] == cut
+
+
+class Pair(nn.Module):
+    """Returns features beside the logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Conv2d(3, 5, 1), nn.Conv2d(5, 2, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.body(x)
+        return self.head(x), x
+
+
+def test_one_output_is_needed(images: Tensor) -> None:
+    with pytest.raises(TypeError, match="expected a network that returns one tensor, got tuple"):
+        coupled_channels(Pair(), images[:1])
 
 
 def test_an_unbatched_call_is_not_tried(images: Tensor) -> None:
