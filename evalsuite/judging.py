@@ -38,7 +38,7 @@ def judge(
     store.set_examples(examples.ids, examples.labels.tolist())
     store.set_tasks([_facts(task, judging, dataset, examples) for task in judging.tasks])
     for member in members:
-        member.network.eval().requires_grad_(False)  # attacks need gradients of images only
+        member.network.eval().requires_grad_(requires_grad=False)  # attacks need gradients of images only
     todo = missing(members, parent, judging, dataset, examples, store)
     local.run(todo, parent, examples, store, seed=judging.seed, reporter=reporter)
 

@@ -63,10 +63,11 @@ def read_contents(path: Path, trusted: frozenset[str]) -> Contents:
     if not data:
         raise RefusedInputError(f"expected a checkpoint, got an empty file: {path}")
     digest = hashlib.sha256(data).hexdigest()
-    if data[:1] == b"\x80" or data[:4] == b"PK\x03\x04":
-        return _torch(path, data, digest, trusted)
+    # safetensors first: the length of its header may begin with the byte that marks a pickle
     if data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8:
         return _safetensors(path, data, digest)
+    if data[:1] == b"\x80" or data[:4] == b"PK\x03\x04":
+        return _torch(path, data, digest, trusted)
     wanted = "a safetensors file or one written by torch.save"
     raise RefusedInputError(f"expected {wanted}, got bytes that begin with {data[:8]!r} (cut short?): {path}")
 
