@@ -64,6 +64,11 @@ class Index:
         """The task of that name."""
         return next((t for t in self.results.tasks if t.name == name), None)
 
+    def margin(self, task: str) -> float:
+        """The margin at which `task` is judged."""
+        found = self.task(task)
+        return self.results.run.margin if found is None or found.margin is None else found.margin
+
     def network(self, name: str | None) -> Network | None:
         """The network of that id."""
         return next((n for n in self.results.networks if n.id == name), None)

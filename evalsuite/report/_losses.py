@@ -69,11 +69,11 @@ def chosen(index: Index, group: Group) -> tuple[Task, ...]:
 
 def _reach_of_panels(index: Index, tasks: Sequence[Task]) -> tuple[float, float]:
     """Margins below and above the parent that hold the bands of all panels, within reason."""
-    scale = max(index.results.run.margin, SMALLEST_SCALE)
     cells = [index.cell(t.name, n.id) for t in tasks for line in index.lines for n in line.networks]
-    low = min((c.difference_low for c in cells if c is not None and c.difference_low is not None), default=0.0)
-    high = max((c.difference_high for c in cells if c is not None and c.difference_high is not None), default=0.0)
-    return (float(np.clip(-low / scale, *_BELOW)), float(np.clip(high / scale, *_ABOVE)))
+    known = [(c, max(index.margin(c.task), SMALLEST_SCALE)) for c in cells if c is not None]
+    low = min((c.difference_low / scale for c, scale in known if c.difference_low is not None), default=0.0)
+    high = max((c.difference_high / scale for c, scale in known if c.difference_high is not None), default=0.0)
+    return (float(np.clip(-low, *_BELOW)), float(np.clip(high, *_ABOVE)))
 
 
 def _reach(index: Index, task: Task) -> float:
@@ -93,7 +93,7 @@ def _panel(index: Index, task: Task, prefix: str, reach: tuple[float, float], *,
     cells = [index.cell(task.name, n.id) for line in index.lines for n in line.networks]
     parent = next((c.parent_loss for c in cells if c is not None and c.parent_loss is not None), None)
     controls = [c.loss for n in index.controls if (c := index.cell(task.name, n.id)) and c.loss is not None]
-    figure = loss_panel(curves, parent=parent, margin=index.results.run.margin, controls=controls, reach=reach)
+    figure = loss_panel(curves, parent=parent, margin=index.margin(task.name), controls=controls, reach=reach)
     name = task.name if measure == "error" else f"{task.name}:{measure}"
     finding = _finding(index, task)
     svg = _svg.inline(figure, key=key, title=f"{name}: {finding}")

@@ -82,7 +82,7 @@ def _row(index: Index, line: Line, group: Group, task: Task) -> MapRow:
     measure = index.shown(task.name)
     # a kind with one task has no heading that would say it
     label = task.name.removeprefix(f"{group.kind}/") if len(group.tasks) > 1 and len(index.groups) > 1 else task.name
-    scale = max(index.results.run.margin, SMALLEST_SCALE)
+    scale = max(index.margin(task.name), SMALLEST_SCALE)
     return MapRow(
         task=words.name(label if measure == "error" else f"{label}:{measure}"),
         binding=ends is not None and ends.binding_task == task.name,

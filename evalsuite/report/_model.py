@@ -94,11 +94,12 @@ class Network:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A question that was asked; `unavailable` says why it has no answer."""
+    """A question that was asked; `unavailable` says why it has no answer, `margin` None stands for the run's."""
 
     name: str
     kind: str
     required: bool
+    margin: Number = None
     title: str | None = None
     version: int | None = None
     n: int | None = None

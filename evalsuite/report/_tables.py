@@ -135,7 +135,7 @@ def _cell_table(index: Index, title: str, judged: tuple[Network, ...], *, whole:
         for measure in index.measures.get(task.name, ())[: None if whole else 1]:
             found = [(n, c) for n in judged if (c := index.cell(task.name, n.id, measure)) is not None]
             if found:
-                blocks.append(_block(words.read_as(task.name, measure), found, index.results.run.margin))
+                blocks.append(_block(words.read_as(task.name, measure), found, index.margin(task.name)))
     return CellTable(title=title, count=sum(len(b.rows) for b in blocks), blocks=tuple(blocks))
 
 

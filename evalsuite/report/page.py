@@ -20,7 +20,7 @@ from evalsuite.report._index import Index, indexed
 from evalsuite.report._model import Results
 from evalsuite.report._read import read
 from evalsuite.report.figures import ratio_bars
-from evalsuite.report.verdict import Answer, answer, confidence_in_words, margin_in_words
+from evalsuite.report.verdict import Answer, answer, confidence_in_words, margin_in_words, margins
 
 LIMIT = 5_000_000
 """Bytes beyond which pictures are left out, and then the table of all cells."""
@@ -209,6 +209,7 @@ def _render(page: Page) -> str:
         ratios=_ratios,
         gaps=gaps(page.index),
         not_evidence=not_evidence_for(page.index),
+        margins=margins(page.index),
         margin_in_words=margin_in_words(page.index),
         confidence_in_words=confidence_in_words(page.index),
         measures=_other_measures(page.index),

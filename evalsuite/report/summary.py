@@ -8,7 +8,7 @@ from evalsuite.report._gaps import gaps
 from evalsuite.report._index import Index, indexed
 from evalsuite.report._ratios import end, table_rows
 from evalsuite.report._read import read
-from evalsuite.report.verdict import answer
+from evalsuite.report.verdict import answer, margins
 
 _MOST_ROWS = 300
 _MOST_GAPS = 12
@@ -29,7 +29,7 @@ def summary(results: Mapping[str, object]) -> str:
     lines = [
         f"## {_prose(verdict.headline)}",
         "",
-        f"{subject}, margin {words.margin(run.margin)}, confidence {words.share(run.confidence, 3)}.",
+        f"{subject}, margin {margins(found)}, confidence {words.share(run.confidence, 3)}.",
         "",
         *(f"{_prose(sentence)}\n" for sentence in verdict.sentences),
         *_families(found),

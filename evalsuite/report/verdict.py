@@ -44,13 +44,12 @@ def answer(index: Index) -> Answer:
         )
     failures = [_at_once(index, line) for line in index.lines if line.networks]
     if required(index) and (found is not None or None not in failures):
-        margin = words.margin(index.results.run.margin)
         lacking = [t for t in required(index) if not answered(index, t)]
         return Answer(
             status="none",
             headline="No pruned network is shown to be deployable.",
             sentences=(
-                f"None is shown to stay within {margin} of the parent on every required task.",
+                f"None is shown to stay within {margins(index)} of the parent on every required task.",
                 *[f for f in failures if f is not None][:3],
                 *_clean_alone(index, found.family if found else index.lines[0].family.id, 0.0),
                 *([_without(lacking)] if lacking else []),
@@ -98,7 +97,7 @@ def failed(index: Index, reached: Potential) -> str | None:
     if failure is None:
         return None
     subject = words.read_as(reached.task, reached.measure)
-    within = f"{words.margin(index.results.run.margin)}"
+    within = words.margin(index.margin(reached.task))
     start = f"{'At' if reached.commensurate else 'Already at'} {words.share(failure.ratio)} {subject}"
     match failure.verdict:
         case "not_commensurate":
@@ -123,16 +122,37 @@ def ended(index: Index, reached: Potential) -> str:
     return f"{words.ratio(failure.ratio)}: {told[failure.verdict]}{_settles(index, reached)}"
 
 
+def margins(index: Index) -> str:
+    """`0.5 points`, or `0.5 points (2 points on adversarial tasks)`."""
+    others = [f"{words.margin(m)} on {where}" for where, m in _other_margins(index)]
+    told = words.margin(index.results.run.margin)
+    return f"{told} ({words.listed(others)})" if others else told
+
+
+def _other_margins(index: Index) -> list[tuple[str, float]]:
+    """Tasks that are judged at another margin than the run's: by kind where all of a kind are, else by name."""
+    found: list[tuple[str, float]] = []
+    for group in index.groups:
+        own = {index.margin(task.name) for task in group.tasks}
+        if len(own) == 1:
+            found += [(f"{group.kind} tasks", margin) for margin in own]
+        else:
+            found += [(words.read_as(task.name, None), index.margin(task.name)) for task in group.tasks]
+    return [(where, margin) for where, margin in found if margin != index.results.run.margin]
+
+
 def margin_in_words(index: Index) -> str:
     """What the margin allows."""
     margin = index.results.run.margin
     if margin <= 0:
         return "The margin is 0: a pruned network has to be shown to be no worse than its parent."
     extra = f"{1000 * margin:.3g}"
-    return (
+    said = (
         f"The margin is {words.margin(margin)}: out of 1000 examples, a pruned network may get at most {extra} more "
         f"wrong than its parent, counted on the same examples."
     )
+    others = [f"{words.margin(m)} on {where}" for where, m in _other_margins(index)]
+    return said if not others else f"{said} It is {words.listed(others)}."
 
 
 def confidence_in_words(index: Index) -> str:
@@ -159,7 +179,7 @@ def _ground(index: Index) -> list[str]:
     run, tasks = index.results.run, required(index)
     have = [t for t in tasks if answered(index, t)]
     scope = "the one required task" if len(have) == 1 else f"each of the {words.count(len(have))} required tasks"
-    within = f"at most {words.margin(run.margin)} worse than its parent, at {words.share(run.confidence, 3)} confidence"
+    within = f"at most {margins(index)} worse than its parent, at {words.share(run.confidence, 3)} confidence"
     said = [f"On {scope}, every network tested up to this ratio is shown to be {within}."]
     if lacking := [t for t in tasks if t not in have]:
         said.append(_without(lacking) + " The ratio does not cover that.")
