@@ -13,7 +13,7 @@ _TASKS = (
     "noise/gaussian/0.2",
     *(f"corruption/{name}/3" for name in ("gaussian_noise", "gaussian_blur", "contrast", "brightness", "fog")),
     *(f"corruption/{name}/3" for name in ("pixelate", "jpeg_compression")),
-    "adversarial/linf/0.05",
+    "adversarial/linf/0.05?attack=pgd",
     "certified/l2/0.15?sigma=0.15&n=500",
 )
 _SWEEP = (
@@ -23,9 +23,9 @@ _SWEEP = (
     "--epochs=3",
     f"--tasks={','.join(_TASKS)}",
     "--margin=0.02",
-    "--margin-for=adversarial=0.05,certified=0.05",
+    "--margin-for=adversarial=0.03,certified=0.05",
     "--examples=600",
-    "--examples-for=adversarial=150,certified=100",
+    "--examples-for=adversarial=300,certified=100",
 )
 
 

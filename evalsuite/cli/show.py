@@ -67,7 +67,9 @@ def _part(what: str, *, as_json: bool) -> None:
     package, name = (FOLDERS[kind], rest) if kind in FOLDERS and rest else (FOLDERS["tasks"], kind)
     name = name.partition("?")[0].replace("-", "_")
     if name not in names(package):
-        known = [*names(FOLDERS["tasks"]), *(f"{each}/NAME" for each in FOLDERS)]
+        if package != FOLDERS["tasks"] or kind == "tasks":
+            raise UnknownNameError(kind.removesuffix("s"), name, names(package))
+        known = [*names(package), *(f"{each}/NAME" for each in FOLDERS)]
         raise UnknownNameError("part, checkpoint or run folder", what, known)
     part: type[object] = find(package, name, object)
     doc = inspect.getdoc(part) or ""

@@ -13,9 +13,9 @@ from evalsuite.errors import UsageError
 from evalsuite.networks._alignment import align, nearest
 from evalsuite.networks._convention import Arguments, Convention
 from evalsuite.networks._effective import named_tensors
-from evalsuite.networks._formats import Contents
+from evalsuite.networks._formats import Contents, refuse_not_finite
 from evalsuite.networks._header import Step
-from evalsuite.networks._pour import outputs, pour, refuse_not_finite
+from evalsuite.networks._pour import outputs, pour
 from evalsuite.networks.architectures import build, convention, split
 from evalsuite.networks.normalized import Normalized
 
@@ -68,7 +68,7 @@ def read(path: Path, contents: Contents, asked: Asked) -> Found:
     heads = _flag(settings)
     if contents.network is not None:
         network = _normalized(_unwrapped(contents.network), asked.normalisation, shape[0])
-        refuse_not_finite(dict(named_tensors(network)))
+        refuse_not_finite(path, dict(named_tensors(network)))
     else:
         assert name is not None  # noqa: S101  (refused above; narrows the type)
         # where nothing tells the number, any will do: what does not fit is explained, what fits tells it by its output

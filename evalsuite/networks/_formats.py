@@ -63,6 +63,12 @@ def read_contents(path: Path, trusted: frozenset[str]) -> Contents:
     if not data:
         raise RefusedInputError(f"expected a checkpoint, got an empty file: {path}")
     digest = hashlib.sha256(data).hexdigest()
+    contents = _contents(path, data, digest, trusted)
+    refuse_not_finite(path, contents.tensors)
+    return contents
+
+
+def _contents(path: Path, data: bytes, digest: str, trusted: frozenset[str]) -> Contents:
     # safetensors first: the length of its header may begin with the byte that marks a pickle
     if data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8:
         return _safetensors(path, data, digest)
@@ -70,6 +76,13 @@ def read_contents(path: Path, trusted: frozenset[str]) -> Contents:
         return _torch(path, data, digest, trusted)
     wanted = "a safetensors file or one written by torch.save"
     raise RefusedInputError(f"expected {wanted}, got bytes that begin with {data[:8]!r} (cut short?): {path}")
+
+
+def refuse_not_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Raises RefusedInputError, naming the first tensor that holds NaN or infinity."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise RefusedInputError(f"expected finite weights, got NaN or infinity in {name!r}: {path}")
 
 
 def _safetensors(path: Path, data: bytes, digest: str) -> Contents:

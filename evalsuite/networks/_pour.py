@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.errors import UsageError
 from evalsuite.networks._alignment import Aligned, align, explain
 from evalsuite.networks._widths import narrow, narrow_heads
 from evalsuite.networks.normalized import Normalized
@@ -54,7 +54,6 @@ def pour(
         raise UsageError(explain(aligned, narrowed.misshapen, name))
     if read_heads:
         narrow_heads(narrowed.network, network, whole=whole_heads)
-    refuse_not_finite(aligned.tensors)
     # constants that the file leaves out stay as built; all else was matched above
     narrowed.network.load_state_dict(dict(aligned.tensors), strict=False)
     return Poured(network=narrowed.network, aligned=aligned)
@@ -85,13 +84,6 @@ def outputs(network: nn.Module, shape: tuple[int, int, int]) -> int:
         got = f"shape {_times(tuple(logits.shape))}" if isinstance(logits, Tensor) else type(logits).__name__
         raise UsageError(f"expected a network that gives one row of logits per image, got {got}")
     return logits.shape[1]
-
-
-def refuse_not_finite(tensors: Mapping[str, Tensor]) -> None:
-    """Raises RefusedInputError, naming the first tensor that holds NaN or infinity."""
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise RefusedInputError(f"expected finite weights, got NaN or infinity in {name!r}")
 
 
 def _times(shape: tuple[int, ...]) -> str:

@@ -18,7 +18,7 @@ def parse(text: str) -> Task:
 
 
 def expand(patterns: Iterable[str]) -> tuple[Task, ...]:
-    """Tasks for names in which a part may be `all`, a list (`1,3`) or a range (`1-5`); doubles are dropped."""
+    """Tasks for names in which a part may be `all` or a range (`1-5`); doubles are dropped."""
     found: dict[str, Task] = {}
     for pattern in patterns:
         for text in _expand(pattern):
@@ -64,4 +64,4 @@ def _choices(path: str, position: int, part: str) -> list[str]:
     first, dash, last = part.partition("-")
     if dash and first.isdigit() and last.isdigit():
         return [str(number) for number in range(int(first), int(last) + 1)]
-    return part.split(",")
+    return [part]
