@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from evalsuite.version import VERSION as __version__
+
 if TYPE_CHECKING:
     from evalsuite.api import Result as Result
     from evalsuite.api import sweep as sweep
 
-__version__ = "0.1.0"
 __all__ = ["Result", "__version__", "sweep"]
 
 

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import final
 
 import torch
-from pruners._schedule import cascade, hold_zeros
 from torch import nn
 
-from evalsuite import __version__
 from evalsuite.data import Examples
 from evalsuite.describe import Made, describe
 from evalsuite.errors import EvalsuiteError
@@ -28,7 +26,9 @@ from evalsuite.resolve import Inputs
 from evalsuite.spec import digest
 from evalsuite.store import Store
 from evalsuite.training import Progress, recalibrate, train
+from evalsuite.version import VERSION
 from pruners._base import Context, Pruner
+from pruners._schedule import cascade, hold_zeros
 
 PARENT = "parent"
 _THE_PARENT = Made(id=PARENT, role="parent")
@@ -231,7 +231,7 @@ class _Nursery:
         step: dict[str, str | int | float | bool | None] = {
             "step": made.role,
             "from": self._digest,
-            "version": __version__,
+            "version": VERSION,
             "pruner": made.pruner,
             "target_ratio": made.target,
             "retrain": None if recipe is None else name(recipe),

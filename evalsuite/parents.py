@@ -5,7 +5,6 @@ from pathlib import Path
 
 from torch import nn
 
-from evalsuite import __version__
 from evalsuite.data import load
 from evalsuite.errors import UsageError
 from evalsuite.naming import name as spelled
@@ -15,6 +14,7 @@ from evalsuite.networks.normalized import Normalized
 from evalsuite.progress import Reporter
 from evalsuite.resolve import chosen_device, recipe_for
 from evalsuite.training import Progress, accuracy, train
+from evalsuite.version import VERSION
 
 
 def train_parent(
@@ -65,7 +65,7 @@ def train_parent(
                 classes=dataset.classes,
                 shape=dataset.shape,
                 data=data,
-                lineage=({"step": step, "recipe": spelled(chosen), "seed": seed, "version": __version__},),
+                lineage=({"step": step, "recipe": spelled(chosen), "seed": seed, "version": VERSION},),
             ),
         )
     return accuracy(trained, dataset.test, device=on)

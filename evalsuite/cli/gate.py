@@ -30,8 +30,10 @@ def command(ctx: click.Context, run: Path, policy: Path, junit: Path | None, as_
 def gate(results: dict[str, object], policy: Path, junit: Path, *, as_json: bool = False) -> int:
     """Judge `results`, print every check, write junit.xml, and return the exit code."""
     from evalsuite.files import write_atomically
-    from evalsuite.gate import as_dict, judge, read_policy
-    from evalsuite.gate import junit as as_junit
+    from evalsuite.gate.checks import as_dict
+    from evalsuite.gate.judge import judge
+    from evalsuite.gate.junit import junit as as_junit
+    from evalsuite.gate.policy import read_policy
 
     verdict = judge(read_policy(policy), results)
     write_atomically(junit, as_junit(verdict))

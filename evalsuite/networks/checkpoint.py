@@ -15,7 +15,6 @@ from typing import final
 import safetensors.torch
 from torch import nn
 
-from evalsuite import __version__
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.networks import _foreign
 from evalsuite.networks._attributes import restore as restore_scalars
@@ -28,6 +27,7 @@ from evalsuite.networks._pour import outputs, pour
 from evalsuite.networks.architectures import build, runs_users_code, split
 from evalsuite.networks.digest import tensor_digest
 from evalsuite.networks.normalized import Normalized
+from evalsuite.version import VERSION
 
 
 @final
@@ -76,7 +76,7 @@ def write(path: Path, checkpoint: Checkpoint) -> str:
         lineage=tuple(dict(step) for step in checkpoint.lineage),
         attributes={name: dict(own) for name, own in scalars(checkpoint.network).items()},
         tensors=tensor_digest(tensors),
-        written_by=__version__,
+        written_by=VERSION,
     )
     # one metadata key only: safetensors writes several in random order
     data = safetensors.torch.save(tensors, metadata={"evalsuite": encode(header)})

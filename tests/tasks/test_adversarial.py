@@ -31,7 +31,7 @@ class Threshold(torch.nn.Module):
 
 
 def test_predictions_are_those_on_the_attacked_images():
-    # L-infinity moves the mean by eps (no pixel of these images is within eps of 1 or 0 for long): survives iff mean + eps < 0.5
+    # L-infinity moves the mean by eps (no pixel is within eps of 0 or 1): survives iff mean + eps < 0.5
     images = torch.linspace(0.3, 0.6, 7)[:, None, None, None].expand(-1, 1, 4, 4).contiguous()
     shard = Batch(images=images, labels=torch.zeros(7).long(), ids=tuple(map(str, range(7))))
     seen = Adversarial(eps=0.06, attack="pgd").observe([Threshold()], shard, seed=0)

@@ -7,25 +7,10 @@ from typing import final
 
 from pydantic import ValidationError
 
-from evalsuite._gate_results import Cell, Deployable, Potential, Results
-from evalsuite.checks import Check, GateResult, Outcome, as_dict
 from evalsuite.errors import RefusedInputError
-from evalsuite.junit import junit
-from evalsuite.policy import DEPLOYABLE, Policy, Requirement, Terms, parse_policy, read_policy
-
-__all__ = [
-    "Check",
-    "GateResult",
-    "Outcome",
-    "Policy",
-    "Requirement",
-    "Terms",
-    "as_dict",
-    "judge",
-    "junit",
-    "parse_policy",
-    "read_policy",
-]
+from evalsuite.gate._results import Cell, Deployable, Potential, Results
+from evalsuite.gate.checks import Check, GateResult, Outcome
+from evalsuite.gate.policy import DEPLOYABLE, Policy, Requirement, Terms
 
 RATIO_SLACK = 0.0005
 """Ratios are counted from weights and miss a round figure by a few of them; losses and verdicts have no slack."""

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.checks import Check, GateResult, Outcome, as_dict
 from evalsuite.errors import RefusedInputError
-from evalsuite.gate import judge, parse_policy
+from evalsuite.gate.checks import Check, GateResult, Outcome, as_dict
+from evalsuite.gate.judge import judge
+from evalsuite.gate.policy import parse_policy
 
 Results = dict[str, object]
 

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from xml.etree import ElementTree as ET
 
-from evalsuite.checks import Check, GateResult, Outcome
+from evalsuite.gate.checks import Check, GateResult, Outcome
 
 _ELEMENTS = {Outcome.FAIL: "failure", Outcome.INCOMPLETE: "error"}
 # what XML 1.0 cannot carry, even escaped (section 2.2, production 2)

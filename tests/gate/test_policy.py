@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from evalsuite import policy as module
 from evalsuite.errors import UnknownNameError, UsageError
-from evalsuite.policy import Policy, Requirement, Terms, parse_policy, read_policy
+from evalsuite.gate.policy import Policy, Requirement, Terms, parse_policy, read_policy
 
 COMPLETE = """
 [policy]

@@ -1,0 +1,1 @@
+"""Policy + results → verdict, exit code and junit.xml."""
