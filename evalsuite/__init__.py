@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from evalsuite.version import VERSION as __version__
+from evalsuite.version import __version__
 
 if TYPE_CHECKING:
     from evalsuite.api import Result as Result

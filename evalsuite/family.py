@@ -26,7 +26,7 @@ from evalsuite.resolve import Inputs
 from evalsuite.spec import digest
 from evalsuite.store import Store
 from evalsuite.training import Progress, recalibrate, train
-from evalsuite.version import VERSION
+from evalsuite.version import __version__
 from pruners._base import Context, Pruner
 from pruners._schedule import cascade, hold_zeros
 
@@ -231,7 +231,7 @@ class _Nursery:
         step: dict[str, str | int | float | bool | None] = {
             "step": made.role,
             "from": self._digest,
-            "version": VERSION,
+            "version": __version__,
             "pruner": made.pruner,
             "target_ratio": made.target,
             "retrain": None if recipe is None else name(recipe),

@@ -14,7 +14,7 @@ from evalsuite.networks.normalized import Normalized
 from evalsuite.progress import Reporter
 from evalsuite.resolve import chosen_device, recipe_for
 from evalsuite.training import Progress, accuracy, train
-from evalsuite.version import VERSION
+from evalsuite.version import __version__
 
 
 def train_parent(
@@ -65,7 +65,7 @@ def train_parent(
                 classes=dataset.classes,
                 shape=dataset.shape,
                 data=data,
-                lineage=({"step": step, "recipe": spelled(chosen), "seed": seed, "version": VERSION},),
+                lineage=({"step": step, "recipe": spelled(chosen), "seed": seed, "version": __version__},),
             ),
         )
     return accuracy(trained, dataset.test, device=on)

@@ -29,7 +29,7 @@ from evalsuite.resolve import Inputs
 from evalsuite.results import Row, summarise
 from evalsuite.spec import digest, to_toml
 from evalsuite.store import Store, opened
-from evalsuite.version import VERSION
+from evalsuite.version import __version__
 
 _LIBRARIES = (
     "torch",
@@ -194,7 +194,7 @@ def _begin(
         )
     )
     if origin.options is not None:
-        head = f"# written by evalsuite {VERSION}; run it again: evalsuite sweep --config run.toml\n"
+        head = f"# written by evalsuite {__version__}; run it again: evalsuite sweep --config run.toml\n"
         write_atomically(out / "run.toml", head + to_toml(origin.options))
 
 
@@ -241,7 +241,7 @@ def _run_facts(meta: Meta, judging: Judging, inputs: Inputs, out: Path, origin: 
 
 
 def _versions() -> dict[str, str]:
-    found = {"evalsuite": VERSION, "python": platform.python_version()}
+    found = {"evalsuite": __version__, "python": platform.python_version()}
     for library in _LIBRARIES:
         try:
             found[library] = version(library)

@@ -1,3 +1,3 @@
 """The version, where every file can read it without importing the front door."""
 
-VERSION = "0.1.0"
+__version__ = "0.1.0"

@@ -6,7 +6,7 @@ import click
 from typing_extensions import override
 
 from evalsuite.cli._console import guarded
-from evalsuite.version import VERSION
+from evalsuite.version import __version__
 
 # one line each, so that `evalsuite --help` imports no command
 _COMMANDS = {
@@ -63,7 +63,7 @@ class _Commands(click.Group):
     epilog="Exit codes: 0 pass, 1 gate failed, 2 usage, 3 evidence incomplete, 4 input refused, 5 internal error, "
     "130/143 interrupted (the same command continues).",
 )
-@click.version_option(VERSION, prog_name="evalsuite")
+@click.version_option(__version__, prog_name="evalsuite")
 def cli() -> None:
     """How far can a trained network be pruned before each kind of robustness breaks?
 

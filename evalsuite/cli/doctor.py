@@ -10,7 +10,7 @@ import click
 
 from evalsuite.cli._console import write_json
 from evalsuite.cli._options import JSON
-from evalsuite.version import VERSION
+from evalsuite.version import __version__
 
 _NEEDED = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pyautoattack", "torch-pruning", "safetensors")
 _OPTIONAL = {
@@ -36,7 +36,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
 
 def _libraries() -> list[tuple[str, str, str]]:
-    found = [("evalsuite", "ok", f"{VERSION}, Python {platform.python_version()} at {sys.prefix}")]
+    found = [("evalsuite", "ok", f"{__version__}, Python {platform.python_version()} at {sys.prefix}")]
     for library in _NEEDED:
         try:
             found.append((library, "ok", version(library)))

@@ -17,7 +17,7 @@ from evalsuite.networks._header import Step
 from evalsuite.networks._pour import outputs, pour
 from evalsuite.networks.architectures import build, convention, split
 from evalsuite.networks.normalized import Normalized
-from evalsuite.version import VERSION
+from evalsuite.version import __version__
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation of each channel."""
@@ -122,7 +122,7 @@ def _unwrapped(network: nn.Module) -> nn.Module:
 
 def _unpickled(contents: Contents) -> Step:
     seen = " ".join(contents.globals)
-    return {"step": "unpickle", "version": VERSION, "trusted": contents.digest, "globals": seen}
+    return {"step": "unpickle", "version": __version__, "trusted": contents.digest, "globals": seen}
 
 
 def _flag(settings: Settings) -> bool | None:

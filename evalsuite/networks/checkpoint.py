@@ -27,7 +27,7 @@ from evalsuite.networks._pour import outputs, pour
 from evalsuite.networks.architectures import build, runs_users_code, split
 from evalsuite.networks.digest import tensor_digest
 from evalsuite.networks.normalized import Normalized
-from evalsuite.version import VERSION
+from evalsuite.version import __version__
 
 
 @final
@@ -76,7 +76,7 @@ def write(path: Path, checkpoint: Checkpoint) -> str:
         lineage=tuple(dict(step) for step in checkpoint.lineage),
         attributes={name: dict(own) for name, own in scalars(checkpoint.network).items()},
         tensors=tensor_digest(tensors),
-        written_by=VERSION,
+        written_by=__version__,
     )
     # one metadata key only: safetensors writes several in random order
     data = safetensors.torch.save(tensors, metadata={"evalsuite": encode(header)})

@@ -33,8 +33,8 @@ def problem():
 
 
 # the logit gap changes by at most eps ||w||_dual inside the ball, and that much is reached
-# L-infinity: 20 steps of eps/8 reach the corner. L2: once on the sphere, each step of eps/8 shrinks the sideways part by
-# 1/(1 + 1/8); even a start that points the wrong way leaves 40 of 60 steps for that: 0.009, a cosine of 0.99996
+# L-infinity: 20 steps of eps/8 reach the corner. L2: once on the sphere, each step of eps/8 shrinks the sideways part
+# by 1/(1 + 1/8); even a start that points the wrong way leaves 40 of 60 steps for that: 0.009, a cosine of 0.99996
 @pytest.mark.parametrize(("norm", "dual", "steps"), [("linf", 1, 20), ("l2", 2, 60)])
 @pytest.mark.parametrize("eps", [0.01, 0.03, 0.05])
 def test_breaks_exactly_what_can_be_broken(problem, norm, dual, steps, eps):

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite import policy as module
 from evalsuite.errors import UnknownNameError, UsageError
+from evalsuite.gate import policy as module
 from evalsuite.gate.policy import Policy, Requirement, Terms, parse_policy, read_policy
 
 COMPLETE = """

@@ -15,7 +15,7 @@ from evalsuite.networks.architectures import build
 from evalsuite.networks.checkpoint import Checkpoint, check_fits, read, restore, write
 from evalsuite.networks.digest import network_digest
 from evalsuite.networks.normalized import Normalized
-from evalsuite.version import VERSION
+from evalsuite.version import __version__
 
 Make = Callable[..., nn.Module]
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
@@ -58,8 +58,8 @@ def test_other_libraries_networks_come_back(
 def test_everything_known_about_a_network_comes_back(tmp_path: Path, trained: Make) -> None:
     names = tuple(f"Klasse {i} “ä”" for i in range(10))
     lineage = (
-        {"step": "train", "version": VERSION, "recipe": "standard", "epochs": 3},
-        {"step": "prune", "version": VERSION, "from": "0" * 64, "ratio": 0.5, "retrained": True, "seed": None},
+        {"step": "train", "version": __version__, "recipe": "standard", "epochs": 3},
+        {"step": "prune", "version": __version__, "from": "0" * 64, "ratio": 0.5, "retrained": True, "seed": None},
     )
     arguments = {"width": 4, "shortcut": "padding"}
     network = trained("resnet8?width=4&shortcut=padding", image_size=28)

@@ -38,7 +38,7 @@ def test_radius_approaches_the_distance_to_the_hyperplane_from_below():
     certain = distance > 0.1
     assert (seen["prediction"][certain] == batch.labels.numpy()[certain]).all()
     # a linear classifier's smoothed margin is the distance itself (Cohen et al. 2019, appendix B); the radius is a
-    # lower confidence bound of it: p = Phi(distance/sigma), minus what Clopper and Pearson give away at 3.09 standard errors
+    # lower confidence bound of it: p = Phi(distance/sigma), less what Clopper and Pearson give away
     p = norm.cdf(distance / 0.5)
     slack = 0.5 * (norm.ppf(p) - norm.ppf(p - 6.5 * np.sqrt(p * (1 - p) / 20_000) - 20 / 20_000))
     assert (seen["radius"] <= distance + 1e-6).all()  # each bound fails with probability 0.001
