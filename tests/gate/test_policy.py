@@ -133,6 +133,6 @@ def test_no_value_makes_anything_but_a_policy_or_a_usage_error(key: str, value: 
 
 
 def test_the_policy_of_the_documentation_is_accepted() -> None:
-    text = (Path(__file__).parents[1] / "docs" / "gate.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "gate.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
     assert len(parse_policy(example, source="docs/gate.md").require) == 3

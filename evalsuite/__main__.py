@@ -1,0 +1,5 @@
+"""`python -m evalsuite`: the command line."""
+
+from evalsuite.cli import main
+
+main()

@@ -1,0 +1,92 @@
+"""Killed at ten random moments and continued, a run ends with the results of one that was left alone."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from evalsuite.networks.architectures import build
+from evalsuite.networks.checkpoint import Checkpoint, write
+from evalsuite.networks.normalized import Normalized
+
+KILLS = 10
+TIMES = {"seconds", "created", "latency_ms", "command", "id"}
+
+
+def start(checkpoint: Path, out: Path) -> "subprocess.Popen[bytes]":
+    options = (
+        *("--ckpt", checkpoint, "--out", out, "--pruner", "magnitude,filter-norm", "--ratios", "0.4,0.7,0.9"),
+        *("--retrain", "standard", "--epochs", "2", "--schedule", "cascade", "--margin", "0.1", "--examples", "600"),
+        *("--tasks", "clean,noise/gaussian/0.1,corruption/fog/1-5,adversarial/linf/0.05?attack=pgd"),
+        *("--tasks", "certified/l2/0.1?sigma=0.1&n0=20&n=100", "--examples-for", "certified=64"),
+    )
+    command = [sys.executable, "-m", "evalsuite", "sweep", *map(str, options)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def timeless(value):
+    if isinstance(value, dict):
+        return {key: timeless(item) for key, item in value.items() if key not in TIMES}
+    return [timeless(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    bare = build("lenet5", classes=10, channels=1, image_size=8, seed=0)
+    digits = tuple(map(str, range(10)))
+    network = Normalized(bare, (0.3,), (0.4,)).eval()
+    path = tmp_path / "lenet5.safetensors"
+    write(
+        path,
+        Checkpoint(network=network, arch="lenet5", class_count=10, classes=digits, shape=(1, 8, 8), data="digits"),
+    )
+    return path
+
+
+@pytest.mark.timeout(900)
+def test_killed_ten_times(checkpoint, tmp_path):
+    began = time.monotonic()
+    assert start(checkpoint, tmp_path / "whole").wait() == 0
+    whole = time.monotonic() - began
+    chance, killed = random.Random(7), 0  # noqa: S311 - moments, not secrets
+    for _ in range(5 * KILLS):
+        process = start(checkpoint, tmp_path / "torn")
+        # a continued run is shorter: moments are drawn from the first half of a whole one
+        try:
+            process.wait(timeout=whole * chance.uniform(0.1, 0.6))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            killed += 1
+        else:
+            break  # it got through between two kills; what is left of the ten falls on a finished run
+        if killed == KILLS:
+            break
+    assert killed >= KILLS // 2
+    last = start(checkpoint, tmp_path / "torn")
+    _, told = last.communicate()
+    assert last.returncode == 0, told.decode()
+    one, two = (json.loads((tmp_path / each / "results.json").read_text()) for each in ("whole", "torn"))
+    assert timeless(one) == timeless(two)
+    assert not list((tmp_path / "torn").rglob(".*"))  # nothing half-written is left behind
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_politely(checkpoint, tmp_path, how, code):
+    process = start(checkpoint, tmp_path / "run")
+    database = tmp_path / "run" / "results.sqlite"
+    deadline = time.monotonic() + 120
+    while not database.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1)
+    process.send_signal(how)
+    _, told = process.communicate()
+    assert process.returncode == code, told.decode()
+    assert b"the same command continues" in told
