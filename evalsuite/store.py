@@ -20,6 +20,7 @@ import numpy as np
 
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.facts import Meta, NetworkFacts, TaskFacts
+from evalsuite.files import clear_partials
 
 Column = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 Columns = Mapping[str, Column]
@@ -183,6 +184,7 @@ def opened(folder: Path, *, create: bool = False) -> Iterator[Store]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "results.sqlite.lock").open("w") as lock:
         _lock(lock, folder)
+        clear_partials(folder)
         database = sqlite3.connect(path)
         try:
             _check(database, path)

@@ -5,8 +5,6 @@ spelling, masked, channel-pruned - without running code from the file.
 """
 
 import hashlib
-import os
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +14,7 @@ import safetensors.torch
 from torch import nn
 
 from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.files import write_atomically
 from evalsuite.networks import _foreign
 from evalsuite.networks._attributes import restore as restore_scalars
 from evalsuite.networks._attributes import scalars
@@ -80,7 +79,7 @@ def write(path: Path, checkpoint: Checkpoint) -> str:
     )
     # one metadata key only: safetensors writes several in random order
     data = safetensors.torch.save(tensors, metadata={"evalsuite": encode(header)})
-    _replace(path, data)
+    write_atomically(path, data)
     return hashlib.sha256(data).hexdigest()
 
 
@@ -220,18 +219,3 @@ def _both(
 def _check_sum(path: Path, contents: Contents, header: Header | None) -> None:
     if header is not None and tensor_digest(contents.tensors) != header.tensors:
         raise RefusedInputError(f"expected the tensors that the header was written for, got changed ones: {path}")
-
-
-def _replace(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # not tempfile: its files keep others out whatever the umask says
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
