@@ -8,7 +8,7 @@ _PARTIAL = ".partial"
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a hidden file beside `path`, flush it to disk and put it in place in one step; folders are made as needed."""
+    """Write a hidden file beside `path`, flush it to disk, put it in place in one step; folders are made as needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # not tempfile: its files keep others out whatever the umask says
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PARTIAL}")

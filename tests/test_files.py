@@ -9,7 +9,7 @@ def test_whole_or_not_at_all(tmp_path):
     path = tmp_path / "deep" / "file"
     write_atomically(path, "one ✓")
     assert path.read_text(encoding="utf-8") == "one ✓"
-    with pytest.raises(AttributeError):
+    with pytest.raises(TypeError):
         write_atomically(path, 3)
     assert path.read_text(encoding="utf-8") == "one ✓"
     assert [p.name for p in path.parent.iterdir()] == ["file"]
