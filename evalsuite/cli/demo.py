@@ -11,21 +11,21 @@ _TASKS = (
     "clean",
     "noise/uniform/0.2",
     "noise/gaussian/0.2",
-    *(f"corruption/{name}/3" for name in ("gaussian_noise", "gaussian_blur", "contrast", "brightness", "fog")),
-    *(f"corruption/{name}/3" for name in ("pixelate", "jpeg_compression")),
-    "adversarial/linf/0.05?attack=pgd",
+    *(f"corruption/{name}/2" for name in ("gaussian_noise", "impulse_noise", "brightness", "pixelate")),
+    "corruption/jpeg_compression/3",
+    "adversarial/linf/0.03?attack=pgd",
     "certified/l2/0.15?sigma=0.15&n=500",
 )
 _SWEEP = (
     "--ratios=0.3,0.5,0.7,0.8,0.9,0.95,0.98",
     "--pruner=magnitude,filter-norm",
     "--retrain=standard",
-    "--epochs=3",
+    "--epochs=6",
     f"--tasks={','.join(_TASKS)}",
-    "--margin=0.02",
-    "--margin-for=adversarial=0.03,certified=0.05",
+    "--margin=0.03",
+    "--margin-for=adversarial=0.05,certified=0.1",
     "--examples=600",
-    "--examples-for=adversarial=300,certified=100",
+    "--examples-for=certified=150",
 )
 
 
