@@ -44,7 +44,7 @@ class Spec(BaseModel):
     examples_for: dict[str, int] = {}
     seeds: int = Field(default=1, ge=1)
     seed: int = Field(default=0, ge=0)
-    engine: Literal["local", "ray"] = "local"
+    engine: Literal["local"] = "local"
     device: str = "auto"
     threads: int | None = Field(default=None, ge=1)
     gate: Path | None = None

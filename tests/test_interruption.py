@@ -82,8 +82,8 @@ def test_stopped_politely(checkpoint, tmp_path, how, code):
     database = tmp_path / "run" / "results.sqlite"
     deadline = time.monotonic() + 120
     while not database.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(1)
+        time.sleep(0.01)
+    time.sleep(0.1)
     process.send_signal(how)
     _, told = process.communicate()
     assert process.returncode == code, told.decode()
