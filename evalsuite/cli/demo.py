@@ -9,12 +9,12 @@ from evalsuite.cli._console import reporter
 # handwritten digits, 8 x 8: small enough for minutes, real enough to show that robustness goes before accuracy
 _TASKS = (
     "clean",
-    "noise/uniform/0.2",
-    "noise/gaussian/0.2",
+    "noise/uniform/0.15",
+    "noise/gaussian/0.1",
     *(f"corruption/{name}/2" for name in ("gaussian_noise", "impulse_noise", "brightness", "pixelate")),
     "corruption/jpeg_compression/3",
     "adversarial/linf/0.03?attack=pgd",
-    "certified/l2/0.15?sigma=0.15&n=500",
+    "certified/l2/0.1?sigma=0.1&n=300",
 )
 _SWEEP = (
     "--ratios=0.3,0.5,0.7,0.8,0.9,0.95,0.98",
@@ -25,7 +25,7 @@ _SWEEP = (
     "--margin=0.03",
     "--margin-for=adversarial=0.05,certified=0.1",
     "--examples=600",
-    "--examples-for=certified=150",
+    "--examples-for=certified=100",
 )
 
 
