@@ -9,8 +9,8 @@ class Reporter(Protocol):
     def start(self, stage: str, total: float) -> None:
         """A stage begins; `total` is its amount of work in any unit."""
 
-    def advance(self, amount: float, what: str) -> None:
-        """`amount` of the stage's work is done; `what` says on what the work goes on."""
+    def advance(self, amount: float, what: str, left: float | None = None) -> None:
+        """`amount` of the stage's work is done, on `what`; `left` are the seconds left, where the stage knows better."""
 
     def finish(self) -> None:
         """The stage is done."""
@@ -26,7 +26,7 @@ class Silent:
     def start(self, stage: str, total: float) -> None:
         """Nothing."""
 
-    def advance(self, amount: float, what: str) -> None:
+    def advance(self, amount: float, what: str, left: float | None = None) -> None:
         """Nothing."""
 
     def finish(self) -> None:

@@ -88,7 +88,7 @@ def test_dear_tasks_are_stored_network_by_network(tmp_path):
         def say(self, line):
             pass
 
-        def advance(self, amount, what):
+        def advance(self, amount, what, left=None):
             self.done += amount > 0
             if self.done == 2:
                 raise StopError
@@ -113,3 +113,15 @@ def test_the_most_special_choice_wins():
     assert chosen_for(Noise(), 5, by_task) == 7
     assert chosen_for(Noise(level=0.2), 5, by_task) == 100
     assert chosen_for(Clean(), 5, by_task) == 5
+
+
+def test_time_left_follows_each_tasks_own_pace():
+    data, family = examples(20), members(1)
+    with_clean, with_noise = (cuts(task, data, 20)[0] for task in (Clean(), Noise()))
+    slow = local.Pending(cut=with_clean, alone=(family[0],), related=(), weight=10.0)
+    quick = local.Pending(cut=with_noise, alone=(family[0],), related=(), weight=100.0)
+    pace = local._Pace([slow, slow, quick])
+    pace.took(slow, 5.0)
+    assert pace.left() == 10 * 0.5 + 100 * 0.5  # nothing is known of the second task yet
+    pace.took(quick, 1.0)
+    assert pace.left() == 10 * 0.5

@@ -60,8 +60,8 @@ class Attack(ABC):
     norms: ClassVar[tuple[Norm, ...]]
 
     @abstractmethod
-    def steps_at_most(self) -> int:
-        """Gradient steps (or their worth in forward passes) that an example costs which is never broken."""
+    def typical_steps(self) -> int:
+        """About how many gradient steps an example costs on average, for plans and the time that is left."""
 
     @abstractmethod
     def __call__(self, network: nn.Module, batch: Batch, budget: Budget, *, seed: int) -> Attacked:

@@ -36,7 +36,7 @@ class Pgd(Attack):
             raise ValueError(f"expected steps >= 1, got {self.steps}")
 
     @override
-    def steps_at_most(self) -> int:
+    def typical_steps(self) -> int:
         return self.steps
 
     @override

@@ -81,13 +81,14 @@ class Lines:
         self._began = self._told = time.monotonic()
         self.say(f"{stage} ...")
 
-    def advance(self, amount: float, what: str) -> None:
+    def advance(self, amount: float, what: str, left: float | None = None) -> None:
         """Say how far the stage is, now and then."""
         self._done += amount
         now = time.monotonic()
         if now - self._told >= self._every and self._total:
             self._told = now
-            left = (now - self._began) * (self._total - self._done) / self._done if self._done else None
+            if left is None and self._done:
+                left = (now - self._began) * (self._total - self._done) / self._done
             self.say(f"{self._stage} {self._done / self._total:4.0%}  {_left(left)}  {what}")
 
     def finish(self) -> None:
@@ -126,11 +127,11 @@ class Bars:
         self._bar.start()
         self._task = int(self._bar.add_task(stage, total=total, what="", left=""))
 
-    def advance(self, amount: float, what: str) -> None:
+    def advance(self, amount: float, what: str, left: float | None = None) -> None:
         """Move the bar."""
         self._done += amount
-        spent = time.monotonic() - self._began
-        left = spent * (self._total - self._done) / self._done if self._done else None
+        if left is None and self._done:
+            left = (time.monotonic() - self._began) * (self._total - self._done) / self._done
         if self._task is not None:
             from rich.progress import TaskID
 

@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Sequence
+from typing import final
 
 import numpy as np
 import torch
@@ -31,15 +32,44 @@ def run(
         return
     reporter.start("Evaluating", sum(pending.weight for pending in todo))
     device = next(parent.network.parameters()).device
+    pace = _Pace(todo)
     for pending in todo:
         cut = pending.cut
         batch = examples.batch(cut.start, cut.stop).to(device)
         calls = [pending] if cut.task.shares else _one_by_one(pending)
         for call in calls:
-            reporter.advance(0, f"{name(cut.task)}  examples {cut.start}-{cut.stop - 1}")
+            began = time.perf_counter()
             _compute(call, parent, batch, store, seed)
-            reporter.advance(call.weight, name(cut.task))
+            pace.took(call, time.perf_counter() - began)
+            reporter.advance(call.weight, f"{name(cut.task)}  examples to {cut.stop}", pace.left())
     reporter.finish()
+
+
+@final
+class _Pace:
+    """How long the rest will take: every task at its own pace as soon as that is known, at the others' until then."""
+
+    def __init__(self, todo: Sequence[Pending]) -> None:
+        self._left: dict[str, float] = {}
+        for pending in todo:
+            task = pending.cut.task_digest
+            self._left[task] = self._left.get(task, 0.0) + pending.weight
+        self._done: dict[str, tuple[float, float]] = {}  # weight and seconds by task
+
+    def took(self, call: Pending, seconds: float) -> None:
+        """Take note of one finished call."""
+        weight, before = self._done.get(call.cut.task_digest, (0.0, 0.0))
+        self._done[call.cut.task_digest] = (weight + call.weight, before + seconds)
+        self._left[call.cut.task_digest] -= call.weight
+
+    def left(self) -> float:
+        """Seconds."""
+        weights, seconds = (sum(column) for column in zip(*self._done.values(), strict=True))
+        total = 0.0
+        for task, weight in self._left.items():
+            own, spent = self._done.get(task, (weights, seconds))
+            total += weight * spent / own
+        return total
 
 
 def _one_by_one(pending: Pending) -> list[Pending]:

@@ -75,7 +75,7 @@ class Adversarial(Task):
 
     @override
     def passes(self) -> float:
-        return float(3 * find(PACKAGE, self.attack, Attack)().steps_at_most())
+        return float(3 * find(PACKAGE, self.attack, Attack)().typical_steps())
 
     @override
     def title(self) -> str:

@@ -45,7 +45,7 @@ def test_a_cheating_attack_is_caught(monkeypatch, shift, told):
         norms = ("linf",)
 
         @override
-        def steps_at_most(self):
+        def typical_steps(self):
             return 1
 
         @override
@@ -62,7 +62,7 @@ def test_flags_are_bits(monkeypatch):
         norms = ("linf",)
 
         @override
-        def steps_at_most(self):
+        def typical_steps(self):
             return 1
 
         @override
