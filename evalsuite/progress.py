@@ -10,7 +10,7 @@ class Reporter(Protocol):
         """A stage begins; `total` is its amount of work in any unit."""
 
     def advance(self, amount: float, what: str, left: float | None = None) -> None:
-        """`amount` of the stage's work is done, on `what`; `left` are the seconds left, where the stage knows better."""
+        """`amount` of the work is done, on `what`; `left` are the seconds left, where the stage knows better."""
 
     def finish(self) -> None:
         """The stage is done."""
