@@ -19,7 +19,7 @@ from evalsuite.results import Claimed, Row
 from evalsuite.tasks._base import Task
 from evalsuite.tasks._names import expand
 from evalsuite.training import Recipe
-from pruners._base import Pruner
+from pruners import Pruner
 from pruners.magnitude import Magnitude
 
 

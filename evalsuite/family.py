@@ -27,8 +27,7 @@ from evalsuite.spec import digest
 from evalsuite.store import Store
 from evalsuite.training import Progress, recalibrate, train
 from evalsuite.version import __version__
-from pruners._base import Context, Pruner
-from pruners._schedule import cascade, hold_zeros
+from pruners import Context, Pruner, cascade, hold_zeros
 
 PARENT = "parent"
 _THE_PARENT = Made(id=PARENT, role="parent")

@@ -9,7 +9,7 @@ from torch import Tensor
 from evalsuite.naming import name
 from evalsuite.tasks._base import Task
 from evalsuite.training._base import Recipe
-from pruners._base import Pruner
+from pruners import Pruner
 
 
 @final

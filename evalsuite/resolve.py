@@ -17,7 +17,7 @@ from evalsuite.registry import names
 from evalsuite.spec import Spec
 from evalsuite.tasks._names import expand
 from evalsuite.training import Recipe, named
-from pruners._base import Pruner
+from pruners import Pruner
 
 
 @final
