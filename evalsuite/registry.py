@@ -47,7 +47,7 @@ def _files(package: str) -> frozenset[str]:
     # found without importing the package: listing names must not cost an import of torch
     spec = find_spec(package)
     paths = (spec.submodule_search_locations if spec else None) or []
-    return frozenset(m.name for m in pkgutil.iter_modules(list(paths)) if not m.name.startswith("_"))
+    return frozenset(m.name for m in pkgutil.iter_modules(list(paths)) if not (m.ispkg or m.name.startswith("_")))
 
 
 @cache

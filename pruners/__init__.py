@@ -12,7 +12,11 @@ retraining, `hold_zeros` keeps masks in force in between. To write a method, sub
 
 from pruners._base import Context as Context
 from pruners._base import Pruner as Pruner
+from pruners._base import Scores as Scores
+from pruners._base import Train as Train
+from pruners._channel_pruner import ChannelPruner as ChannelPruner
 from pruners._grids import lost_in_pruning as lost_in_pruning
+from pruners._hooks import Hook as Hook
 from pruners._masks import apply_masks as apply_masks
 from pruners._masks import keep_global as keep_global
 from pruners._prune import prune as prune
@@ -20,5 +24,7 @@ from pruners._schedule import Step as Step
 from pruners._schedule import cascade as cascade
 from pruners._schedule import hold_zeros as hold_zeros
 from pruners._schedule import keep_for as keep_for
+from pruners._sgd import sgd as sgd
+from pruners._weight_pruner import WeightPruner as WeightPruner
 from pruners._weights import prunable as prunable
 from pruners._weights import remaining as remaining

@@ -3,12 +3,19 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import ClassVar, Literal, final
 
 from torch import Tensor, nn
 
+from pruners._hooks import Hook
+
 Scores = Mapping[str, Tensor]
 """Parameter name → score of every entry, in the shape of the parameter; larger is kept longer."""
+
+Train = Callable[[nn.Module, Hook], nn.Module]
+"""(network, what a method does at every step) → a trained copy, in evaluation mode."""
+
+Need = Literal["data", "gradients", "training"]
 
 
 @final
@@ -19,12 +26,15 @@ class Context:
     Attributes:
         example: One input of the network's own shape, (1, c, h, w) in [0, 1]; only its shape and device matter.
         seed: Every random choice is derived from it.
-        batches: Training batches (images, labels), anew at each call; None where a method has to do without data.
+        batches: Training batches (images, labels) on the device of `example`, the same ones anew at each call; None
+            where a method has to do without data.
+        train: Trains a copy of a network, by whatever recipe the caller trains with; None where nothing may be trained.
     """
 
     example: Tensor
     seed: int = 0
     batches: Callable[[], Iterable[tuple[Tensor, Tensor]]] | None = None
+    train: Train | None = None
 
 
 class Pruner(ABC):
@@ -32,9 +42,22 @@ class Pruner(ABC):
 
     Attributes:
         structure: What is removed as one: "weights" (masked) or "channels" (physically removed).
+        when: Of which network the method is meant to be asked.
+        criterion: What decides, in a few words.
+        needs: What it asks of `Context` beside the example: training "data" (batches), "gradients" through the network
+            on that data, "training" (train).
+        paper: Where it was published.
+        nested: Whether what survives a smaller `keep` also survives a larger one.
+        adjusts: Whether weights that survive get other values.
     """
 
-    structure: ClassVar[str]
+    structure: ClassVar[Literal["weights", "channels"]]
+    when: ClassVar[Literal["at any time", "at initialisation", "after training", "while training"]] = "after training"
+    criterion: ClassVar[str] = ""
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    paper: ClassVar[str] = ""
+    nested: ClassVar[bool] = False
+    adjusts: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, network: nn.Module, *, keep: int, context: Context) -> nn.Module:

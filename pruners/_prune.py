@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from torch import Tensor, nn
 
-from pruners._base import Context, Pruner
+from pruners._base import Context, Pruner, Train
 from pruners._schedule import keep_for
 from pruners._weights import prunable
 
@@ -17,6 +17,7 @@ def prune(
     example: Tensor,
     seed: int = 0,
     batches: Callable[[], Iterable[tuple[Tensor, Tensor]]] | None = None,
+    train: Train | None = None,
 ) -> nn.Module:
     """A copy of `network` without the share `ratio` of its prunable parameters.
 
@@ -29,10 +30,11 @@ def prune(
         example: One input of the network's shape, on its device.
         seed: Every random choice is derived from it.
         batches: Training batches (images, labels), anew at each call, for methods that look at data.
+        train: Trains a copy of a network, for methods that train; `sgd` gives one.
 
     Raises:
         ValueError: More than `ratio` is gone already, or the method cannot be applied to this network.
     """
     total = sum(weight.numel() for weight in prunable(network).values())
-    context = Context(example=example, seed=seed, batches=batches)
+    context = Context(example=example, seed=seed, batches=batches, train=train)
     return pruner(network, keep=keep_for(total, ratio), context=context)

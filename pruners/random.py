@@ -8,32 +8,28 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from pruners._base import Context, Pruner
-from pruners._masks import apply_masks, keep_global, keep_layerwise, nonzero
-from pruners._weights import check_keep, prunable
+from pruners._base import Context, Scores
+from pruners._weight_pruner import WeightPruner
+from pruners._weights import prunable
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Random(Pruner):
+class Random(WeightPruner):
     """Keeps weights drawn uniformly at random.
 
     Every weight draws its score from (seed, parameter name, position), whatever else stands in the network: for one
     seed, what survives a smaller `keep` also survives a larger one, and the order of the modules does not matter.
-
-    Attributes:
-        scope: "global" draws over all layers; "layerwise" prunes the same fraction of every layer.
     """
 
-    structure: ClassVar[str] = "weights"
-    scope: Literal["global", "layerwise"] = "global"
+    when: ClassVar[Literal["at any time"]] = "at any time"
+    criterion: ClassVar[str] = "a draw"
+    paper: ClassVar[str] = "the control of every study"
+    nested: ClassVar[bool] = True
 
     @override
-    def __call__(self, network: nn.Module, *, keep: int, context: Context) -> nn.Module:
-        check_keep(network, keep)
-        scores = {name: _draw(weight, context.seed, name) for name, weight in prunable(network).items()}
-        choose = keep_global if self.scope == "global" else keep_layerwise
-        return apply_masks(network, choose(scores, keep, nonzero(network)))
+    def score(self, network: nn.Module, context: Context) -> Scores:
+        return {name: _draw(weight, context.seed, name) for name, weight in prunable(network).items()}
 
 
 def _draw(weight: Tensor, seed: int, name: str) -> Tensor:

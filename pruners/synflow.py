@@ -1,7 +1,7 @@
 """SynFlow: weights go that carry the least of the flow from input to output, without a look at data."""
 
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import ClassVar, Literal, final
 
 import torch
 from torch import nn
@@ -27,7 +27,10 @@ class SynFlow(Pruner):
         iterations: Number of steps n, at least 1; the paper takes 100.
     """
 
-    structure: ClassVar[str] = "weights"
+    structure: ClassVar[Literal["weights"]] = "weights"
+    when: ClassVar[Literal["at initialisation"]] = "at initialisation"
+    criterion: ClassVar[str] = "synaptic flow from input to output"
+    paper: ClassVar[str] = "Tanaka et al. 2020, arXiv:2006.05467"
     iterations: int = 100
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import pruners
-from pruners import Context, Pruner, prunable, remaining
+from pruners import Context, Pruner, prunable, remaining, sgd
 
 FOLDER = Path(str(pruners.__file__)).parent
 PARTS = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
@@ -75,7 +75,8 @@ def batches() -> Iterable[tuple[Tensor, Tensor]]:
 
 
 def context(seed: int = 0) -> Context:
-    return Context(example=torch.zeros(1, 2, 6, 6), seed=seed, batches=batches)
+    train = sgd(batches, steps=12, learning_rate=1e-3)
+    return Context(example=torch.zeros(1, 2, 6, 6), seed=seed, batches=batches, train=train)
 
 
 def same(one: nn.Module, other: nn.Module) -> bool:
@@ -107,6 +108,8 @@ def test_a_part_is_a_final_frozen_dataclass_with_its_own_test(name: str) -> None
     assert hash(found()) == hash(found())
     assert found() == found()
     assert found.__name__.lower() == name.replace("_", "")
+    assert found.criterion
+    assert found.paper
     assert (Path(__file__).parents[1] / "pruners" / f"test_{name}.py").is_file()
 
 
@@ -188,11 +191,31 @@ def test_what_is_pruned_stays_pruned(pruner: Pruner, network: nn.Module) -> None
         assert remaining(current) < remaining(before)
         if pruner.structure == "weights":
             for old, new in zip(prunable(before).values(), prunable(current).values(), strict=True):
-                assert torch.equal(new, old * (new != 0))
+                assert not bool((new[old == 0] != 0).any())
+                assert pruner.adjusts or torch.equal(new, old * (new != 0))
+
+
+def test_survivors_are_nested_where_promised(pruner: Pruner, network: nn.Module) -> None:
+    if not pruner.nested or pruner.structure != "weights":
+        return
+    few, many = (pruner(network, keep=keep, context=context()) for keep in (200, 500))
+    for less, more in zip(prunable(few).values(), prunable(many).values(), strict=True):
+        assert not bool((less != 0)[more == 0].any())
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_what_it_needs_is_refused_clearly_where_it_is_not_there(name: str) -> None:
+    found, network = part(name), NETWORKS["random"]()
+    bare = Context(example=torch.zeros(1, 2, 6, 6))
+    if {"data", "training"} & found.needs:
+        with pytest.raises(ValueError, match="expected (training examples|a way to train)"):
+            found()(network, keep=200, context=bare)
+    else:
+        assert remaining(found()(network, keep=200, context=bare)) < remaining(network)
 
 
 def test_only_prunable_tensors_are_touched(pruner: Pruner, network: nn.Module) -> None:
-    if pruner.structure != "weights":
+    if pruner.structure != "weights" or pruner.adjusts:
         return
     pruned = pruner(network, keep=50, context=context()).state_dict()
     rest = set(network.state_dict()) - set(prunable(network))

@@ -151,7 +151,7 @@ def test_nan_is_refused(build: Build) -> None:
     network = build("chain")
     with torch.no_grad():
         network.get_parameter("1.weight")[0, 0, 0, 0] = float("nan")
-    with pytest.raises(ValueError, match="expected filters without NaN, got NaN in 1"):
+    with pytest.raises(ValueError, match="expected scores without NaN, got NaN in 1, 2"):
         FilterNorm()(network, keep=100, context=CONTEXT)
 
 

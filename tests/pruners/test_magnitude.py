@@ -32,7 +32,7 @@ def test_global_by_hand() -> None:
 
 def test_layerwise_by_hand() -> None:
     # half of six and half of two
-    pruned = Magnitude(scope="layerwise")(two_layers(), keep=4, context=CONTEXT)
+    pruned = Magnitude(allocation="uniform")(two_layers(), keep=4, context=CONTEXT)
     assert survivors(pruned) == [[[1, 1, 0], [0, 0, 1]], [[1, 0]]]
 
 
@@ -60,9 +60,9 @@ def test_same_masks_as_torch() -> None:
 
 def test_survivors_are_nested_and_unchanged() -> None:
     network = random_network()
-    for scope in ("global", "layerwise"):
-        many = prunable(Magnitude(scope=scope)(network, keep=400, context=CONTEXT))
-        few = prunable(Magnitude(scope=scope)(network, keep=37, context=CONTEXT))
+    for scope in ("global", "uniform"):
+        many = prunable(Magnitude(allocation=scope)(network, keep=400, context=CONTEXT))
+        few = prunable(Magnitude(allocation=scope)(network, keep=37, context=CONTEXT))
         for name, weight in prunable(network).items():
             assert torch.equal(many[name], weight * (many[name] != 0))
             assert torch.equal(few[name], many[name] * (few[name] != 0))

@@ -54,6 +54,12 @@ def test_the_public_names() -> None:
         "lost_in_pruning",
         "prunable",
         "prune",
+        "Train",
+        "Scores",
+        "ChannelPruner",
+        "sgd",
+        "WeightPruner",
+        "Hook",
         "remaining",
     }
 

@@ -40,9 +40,9 @@ def test_the_order_of_modules_does_not_matter() -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize("scope", ["global", "layerwise"])
+@pytest.mark.parametrize("scope", ["global", "uniform"])
 def test_survivors_are_nested(scope: str) -> None:
-    pruner = Random(scope="global" if scope == "global" else "layerwise")
+    pruner = Random(allocation="global" if scope == "global" else "uniform")
     network = nn.ModuleDict(layers())
     steps = [masks(network, keep, pruner=pruner) for keep in (900, 450, 60, 3, 1)]
     for many, few in pairwise(steps):
@@ -67,5 +67,5 @@ def test_layers_get_their_share_in_the_mean() -> None:
 
 
 def test_layerwise_shares_are_exact() -> None:
-    found = masks(nn.ModuleDict(layers()), 90, pruner=Random(scope="layerwise"))
+    found = masks(nn.ModuleDict(layers()), 90, pruner=Random(allocation="uniform"))
     assert [int(mask.sum()) for mask in found.values()] == [60, 20, 10]

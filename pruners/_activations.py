@@ -1,0 +1,80 @@
+"""What comes out of channels: the values that the layers behind them read."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+
+from pruners._channels import ChannelGroup, Side
+
+
+def read(network: nn.Module, groups: Sequence[ChannelGroup], images: Tensor) -> tuple[Tensor, ...]:
+    """Per group (examples, size, positions): each channel as the first layer that reads it sees it.
+
+    That is behind activation, normalisation and pooling. A channel that is flattened into several inputs of a linear
+    layer has as many positions; a token of a transformer is a position.
+
+    Args:
+        network: In eval mode; not changed.
+        groups: Groups of channels.
+        images: (examples, c, h, w).
+
+    Raises:
+        ValueError: No layer reads the channels of a group.
+    """
+    found: dict[int, Tensor] = {}
+    with _watching(network, groups, found):
+        network(images)
+    return tuple(found[number] for number in range(len(groups)))
+
+
+def first_reader(group: ChannelGroup) -> Side:
+    """The first layer that reads the channels of `group`.
+
+    Raises:
+        ValueError: There is none.
+    """
+    side = next((side for side in group.sides if side.direction == "in"), None)
+    if side is None:
+        raise ValueError(f"expected a layer that reads the channels of {group}, got none")
+    return side
+
+
+def by_channel(seen: Tensor, side: Side, size: int, *, last: bool) -> Tensor:
+    """Inputs of a layer as (examples, size, positions).
+
+    Args:
+        seen: (examples, inputs, ...), or (examples, ..., inputs) if `last`.
+        side: Which input belongs to which of the group's channels; every channel has equally many.
+        size: Number of channels.
+        last: Whether inputs are the last dimension.
+    """
+    inputs = seen.movedim(-1, 1) if last else seen
+    inside = (side.channels >= 0).nonzero().squeeze(1)
+    order = inside[side.channels[inside].argsort(stable=True)].to(seen.device)
+    found: Tensor = inputs.index_select(1, order).unflatten(1, (size, -1)).flatten(2)
+    return found
+
+
+@contextmanager
+def _watching(network: nn.Module, groups: Sequence[ChannelGroup], found: dict[int, Tensor]) -> Iterator[None]:
+    handles = []
+    for number, group in enumerate(groups):
+        side = first_reader(group)
+        layer = network.get_submodule(side.layer)
+
+        def note(
+            layer: nn.Module,
+            inputs: tuple[Tensor, ...],
+            side: Side = side,
+            number: int = number,
+            size: int = group.size,
+        ) -> None:
+            found[number] = by_channel(inputs[0], side, size, last=isinstance(layer, nn.Linear))
+
+        handles.append(layer.register_forward_pre_hook(note))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

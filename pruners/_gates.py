@@ -1,0 +1,65 @@
+"""Gates on channels: what every layer that reads a channel sees of it is multiplied by a number.
+
+With a gate at 0 the network computes what is left of it without the channel, wherever activation, normalisation or
+pooling stand in between; so the gradient at 1 says, to first order, what removing the channel does to the loss.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pruners._channels import ChannelGroup
+
+
+@contextmanager
+def gated(network: nn.Module, groups: Sequence[ChannelGroup], gates: Sequence[Tensor]) -> Iterator[None]:
+    """Inside, the layers that read channel k of group j see it times gates[j][:, k].
+
+    Args:
+        network: Its outputs change inside; nothing else does.
+        groups: Groups of channels.
+        gates: Per group (examples or 1, size).
+    """
+    handles = []
+    for group, gate in zip(groups, gates, strict=True):
+        for side in group.sides:
+            if side.direction == "in":
+                layer = network.get_submodule(side.layer)
+                handles.append(layer.register_forward_pre_hook(_multiplier(side.channels, gate)))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def gate_gradients(
+    network: nn.Module, groups: Sequence[ChannelGroup], images: Tensor, labels: Tensor
+) -> tuple[Tensor, ...]:
+    """Derivatives of each example's cross-entropy by the gates, at gates of 1: per group (examples, size).
+
+    One forward and one backward pass for all channels and examples. `network` is in eval mode, so that no example
+    sees another.
+    """
+    gates = [torch.ones(len(images), group.size, device=images.device, requires_grad=True) for group in groups]
+    with gated(network, groups, gates):
+        loss = F.cross_entropy(network(images), labels, reduction="sum")
+    return torch.autograd.grad(loss, gates)
+
+
+def _multiplier(channels: Tensor, gate: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
+    def multiply(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        index = channels.to(gate.device)
+        # positions of no channel of the group are seen as they are
+        factors = torch.where(index >= 0, gate[:, index.clamp_min(0)], 1.0)
+        seen = inputs[0]
+        if isinstance(layer, nn.Linear):
+            shape = (len(factors), *[1] * (seen.dim() - 2), -1)
+        else:
+            shape = (len(factors), -1, *[1] * (seen.dim() - 2))
+        return (seen * factors.view(shape).to(seen.dtype), *inputs[1:])
+
+    return multiply

@@ -1,0 +1,36 @@
+"""The shape of most pruners of single weights: score every weight, share the budget out over the layers, mask."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal, final
+
+from torch import nn
+from typing_extensions import override
+
+from pruners._allocation import Allocation, allocate
+from pruners._base import Context, Pruner, Scores
+from pruners._masks import apply_masks, nonzero
+from pruners._weights import check_keep
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightPruner(Pruner):
+    """A pruner of single weights that is nothing but a score.
+
+    Attributes:
+        allocation: How the budget is shared out over the layers, see `pruners._allocation`.
+    """
+
+    structure: ClassVar[Literal["weights", "channels"]] = "weights"
+    allocation: Allocation = "global"
+
+    @abstractmethod
+    def score(self, network: nn.Module, context: Context) -> Scores:
+        """Of every prunable parameter the score of every entry; larger stays longer. `network` is not changed."""
+
+    @override
+    @final
+    def __call__(self, network: nn.Module, *, keep: int, context: Context) -> nn.Module:
+        check_keep(network, keep)
+        scores = self.score(network, context)
+        return apply_masks(network, allocate(self.allocation, scores, keep, nonzero(network), network, context.example))
