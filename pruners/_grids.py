@@ -1,4 +1,4 @@
-"""The prune ratios at which Lost in Pruning retrained its networks.
+"""The prune ratios at which Lost in Pruning retrained its networks, and those of lottery tickets.
 
 Liebenwein et al. 2021 (arXiv:2103.03014) prune in small steps and retrain after the last step of each cycle. The
 keep ratios fall geometrically, some grids end linearly; scores that are recomputed between two steps without
@@ -42,6 +42,25 @@ def retrained(keep_ratios: Sequence[float], cycles: int) -> tuple[float, ...]:
     if not 1 <= cycles <= len(keep_ratios):
         raise ValueError(f"expected 1 <= cycles <= {len(keep_ratios)}, got {cycles}")
     return tuple(1.0 - float(chunk[-1]) for chunk in np.array_split(np.asarray(keep_ratios), cycles))
+
+
+def lottery(rounds: int, share: float = 0.2) -> tuple[float, ...]:
+    """Prune ratios after each round of iterative magnitude pruning: every round removes `share` of what is left.
+
+    Frankle and Carbin 2019 (arXiv:1803.03635): iterative pruning to find lottery tickets, 20 % of the survivors a round.
+
+    Args:
+        rounds: At least 1.
+        share: In (0, 1).
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+    if rounds < 1:
+        raise ValueError(f"expected rounds >= 1, got {rounds}")
+    if not 0 < share < 1:
+        raise ValueError(f"expected 0 < share < 1, got {share}")
+    return tuple(1 - (1 - share) ** done for done in range(1, rounds + 1))
 
 
 def lost_in_pruning(grid: Grid) -> tuple[float, ...]:

@@ -2,7 +2,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
 
-from pruners._grids import Grid, geometric, linear, lost_in_pruning, retrained
+from pruners._grids import Grid, geometric, linear, lost_in_pruning, lottery, retrained
 
 # percentages as listed by the authors' configuration, one decimal
 PUBLISHED = {
@@ -53,3 +53,26 @@ def test_the_last_step_of_each_cycle_is_retrained() -> None:
 def test_cycles_out_of_range(cycles: int) -> None:
     with pytest.raises(ValueError, match=rf"expected 1 <= cycles <= 3, got {cycles}"):
         retrained([0.9, 0.8, 0.7], cycles)
+
+
+def test_each_round_of_the_lottery_removes_a_fifth_of_what_is_left() -> None:
+    # left after each round: 0.8, 0.64, 0.512, 0.4096
+    assert lottery(4) == pytest.approx((0.2, 0.36, 0.488, 0.5904))
+    # 19 rounds leave 0.8^19 = 1.44 %
+    assert lottery(19)[-1] == pytest.approx(1 - 0.0144115, abs=1e-7)
+
+
+def test_the_share_of_a_round() -> None:
+    assert lottery(3, share=0.5) == (0.5, 0.75, 0.875)
+
+
+@pytest.mark.parametrize("rounds", [0, -1])
+def test_a_lottery_has_a_round(rounds: int) -> None:
+    with pytest.raises(ValueError, match=f"expected rounds >= 1, got {rounds}"):
+        lottery(rounds)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.2, float("nan")])
+def test_a_round_takes_a_share(share: float) -> None:
+    with pytest.raises(ValueError, match=f"expected 0 < share < 1, got {share}"):
+        lottery(2, share=share)
