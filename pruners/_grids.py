@@ -47,7 +47,7 @@ def retrained(keep_ratios: Sequence[float], cycles: int) -> tuple[float, ...]:
 def lottery(rounds: int, share: float = 0.2) -> tuple[float, ...]:
     """Prune ratios after each round of iterative magnitude pruning: every round removes `share` of what is left.
 
-    Frankle and Carbin 2019 (arXiv:1803.03635): iterative pruning to find lottery tickets, 20 % of the survivors a round.
+    Frankle and Carbin 2019 (arXiv:1803.03635): iterative pruning to find lottery tickets, 20 % a round.
 
     Args:
         rounds: At least 1.
