@@ -1,0 +1,26 @@
+"""A network after a training in which a method had its part, in the form in which it came."""
+
+from copy import deepcopy
+
+import torch
+from torch import nn
+
+from pruners._base import Context
+from pruners._data import trainer
+from pruners._hooks import Hook
+
+
+def trained(network: nn.Module, hook: Hook, context: Context) -> nn.Module:
+    """A copy of `network` after the caller's training with `hook`; types, mode and flags are those of `network`.
+
+    It is trained in float32, in which small steps are not lost and images come.
+
+    Raises:
+        ValueError: The context does not train.
+    """
+    train = trainer(context)
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        student = train(deepcopy(network).float(), hook)
+        result = deepcopy(network)
+        result.load_state_dict(student.state_dict())
+    return result
