@@ -14,6 +14,7 @@ from evalsuite.report._model import Number
 
 _WIDTH, _HEIGHT = 236.0, 156.0
 SMALLEST_SCALE = 0.0025
+_UNPRUNED = 1e-6
 
 
 @final
@@ -51,7 +52,7 @@ def loss_panel(
     *,
     parent: Number,
     margin: float,
-    controls: Sequence[float] = (),
+    controls: Sequence[tuple[float, float]] = (),
     reach: tuple[float, float] = (3.0, 8.0),
 ) -> Figure:
     """A small panel around the parent's level; curves that leave it are far worse than the margin.
@@ -60,7 +61,7 @@ def loss_panel(
         curves: One a family.
         parent: The parent's mean loss, or None.
         margin: How much worse still counts as commensurate.
-        controls: Mean losses of unpruned control networks, as dotted lines.
+        controls: (prune ratio, mean loss) of control networks: dotted lines for unpruned ones, crosses for others.
         reach: How many margins the panel shows below and above the parent.
     """
     with mpl.rc_context(cast("dict[str, object]", dict(style.RC))):  # type: ignore[arg-type]
@@ -71,8 +72,11 @@ def loss_panel(
         if parent is not None:
             axes.axhspan(parent, parent + margin, color=style.BAND, linewidth=0, zorder=0)
             axes.axhline(parent, color=style.INK, linewidth=1.0, zorder=1)
-        for level in controls:
-            axes.axhline(level, color=style.QUIET, linewidth=1.0, linestyle=style.DASHES[2], zorder=1)
+        for ratio, level in controls:
+            if ratio < _UNPRUNED:
+                axes.axhline(level, color=style.QUIET, linewidth=1.0, linestyle=style.DASHES[2], zorder=1)
+            elif bottom <= level <= top:
+                axes.plot(ratio, level, marker="x", color=style.QUIET, markersize=5, linestyle="none", zorder=2)
         for curve in curves:
             _curve(axes, curve, parent, bottom, top)
         return figure

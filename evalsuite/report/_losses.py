@@ -92,7 +92,11 @@ def _panel(index: Index, task: Task, prefix: str, reach: tuple[float, float], *,
     curves = tuple(_curve(index, line, task, look) for look, line in enumerate(index.lines))
     cells = [index.cell(task.name, n.id) for line in index.lines for n in line.networks]
     parent = next((c.parent_loss for c in cells if c is not None and c.parent_loss is not None), None)
-    controls = [c.loss for n in index.controls if (c := index.cell(task.name, n.id)) and c.loss is not None]
+    controls = [
+        (n.prune_ratio or 0.0, c.loss)
+        for n in index.controls
+        if (c := index.cell(task.name, n.id)) and c.loss is not None
+    ]
     figure = loss_panel(curves, parent=parent, margin=index.margin(task.name), controls=controls, reach=reach)
     name = task.name if measure == "error" else f"{task.name}:{measure}"
     finding = _finding(index, task)

@@ -140,7 +140,10 @@ def _facts(found: Index) -> tuple[tuple[str, str], ...]:
         facts.append(("By clean test data alone", words.share(reached.commensurate)))
     network = found.network(end.network)
     if network is not None and network.flop_reduction is not None:
-        facts.append(("FLOPs saved at that ratio", words.share(network.flop_reduction)))
+        # a masked network multiplies by its zeros all the same, unless the hardware knows better
+        masked = network.structure == "weights"
+        label = "FLOPs saved, where zeros are skipped" if masked else "FLOPs saved at that ratio"
+        facts.append((label, words.share(network.flop_reduction)))
     if network is not None:
         facts.append(("Network", words.name(network.id)))
     return tuple(facts)

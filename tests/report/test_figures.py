@@ -54,7 +54,7 @@ def test_one_panel_a_family() -> None:
 
 
 def test_panel_shows_parent_margin_and_band() -> None:
-    (axes,) = loss_panel([CURVE], parent=0.1, margin=0.005, controls=[0.102]).axes
+    (axes,) = loss_panel([CURVE], parent=0.1, margin=0.005, controls=[(0.0, 0.102)]).axes
     (margin,) = axes.patches
     assert margin.get_bbox().y0 == pytest.approx(0.1)
     assert margin.get_bbox().y1 == pytest.approx(0.105)
@@ -67,6 +67,13 @@ def test_panel_shows_parent_margin_and_band() -> None:
     # 0.5 lies above the panel, which ends 8 margins above the parent
     assert list(hollow.get_xdata()) == [0.8]
     assert axes.get_ylim() == pytest.approx((0.085, 0.14))
+
+
+def test_controls_of_their_own_ratio_are_crosses_inside_the_panel() -> None:
+    controls = [(0.7, 0.12), (0.9, 0.9)]
+    (axes,) = loss_panel([CURVE], parent=0.1, margin=0.005, controls=controls).axes
+    crosses = [artist for artist in axes.lines if artist.get_marker() == "x"]
+    assert [(list(c.get_xdata()), list(c.get_ydata())) for c in crosses] == [([0.7], [0.12])]
 
 
 def test_panel_of_nothing() -> None:

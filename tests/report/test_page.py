@@ -293,7 +293,9 @@ def test_measures_are_told(made) -> None:
 def test_control_networks_are_named(made) -> None:
     said = text(render(made(corruptions=("fog",), ratios=(0.5, 0.9))))
     assert "resnet20-again (control)" in said
-    assert "Dotted lines are unpruned control networks." in said
+    assert (
+        "Dotted lines are unpruned control networks, crosses other control networks at their own prune ratio." in said
+    )
 
 
 def test_seeds_of_a_pruner_are_averaged(made) -> None:
