@@ -2,8 +2,10 @@
 
 from evalsuite.training._accuracy import accuracy
 from evalsuite.training._base import Progress, Recipe
+from evalsuite.training._batches import batches
+from evalsuite.training._hooks import Hook
 from evalsuite.training._named import named
 from evalsuite.training._recalibrate import recalibrate
 from evalsuite.training._train import train
 
-__all__ = ["Progress", "Recipe", "accuracy", "named", "recalibrate", "train"]
+__all__ = ["Hook", "Progress", "Recipe", "accuracy", "batches", "named", "recalibrate", "train"]

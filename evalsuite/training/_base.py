@@ -113,6 +113,14 @@ class Recipe(ABC):
         """The recipe as its source sets it for retraining after pruning; here as it is."""
         return self
 
+    def fine_tuning_rate(self) -> float:
+        """The constant learning rate of fine-tuning: where schedules in steps end, two decades below the highest.
+
+        Renda, Frankle and Carbin 2020 (arXiv:2003.02389) fine-tune at the last rate of the training; that of a cosine
+        is 0.
+        """
+        return 0.01 * self.learning_rate
+
 
 def keeping(asked: Kind, published: Kind) -> Kind:
     """`published`, except for the fields that `asked` has set to something else than their default."""

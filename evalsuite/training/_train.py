@@ -16,6 +16,7 @@ from evalsuite.errors import EvalsuiteError, UsageError
 from evalsuite.randomness import derive
 from evalsuite.training._base import Progress, Recipe
 from evalsuite.training._feed import Feed, feed
+from evalsuite.training._hooks import Hook
 from evalsuite.training._subsample import subsampled
 
 _CHECKED_EVERY = 25
@@ -29,6 +30,8 @@ def train(
     seed: int,
     device: torch.device,
     after_step: Callable[[nn.Module], None] | None = None,
+    hook: Hook | None = None,
+    constant_rate: float | None = None,
     progress: Callable[[Progress], None] | None = None,
     early: Callable[[int, nn.Module], None] | None = None,
 ) -> nn.Module:
@@ -43,6 +46,8 @@ def train(
         seed: Order of examples, augmentation and dropout are derived from it.
         device: Where to train.
         after_step: Called with the copy after every optimiser step, e.g. to hold pruned weights at zero.
+        hook: What is done besides at every step, before `after_step`.
+        constant_rate: The learning rate of all steps, instead of the recipe's schedule (fine-tuning).
         progress: Called after every epoch.
         early: Called with the number of finished steps and the copy, first with 0; it may keep a copy of early weights
             for weight rewinding (Frankle et al. 2020). The copy it is handed goes on being trained.
@@ -63,6 +68,8 @@ def train(
         generator=generator,
         steps_per_epoch=len(examples) // batch_size,
         after_step=after_step,
+        hook=hook,
+        constant_rate=constant_rate,
         early=early,
     )
     start = time.monotonic()
@@ -88,6 +95,8 @@ class _Loop:
     generator: Generator
     steps_per_epoch: int
     after_step: Callable[[nn.Module], None] | None
+    hook: Hook | None
+    constant_rate: float | None
     early: Callable[[int, nn.Module], None] | None
 
     def epoch(self, epoch: int, source: Feed, order: tuple[Tensor, ...]) -> tuple[float, float]:
@@ -103,14 +112,21 @@ class _Loop:
         return float(loss) / seen, float(right) / seen
 
     def step(self, step: int, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        recipe = self.recipe.at(step / (self.recipe.epochs * self.steps_per_epoch))
+        done = step / (self.recipe.epochs * self.steps_per_epoch)
+        recipe = self.recipe.at(done)
+        rate = recipe.rate(step, self.steps_per_epoch) if self.constant_rate is None else self.constant_rate
         for group in self.optimizer.param_groups:
-            group["lr"] = recipe.rate(step, self.steps_per_epoch)
+            group["lr"] = rate
         views = recipe.augment(images, self.generator).contiguous(memory_format=torch.channels_last)
         self.optimizer.zero_grad()
         loss, logits = recipe.loss(self.student, views, labels, self.generator)
-        loss.backward()
+        penalty = None if self.hook is None else self.hook.penalty(self.student, views, labels, done)
+        (loss if penalty is None else loss + penalty).backward()
+        if self.hook is not None:
+            self.hook.after_backward(self.student, done)
         self.optimizer.step()
+        if self.hook is not None:
+            self.hook.after_step(self.student, done)
         if self.after_step is not None:
             self.after_step(self.student)
         if self.early is not None:
