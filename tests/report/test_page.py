@@ -342,3 +342,11 @@ def _luminance(colour: str) -> float:
 def _png(body: bytes, *, width: int = 8, height: int = 8) -> bytes:
     size = width.to_bytes(4) + height.to_bytes(4)
     return b"\x89PNG\r\n\x1a\n" + (13).to_bytes(4) + b"IHDR" + size + body
+
+
+def test_no_page_shows_the_marks_of_its_code(made) -> None:
+    results = made(corruptions=("fog",), ratios=(0.5, 0.9))
+    results["tasks"][-1]["margin"] = 0.02
+    html = re.sub(r"<(style|script).*?</\1>", "", render(results), flags=re.DOTALL)
+    assert "2 points on" in text(html)
+    assert "`" not in text(html)
