@@ -45,7 +45,7 @@ def inline(figure: Figure, *, key: str, title: str) -> str:
     root.attrib.clear()
     root.attrib.update({"viewBox": viewbox, "role": "img", "aria-labelledby": f"{key}-title"})
     label = ET.Element("title", {"id": f"{key}-title"})
-    label.text = title
+    label.text = title.replace("`", "")  # a title cannot be set as code
     root.insert(0, label)
     return ET.tostring(root, encoding="unicode")
 
