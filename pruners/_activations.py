@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 
 from pruners._channels import ChannelGroup, Side
@@ -20,7 +21,7 @@ def read(network: nn.Module, groups: Sequence[ChannelGroup], images: Tensor) -> 
         images: (examples, c, h, w).
 
     Raises:
-        ValueError: No layer reads the channels of a group.
+        ValueError: No layer reads all channels of a group equally often.
     """
     found: dict[int, Tensor] = {}
     with _watching(network, groups, found):
@@ -29,15 +30,16 @@ def read(network: nn.Module, groups: Sequence[ChannelGroup], images: Tensor) -> 
 
 
 def first_reader(group: ChannelGroup) -> Side:
-    """The first layer that reads the channels of `group`.
+    """The first layer that reads all channels of `group`, every one equally often.
 
     Raises:
         ValueError: There is none.
     """
-    side = next((side for side in group.sides if side.direction == "in"), None)
-    if side is None:
-        raise ValueError(f"expected a layer that reads the channels of {group}, got none")
-    return side
+    for side in group.sides:
+        counts = torch.bincount(side.channels[side.channels >= 0], minlength=group.size)
+        if side.direction == "in" and bool((counts == counts[0]).all()):
+            return side
+    raise ValueError(f"expected a layer that reads all channels of {group} equally often, got none")
 
 
 def by_channel(seen: Tensor, side: Side, size: int, *, last: bool) -> Tensor:

@@ -22,6 +22,10 @@ def gated(network: nn.Module, groups: Sequence[ChannelGroup], gates: Sequence[Te
         network: Its outputs change inside; nothing else does.
         groups: Groups of channels.
         gates: Per group (examples or 1, size).
+
+    Raises:
+        ValueError: On the way through the network: there are gates per example, and a layer does not get one row per
+            example.
     """
     handles = []
     for group, gate in zip(groups, gates, strict=True):
@@ -37,14 +41,21 @@ def gated(network: nn.Module, groups: Sequence[ChannelGroup], gates: Sequence[Te
 
 
 def gate_gradients(
-    network: nn.Module, groups: Sequence[ChannelGroup], images: Tensor, labels: Tensor
+    network: nn.Module, groups: Sequence[ChannelGroup], images: Tensor, labels: Tensor, *, at: float = 1.0
 ) -> tuple[Tensor, ...]:
-    """Derivatives of each example's cross-entropy by the gates, at gates of 1: per group (examples, size).
+    """Derivatives of each example's cross-entropy by the gates: per group (examples, size).
 
     One forward and one backward pass for all channels and examples. `network` is in eval mode, so that no example
     sees another.
+
+    Args:
+        network: Not changed.
+        groups: Groups of channels; channels of other groups are not gated.
+        images: (examples, c, h, w).
+        labels: (examples,), int64.
+        at: Where all gates stand.
     """
-    gates = [torch.ones(len(images), group.size, device=images.device, requires_grad=True) for group in groups]
+    gates = [torch.full((len(images), group.size), at, device=images.device, requires_grad=True) for group in groups]
     with gated(network, groups, gates):
         loss = F.cross_entropy(network(images), labels, reduction="sum")
     return torch.autograd.grad(loss, gates)
@@ -56,6 +67,10 @@ def _multiplier(channels: Tensor, gate: Tensor) -> Callable[[nn.Module, tuple[Te
         # positions of no channel of the group are seen as they are
         factors = torch.where(index >= 0, gate[:, index.clamp_min(0)], 1.0)
         seen = inputs[0]
+        if len(factors) not in (1, len(seen)):
+            raise ValueError(
+                f"expected one row per example at {type(layer).__name__}, got {len(seen)} rows for {len(factors)}"
+            )
         if isinstance(layer, nn.Linear):
             shape = (len(factors), *[1] * (seen.dim() - 2), -1)
         else:
