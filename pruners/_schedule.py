@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import final
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pruners._base import Context, Pruner
+from pruners._budget import check_affordable, prune_to_cost
 from pruners._weights import prunable, remaining
 
 
@@ -19,7 +21,7 @@ class Step:
     """One network of the family.
 
     Attributes:
-        target_ratio: What was asked for.
+        target_ratio: What was asked for: a share of the parent's prunable parameters, or of its cost.
         prune_ratio: Share of the parent's prunable parameters that are gone, counted.
         network: Retrained, or recalibrated.
     """
@@ -37,6 +39,7 @@ def cascade(  # noqa: PLR0913 - one keyword a question
     context: Context,
     retrain: Callable[[nn.Module, int], nn.Module] | None = None,
     recalibrate: Callable[[nn.Module], nn.Module] | None = None,
+    cost: Callable[[nn.Module], float] | None = None,
     rewind_to: Mapping[str, Tensor] | None = None,
     one_shot: bool = False,
     start: Sequence[nn.Module] = (),
@@ -54,21 +57,24 @@ def cascade(  # noqa: PLR0913 - one keyword a question
         context: What the pruner may look at.
         retrain: (pruned network, step) → retrained network whose zeros are still zeros (`hold_zeros`).
         recalibrate: What is done with a network that is not retrained: batch-norm statistics are measured again.
+        cost: What a network costs; ratios are then shares of the parent's cost that are saved (`prune_to_cost`). First
+            called when the first step is made.
         rewind_to: Early weights by name, which surviving weights take before retraining (weight rewinding, Frankle et
             al. 2020); only for pruners of weights.
         one_shot: Every network is pruned from `parent` instead of from the one before.
         start: The networks of the first steps, where they are there already; they are not yielded.
 
     Raises:
-        ValueError: At once: ratios out of range or order, more networks at the start than ratios, or rewinding with
-            whole channels. At its step: early weights that do not fit, weights that came back in retraining, or
-            channels too coarse to go beyond the ratio before.
+        ValueError: At once: ratios out of range or order, more networks at the start than ratios, rewinding with whole
+            channels, or a cost for a method that trains. At its step: early weights that do not fit, weights that came
+            back in retraining, channels too coarse to go beyond the ratio before, or a cost that cannot be saved.
     """
     _check(pruner, ratios, rewind_to, start)
     total = sum(weight.numel() for weight in prunable(parent).values())
+    cut = _cutter(parent, pruner, total, context, cost)
 
     def made(before: nn.Module, step: int) -> nn.Module:
-        pruned = pruner(parent if one_shot else before, keep=keep_for(total, ratios[step]), context=context)
+        pruned = cut(parent if one_shot else before, ratios[step])
         if rewind_to is not None:
             pruned = rewound(pruned, rewind_to)
         if retrain is None:
@@ -138,6 +144,18 @@ def rewound(network: nn.Module, early: Mapping[str, Tensor]) -> nn.Module:
     if (lost := remaining(network) - remaining(copied)) > 0:
         raise ValueError(f"expected early weights other than zero for all that survive, got {lost} zeros")
     return copied
+
+
+def _cutter(
+    parent: nn.Module, pruner: Pruner, total: int, context: Context, cost: Callable[[nn.Module], float] | None
+) -> Callable[[nn.Module, float], nn.Module]:
+    """(network, ratio) → pruned network; the ratio is that of the parent's `total` weights, or of its cost."""
+    if cost is None:
+        return lambda network, ratio: pruner(network, keep=keep_for(total, ratio), context=context)
+    check_affordable(pruner)
+    measure = cost
+    whole = cache(lambda: measure(parent))
+    return lambda network, ratio: prune_to_cost(pruner, network, ratio, measure=measure, context=context, whole=whole())
 
 
 def _ratio(network: nn.Module, total: int) -> float:
