@@ -67,12 +67,14 @@ def row(size: int) -> nn.Module:
     return network
 
 
-@pytest.mark.parametrize("pruner", [Magnitude(), FilterNorm(), FilterNorm(allocation="flops")])
-@pytest.mark.parametrize("target", [0.1, 0.5, 0.8])
+@pytest.mark.parametrize(
+    ("pruner", "target"),
+    [(Magnitude(), 0.1), (Magnitude(), 0.8), (FilterNorm(), 0.5), (FilterNorm(allocation="flops"), 0.7)],
+)
 def test_the_cost_comes_as_near_to_the_budget_as_it_can(
     build: Callable[[str], nn.Module], pruner: Pruner, target: float
 ) -> None:
-    network = build("projection")
+    network = build("chain")
     before, whole = deepcopy(network), multiplications(network)
     pruned = prune_to_cost(pruner, network, target, measure=multiplications, context=CONTEXT, tolerance=0, calls=14)
     left = multiplications(pruned) / whole
@@ -80,7 +82,7 @@ def test_the_cost_comes_as_near_to_the_budget_as_it_can(
     # no number of weights at all would have come nearer
     costs = [
         multiplications(pruner(network, keep=keep, context=CONTEXT)) / whole
-        for keep in range(1, remaining(network), remaining(network) // 80)
+        for keep in range(1, remaining(network), remaining(network) // 30)
     ]
     assert max(cost for cost in costs if cost <= 1 - target) <= left + 1e-12
     assert any(cost > 1 - target for cost in costs)
@@ -208,7 +210,7 @@ def test_costs_are_above_zero(cost: float) -> None:
 @pytest.mark.parametrize("one_shot", [False, True])
 @pytest.mark.parametrize("pruner", [Magnitude(), FilterNorm()])
 def test_a_cascade_in_shares_of_the_cost(build: Callable[[str], nn.Module], pruner: Pruner, one_shot: bool) -> None:
-    network = build("projection")
+    network = build("chain")
     whole, seen = multiplications(network), []
 
     def retrain(pruned: nn.Module, step: int) -> nn.Module:
@@ -233,14 +235,14 @@ def test_a_cascade_in_shares_of_the_cost(build: Callable[[str], nn.Module], prun
 
 
 def test_a_cut_off_cascade_goes_on(build: Callable[[str], nn.Module]) -> None:
-    network = build("projection")
+    network = build("chain")
 
     def grown(start: list[nn.Module]) -> Iterator[nn.Module]:
         steps = cascade(network, FilterNorm(), (0.3, 0.6, 0.8), context=CONTEXT, cost=multiplications, start=start)
         return (step.network for step in steps)
 
     whole = list(grown([]))
-    for done in range(4):
+    for done in (1, 3):
         for one, other in zip(grown(whole[:done]), whole[done:], strict=True):
             assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
