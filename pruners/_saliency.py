@@ -1,0 +1,77 @@
+"""What methods that prune at initialisation look at: as many examples of every class, and the slope of their loss."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pruners._base import Context
+
+Batch = tuple[Tensor, Tensor]
+
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
+def balanced(network: nn.Module, context: Context, *, per_class: int, batch_size: int) -> list[Batch]:
+    """The first `per_class` training examples of every class, in even batches of at most `batch_size`.
+
+    The training set is gone through until every class is complete, or to its end.
+
+    Args:
+        network: In float32; how many classes there are is read off its outputs.
+        context: With training examples.
+        per_class: At least 1.
+        batch_size: At least 1.
+
+    Raises:
+        ValueError: There is no data, or its labels do not fit the network.
+    """
+    if context.batches is None:
+        raise ValueError("expected training examples to prune by, got none: give data that has a training split")
+    with torch.no_grad():
+        logits = network(torch.zeros(context.example.shape, device=context.example.device))
+    if not (isinstance(logits, Tensor) and logits.dim() == 2):
+        raise ValueError("expected a network that returns logits (images, classes), got other outputs")
+    classes = logits.shape[1]
+    room = torch.full((classes,), per_class, device=logits.device)
+    taken: list[Batch] = []
+    for images, labels in context.batches():
+        if len(labels) and int(labels.max()) >= classes:
+            raise ValueError(f"expected labels below {classes}, as many as the network has, got {int(labels.max())}")
+        of_class = F.one_hot(labels, classes)
+        place = of_class.cumsum(0).gather(1, labels[:, None]).squeeze(1)
+        take = place <= room[labels]
+        taken.append((images[take], labels[take]))
+        room = room - of_class[take].sum(0)
+        if not bool(room.any()):
+            break
+    found = [torch.cat(parts) for parts in zip(*taken, strict=True)]
+    if not found or not len(found[1]):
+        raise ValueError("expected at least one training example to prune by, got none")
+    # even parts: a last batch of one would have no batch statistics
+    parts = -(-len(found[1]) // batch_size)
+    return list(zip(found[0].tensor_split(parts), found[1].tensor_split(parts), strict=True))
+
+
+def use_batch_statistics(network: nn.Module) -> None:
+    """Let batch normalisation use the mean and variance of the batch; dropout stays as it is. Changes `network`."""
+    for module in network.modules():
+        if isinstance(module, _BATCH_NORMS):
+            module.train()
+
+
+def loss_slopes(
+    network: nn.Module,
+    weights: Mapping[str, Tensor],
+    batch: Batch,
+    *,
+    temperature: float = 1.0,
+    differentiable: bool = False,
+) -> Sequence[Tensor]:
+    """The gradient of the summed cross-entropy of softmax(logits / temperature) by each of `weights`."""
+    images, labels = batch
+    loss = F.cross_entropy(network(images) / temperature, labels, reduction="sum")
+    return torch.autograd.grad(
+        loss, list(weights.values()), create_graph=differentiable, allow_unused=True, materialize_grads=True
+    )
