@@ -1,0 +1,57 @@
+"""The regulariser contract: a network and a batch become a scalar that is added to the loss."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from torch import Tensor, nn
+from typing_extensions import override
+
+from pruners._hooks import Hook
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regulariser(ABC):
+    """A penalty. Subclasses are frozen keyword-only dataclasses; fields are hyperparameters.
+
+    Attributes:
+        paper: Where it was published.
+        weight: What the penalty is multiplied by, at least 0.
+    """
+
+    paper: ClassVar[str] = ""
+    weight: float
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if a hyperparameter is out of range."""
+        if not self.weight >= 0:
+            raise ValueError(f"expected weight >= 0, got {self.weight}")
+
+    @abstractmethod
+    def __call__(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        """The penalty, a scalar through which gradients flow to the parameters; `weight` is in it already.
+
+        Args:
+            network: In whatever mode it is; neither that nor its batch-norm statistics are changed.
+            images: (n, c, h, w) in [0, 1], a batch of the training.
+            labels: (n,).
+
+        Raises:
+            ValueError: The network has nothing of what is penalised.
+        """
+
+
+def hook(regulariser: Regulariser) -> Hook:
+    """What a training loop takes: `regulariser` added to the loss of every step."""
+    return _Penalty(regulariser)
+
+
+@final
+class _Penalty(Hook):
+    def __init__(self, regulariser: Regulariser) -> None:
+        self._regulariser = regulariser
+
+    @override
+    def penalty(self, network: nn.Module, images: Tensor, labels: Tensor, done: float) -> Tensor:
+        del done
+        return self._regulariser(network, images, labels)

@@ -1,0 +1,47 @@
+"""What the neurons of a network say to a batch, with gradients, and without a trace on the network."""
+
+from dataclasses import dataclass
+from typing import final
+
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from pruners._weights import LAYERS
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Neurons:
+    """Values of the neurons.
+
+    Attributes:
+        hidden: What convolutions and linear layers read, behind activation, normalisation and pooling, in the order of
+            the forward pass: (n, ...) each. What the first layer reads, the input, is left out, and what several
+            layers read is there once.
+        logits: (n, classes).
+    """
+
+    hidden: tuple[Tensor, ...]
+    logits: Tensor
+
+
+def neurons(network: nn.Module, images: Tensor) -> Neurons:
+    """One forward pass of `network`, in the mode in which it is.
+
+    Buffers are lent as copies: batch-norm statistics stay where they are, whatever the mode.
+    """
+    seen: list[Tensor] = []
+
+    def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if not any(inputs[0] is other for other in seen):
+            seen.append(inputs[0])
+
+    handles = [layer.register_forward_pre_hook(note) for layer in network.modules() if isinstance(layer, LAYERS)]
+    try:
+        logits: Tensor = functional_call(
+            network, {name: buffer.clone() for name, buffer in network.named_buffers()}, (images,)
+        )
+    finally:
+        for handle in handles:
+            handle.remove()
+    return Neurons(hidden=tuple(seen[1:]), logits=logits)
