@@ -132,14 +132,16 @@ def _maps(seen: Tensor) -> Tensor:
 def _ranks(maps: Tensor, rtol: float | None) -> Tensor:
     if 1 in maps.shape[2:]:
         return maps.ne(0).flatten(2).any(2)
-    return torch.linalg.matrix_rank(maps, rtol=rtol)  # type: ignore[no-any-return]
+    found: Tensor = torch.linalg.matrix_rank(maps, rtol=rtol)
+    return found
 
 
 def _mean(group: ChannelGroup, tallies: Mapping[Side, _Tally]) -> Tensor:
     """Mean rank of each channel, (size,), float64."""
     wide = {side: tally for side, tally in tallies.items() if tally.positions > 1}
     used = wide if _cover(list(wide), group) else tallies
-    total, count = torch.zeros(2, group.size, dtype=torch.float64)
+    total = torch.zeros(group.size, dtype=torch.float64)
+    count = torch.zeros_like(total)
     for side, tally in used.items():
         if tally.ranks is not None:
             inside = side.channels >= 0

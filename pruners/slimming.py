@@ -50,7 +50,8 @@ class Slimming(ChannelPruner):
 
 def _scales(network: nn.Module, group: ChannelGroup) -> Tensor | None:
     """Mean |gamma| of each channel, (size,), float64, on the CPU; None unless every channel has one."""
-    total, count = torch.zeros(2, group.size, dtype=torch.float64)
+    total = torch.zeros(group.size, dtype=torch.float64)
+    count = torch.zeros_like(total)
     for side in group.sides:
         layer = network.get_submodule(side.layer)
         if isinstance(layer, NORMS) and layer.weight is not None:
