@@ -1,33 +1,34 @@
 """Parent → family: prunes step by step, retrains, and keeps every network as a file, so that nothing is made twice."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
-import torch
 from torch import nn
 
-from evalsuite.data import Examples
+from evalsuite.controls import compared, make_control, passes, work
 from evalsuite.describe import Made, describe
 from evalsuite.errors import EvalsuiteError
 from evalsuite.facts import FamilyFacts
 from evalsuite.naming import name
+from evalsuite.networks._convention import Arguments
 from evalsuite.networks.checkpoint import Checkpoint, read, restore, write
 from evalsuite.networks.cost import cost
 from evalsuite.networks.digest import network_digest, tensor_digest
+from evalsuite.networks.latency import latency
 from evalsuite.networks.normalized import Normalized
 from evalsuite.order import Making
 from evalsuite.plan import Member
 from evalsuite.progress import Reporter
 from evalsuite.randomness import derive
 from evalsuite.resolve import Inputs
+from evalsuite.retraining import Retraining
 from evalsuite.spec import digest
 from evalsuite.store import Store
-from evalsuite.training import Progress, recalibrate, train
 from evalsuite.version import __version__
-from pruners import Context, Pruner, cascade, hold_zeros
+from pruners import Pruner, cascade
 
 PARENT = "parent"
 _THE_PARENT = Made(id=PARENT, role="parent")
@@ -70,8 +71,9 @@ def grow(inputs: Inputs, making: Making, store: Store, folder: Path, *, seed: in
             family = FamilyFacts(id=f"{name(pruner)}-{repetition}", pruner=name(pruner), seed=repetition)
             families.append(family)
             made.extend(nursery.pruned(family, pruner))
-    if making.control and making.recipe is not None:
-        made.extend(nursery.control(repetition) for repetition in range(making.seeds))
+            made.extend(nursery.controls(family, pruner))
+    if "dense" in making.controls:
+        made.extend(nursery.dense(repetition) for repetition in range(making.seeds))
     reporter.finish()
     return Grown(
         parent=made[0][1],
@@ -90,14 +92,11 @@ class _Nursery:
     ) -> None:
         self._inputs, self._making, self._store = inputs, making, store
         self._folder, self._seed, self._reporter = folder, seed, reporter
-        self._examples: Examples | None = inputs.dataset.train
+        self._retraining = Retraining(inputs, making, reporter)
         self._digest = network_digest(inputs.parent.network)
         self._whole = cost(inputs.parent.network, inputs.dataset.shape)
-        epochs = 0 if making.recipe is None else making.recipe.epochs
-        self._epochs = max(1, epochs)
-        controls = making.seeds if making.control and epochs else 0
-        steps = len(making.ratios) * (len(making.pruners) * making.seeds + controls)
-        reporter.start("Pruning", float(steps * self._epochs))
+        self._epochs = 1 if making.recipe is None else making.recipe.epochs
+        reporter.start("Pruning", float(work(making)))
 
     def parent(self) -> tuple[str, Member]:
         """The unpruned network."""
@@ -114,15 +113,16 @@ class _Nursery:
         addresses = [self._address(family, ratios[: step + 1]) for step in range(len(ratios))]
         found = list(self._kept(addresses))
         for address, member in zip(addresses, found, strict=False):
-            self._reporter.advance(self._epochs, member.id)
+            self._reporter.advance(self._epochs * passes(pruner), member.id)
             yield address, member
         steps = cascade(
             self._inputs.parent.network,
             pruner,
             ratios,
-            context=self._context(seed),
+            context=self._retraining.context(seed),
             retrain=None if self._making.recipe is None else lambda net, step: self._retrain(net, seed, step),
-            recalibrate=lambda net: self._recalibrate(net, seed),
+            recalibrate=lambda net: self._retraining.measured_again(net, seed),
+            cost=self._cost,
             rewind_to=self._making.rewind_to,
             one_shot=self._making.one_shot,
             start=[member.network for member in found],
@@ -139,7 +139,39 @@ class _Nursery:
             )
             yield address, self._keep(address, step.network, made)
 
-    def control(self, repetition: int) -> tuple[str, Member]:
+    def controls(self, family: FamilyFacts, pruner: Pruner) -> Iterator[tuple[str, Member]]:
+        """For each pruned network of a family the networks that it is to be held against."""
+        seed = derive(self._seed, "family", family["seed"])
+        for step, ratio in enumerate(self._making.ratios):
+            address = self._address(family, self._making.ratios[: step + 1])
+            for control in compared(self._making.controls, pruner):
+                here = digest({"control": control, "of": address, "version": 1})
+                found = list(self._kept([here]))
+                if found:
+                    self._reporter.advance(self._epochs, found[0].id)
+                    yield here, found[0]
+                    continue
+                first, pruned = self._family(family, step)
+                checkpoint = make_control(
+                    control,
+                    pruned,
+                    first,
+                    self._retraining,
+                    seed=derive(seed, control, step),
+                    trials=1 if self._making.one_shot else step + 1,
+                )
+                if checkpoint is None:
+                    continue
+                made = Made(
+                    id=f"{control}-{family['id']}-{ratio:g}",
+                    role="control",
+                    pruner=f"{name(pruner)}, {control}",
+                    target=ratio,
+                    seed=family["seed"],
+                )
+                yield here, self._keep(here, checkpoint.network, made, checkpoint.arguments)
+
+    def dense(self, repetition: int) -> tuple[str, Member]:
         """The dense network after as much retraining as the last network of a family had."""
         seed = derive(self._seed, "family", repetition)
         address = digest({"control": self._origin(), "seed": repetition, "steps": len(self._making.ratios)})
@@ -154,48 +186,50 @@ class _Nursery:
 
     # --- making
 
-    def _context(self, seed: int) -> Context:
-        example = torch.zeros(1, *self._inputs.dataset.shape, device=self._inputs.device)
-        return Context(example=example, seed=seed)
+    def _family(self, family: FamilyFacts, step: int) -> tuple[nn.Module, nn.Module]:
+        """The first network of a family and that of `step`, from disk."""
+        ratios = self._making.ratios
+        addresses = [self._address(family, ratios[: each + 1]) for each in (0, step)]
+        first, here = (next(iter(self._kept([address]))).network for address in addresses)
+        return first, here
 
     def _retrain(self, network: nn.Module, seed: int, step: int) -> nn.Module:
-        recipe, examples = self._making.recipe, self._examples
-        assert recipe is not None and examples is not None  # noqa: S101, PT018 - checked when options were resolved
+        return self._retraining(network, derive(seed, "retrain", step))
 
-        def told(progress: Progress) -> None:
-            self._reporter.advance(1, f"epoch {progress.epoch}/{progress.epochs}  accuracy {progress.accuracy:.1%}")
-
-        return train(
-            network,
-            examples,
-            recipe,
-            seed=derive(seed, "retrain", step),
-            device=self._inputs.device,
-            after_step=hold_zeros(network),
-            progress=told,
-        )
-
-    def _recalibrate(self, network: nn.Module, seed: int) -> nn.Module:
-        self._reporter.advance(1, "batch-norm statistics")
-        if self._examples is None:
-            return network
-        return recalibrate(network, self._examples, seed=seed, device=self._inputs.device)
+    @property
+    def _cost(self) -> Callable[[nn.Module], float] | None:
+        """What ratios are shares of; None for parameters."""
+        shape = self._inputs.dataset.shape
+        match self._making.budget:
+            case "parameters":
+                return None
+            case "flops":
+                return lambda network: float(cost(network, shape).flops)
+            case "latency":
+                return lambda network: latency(network, shape).median
 
     # --- keeping
 
     def _origin(self) -> dict[str, object]:
         """What all networks of the run depend on."""
         making = self._making
-        data = None if self._examples is None else digest({"train": list(self._examples.ids)})
-        return {
+        train = self._inputs.dataset.train
+        common = {
             "parent": self._digest,
-            "data": data,
+            "data": None if train is None else digest({"train": list(train.ids)}),
             "recipe": None if making.recipe is None else name(making.recipe),
             "rewind": None if making.rewind_to is None else tensor_digest(making.rewind_to),
             "one_shot": making.one_shot,
             "seed": self._seed,
             "version": 1,
         }
+        how = {
+            "budget": making.budget,
+            "fine-tuning": making.rewind == "none",
+            "adapters": making.adapters,
+            "regularisers": [name(regulariser) for regulariser in making.regularisers],
+        }
+        return {**common, **how}
 
     def _address(self, family: FamilyFacts, ratios: Sequence[float]) -> str:
         """What a network is made from: with a cascade all ratios up to its own, else its own alone."""
@@ -223,7 +257,7 @@ class _Nursery:
         found = read(path).network if parent.arch is not None else restore(path, parent.network)
         return found.to(self._inputs.device).eval()
 
-    def _keep(self, address: str, network: nn.Module, made: Made) -> Member:
+    def _keep(self, address: str, network: nn.Module, made: Made, arguments: Arguments | None = None) -> Member:
         parent = self._inputs.parent
         assert isinstance(network, Normalized)  # noqa: S101 - pruning and training keep what they are handed
         recipe = self._making.recipe
@@ -237,7 +271,8 @@ class _Nursery:
             "seed": made.seed,
         }
         file = f"networks/{re.sub(r'[^A-Za-z0-9._-]+', '_', made.id)}.safetensors"
-        write(self._folder / file, replace(parent, network=network, lineage=(*parent.lineage, step)))
+        own = parent.arguments if arguments is None else arguments
+        write(self._folder / file, replace(parent, network=network, arguments=own, lineage=(*parent.lineage, step)))
         kept = self._load(self._folder / file)  # what is judged is what is on disk
         facts = describe(kept, made, whole=self._whole, shape=self._inputs.dataset.shape, file=file)
         self._store.add_network(address, facts)

@@ -1,4 +1,4 @@
-"""A part and its name: `corruption/fog/3` ⇄ `Corruption(corruption="fog", severity=3)`, `magnitude?allocation=uniform`."""
+"""A part and its name: `corruption/fog/3` ⇄ `Corruption(corruption="fog", severity=3)`, `magnitude?allocation=erk`."""
 
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import final
+from typing import Literal, final
 
 from torch import Tensor
 
@@ -10,6 +10,13 @@ from evalsuite.naming import name
 from evalsuite.tasks._base import Task
 from evalsuite.training._base import Recipe
 from pruners import Pruner
+from pruners.regularisers import Regulariser
+
+Budget = Literal["parameters", "flops", "latency"]
+Rewind = Literal["learning-rate", "weights", "none"]
+Control = Literal[
+    "dense", "shuffled", "random", "reinitialised", "scratch", "scratch-budget", "width", "depth", "copycat"
+]
 
 
 @final
@@ -21,19 +28,32 @@ class Making:
         pruners: Each makes one family per seed.
         ratios: Target prune ratios in (0, 1), increasing.
         one_shot: Every network is pruned from the parent; else from the one before (prune-retrain cascade).
+        budget: What ratios are shares of: prunable "parameters", "flops" (of what stands: dense operations of networks
+            whose channels go, nonzero weights of masked ones) or measured "latency" of one image.
         recipe: Retrains every pruned network; None: batch-norm statistics are measured again, nothing is trained.
-        rewind_to: Early weights that surviving weights take before retraining (weight rewinding); None: they stay and
-            only the learning rate starts again (learning-rate rewinding, Renda et al. 2020).
-        control: Whether a dense network is retrained as often, as a control.
+        full: The recipe by which networks are trained from scratch; only for controls.
+        rewind: Where retraining starts (Renda, Frankle and Carbin 2020, arXiv:2003.02389). "learning-rate": the
+            schedule starts again, from the weights that survived. "weights": these take their early values first.
+            "none": fine-tuning, at a small constant rate.
+        rewind_to: Early weights, for "weights".
+        adapters: Rank of low-rank adapters that are trained instead of the weights, and merged afterwards; None trains
+            the weights.
+        regularisers: What is added to the loss in retraining.
+        controls: Networks to hold the pruned ones against, see `evalsuite.controls`.
         seeds: Families per pruner.
     """
 
     pruners: tuple[Pruner, ...]
     ratios: tuple[float, ...]
     one_shot: bool = False
+    budget: Budget = "parameters"
     recipe: Recipe | None = None
+    full: Recipe | None = None
+    rewind: Rewind = "learning-rate"
     rewind_to: Mapping[str, Tensor] | None = None
-    control: bool = False
+    adapters: int | None = None
+    regularisers: tuple[Regulariser, ...] = ()
+    controls: tuple[Control, ...] = ()
     seeds: int = 1
 
     def identity(self, early: str | None) -> dict[str, object]:
@@ -42,9 +62,13 @@ class Making:
             "pruners": [name(pruner) for pruner in self.pruners],
             "ratios": list(self.ratios),
             "one_shot": self.one_shot,
+            "budget": self.budget,
             "recipe": None if self.recipe is None else name(self.recipe),
+            "rewind": self.rewind,
             "rewind_to": early,
-            "control": self.control,
+            "adapters": self.adapters,
+            "regularisers": [name(regulariser) for regulariser in self.regularisers],
+            "controls": list(self.controls),
             "seeds": self.seeds,
         }
 

@@ -1,5 +1,6 @@
 """What a sweep would compute, and the smallest margin that its examples can show."""
 
+from evalsuite.controls import control_count
 from evalsuite.data import choose
 from evalsuite.decide import tango
 from evalsuite.judging import limit
@@ -22,7 +23,7 @@ def outlook(spec: Spec) -> dict[str, object]:
     confidence = 1 - (1 - judge.confidence) / families
     domain = Domain(shape=loaded.dataset.shape, classes=len(loaded.dataset.classes))
     examples = choose(loaded.dataset.test, min(judge.examples, len(loaded.dataset.test)), judge.seed)
-    networks = 1 + families * len(make.ratios) + (make.seeds if make.control else 0)
+    networks = 1 + families * len(make.ratios) + control_count(make)
     rows: list[dict[str, object]] = []
     for task in judge.tasks:
         shards = cuts(task, examples, limit(task, judge))

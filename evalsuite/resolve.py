@@ -9,6 +9,7 @@ import torch
 
 from evalsuite.data import Dataset, load
 from evalsuite.errors import UnknownNameError, UsageError
+from evalsuite.naming import name as spelled
 from evalsuite.naming import parse
 from evalsuite.networks.architectures import convention, split
 from evalsuite.networks.checkpoint import Checkpoint, check_fits, read
@@ -18,6 +19,7 @@ from evalsuite.spec import Spec
 from evalsuite.tasks._names import expand
 from evalsuite.training import Recipe, named
 from pruners import Pruner
+from pruners.regularisers import Regulariser
 
 
 @final
@@ -105,15 +107,53 @@ def making(spec: Spec, inputs: Inputs) -> Making:
     if spec.rewind == "weights" and spec.early is None:
         raise UsageError("--rewind weights: expected --early FILE, the early checkpoint that evalsuite train wrote")
     early = None if spec.early is None or spec.rewind != "weights" else _early(spec, inputs)
-    return Making(
+    made = Making(
         pruners=tuple(parse("pruners", name, Pruner) for name in spec.pruner),
         ratios=spec.ratios,
         one_shot=spec.schedule == "one-shot",
+        budget=spec.budget,
         recipe=recipe,
+        full=_full_recipe(spec, inputs),
+        rewind=spec.rewind,
         rewind_to=early,
-        control=spec.control,
+        adapters=spec.adapters,
+        regularisers=tuple(parse("pruners.regularisers", name, Regulariser) for name in spec.regularise),
+        controls=spec.controls,
         seeds=spec.seeds,
     )
+    check_making(made, inputs)
+    return made
+
+
+def check_making(making: Making, inputs: Inputs) -> None:
+    """Refuse what cannot be made, before anything is.
+
+    Raises:
+        UsageError: A pruner or a control needs data or training that there is not.
+    """
+    for pruner in making.pruners:
+        _check_pruner(pruner, making, inputs)
+    if making.recipe is None:
+        changed = {"--adapters": making.adapters, "--regularise": making.regularisers, "--controls": making.controls}
+        for option in (option for option, given in changed.items() if given):
+            raise UsageError(f"{option} is about retraining, and nothing is retrained: add --retrain RECIPE")
+    if "copycat" in making.controls and all(pruner.structure == "weights" for pruner in making.pruners):
+        raise UsageError("--controls copycat: expected a pruner of channels, whose widths are imitated, got none")
+
+
+def _check_pruner(pruner: Pruner, making: Making, inputs: Inputs) -> None:
+    if pruner.needs and inputs.dataset.train is None:
+        raise UsageError(f"--pruner {spelled(pruner)} looks at training examples, and {inputs.dataset.name} has none")
+    if "training" in pruner.needs and making.recipe is None:
+        raise UsageError(f"--pruner {spelled(pruner)} prunes while it trains: add --retrain RECIPE")
+    if making.rewind == "weights" and pruner.structure != "weights":
+        raise UsageError(f"--rewind weights: expected pruners of weights, got {spelled(pruner)}, which takes channels")
+
+
+def _full_recipe(spec: Spec, inputs: Inputs) -> Recipe | None:
+    if spec.retrain == "none" or not spec.controls:
+        return None
+    return recipe_for(spec.retrain, inputs.parent.arch, inputs.dataset.name, None, again=False)
 
 
 def judging(spec: Spec) -> Judging:

@@ -28,12 +28,20 @@ class Spec(BaseModel):
     preset: Literal["quick", "standard", "paper"] = "quick"
     pruner: tuple[str, ...] = ("magnitude",)
     ratios: tuple[float, ...]
+    budget: Literal["parameters", "flops", "latency"] = "parameters"
     schedule: Literal["cascade", "one-shot"] = "cascade"
     retrain: str = "none"
     epochs: int | None = Field(default=None, ge=1)
-    rewind: Literal["learning-rate", "weights"] = "learning-rate"
+    rewind: Literal["learning-rate", "weights", "none"] = "learning-rate"
     early: Path | None = None
-    control: bool = False
+    adapters: int | None = Field(default=None, ge=1)
+    regularise: tuple[str, ...] = ()
+    controls: tuple[
+        Literal[
+            "dense", "shuffled", "random", "reinitialised", "scratch", "scratch-budget", "width", "depth", "copycat"
+        ],
+        ...,
+    ] = ()
     tasks: tuple[str, ...] = Field(min_length=1)
     measures: tuple[str, ...] = ("error", "disagreement", "softmax_distance", "worst_class")
     require: tuple[str, ...] = ("*",)

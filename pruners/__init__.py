@@ -10,12 +10,20 @@ retraining, `hold_zeros` keeps masks in force in between. To write a method, sub
 (`prunable`), choose exactly as many as may stay (`keep_global`), bake the zeros in (`apply_masks`).
 """
 
+from pruners._adapters import adapted as adapted
+from pruners._adapters import merged as merged
 from pruners._base import Context as Context
 from pruners._base import Pruner as Pruner
 from pruners._base import Scores as Scores
 from pruners._base import Train as Train
 from pruners._channel_pruner import ChannelPruner as ChannelPruner
+from pruners._controls import copycat as copycat
+from pruners._controls import reinitialised as reinitialised
+from pruners._controls import same_ratios_random as same_ratios_random
+from pruners._controls import shuffled as shuffled
+from pruners._controls import width_reduced as width_reduced
 from pruners._grids import lost_in_pruning as lost_in_pruning
+from pruners._grids import lottery as lottery
 from pruners._hooks import Hook as Hook
 from pruners._masks import apply_masks as apply_masks
 from pruners._masks import keep_global as keep_global

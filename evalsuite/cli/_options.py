@@ -19,15 +19,21 @@ def split(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...])
 
 
 def ratios(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[float, ...] | None:
-    """`0.5,0.7` or `0.1:0.9:0.1` (first:last:step, both ends included) or both."""
+    """`0.5,0.7`, `0.1:0.9:0.1` (first:last:step, both ends included), `lottery:16` (20 % of what is left, 16 times)."""
     if value is None:
         return None
     found: list[float] = []
     for part in value.split(","):
+        kind, _, rounds = part.strip().partition(":")
+        if kind == "lottery" and rounds.isdigit() and int(rounds) > 0:
+            found.extend(round(1 - 0.8**k, 10) for k in range(1, int(rounds) + 1))
+            continue
         try:
             numbers = [float(number) for number in part.split(":")]
         except ValueError:
-            raise UsageError(f"--ratios: expected numbers like 0.5,0.7 or 0.1:0.9:0.1, got {part!r}") from None
+            raise UsageError(
+                f"--ratios: expected numbers like 0.5,0.7 or 0.1:0.9:0.1 or lottery:16, got {part!r}"
+            ) from None
         if len(numbers) == 3 and numbers[2] > 0:
             first, last, step = numbers
             found.extend(round(first + k * step, 10) for k in range(int((last - first) / step + 1e-9) + 1))
@@ -65,15 +71,30 @@ _NETWORK = (
 )
 _PRUNE = (
     click.option("--pruner", multiple=True, callback=split, help="magnitude, filter-norm, ...; several make families."),
-    click.option("--ratios", callback=ratios, help="Prune ratios, e.g. 0.3,0.5 or 0.1:0.9:0.1."),
+    click.option("--ratios", callback=ratios, help="Prune ratios: 0.3,0.5 or 0.1:0.9:0.1 or lottery:16."),
+    click.option(
+        "--budget", type=click.Choice(["parameters", "flops", "latency"]), help="What the ratios are shares of."
+    ),
     click.option(
         "--schedule", type=click.Choice(["cascade", "one-shot"]), help="Step by step, or each from the parent."
     ),
     click.option("--retrain", help="Recipe that retrains every pruned network, or none."),
     click.option("--epochs", type=click.IntRange(min=1), help="Epochs of retraining per step (default: the recipe's)."),
-    click.option("--rewind", type=click.Choice(["learning-rate", "weights"]), help="What retraining starts from."),
+    click.option(
+        "--rewind",
+        type=click.Choice(["learning-rate", "weights", "none"]),
+        help="The schedule again; early weights too; or none: fine-tuning at a small rate.",
+    ),
     click.option("--early", type=_FILE, help="Early checkpoint for --rewind weights (written by evalsuite train)."),
-    click.option("--control/--no-control", default=None, help="Also retrain the dense network as often (a control)."),
+    click.option("--adapters", type=click.IntRange(min=1), help="Retrain low-rank adapters of this rank, then merge."),
+    click.option("--regularise", multiple=True, callback=split, help="Added to the loss: see list regularisers."),
+    click.option(
+        "--controls",
+        multiple=True,
+        callback=split,
+        help="Networks to compare with: dense, shuffled, random, reinitialised, scratch, scratch-budget, width, depth,"
+        " copycat.",
+    ),
     click.option("--seeds", type=click.IntRange(min=1), help="Families per pruner, differing in their seed."),
     click.option("--seed", type=click.IntRange(min=0), help="The run's seed."),
 )

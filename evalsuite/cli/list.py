@@ -19,6 +19,7 @@ FOLDERS = {
     "data": "evalsuite.data",
     "measures": "evalsuite.measures",
     "pruners": "pruners",
+    "regularisers": "pruners.regularisers",
     "recipes": "evalsuite.training",
     "tasks": "evalsuite.tasks",
 }
@@ -32,9 +33,12 @@ _KINDS = (*FOLDERS, "networks", "presets")
 @click.argument("kind", metavar="KIND", required=False)
 @JSON
 def command(kind: str | None, as_json: bool) -> None:
-    """List what can be named: attacks, corruptions, data, measures, networks, presets, pruners, recipes, tasks."""
+    """List what can be named: KIND is attacks, corruptions, data, measures, networks, pruners, recipes, tasks, ..."""
     if kind is not None and kind not in _KINDS:
         raise UnknownNameError("list", kind, _KINDS)
+    if kind == "pruners":
+        _pruners(as_json=as_json)
+        return
     found = {each: _listed(each) for each in ([kind] if kind else _KINDS)}
     if as_json:
         write_json(found)
@@ -44,6 +48,38 @@ def command(kind: str | None, as_json: bool) -> None:
         width = max((len(name) for name in parts), default=0)
         for name, says in parts.items():
             click.echo(f"  {name:{width}}  {says}")
+
+
+def _pruners(*, as_json: bool) -> None:
+    """A table of what each method prunes, when, by what, and what it needs."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from evalsuite.registry import find
+    from pruners import Pruner
+
+    parts = {name.replace("_", "-"): find("pruners", name, Pruner) for name in names("pruners")}
+    rows = {
+        name: {
+            "when": part.when,
+            "structure": part.structure,
+            "criterion": part.criterion,
+            "needs": sorted(part.needs),
+            "paper": part.paper,
+        }
+        for name, part in parts.items()
+    }
+    if as_json:
+        write_json({"pruners": rows})
+        return
+    table = Table("pruner", "prunes", "removes", "by", "needs", "paper", box=SIMPLE_HEAD)
+    for name, row in sorted(rows.items(), key=lambda item: (item[1]["structure"] != "weights", item[0])):
+        needs = ", ".join(row["needs"]) or "-"
+        table.add_row(name, str(row["when"]), str(row["structure"]), str(row["criterion"]), needs, str(row["paper"]))
+    console = Console()
+    # a pipe has no width: nothing is folded there
+    Console(width=max(console.width, 100) if console.is_terminal else 220).print(table)
 
 
 def _listed(kind: str) -> dict[str, str]:

@@ -22,7 +22,7 @@ from evalsuite.training._subsample import subsampled
 _CHECKED_EVERY = 25
 
 
-def train(
+def train(  # noqa: PLR0913 - one keyword a question
     network: nn.Module,
     examples: Examples,
     recipe: Recipe,

@@ -163,7 +163,7 @@ def test_train_writes_a_checkpoint_that_sweeps(evalsuite, tmp_path):
     ended = evalsuite(
         "sweep", "--ckpt", out, "--ratios", "0.5", "--tasks", "clean", "--examples", "30", "--out", tmp_path / "run",
         "--retrain", "standard", "--epochs", "1", "--schedule", "cascade", "--rewind", "weights",
-        "--early", out.with_suffix(".early.safetensors"), "--control",
+        "--early", out.with_suffix(".early.safetensors"), "--controls", "dense",
     )  # fmt: skip
     assert ended.code == 0, ended.err
     roles = [n["role"] for n in json.loads((tmp_path / "run" / "results.json").read_text())["networks"]]

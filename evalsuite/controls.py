@@ -1,0 +1,161 @@
+"""What a pruned network has to be held against, before its method may take the credit.
+
+- "dense": the parent, retrained as often as the last network of a family.
+- "shuffled": the masks of every layer shuffled within it (Frankle et al. 2021, arXiv:2009.08576).
+- "random": weights or channels drawn at random, as many of each layer as the method kept.
+- "reinitialised": the pruned network's masks or shape, new weights, retrained as the pruned network was.
+- "scratch": the same, trained in full by the recipe: scratch-E of Liu et al. 2019 (arXiv:1810.05270).
+- "scratch-budget": the same for as many operations as training the parent takes, at most twice the epochs: scratch-B.
+- "width": the parent's architecture, evenly narrower, to the pruned network's budget, trained in full.
+- "depth": the parent's architecture, shallower, nearest below the budget, trained in full (Crowley et al. 2018,
+  arXiv:1810.04622); built-in residual networks only.
+- "copycat": the widths of the family's first network, scaled to the budget, trained in full (same source).
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+
+from torch import nn
+
+from evalsuite.errors import UsageError
+from evalsuite.networks._convention import Arguments
+from evalsuite.networks.architectures import BUILT_IN, build
+from evalsuite.networks.checkpoint import Checkpoint
+from evalsuite.networks.cost import cost
+from evalsuite.networks.normalized import Normalized
+from evalsuite.order import Control, Making
+from evalsuite.retraining import Retraining, lengthened
+from pruners import Context, Pruner, copycat, reinitialised, remaining, same_ratios_random, shuffled, width_reduced
+
+_OF_CHANNELS = frozenset({"copycat"})
+_AS_THE_PRUNED = frozenset({"shuffled", "random", "reinitialised"})
+"""Controls that are trained as long as the pruned network was retrained; all others are trained in full."""
+_LONGEST = 2.0
+
+
+def compared(controls: Sequence[Control], pruner: Pruner) -> tuple[Control, ...]:
+    """Those of `controls` that stand beside each network of `pruner`."""
+    fits = [each for each in controls if each not in _OF_CHANNELS or pruner.structure == "channels"]
+    return tuple(each for each in fits if each != "dense")
+
+
+def control_count(making: Making) -> int:
+    """How many control networks a run makes, at most: shallower networks do not reach every budget."""
+    each = sum(len(compared(making.controls, pruner)) for pruner in making.pruners) * len(making.ratios)
+    return making.seeds * (each + ("dense" in making.controls))
+
+
+def passes(pruner: Pruner) -> int:
+    """How often the recipe is gone through per network of a pruner: methods that train do so before the cut too."""
+    return 2 if "training" in pruner.needs else 1
+
+
+def work(making: Making) -> int:
+    """Epochs that a run's networks take in all, or networks where nothing is trained."""
+    epochs = 1 if making.recipe is None else making.recipe.epochs
+    pruned = sum(passes(pruner) for pruner in making.pruners) * len(making.ratios) * making.seeds
+    # the dense control is retrained once a ratio
+    dense = making.seeds * (len(making.ratios) - 1) if "dense" in making.controls else 0
+    return epochs * (pruned + control_count(making) + dense)
+
+
+def make_control(
+    control: Control,
+    pruned: nn.Module,
+    reference: nn.Module,
+    retraining: Retraining,
+    *,
+    seed: int,
+    trials: int,
+) -> Checkpoint | None:
+    """The control network for one pruned network, trained, in evaluation mode; None where there is none.
+
+    Args:
+        control: Which; not "dense".
+        pruned: What it stands beside. Not changed.
+        reference: The first network of the same family, whose widths copycats take.
+        retraining: Trains it.
+        seed: Of every draw.
+        trials: How often the pruned network was retrained.
+
+    Raises:
+        UsageError: Only who made the parent can build it with new weights or another depth.
+    """
+    making, parent = retraining.making, retraining.inputs.parent
+    assert making.recipe is not None  # noqa: S101 - checked when options were resolved
+    recipe = making.full or making.recipe
+    if control in _AS_THE_PRUNED:
+        recipe = lengthened(making.recipe, trials)
+    elif control == "scratch-budget":
+        saved = cost(parent.network, parent.shape).flops / cost(pruned, parent.shape).flops
+        recipe = lengthened(recipe, min(_LONGEST, saved))
+    arguments: Arguments = parent.arguments
+    if control == "depth":
+        found = _shallower(parent, remaining(pruned), seed)
+        if found is None:
+            return None
+        start, depth = found
+        arguments = {**arguments, "depth": depth}
+    else:
+        start = _start(control, pruned, reference, parent, retraining.context(seed))
+    network = retraining(start, seed, recipe=recipe)
+    assert isinstance(network, Normalized)  # noqa: S101 - pruning and training keep what they are handed
+    return replace(parent, network=network, arguments=arguments)
+
+
+def _start(
+    control: Control, pruned: nn.Module, reference: nn.Module, parent: Checkpoint, context: Context
+) -> nn.Module:
+    """What the training of a control starts from."""
+    if control == "shuffled":
+        return shuffled(parent.network, pruned, context)
+    if control == "random":
+        return same_ratios_random(parent.network, pruned, context)
+    fresh = fresh_parent(parent, context.seed)
+    if control == "width":
+        return width_reduced(fresh, remaining(pruned), context)
+    if control == "copycat":
+        return copycat(reference, fresh, remaining(pruned), context)
+    return reinitialised(pruned, fresh, context)
+
+
+def fresh_parent(parent: Checkpoint, seed: int) -> nn.Module:
+    """The parent's architecture with new initial weights.
+
+    Raises:
+        UsageError: The parent came as a Python object, or is channel-pruned itself.
+    """
+    return _built(parent, {}, seed)
+
+
+def _shallower(parent: Checkpoint, keep: int, seed: int) -> tuple[nn.Module, int] | None:
+    """The deepest network of the parent's kind with at most `keep` prunable parameters, and its depth."""
+    part = BUILT_IN.get(parent.arch or "")
+    depth = dict(parent.arguments).get("depth", getattr(part, "depth", None))
+    if part is None or not isinstance(depth, int) or "depth" not in {field.name for field in fields(part)}:
+        raise UsageError(f"--controls depth: expected a built-in network with a depth, got {parent.arch}")
+    for shallower in range(depth - 1, 0, -1):
+        try:
+            network = _built(parent, {"depth": shallower}, seed)
+        except UsageError:
+            continue  # not a depth of this kind of network
+        if remaining(network) <= keep:
+            return network, shallower
+    return None
+
+
+def _built(parent: Checkpoint, arguments: dict[str, int], seed: int) -> nn.Module:
+    if parent.arch is None:
+        raise UsageError("--controls: expected a network that can be built by name (--arch), got a Python object")
+    channels, side, _ = parent.shape
+    bare = build(
+        parent.arch,
+        classes=parent.class_count,
+        channels=channels,
+        image_size=side,
+        arguments={**parent.arguments, **arguments},
+        seed=seed,
+    )
+    wrapper = parent.network
+    network = Normalized(bare, wrapper.mean.tolist(), wrapper.std.tolist())
+    return network.to(wrapper.mean.device)

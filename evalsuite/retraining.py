@@ -1,0 +1,146 @@
+"""What training means in a run: retraining after a cut, training inside a pruner, and what pruners may look at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from evalsuite.errors import UsageError
+from evalsuite.order import Making
+from evalsuite.progress import Reporter
+from evalsuite.randomness import derive
+from evalsuite.resolve import Inputs
+from evalsuite.training import Progress, Recipe, batches, recalibrate, train
+from pruners import Context, Hook, adapted, hold_zeros, merged
+from pruners.regularisers import Regulariser
+
+
+@final
+@dataclass(frozen=True)
+class Retraining:
+    """Trains networks of one run on its training examples.
+
+    Attributes:
+        inputs: The parent and its data; only training examples are looked at.
+        making: How the family is made.
+        reporter: Hears about every epoch.
+    """
+
+    inputs: Inputs
+    making: Making
+    reporter: Reporter
+
+    def __call__(self, network: nn.Module, seed: int, *, recipe: Recipe | None = None) -> nn.Module:
+        """A retrained copy of `network` whose pruned weights are still zero, in evaluation mode.
+
+        Args:
+            network: Not changed.
+            seed: Of everything that training draws.
+            recipe: Instead of the run's, trained in full: neither adapters nor fine-tuning.
+        """
+        making, chosen = self.making, recipe or self.making.recipe
+        assert chosen is not None  # noqa: S101 - nothing is retrained without a recipe
+        if recipe is not None:
+            return self._train(network, chosen, seed, rate=None, adapters=None)
+        rate = chosen.fine_tuning_rate() if making.rewind == "none" else None
+        return self._train(network, chosen, seed, rate=rate, adapters=making.adapters)
+
+    def measured_again(self, network: nn.Module, seed: int) -> nn.Module:
+        """A copy of `network` whose batch-norm statistics are those of the training examples; as it is without data."""
+        self.reporter.advance(1, "batch-norm statistics")
+        if self.inputs.dataset.train is None:
+            return network
+        return recalibrate(network, self.inputs.dataset.train, seed=seed, device=self.inputs.device)
+
+    def context(self, seed: int) -> Context:
+        """What a pruner of this run may look at: training examples, and training by the run's recipe."""
+        examples, device = self.inputs.dataset.train, self.inputs.device
+        return Context(
+            example=torch.zeros(1, *self.inputs.dataset.shape, device=device),
+            seed=seed,
+            batches=None if examples is None else batches(examples, seed=seed, device=device),
+            train=None if self.making.recipe is None else lambda network, hook: self._within(network, hook, seed),
+        )
+
+    def _within(self, network: nn.Module, hook: Hook, seed: int) -> nn.Module:
+        assert self.making.recipe is not None  # noqa: S101 - the context offers no training without a recipe
+        return self._train(network, self.making.recipe, derive(seed, "within"), hook=hook, rate=None, adapters=None)
+
+    def _train(
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        seed: int,
+        *,
+        rate: float | None,
+        adapters: int | None,
+        hook: Hook | None = None,
+    ) -> nn.Module:
+        examples = self.inputs.dataset.train
+        if examples is None:
+            raise UsageError(f"{self.inputs.dataset.name} has no training examples: nothing can be trained")
+
+        def told(progress: Progress) -> None:
+            self.reporter.advance(1, f"epoch {progress.epoch}/{progress.epochs}  accuracy {progress.accuracy:.1%}")
+
+        student = network if adapters is None else adapted(network, adapters)
+        hooks = [*self._regularisers, *([] if hook is None else [hook])]
+        trained = train(
+            student,
+            examples,
+            recipe,
+            seed=seed,
+            device=self.inputs.device,
+            after_step=hold_zeros(network) if adapters is None else None,
+            hook=_Together(hooks) if hooks else None,
+            constant_rate=rate,
+            progress=told,
+        )
+        return trained if adapters is None else merged(trained)
+
+    @cached_property
+    def _regularisers(self) -> tuple[Hook, ...]:
+        return tuple(_Penalty(regulariser) for regulariser in self.making.regularisers)
+
+
+@final
+class _Penalty(Hook):
+    def __init__(self, regulariser: Regulariser) -> None:
+        self._regulariser = regulariser
+
+    @override
+    def penalty(self, network: nn.Module, images: Tensor, labels: Tensor, done: float) -> Tensor | None:
+        return self._regulariser(network, images, labels)
+
+
+@final
+class _Together(Hook):
+    """Several hooks as one."""
+
+    def __init__(self, hooks: Sequence[Hook]) -> None:
+        self._hooks = tuple(hooks)
+
+    @override
+    def penalty(self, network: nn.Module, images: Tensor, labels: Tensor, done: float) -> Tensor | None:
+        found = [hook.penalty(network, images, labels, done) for hook in self._hooks]
+        terms = [term for term in found if term is not None]
+        return torch.stack(terms).sum() if terms else None
+
+    @override
+    def after_backward(self, network: nn.Module, done: float) -> None:
+        for hook in self._hooks:
+            hook.after_backward(network, done)
+
+    @override
+    def after_step(self, network: nn.Module, done: float) -> None:
+        for hook in self._hooks:
+            hook.after_step(network, done)
+
+
+def lengthened(recipe: Recipe, times: float) -> Recipe:
+    """`recipe` with so many times its epochs, at least 1."""
+    return replace(recipe, epochs=max(1, round(times * recipe.epochs)))
