@@ -1,12 +1,13 @@
 """A part and its name: `corruption/fog/3` ⇄ `Corruption(corruption="fog", severity=3)`, `magnitude?allocation=erk`."""
 
+import re
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
 from types import NoneType
 from typing import Literal, TypeVar, get_args, get_origin
 
 from evalsuite.errors import UsageError
-from evalsuite.registry import find
+from evalsuite.registry import entry_of, find
 
 Part = TypeVar("Part")
 
@@ -48,8 +49,11 @@ def name(part: object) -> str:
 
 
 def kind(part: object) -> str:
-    """The file that holds the part: the first piece of its name."""
-    return type(part).__module__.rpartition(".")[2]
+    """The first piece of a part's name: its file's, its entry point's, or else its class's, in lower case."""
+    package, _, file = type(part).__module__.rpartition(".")
+    if package.partition(".")[0] in {"evalsuite", "pruners"}:
+        return file
+    return entry_of(type(part)) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(part).__name__).lower()
 
 
 def settings(part: object) -> dict[str, object]:

@@ -43,6 +43,14 @@ def find(package: str, name: str, base: type[Part]) -> type[Part]:
 
 
 @cache
+def entry_of(part: type) -> str | None:
+    """The name of the entry point that leads to `part`; None if there is none."""
+    groups = (group for group in entry_points().groups if group.startswith("evalsuite."))
+    leads = f"{part.__module__}:{part.__qualname__}"
+    return next((_spelled(e) for group in groups for e in entry_points(group=group) if e.value == leads), None)
+
+
+@cache
 def _files(package: str) -> frozenset[str]:
     # found without importing the package: listing names must not cost an import of torch
     spec = find_spec(package)
@@ -53,4 +61,9 @@ def _files(package: str) -> frozenset[str]:
 @cache
 def _entries(package: str) -> dict[str, EntryPoint]:
     group = package if package.startswith("evalsuite.") else f"evalsuite.{package}"
-    return {e.name: e for e in entry_points(group=group)}
+    return {_spelled(e): e for e in entry_points(group=group)}
+
+
+def _spelled(entry: EntryPoint) -> str:
+    # a name may be typed with hyphens or underscores, as those of files
+    return entry.name.replace("-", "_")

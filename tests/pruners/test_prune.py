@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 import pruners
-from pruners import prunable, prune, remaining
+from pruners import prune, remaining
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
 from pruners.random import Random

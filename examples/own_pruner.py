@@ -1,0 +1,45 @@
+"""A pruning method of one's own, swept beside a built-in one: python examples/own_pruner.py.
+
+In a package of one's own, an entry point makes it `--pruner far-from-the-mean` on the command line:
+
+    [project.entry-points."evalsuite.pruners"]
+    far-from-the-mean = "my_package:FarFromTheMean"
+"""
+
+from dataclasses import dataclass
+from tempfile import mkdtemp
+from typing import ClassVar, final
+
+import torch
+from torch import nn
+
+import evalsuite
+from evalsuite.data import load
+from evalsuite.training import train
+from evalsuite.training.standard import Standard
+from pruners import Context, Scores, WeightPruner, prunable
+from pruners.magnitude import Magnitude
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class FarFromTheMean(WeightPruner):
+    """Keeps the weights that are far from the mean of their layer, in standard deviations."""
+
+    criterion: ClassVar[str] = "distance to the mean of the layer"
+    paper: ClassVar[str] = "an example"
+
+    def score(self, network: nn.Module, context: Context) -> Scores:  # noqa: ARG002 - needs no data
+        """(w - mean) / deviation, in absolute value."""
+        weights = {name: weight.detach() for name, weight in prunable(network).items()}
+        return {name: ((weight - weight.mean()) / weight.std()).abs() for name, weight in weights.items()}
+
+
+if __name__ == "__main__":
+    digits = load("digits")
+    bare = nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+    network = train(bare, digits.train, Standard(epochs=20), seed=0, device=torch.device("cpu"))
+    result = evalsuite.sweep(network, "digits", out=mkdtemp(), pruner=[FarFromTheMean(), Magnitude()])
+    for family in result.summary["families"]:
+        print(family["id"], result.commensurate("clean", family=family["id"])["prune_potential"])
+    print(result.folder / "report.html")
