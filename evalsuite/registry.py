@@ -42,7 +42,6 @@ def find(package: str, name: str, base: type[Part]) -> type[Part]:
     raise UnknownNameError(kind, name, names(package))
 
 
-@cache
 def entry_of(part: type) -> str | None:
     """The name of the entry point that leads to `part`; None if there is none."""
     groups = (group for group in entry_points().groups if group.startswith("evalsuite."))
