@@ -47,7 +47,8 @@ def allocate(
         case "lamp":
             return keep_global({name: _lamp(s, alive[name], name) for name, s in scores.items()}, keep, alive)
         case "erk":
-            return _erk(scores, keep, alive)
+            # a fraction in proportion to sum / product is a number in proportion to the sum
+            return keep_layerwise(scores, keep, alive, {name: float(sum(s.shape)) for name, s in scores.items()})
         case "flops":
             costs = positions(network, example)
             per_use = {name: _positive(s, alive[name], name) / max(1, costs[name]) for name, s in scores.items()}
@@ -68,41 +69,6 @@ def _lamp(scores: Tensor, alive: Tensor, name: str) -> Tensor:
     above = ascending.flip(0).cumsum(0).flip(0)
     shares = torch.zeros(scores.shape, dtype=torch.float64, device=scores.device)
     found = torch.empty_like(squares)
-    found[order] = torch.where(above > 0, ascending / above, 0.0)
+    found[order] = torch.where(above == 0, 0.0, ascending / above)
     shares[alive] = found
     return shares
-
-
-def _erk(scores: Scores, keep: int, alive: Mapping[str, Tensor]) -> Masks:
-    sizes = {name: int(mask.sum()) for name, mask in alive.items()}
-    weights = {name: sum(score.shape) / score.numel() for name, score in scores.items()}
-    counts = _apportioned(keep, {name: weights[name] * scores[name].numel() for name in scores}, sizes)
-    masks: Masks = {}
-    for name, score in scores.items():
-        masks |= keep_global({name: score}, counts[name], alive)
-    return masks
-
-
-def _apportioned(keep: int, shares: Mapping[str, float], most: Mapping[str, int]) -> dict[str, int]:
-    """Whole numbers that add up to `keep`, in proportion to `shares` but at most `most`.
-
-    Raises:
-        ValueError: `most` do not add up to `keep`.
-    """
-    if not 0 <= keep <= sum(most.values()):
-        raise ValueError(f"expected 0 <= keep <= {sum(most.values())}, the entries alive, got {keep}")
-    full: set[str] = set()
-    while True:  # layers that would get more than they have are full; the others share the rest
-        rest = keep - sum(most[name] for name in full)
-        scale = rest / max(sum(share for name, share in shares.items() if name not in full), 1e-300)
-        over = {name for name, share in shares.items() if name not in full and share * scale > most[name]}
-        if not over:
-            break
-        full |= over
-    exact = {name: float(most[name]) if name in full else share * scale for name, share in shares.items()}
-    counts = {name: int(value) for name, value in exact.items()}
-    short = keep - sum(counts.values())
-    by_remainder = sorted(counts, key=lambda name: counts[name] - exact[name])
-    for name in [name for name in by_remainder if counts[name] < most[name]][:short]:
-        counts[name] += 1
-    return counts

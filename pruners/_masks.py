@@ -39,34 +39,44 @@ def keep_global(scores: Scores, keep: int, alive: Mapping[str, Tensor]) -> Masks
     return {name: part.view_as(score) for (name, score), part in zip(scores.items(), parts, strict=True)}
 
 
-def keep_layerwise(scores: Scores, keep: int, alive: Mapping[str, Tensor]) -> Masks:
+def keep_layerwise(
+    scores: Scores, keep: int, alive: Mapping[str, Tensor], shares: Mapping[str, float] | None = None
+) -> Masks:
     """The largest scores of every layer, `keep` in all, the same fraction of what is alive in each layer.
 
     Fractions of a weight are rounded as in `even_priorities`: a layer is emptied only if `keep` is smaller than the
     number of layers, the smallest layers first. What survives a smaller `keep` also survives a larger one.
+
+    Args:
+        scores: Compared in float64, within a layer; infinities are allowed.
+        keep: At most the number of True entries of `alive`.
+        alive: Entries that may be kept, by the same names.
+        shares: In what proportion the layers keep instead, each at least 1; a layer keeps at most what is alive, and
+            the others share the rest in proportion.
 
     Raises:
         ValueError: As `keep_global`.
     """
     priorities = {name: torch.zeros_like(score, dtype=torch.float64) for name, score in scores.items()}
     for name, score in scores.items():
-        priorities[name][alive[name]] = even_priorities(_alive_scores({name: score}, alive))
+        own = _alive_scores({name: score}, alive)
+        priorities[name][alive[name]] = even_priorities(own, len(own) if shares is None else shares[name])
     return keep_global(priorities, keep, alive)
 
 
-def even_priorities(scores: Tensor) -> Tensor:
+def even_priorities(scores: Tensor, share: float | None = None) -> Tensor:
     """Priorities (n,), comparable between layers, that shrink all layers at one common fraction, best scores last.
 
-    The t-th best of n gets -(t - 1/2) / n: taking the largest priorities of several layers rounds their common
-    fraction to the nearest whole number (Webster's method of apportionment), and the numbers never shrink when one
-    more may stay, which rounding by largest remainders does not promise (the Alabama paradox). The best of each layer
-    comes before everything else, larger layers first.
+    The t-th best of n gets -(t - 1/2) / share, share = n: taking the largest priorities of several layers rounds their
+    common fraction to the nearest whole number (Webster's method of apportionment), and the numbers never shrink when
+    one more may stay, which rounding by largest remainders does not promise (the Alabama paradox). The best of each
+    layer comes before everything else, larger shares first.
     """
     count = len(scores)
     place = torch.empty(count, dtype=torch.float64, device=scores.device)
     order = scores.argsort(descending=True, stable=True)
     place[order] = torch.arange(count, dtype=torch.float64, device=scores.device)
-    return torch.where(place == 0, 1.0, 0.0) - (place + 0.5) / count
+    return torch.where(place == 0, 1.0, 0.0) - (place + 0.5) / (count if share is None else share)
 
 
 def apply_masks(network: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
