@@ -1,4 +1,4 @@
-"""The inner maximisation of adversarial training: signed gradient steps in an L-infinity ball, a whole batch at once."""
+"""The inner maximisation of adversarial training: signed gradient steps in an L-infinity ball, batch by batch."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

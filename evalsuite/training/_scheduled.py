@@ -1,4 +1,4 @@
-"""What robust recipes share: one rise and fall of the learning rate, shifted and mirrored images; the loss is theirs."""
+"""What robust recipes share: one rise and fall of the learning rate, shifted and mirrored images; losses differ."""
 
 import math
 from abc import abstractmethod

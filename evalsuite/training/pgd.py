@@ -20,8 +20,8 @@ from evalsuite.training._scheduled import Scheduled
 class Pgd(Scheduled):
     """min E max CE(f(x'), y) over |x' - x| <= eps in every pixel, by steps of the gradient's sign from a random start.
 
-    Madry et al. 2018 (arXiv:1706.06083), equation 2.1; defaults are theirs for CIFAR-10. The attack is on the network in
-    evaluation mode, so that it leaves batch-norm statistics alone; the loss is that in training mode. A step of
+    Madry et al. 2018 (arXiv:1706.06083), equation 2.1; defaults are theirs for CIFAR-10. The attack is on the network
+    in evaluation mode, so that it leaves batch-norm statistics alone; the loss is that in training mode. A step of
     training costs `steps` + 1 times that of the standard recipe. The accuracy that is told is that on x'.
 
     Attributes:

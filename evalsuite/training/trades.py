@@ -22,9 +22,9 @@ _NUDGE = 0.001
 class Trades(Scheduled):
     """min E [CE(f(x), y) + beta max KL(f(x) || f(x'))] over |x' - x| <= eps in every pixel.
 
-    Zhang et al. 2019 (arXiv:1901.08573), for several classes, with beta = 1 / lambda; defaults are the authors' for CIFAR-10.
-    As in their code, the attack is on the network in evaluation mode, starts 0.001 N(0, 1) beside the image, and x and
-    x' go through the network in training mode one after the other. The accuracy that is told is that on x.
+    Zhang et al. 2019 (arXiv:1901.08573), for several classes, with beta = 1 / lambda; defaults are the authors' for
+    CIFAR-10. As in their code, the attack is on the network in evaluation mode, starts 0.001 N(0, 1) beside the image,
+    and x and x' go through the network in training mode one after the other. The accuracy that is told is that on x.
 
     Attributes:
         beta: What robustness counts, at least 0; 1 / lambda of the paper.
@@ -83,7 +83,7 @@ def divergence(said: Tensor, other: Tensor) -> Tensor:
     return F.kl_div(other.log_softmax(1), said.log_softmax(1), reduction="sum", log_target=True)
 
 
-# MNIST: the authors' radius, steps and beta; other radii as in the recipe pgd; schedules are those of the standard recipe
+# MNIST: the authors' radius, steps and beta; other radii as in the recipe pgd; schedules as in the standard recipe
 _SETTINGS: Mapping[str, Trades] = {
     "digits": Trades(epochs=20, eps=0.1),
     "mnist": Trades(epochs=6, beta=1.0, eps=0.3, steps=40, step=1 / 30),
