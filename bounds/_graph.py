@@ -1,0 +1,131 @@
+"""A network taken apart into steps for which bounds are known."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Final, final
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from typing_extensions import override
+
+from bounds._layers import Statistics
+from bounds._value import ACCEPTED, NotUnderstoodError
+
+_CALLS: Final = (
+    nn.Conv2d,
+    nn.Linear,
+    nn.ReLU,
+    nn.AvgPool2d,
+    nn.MaxPool2d,
+    nn.AdaptiveAvgPool2d,
+    nn.AdaptiveMaxPool2d,
+    nn.Flatten,
+    nn.Unflatten,
+    nn.Identity,
+    nn.Dropout,
+    nn.Dropout2d,
+    nn.ZeroPad2d,
+    nn.ConstantPad2d,
+)
+"""torch's own modules that do nothing but call a function that is understood."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Graph:
+    """What a network does, step by step; made by `trace`.
+
+    It looks its parameters and buffers up in the network whenever it is used, so it follows training, pruning to zero
+    and moves to another device. After a change of shapes or modules it has to be made anew.
+
+    Attributes:
+        network: As handed to `trace`.
+        flow: Its forward pass; parameters and buffers by name.
+        statistics: Mean and biased variance (c,) that stand in for the running ones, by the name of the batch norm.
+    """
+
+    network: nn.Module
+    flow: fx.Graph
+    statistics: Mapping[str, Statistics] = field(default_factory=dict)
+
+
+def read(network: nn.Module) -> Graph:
+    """The forward pass of `network`, not yet checked.
+
+    Raises:
+        NotUnderstoodError: It depends on the values of the input, or changes a tensor that is used again.
+    """
+    try:
+        flow = _Reader(autowrap_modules=()).trace(_skeleton(network))
+    except (fx.proxy.TraceError, TypeError) as error:
+        raise NotUnderstoodError(f"expected {ACCEPTED}, got a network that cannot be traced: {error}") from error
+    _refuse_reuse(flow)
+    return Graph(network=network, flow=flow)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode, for a while."""
+    training = [module for module in network.modules() if module.training]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@final
+class _Reader(fx.Tracer):
+    """Sees functions where it can: then hooks, functional code and modules are one and the same."""
+
+    proxy_buffer_attributes = True
+
+    @override
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        if isinstance(m, _CALLS) or m._forward_hooks or m._forward_pre_hooks:  # noqa: SLF001  (torch tells it nowhere else)
+            return False
+        return isinstance(m, _BatchNorm) or fx.Tracer.is_leaf_module(self, m, module_qualified_name)
+
+
+def _skeleton(network: nn.Module) -> nn.Module:
+    """A copy that shares all tensors: hooks that run while it is traced may leave their marks on it."""
+    tensors = [
+        value
+        for module in network.modules()
+        for values in (vars(module), module._parameters, module._buffers)  # noqa: SLF001  (all tensors, whatever they are)
+        for value in values.values()
+        if isinstance(value, Tensor)
+    ]
+    return deepcopy(network, {id(tensor): tensor for tensor in tensors})
+
+
+def _refuse_reuse(flow: fx.Graph) -> None:
+    order = {node: place for place, node in enumerate(flow.nodes)}
+    for node in flow.nodes:
+        name = getattr(node.target, "__name__", node.target)
+        in_place = node.kwargs.get("inplace") is True or (isinstance(name, str) and _changes(name))
+        changed = node.args[0] if node.args else None
+        if in_place and isinstance(changed, fx.Node) and any(order[user] > order[node] for user in changed.users):
+            raise NotUnderstoodError(f"expected no use of a tensor after a change in place, got one behind {node.name}")
+
+
+def _changes(name: str) -> bool:
+    return name in {"iadd", "isub", "imul", "itruediv", "setitem"} or (name.endswith("_") and not name.endswith("__"))
+
+
+def where(node: fx.Node) -> str:
+    """The module that a step belongs to, or its name in the graph."""
+    modules = list(node.meta.get("nn_module_stack", {}))
+    return modules[-1] if modules and modules[-1] else node.name
+
+
+def attribute(network: nn.Module, name: str) -> Tensor:
+    """The parameter, buffer or other tensor called `name`, as it is now."""
+    module, _, last = name.rpartition(".")
+    found = getattr(network.get_submodule(module), last)
+    assert isinstance(found, torch.Tensor)  # noqa: S101  (nothing else is left open while tracing)
+    return found

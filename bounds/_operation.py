@@ -1,0 +1,35 @@
+"""What bounds have to know of one step of a network."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor
+
+from bounds._region import Region
+
+Regions = tuple[Region, ...]
+
+
+class Operation(ABC):
+    """A function of one or several tensors with the same first axis, the examples, none of which sees another."""
+
+    @property
+    @abstractmethod
+    def affine(self) -> bool:
+        """Whether it is linear but for a constant, so that `lower` gives away nothing."""
+
+    @abstractmethod
+    def image(self, inputs: Regions) -> Region:
+        """A region that holds what the operation makes of any inputs from theirs."""
+
+    @abstractmethod
+    def lower(self, lines: Tensor, rows: Tensor, inputs: Regions) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Linear functions of the inputs that are nowhere, on their regions, above linear functions of the output.
+
+        Args:
+            lines: (p, *shape of the output), the coefficients of p functions of the output.
+            rows: (p,), int64, the example whose regions each of them is looked at on.
+            inputs: Regions of the inputs.
+
+        Returns:
+            For each input the coefficients (p, *shape of the input), and the constants (p,).
+        """
