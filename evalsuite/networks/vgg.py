@@ -15,7 +15,7 @@ _CONVOLUTIONS: dict[int, tuple[int, int, int, int, int]] = {
     16: (2, 2, 3, 3, 3),
     19: (2, 2, 4, 4, 4),
 }
-_FILTERS = (64, 128, 256, 512, 512)
+_GROWTH = (1, 2, 4, 8, 8)
 
 
 @final
@@ -29,22 +29,29 @@ class VGG(Architecture):
 
     Attributes:
         depth: 11, 13, 16 or 19: layers with weights, had it the original three linear layers.
+        width: Filters of the first stage, at least 1; the others have 2, 4, 8 and 8 times as many.
     """
 
     depth: Literal[11, 13, 16, 19] = 16
+    width: int = 64
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise ValueError(f"expected width >= 1, got {self.width}")
 
     @override
     def __call__(self, *, classes: int, channels: int, image_size: int) -> nn.Module:
-        return he(_VGG(self.depth, classes, channels, image_size))
+        return he(_VGG(self, classes, channels, image_size))
 
 
 @final
 class _VGG(nn.Module):
-    def __init__(self, depth: int, classes: int, channels: int, image_size: int) -> None:
+    def __init__(self, design: VGG, classes: int, channels: int, image_size: int) -> None:
         nn.Module.__init__(self)
         layers: list[nn.Module] = []
         inputs, side = channels, image_size
-        for convolutions, filters in zip(_CONVOLUTIONS[depth], _FILTERS, strict=True):
+        for convolutions, growth in zip(_CONVOLUTIONS[design.depth], _GROWTH, strict=True):
+            filters = growth * design.width
             for _ in range(convolutions):
                 layers += [nn.Conv2d(inputs, filters, 3, padding=1), nn.BatchNorm2d(filters), nn.ReLU()]
                 inputs = filters
@@ -54,7 +61,7 @@ class _VGG(nn.Module):
         self.features = nn.Sequential(*layers)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
-        self.classifier = nn.Linear(512, classes)
+        self.classifier = nn.Linear(_GROWTH[-1] * design.width, classes)
 
     @override
     def forward(self, images: Tensor) -> Tensor:

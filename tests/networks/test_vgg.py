@@ -34,3 +34,11 @@ def test_takes_images_of_any_size_under_the_same_names(side: int) -> None:
 def test_unknown_depth_is_refused() -> None:
     with pytest.raises(UsageError, match=r"11, 13, 16 or 19.*got 12"):
         build("vgg16_bn?depth=12", classes=10, channels=3, image_size=32)
+
+
+def test_a_narrower_network_keeps_its_proportions() -> None:
+    network = build("vgg16_bn?depth=11&width=4", classes=10, channels=1, image_size=28)
+    convolutions = [len(m.weight) for m in network.modules() if isinstance(m, nn.Conv2d)]
+    assert convolutions == [4, 8, 16, 16, 32, 32, 32, 32]
+    with pytest.raises(UsageError, match="width >= 1, got 0"):
+        build("vgg16_bn?width=0", classes=10, channels=3, image_size=32)
