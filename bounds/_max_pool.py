@@ -61,8 +61,8 @@ class MaxPool(Operation):
         places = torch.arange(height * width, device=high.device).view(1, 1, height, width)
         # a window's places as numbers: exact in float64 for any image
         there = self._windows(places.double(), chosen, -1.0)
-        values = self._windows(high.reshape(n * channels, 1, height, width), chosen, _NEVER)
-        values = values.unflatten(0, (n, channels))
+        flat = self._windows(high.reshape(n * channels, 1, height, width), chosen, _NEVER)
+        values = flat.reshape(n, channels, *flat.shape[1:])
         others = values.masked_fill(there == chosen.flatten(2).unsqueeze(2), _NEVER)
         return others.amax(2).view(chosen.shape)
 

@@ -86,7 +86,7 @@ class Ball(Region):
     @override
     def lowest(self, lines: Tensor, rows: Tensor) -> Tensor:
         # Cauchy-Schwarz; both sets hold, so the better of the two does
-        reach = torch.linalg.vector_norm((lines * self.spread[rows]).flatten(1), dim=1)
+        reach: Tensor = torch.linalg.vector_norm((lines * self.spread[rows]).flatten(1), dim=1)
         return (_dot(lines, self.centre[rows]) - reach).maximum(self.around.lowest(lines, rows))
 
 
