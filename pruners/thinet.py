@@ -1,0 +1,189 @@
+"""ThiNet: channels that the next layer misses least go, and what stays is weighed anew."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from pruners._base import Context, Need
+from pruners._channel_pruner import ChannelPruner
+from pruners._channels import TRANSPOSED, ChannelGroup, Keep, Side
+from pruners._data import examples, scoring
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ThiNet(ChannelPruner):
+    """Removes the channels without which the layers that read them can be reconstructed best.
+
+    Luo et al. 2017 (arXiv:1707.06342), section 3.2: an output y of the next layer, less its bias, is the sum of what
+    each channel contributes to it. From outputs sampled at random channels are removed greedily, always the one that
+    keeps the squared sum of all contributions removed smallest (equation 6, algorithm 1); then what is left of each
+    channel is scaled by least squares (equation 7), which here means factors on the reading weights, those nearest to 1
+    where several are as good.
+
+    The paper prunes and fine-tunes layer by layer; here all layers are looked at in the whole network. Where several
+    layers read a channel, their squared errors count in proportion to the squares of all contributions to them, and
+    each layer gets factors of its own. A score is the place in the order of removal: it has no scale, so that
+    `allocation="global"` shares out much as "uniform" does.
+
+    Attributes:
+        images: Training images looked at, at least 1; the paper takes 10 per class.
+        positions: Outputs of each reading layer sampled per image, at least 1; as published. More samples than
+            channels, `images` times `positions`, keep the factors from fitting chance.
+    """
+
+    criterion: ClassVar[str] = "reconstruction of the next layer"
+    needs: ClassVar[frozenset[Need]] = frozenset({"data"})
+    paper: ClassVar[str] = "Luo et al. 2017, arXiv:1707.06342"
+    nested: ClassVar[bool] = True
+    adjusts: ClassVar[bool] = True
+    images: int = 1000
+    positions: int = 10
+
+    @override
+    def __post_init__(self) -> None:
+        """Raise ValueError if a hyperparameter is out of range."""
+        ChannelPruner.__post_init__(self)
+        for name, value in (("images", self.images), ("positions", self.positions)):
+            if value < 1:
+                raise ValueError(f"expected {name} >= 1, got {value}")
+
+    @override
+    def score(self, network: nn.Module, groups: Sequence[ChannelGroup], context: Context) -> Sequence[Tensor]:
+        products = _products(network, groups, context, self.images, self.positions)
+        return [_places(_joined([products[side] for side in _readers(group)], group)) for group in groups]
+
+    @override
+    def refit(self, network: nn.Module, keep: Keep, context: Context) -> nn.Module:
+        fitted = deepcopy(network)
+        products = _products(network, list(keep), context, self.images, self.positions)
+        with torch.no_grad():
+            for group, stays in keep.items():
+                for side in _readers(group):
+                    _scale(fitted.get_submodule(side.layer), side, _factors(products[side], stays))
+        return fitted
+
+
+def _readers(group: ChannelGroup) -> list[Side]:
+    return [side for side in group.sides if side.direction == "in"]
+
+
+def _products(
+    network: nn.Module, groups: Sequence[ChannelGroup], context: Context, images: int, positions: int
+) -> dict[Side, Tensor]:
+    """Of every side that reads channels of `groups` the products of contributions, summed over the sampled outputs.
+
+    Returns:
+        Per side (size, size), float64, on the CPU.
+    """
+    products = {
+        side: torch.zeros(group.size, group.size, dtype=torch.float64) for group in groups for side in _readers(group)
+    }
+    layers = list(dict.fromkeys(side.layer for side in products))
+    generator = torch.Generator().manual_seed(context.seed)
+    with scoring(network) as model:
+        for batch, _ in examples(context, images):
+            with torch.no_grad(), _noting(model, layers) as inputs:
+                model(batch)
+            for layer in layers:
+                for parts in _contributions(model.get_submodule(layer), inputs.pop(layer), positions, generator):
+                    for side, product in products.items():
+                        if side.layer == layer:
+                            seen = _by_channel(parts, side, len(product))
+                            product.add_((seen.t() @ seen).cpu())
+    return products
+
+
+@contextmanager
+def _noting(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """What each of `layers` is given inside."""
+    inputs: dict[str, Tensor] = {}
+
+    def note(name: str, given: Tensor) -> None:
+        # whoever is given the same tensor later may change it
+        inputs[name] = given.clone()
+
+    handles = [
+        model.get_submodule(name).register_forward_pre_hook(lambda _, given, name=name: note(name, given[0]))
+        for name in layers
+    ]
+    try:
+        yield inputs
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _contributions(layer: nn.Module, inputs: Tensor, positions: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """What each input channel adds to outputs of `layer` drawn at random, (examples, channels), `positions` times.
+
+    A layer is linear up to its bias: an output is the sum over inputs of input times derivative, whatever the kind of
+    layer, stride or padding.
+    """
+    inputs = inputs.detach().requires_grad_()
+    outputs = layer(inputs).flatten(1)
+    drawn = torch.randint(outputs.shape[1], (positions, len(outputs), 1), generator=generator).to(outputs.device)
+    for places in drawn:
+        (slopes,) = torch.autograd.grad(outputs.gather(1, places).sum(), inputs, retain_graph=True)
+        parts = (inputs * slopes).detach()
+        by_input = parts.movedim(-1, 1) if isinstance(layer, nn.Linear) else parts
+        yield by_input.reshape(*by_input.shape[:2], -1).sum(2)
+
+
+def _by_channel(parts: Tensor, side: Side, size: int) -> Tensor:
+    """(examples, size), float64."""
+    channels = side.channels.to(parts.device)
+    inside = channels >= 0
+    found = parts.new_zeros(len(parts), size, dtype=torch.float64)
+    return found.index_add_(1, channels[inside], parts[:, inside].double())
+
+
+def _joined(products: Sequence[Tensor], group: ChannelGroup) -> Tensor:
+    """Products of several readers, each in proportion to its sum of squares."""
+    total = torch.zeros(group.size, group.size, dtype=torch.float64)
+    for product in products:
+        total += product / product.trace().clamp_min(torch.finfo(product.dtype).tiny)
+    return total
+
+
+def _places(products: Tensor) -> Tensor:
+    """Of each channel its place in the greedy order of removal, (size,), float64."""
+    if not bool(products.isfinite().all()):
+        return torch.full((len(products),), torch.nan)
+    places = torch.zeros(len(products), dtype=torch.float64)
+    # by how much the squared sum of what is removed grows with each channel
+    growth = products.diagonal().clone()
+    for place in range(len(products)):
+        # of equal ones the last goes first
+        channel = len(products) - 1 - int(growth.flip(0).argmin())
+        places[channel] = place
+        growth += 2 * products[channel]
+        growth[channel] = torch.inf
+    return places
+
+
+def _factors(products: Tensor, stays: Tensor) -> Tensor:
+    """Least-squares factors of the channels that stay, (size,), nearest to 1; of the others 1."""
+    factors = torch.ones(len(stays), dtype=torch.float64)
+    if bool(stays.all()):
+        return factors
+    missing = products[stays][:, ~stays].sum(1)
+    # products of float32 values know singular values down to about 1e-5 of the largest
+    factors[stays] += torch.linalg.pinv(products[stays][:, stays], hermitian=True, rtol=1e-10) @ missing
+    return factors
+
+
+def _scale(layer: nn.Module, side: Side, factors: Tensor) -> None:
+    weight = layer.get_parameter("weight")
+    dim = 0 if isinstance(layer, TRANSPOSED) else 1
+    # a grouped convolution's weight holds the places of one of its groups only; all are scaled alike
+    channels = side.channels[: weight.shape[dim]]
+    each = torch.where(channels >= 0, factors[channels.clamp_min(0)], 1.0).to(weight.device)
+    shape = [-1 if d == dim else 1 for d in range(weight.dim())]
+    weight.copy_(weight.double() * each.view(shape))
