@@ -1,0 +1,174 @@
+"""Every pruning method on the same networks, with the same short retraining: python benchmarks/pruners/study.py.
+
+Fashion-MNIST; ResNet-20 for methods that remove weights, VGG-11 with batch norm and 16 to 128 filters for methods that
+remove channels; three parents each, trained from three seeds. Every method prunes every parent in one shot to five
+ratios, and every network is retrained for the same number of steps; methods that prune while they train spend half of
+them before the cut. Lottery tickets (iterative magnitude pruning with weight rewinding) and the controls are runs of
+their own. What has been made is kept: the same command goes on where it stopped. `figures.py` draws what is there.
+"""
+
+import argparse
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import final
+
+import torch
+
+from evalsuite.cli._console import reporter
+from evalsuite.data import Dataset, choose, load
+from evalsuite.naming import parse
+from evalsuite.networks.checkpoint import read
+from evalsuite.order import Control, Judging, Making
+from evalsuite.parents import train_parent
+from evalsuite.pipeline import Origin, run
+from evalsuite.progress import Reporter
+from evalsuite.resolve import Inputs, chosen_device
+from evalsuite.tasks.clean import Clean
+from evalsuite.training.standard import Standard
+from pruners import Pruner
+
+RATIOS = (0.5, 0.8, 0.9, 0.95, 0.98)
+WEIGHTS = (
+    *("magnitude", "magnitude?allocation=uniform", "magnitude?allocation=lamp", "magnitude?allocation=erk"),
+    *("magnitude?allocation=flops", "random", "random?allocation=uniform", "snip", "grasp", "synflow", "sipp"),
+    *("woodfisher", "n-m", "greedy-allocation", "constrained-rl"),
+)
+CHANNELS = (
+    *("filter-norm", "filter-norm?allocation=global", "filter-norm?allocation=flops", "slimming", "taylor", "fisher"),
+    *("fpgm", "hrank", "thinet", "pfp", "singe", "coreset", "coreset?variant=tukan", "correlation"),
+)
+WHILE_TRAINING = {"weights": ("iss-p", "hydra"), "channels": ("greg", "greg?variant=greg1", "rni")}
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One network and what is done with it.
+
+    Attributes:
+        name: Of the folder of its runs.
+        arch: As on the command line.
+        data: Name of the data set.
+        structure: What its methods remove.
+        methods: Pruners, as on the command line.
+        controls: Networks to hold magnitude or filter norm against.
+        parent_epochs: Of the parents' training, on all training examples.
+        examples: Training examples of retraining, drawn anew for every seed.
+        epochs: Passes over them; even.
+        held_out: Examples to judge on.
+    """
+
+    name: str
+    arch: str
+    data: str
+    structure: str
+    methods: tuple[str, ...]
+    controls: tuple[Control, ...]
+    parent_epochs: int = 3
+    examples: int = 6400
+    epochs: int = 2
+    held_out: int = 5000
+
+
+SETTINGS = (
+    Setting(
+        name="channels",
+        arch="vgg16_bn?depth=11&width=16",
+        data="fashion-mnist",
+        structure="channels",
+        methods=CHANNELS,
+        controls=("dense", "random", "reinitialised", "scratch", "width", "copycat"),
+    ),
+    Setting(
+        name="weights",
+        arch="resnet20",
+        data="fashion-mnist",
+        structure="weights",
+        methods=WEIGHTS,
+        controls=("dense", "random", "shuffled", "reinitialised", "width", "depth"),
+    ),
+)
+SMALL = tuple(
+    replace(each, arch=arch, data="digits", methods=each.methods[:2], controls=each.controls[:2], examples=256)
+    for each, arch in zip(SETTINGS, ("vgg16_bn?depth=11&width=2", "resnet8?width=4"), strict=True)
+)
+"""The same in a minute, to see that it runs."""
+
+
+def study(settings: tuple[Setting, ...], folder: Path, seeds: int, ratios: tuple[float, ...]) -> None:
+    """All runs of all settings, seed after seed, so that what is there is balanced whenever it is stopped."""
+    told = reporter()
+    for seed in range(seeds):
+        for setting in settings:
+            parent = folder / setting.name / f"parent-{seed}.safetensors"
+            parent.parent.mkdir(parents=True, exist_ok=True)
+            if not parent.is_file():
+                train_parent(
+                    arch=setting.arch,
+                    data=setting.data,
+                    recipe="standard",
+                    epochs=setting.parent_epochs,
+                    seed=seed,
+                    device="auto",
+                    out=parent,
+                    reporter=told,
+                )
+            for name, making in runs(setting, ratios):
+                one(setting, parent, making, folder / setting.name / f"{name}-{seed}", seed, told)
+
+
+def runs(setting: Setting, ratios: tuple[float, ...]) -> Iterator[tuple[str, Making]]:
+    """Name and making of every run of a setting."""
+    recipe = Standard(epochs=setting.epochs, learning_rate=0.02, flip=setting.data == "fashion-mnist")
+    half, base = replace(recipe, epochs=setting.epochs // 2), setting.methods[:1]
+    yield "methods", Making(pruners=_parts(setting.methods), ratios=ratios, one_shot=True, recipe=recipe)
+    training = WHILE_TRAINING[setting.structure]
+    yield "training", Making(pruners=_parts(training), ratios=ratios, one_shot=True, recipe=half)
+    yield (
+        "controls",
+        Making(
+            pruners=_parts(base), ratios=ratios, one_shot=True, recipe=recipe, full=recipe, controls=setting.controls
+        ),
+    )
+
+
+def one(setting: Setting, parent: Path, making: Making, out: Path, seed: int, told: Reporter) -> None:
+    """One run: nothing if it is there already."""
+    if (out / "results.json").is_file() and (out / "report.html").is_file():
+        return
+    print(f"{out}", flush=True)
+    checkpoint = read(parent)
+    data = fewer(load(setting.data), setting, seed)
+    inputs = Inputs(parent=checkpoint, dataset=data, device=chosen_device("auto"))
+    judging = Judging(tasks=(Clean(),), examples=setting.held_out, seed=seed)
+    run(inputs, making, judging, out=out, origin=Origin(command="benchmarks/pruners/study.py"), reporter=told)
+
+
+def fewer(data: Dataset, setting: Setting, seed: int) -> Dataset:
+    """`data` with as many training examples as retraining gets."""
+    assert data.train is not None
+    return replace(data, train=choose(data.train, min(setting.examples, len(data.train)), seed))
+
+
+def _parts(names: tuple[str, ...]) -> tuple[Pruner, ...]:
+    return tuple(parse("pruners", name, Pruner) for name in names)
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path("reports/pruners"), help="where runs are kept")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--small", action="store_true", help="two methods on the digits, to see that it runs")
+    options = parser.parse_args()
+    torch.set_num_threads(os.cpu_count() or 1)
+    if options.small:
+        study(SMALL, options.folder, options.seeds, (0.5, 0.8))
+    else:
+        study(SETTINGS, options.folder, options.seeds, RATIOS)
+
+
+if __name__ == "__main__":
+    main()
