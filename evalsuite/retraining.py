@@ -16,7 +16,7 @@ from evalsuite.randomness import derive
 from evalsuite.resolve import Inputs
 from evalsuite.training import Progress, Recipe, batches, recalibrate, train
 from pruners import Context, Hook, adapted, hold_zeros, merged
-from pruners.regularisers import Regulariser
+from pruners.regularisers import hook
 
 
 @final
@@ -104,17 +104,7 @@ class Retraining:
 
     @cached_property
     def _regularisers(self) -> tuple[Hook, ...]:
-        return tuple(_Penalty(regulariser) for regulariser in self.making.regularisers)
-
-
-@final
-class _Penalty(Hook):
-    def __init__(self, regulariser: Regulariser) -> None:
-        self._regulariser = regulariser
-
-    @override
-    def penalty(self, network: nn.Module, images: Tensor, labels: Tensor, done: float) -> Tensor | None:
-        return self._regulariser(network, images, labels)
+        return tuple(hook(regulariser) for regulariser in self.making.regularisers)
 
 
 @final
@@ -126,19 +116,19 @@ class _Together(Hook):
 
     @override
     def penalty(self, network: nn.Module, images: Tensor, labels: Tensor, done: float) -> Tensor | None:
-        found = [hook.penalty(network, images, labels, done) for hook in self._hooks]
+        found = [each.penalty(network, images, labels, done) for each in self._hooks]
         terms = [term for term in found if term is not None]
         return torch.stack(terms).sum() if terms else None
 
     @override
     def after_backward(self, network: nn.Module, done: float) -> None:
-        for hook in self._hooks:
-            hook.after_backward(network, done)
+        for each in self._hooks:
+            each.after_backward(network, done)
 
     @override
     def after_step(self, network: nn.Module, done: float) -> None:
-        for hook in self._hooks:
-            hook.after_step(network, done)
+        for each in self._hooks:
+            each.after_step(network, done)
 
 
 def lengthened(recipe: Recipe, times: float) -> Recipe:

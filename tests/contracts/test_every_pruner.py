@@ -208,7 +208,7 @@ def test_what_it_needs_is_refused_clearly_where_it_is_not_there(name: str) -> No
     found, network = part(name), NETWORKS["random"]()
     bare = Context(example=torch.zeros(1, 2, 6, 6))
     if {"data", "training"} & found.needs:
-        with pytest.raises(ValueError, match="expected (training examples|a way to train)"):
+        with pytest.raises(ValueError, match=r"expected (training examples|a way to train)"):
             found()(network, keep=200, context=bare)
     else:
         assert remaining(found()(network, keep=200, context=bare)) < remaining(network)
@@ -251,7 +251,12 @@ def test_pruning_happens_on_the_device_of_the_network(pruner: Pruner, network: n
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
     keep = remaining(network) // 5
-    on_device = dataclasses.replace(context(), example=context().example.cuda())
+
+    def there() -> Iterable[tuple[Tensor, Tensor]]:
+        return ((images.cuda(), labels.cuda()) for images, labels in batches())
+
+    train = sgd(there, steps=12, learning_rate=1e-3)
+    on_device = Context(example=context().example.cuda(), batches=there, train=train)
     found, again = (pruner(deepcopy(network).cuda(), keep=keep, context=on_device) for _ in range(2))
     assert all(parameter.is_cuda for parameter in found.parameters())
     assert same(found, again)
