@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from bounds._operation import Operation, Regions
+from bounds._lines import Lines
+from bounds._operation import Lower, Operation, Regions
 from bounds._region import Ball, Box, Region
 
 
@@ -63,8 +64,10 @@ class Linear(Weighted):
         return F.linear(x, weight, self.bias if biased else None)
 
     @override
-    def lower(self, lines: Tensor, rows: Tensor, inputs: Regions) -> tuple[tuple[Tensor, ...], Tensor]:
-        return (lines @ self.weight,), _constant(lines, self.bias)
+    def lower(self, lines: Lines, inputs: Regions) -> Lower:
+        whole = lines.whole(torch.Size((*inputs[0].box.low.shape[1:-1], len(self.weight))))
+        before = replace(whole, coefficients=whole.coefficients @ self.weight)
+        return (before,), _constant(whole, self.bias)
 
 
 @final
@@ -85,18 +88,28 @@ class Convolution(Weighted):
         return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
     @override
-    def lower(self, lines: Tensor, rows: Tensor, inputs: Regions) -> tuple[tuple[Tensor, ...], Tensor]:
-        size, seen = inputs[0].box.low.shape[2:], lines.shape[2:]
-        # rows and columns at the far side that no window reached
-        rest = [
-            size[i]
-            - ((seen[i] - 1) * self.stride[i] - 2 * self.padding[i] + self.dilation[i] * (self.weight.shape[2 + i] - 1))
-            - 1
-            for i in (0, 1)
-        ]
-        back = F.conv_transpose2d(lines, self.weight, None, self.stride, self.padding, rest, self.groups, self.dilation)
+    def lower(self, lines: Lines, inputs: Regions) -> Lower:
+        shape, size = inputs[0].box.low.shape[1:], lines.coefficients.shape[2:]
+        whole = lines.window is None
+        # rows and columns of the image at the far side that no window of the convolution reached
+        rest = [shape[1 + i] - self._reach(size[i], i) + 2 * self.padding[i] if whole else 0 for i in (0, 1)]
+        back = F.conv_transpose2d(
+            lines.coefficients,
+            self.weight,
+            stride=self.stride,
+            padding=self.padding if whole else 0,
+            output_padding=rest,
+            groups=self.groups,
+            dilation=self.dilation,
+        )
+        window = lines.window and lines.window.through(stride=self.stride, padding=self.padding)
+        before = replace(lines, coefficients=back, window=window).trimmed(shape)
         bias = None if self.bias is None else self.bias[:, None, None]
-        return (back,), _constant(lines, bias)
+        return (before,), _constant(lines, bias)
+
+    def _reach(self, outputs: int, axis: int) -> int:
+        """Rows or columns, padding included, that so many outputs look at."""
+        return (outputs - 1) * self.stride[axis] + self.dilation[axis] * (self.weight.shape[2 + axis] - 1) + 1
 
 
 @final
@@ -125,8 +138,10 @@ class Scaling(Affine):
         return around
 
     @override
-    def lower(self, lines: Tensor, rows: Tensor, inputs: Regions) -> tuple[tuple[Tensor, ...], Tensor]:
-        return (lines * self.scale,), _constant(lines, self.shift)
+    def lower(self, lines: Lines, inputs: Regions) -> Lower:
+        shape = inputs[0].box.low.shape[1:]
+        scale, shift = (_over(number, shape) for number in (self.scale, self.shift))
+        return (lines.scaled(lines.seen(scale)),), lines.dot(shift)
 
 
 @final
@@ -149,9 +164,10 @@ class Reshape(Affine):
         return box
 
     @override
-    def lower(self, lines: Tensor, rows: Tensor, inputs: Regions) -> tuple[tuple[Tensor, ...], Tensor]:
+    def lower(self, lines: Lines, inputs: Regions) -> Lower:
         before = inputs[0].box.low.shape[1:]
-        return (lines.reshape(len(lines), *before),), lines.new_zeros(len(lines))
+        whole = lines.whole(torch.Size(self.shape))
+        return (replace(whole, coefficients=whole.coefficients.reshape(len(lines), *before)),), _none(lines)
 
     def _reshaped(self, x: Tensor) -> Tensor:
         return x.reshape(len(x), *self.shape)
@@ -175,12 +191,14 @@ class Averaging(Affine):
         return Box(low=low, high=self.function(*(region.box.high for region in inputs)))
 
     @override
-    def lower(self, lines: Tensor, rows: Tensor, inputs: Regions) -> tuple[tuple[Tensor, ...], Tensor]:
-        origin = [lines.new_zeros(()).expand(len(lines), *region.box.low.shape[1:]) for region in inputs]
+    def lower(self, lines: Lines, inputs: Regions) -> Lower:
+        origin = [box.low.new_zeros(()).expand(len(lines), *box.low.shape[1:]) for box in (r.box for r in inputs)]
         pulled = torch.func.vjp(self.function, *origin)
         at_origin, transposed = pulled[0], pulled[1]
-        before: tuple[Tensor, ...] = transposed(lines)
-        return before, _constant(lines, at_origin)
+        whole = lines.whole(at_origin.shape[1:])
+        before: tuple[Tensor, ...] = transposed(whole.coefficients)
+        constants = (whole.coefficients * at_origin).flatten(1).sum(1)
+        return tuple(replace(whole, coefficients=coefficients) for coefficients in before), constants
 
 
 @final
@@ -201,13 +219,25 @@ class Sum(Affine):
         return Box(low=left.low + first, high=left.high + second)
 
     @override
-    def lower(self, lines: Tensor, rows: Tensor, inputs: Regions) -> tuple[tuple[Tensor, ...], Tensor]:
-        return (lines, self.sign * lines), lines.new_zeros(len(lines))
+    def lower(self, lines: Lines, inputs: Regions) -> Lower:
+        return (lines, replace(lines, coefficients=self.sign * lines.coefficients)), _none(lines)
 
 
 def _around(centre: Tensor, radius: Tensor) -> Box:
     return Box(low=centre - radius, high=centre + radius)
 
 
-def _constant(lines: Tensor, offset: Tensor | None) -> Tensor:
-    return lines.new_zeros(len(lines)) if offset is None else (lines * offset).flatten(1).sum(1)
+def _constant(lines: Lines, offset: Tensor | None) -> Tensor:
+    """What an offset, one number or one per channel at the right end, adds to the functions."""
+    return _none(lines) if offset is None else (lines.coefficients * offset).flatten(1).sum(1)
+
+
+def _none(lines: Lines) -> Tensor:
+    return lines.coefficients.new_zeros(len(lines))
+
+
+def _over(number: Tensor, shape: torch.Size) -> Tensor:
+    """As (1, *shape), or with 1 in place of height and width where it is the same all over the image."""
+    ones = number.view(*(1 for _ in range(1 + len(shape) - number.ndim)), *number.shape)
+    flat = len(shape) == 3 and ones.shape[-2:] == (1, 1)
+    return ones if flat else ones.expand(1, *shape)

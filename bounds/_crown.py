@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from bounds._graph import Graph
-from bounds._lines import as_box, both_sides, lowest, margins
+from bounds._lowest import as_box, both_sides, lowest, margins
 from bounds._region import Box, Region
 from bounds._tape import Tape
 from bounds._tighten import tightened
@@ -50,12 +50,12 @@ def crown_margins(network: nn.Module | Graph, region: Region, labels: Tensor) ->
 
 def _outputs(passed: Tape) -> Box:
     around = passed.regions[-1].box
-    lines, rows = both_sides(around.low)
-    box = as_box(lowest(passed.steps, passed.regions, lines, rows), around.low)
+    lines = both_sides(around.low)
+    box = as_box(lowest(passed.steps, passed.regions, lines), around.low)
     return Box(low=box.low.maximum(around.low), high=box.high.minimum(around.high))
 
 
 def _margins(passed: Tape, labels: Tensor) -> Tensor:
-    lines, rows = margins(labels, passed.regions[-1].box.low)
-    around = lowest(passed.steps, passed.regions, lines, rows, through_relus=False)
-    return lowest(passed.steps, passed.regions, lines, rows).maximum(around).view(len(labels), -1)
+    lines = margins(labels, passed.regions[-1].box.low)
+    around = lowest(passed.steps, passed.regions, lines, through_relus=False)
+    return lowest(passed.steps, passed.regions, lines).maximum(around).view(len(labels), -1)

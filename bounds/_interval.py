@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from bounds._affine import Scaling
 from bounds._graph import Graph
-from bounds._lines import lowest, margins
+from bounds._lowest import lowest, margins
 from bounds._region import Box, Region
 from bounds._relu import Relu
 from bounds._trace import tape
@@ -62,8 +62,8 @@ def interval_margins(network: nn.Module | Graph, region: Region, labels: Tensor)
         ValueError: As `trace`.
     """
     passed = tape(network, region)
-    lines, rows = margins(labels, passed.regions[-1].box.low)
-    return lowest(passed.steps, passed.regions, lines, rows, through_relus=False).view(len(labels), -1)
+    lines = margins(labels, passed.regions[-1].box.low)
+    return lowest(passed.steps, passed.regions, lines, through_relus=False).view(len(labels), -1)
 
 
 def preactivations(network: nn.Module | Graph, region: Region) -> tuple[Preactivation, ...]:

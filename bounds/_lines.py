@@ -1,83 +1,139 @@
-"""Linear functions of an output, taken back through a network: below them lie linear functions of the input.
+"""Linear functions of one tensor, many at a time, each about one example; whole, or only where they are not 0."""
 
-Zhang et al. 2018, arXiv:1811.00866 (CROWN). Only lower bounds are needed: the highest value of f is minus the lowest
-of -f.
-"""
+from dataclasses import dataclass, replace
+from typing import final
 
 import torch
 from torch import Tensor
-
-from bounds._operation import Regions
-from bounds._region import Box
-from bounds._tape import Step
+from torch.nn import functional as F
 
 
-def lowest(
-    steps: tuple[Step, ...], regions: Regions, lines: Tensor, rows: Tensor, *, through_relus: bool = True
-) -> Tensor:
-    """Lower bounds of linear functions of what the last of `steps` puts out.
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Window:
+    """Where in an image (c, h, w) coefficients stand: from row and column `start` * stride + offset on.
 
-    Args:
-        steps: The first steps of a network, at least.
-        regions: Of their inputs and outputs.
-        lines: (p, *shape of the output), the coefficients.
+    Attributes:
+        start: (p, 2), int64.
+        stride: For rows and for columns; numbers, so that windows can be compared without a look at tensors.
+        offset: Likewise; a window may stand out over the image.
+    """
+
+    start: Tensor
+    stride: tuple[int, int]
+    offset: tuple[int, int]
+
+    def places(self, axis: int, count: int) -> Tensor:
+        """(p, count): the rows (axis 0) or columns (axis 1) of the image that `count` of the window's stand at."""
+        steps = torch.arange(count, device=self.start.device)
+        return self.start[:, axis, None] * self.stride[axis] + self.offset[axis] + steps
+
+    def through(self, *, stride: tuple[int, int], padding: tuple[int, int]) -> "Window":
+        """Where the inputs stand of a convolution whose outputs stand here."""
+        scaled = [(self.stride[i] * stride[i], self.offset[i] * stride[i] - padding[i]) for i in (0, 1)]
+        return replace(self, stride=(scaled[0][0], scaled[1][0]), offset=(scaled[0][1], scaled[1][1]))
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Lines:
+    """The coefficients of p linear functions.
+
+    Attributes:
+        coefficients: (p, *shape); with a window (p, c, height, width of the window), 0 outside the image.
         rows: (p,), int64, the example that each function is about.
-        through_relus: Whether steps that lose something are passed as well (CROWN), or their regions taken as they
-            are (interval bounds of the linear functions, with the last layers merged into them).
-
-    Returns:
-        (p,).
+        window: Where they stand, if they are not whole.
     """
-    pending = {len(steps): lines}
-    low = lines.new_zeros(len(lines))
-    for place in range(len(steps), 0, -1):
-        if place not in pending:
-            continue
-        here, step = pending.pop(place), steps[place - 1]
-        if not (through_relus or step.operation.affine):
-            low = low + regions[place].lowest(here, rows)
-            continue
-        into = tuple(regions[source] for source in step.inputs)
-        before, constants = step.operation.lower(here, rows, into)
-        low = low + constants
-        for source, line in zip(step.inputs, before, strict=True):
-            pending[source] = pending[source] + line if source in pending else line
-    return low + regions[0].lowest(pending[0], rows) if 0 in pending else low
+
+    coefficients: Tensor
+    rows: Tensor
+    window: Window | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def scaled(self, factors: Tensor) -> "Lines":
+        """Coefficient by coefficient; `factors` as `seen` gives them."""
+        return replace(self, coefficients=self.coefficients * factors)
+
+    def seen(self, values: Tensor) -> Tensor:
+        """What stands behind each coefficient; broadcasts against the coefficients.
+
+        Args:
+            values: (n, *shape), one for each example, or (1, *shape) for all.
+        """
+        everywhere = self.window is None or values.shape[-2:] == (1, 1)
+        if self.window is None or everywhere:
+            return values if len(values) == 1 else values[self.rows]
+        height, width = values.shape[2:]
+        down = self.window.places(0, self.coefficients.shape[2]).clamp(0, height - 1)
+        right = self.window.places(1, self.coefficients.shape[3]).clamp(0, width - 1)
+        rows = self.rows if len(values) > 1 else torch.zeros_like(self.rows)
+        return values[rows[:, None, None], :, down[:, :, None], right[:, None, :]].permute(0, 3, 1, 2)
+
+    def dot(self, values: Tensor) -> Tensor:
+        """(p,): the functions at `values` (n, *shape) or (1, *shape)."""
+        return (self.coefficients * self.seen(values)).flatten(1).sum(1)
+
+    def whole(self, shape: torch.Size) -> "Lines":
+        """The same functions without a window; `shape` is that of one example."""
+        if self.window is None:
+            return self
+        height, width = shape[1:]
+        down = self.window.places(0, self.coefficients.shape[2]).clamp(0, height - 1)
+        right = self.window.places(1, self.coefficients.shape[3]).clamp(0, width - 1)
+        # what stands outside is 0 and may be added anywhere
+        places = (down[:, :, None] * width + right[:, None, :]).view(len(self), 1, -1)
+        flat = self.coefficients.new_zeros(len(self), shape[0], height * width)
+        flat = flat.scatter_add(2, places.expand(-1, shape[0], -1), self.coefficients.flatten(2))
+        return Lines(coefficients=flat.view(len(self), *shape), rows=self.rows)
+
+    def trimmed(self, shape: torch.Size) -> "Lines":
+        """Coefficients outside the image dropped; whole, if the window is no smaller than the image."""
+        if self.window is None:
+            return self
+        height, width = self.coefficients.shape[2:]
+        down, right = self.window.places(0, height), self.window.places(1, width)
+        rows, columns = (down >= 0) & (down < shape[1]), (right >= 0) & (right < shape[2])
+        inside = (rows[:, None, :, None] & columns[:, None, None, :]).to(self.coefficients)
+        kept = self.scaled(inside)
+        return kept.whole(shape) if height * width >= shape[1] * shape[2] else kept
+
+    def plus(self, other: "Lines", shape: torch.Size) -> "Lines":
+        """The sums of two sets of functions about the same examples; windows grow to hold both."""
+        mine, its = self.window, other.window
+        if mine is None or its is None or mine.stride != its.stride:
+            both = self.whole(shape).coefficients + other.whole(shape).coefficients
+            return Lines(coefficients=both, rows=self.rows)
+        near = [min(mine.offset[i], its.offset[i]) for i in (0, 1)]
+        far = [max(end(self, i), end(other, i)) for i in (0, 1)]
+        grown = [
+            F.pad(lines.coefficients, [side for i in (1, 0) for side in (start[i] - near[i], far[i] - end(lines, i))])
+            for lines, start in ((self, mine.offset), (other, its.offset))
+        ]
+        window = replace(mine, offset=(near[0], near[1]))
+        return replace(self, coefficients=grown[0] + grown[1], window=window)
 
 
-def both_sides(outputs: Tensor) -> tuple[Tensor, Tensor]:
-    """The functions whose lowest values are those of every output, and minus the highest.
+def end(lines: Lines, axis: int) -> int:
+    """The first row or column behind a window that stands at 0."""
+    offset = 0 if lines.window is None else lines.window.offset[axis]
+    return offset + lines.coefficients.shape[2 + axis]
+
+
+def entries(values: Tensor, rows: Tensor, flat: Tensor) -> Lines:
+    """The functions that give single entries, as small as they can be.
 
     Args:
-        outputs: (n, m); only its shape, type and device count.
-
-    Returns:
-        Lines (2 n m, m) and rows (2 n m,): per example first the outputs, then the outputs negated.
+        values: (n, *shape); only shape, type and device count.
+        rows: (p,), the examples.
+        flat: (p,), which entry, in order.
     """
-    n, m = outputs.shape
-    one = torch.eye(m, dtype=outputs.dtype, device=outputs.device)
-    rows = torch.arange(n, device=outputs.device).repeat_interleave(2 * m)
-    return torch.cat((one, -one)).repeat(n, 1), rows
-
-
-def as_box(low: Tensor, outputs: Tensor) -> Box:
-    """The box (n, m) that the lowest values of `both_sides` of `outputs` make."""
-    sides = low.view(len(outputs), 2, -1)
-    return Box(low=sides[:, 0], high=-sides[:, 1])
-
-
-def margins(labels: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
-    """The functions y_label - y_j for all j other than the label, in increasing order of j.
-
-    Args:
-        labels: (n,), int64.
-        outputs: (n, m); only its shape, type and device count.
-
-    Returns:
-        Lines (n (m - 1), m) and rows (n (m - 1),).
-    """
-    n, m = outputs.shape
-    one = torch.eye(m, dtype=outputs.dtype, device=outputs.device)
-    differences = one[labels][:, None] - one
-    others = torch.arange(m, device=labels.device) != labels[:, None]
-    return differences[others], torch.arange(n, device=outputs.device).repeat_interleave(m - 1)
+    shape = values.shape[1:]
+    if len(shape) != 3:
+        coefficients = F.one_hot(flat, shape.numel()).to(values).view(-1, *shape)
+        return Lines(coefficients=coefficients, rows=rows)
+    area = shape[1] * shape[2]
+    coefficients = F.one_hot(flat // area, shape[0]).to(values)[:, :, None, None]
+    start = torch.stack((flat % area // shape[2], flat % shape[2]), 1)
+    return Lines(coefficients=coefficients, rows=rows, window=Window(start=start, stride=(1, 1), offset=(0, 0)))

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from bounds._operation import Operation, Regions
+from bounds._lines import Lines
+from bounds._operation import Lower, Operation, Regions
 from bounds._region import Box
 
 _NEVER = float("-inf")
@@ -40,16 +41,17 @@ class MaxPool(Operation):
         return Box(low=self._pooled(box.low)[0], high=self._pooled(box.high)[0])
 
     @override
-    def lower(self, lines: Tensor, rows: Tensor, inputs: Regions) -> tuple[tuple[Tensor, ...], Tensor]:
+    def lower(self, lines: Lines, inputs: Regions) -> Lower:
         box = inputs[0].box
         low, chosen = self._pooled(box.low)
         ceiling, _ = self._pooled(box.high)
-        followed = (lines >= 0) | (low >= self._rivals(box.high, chosen))[rows]
-        constants = torch.where(followed, 0, lines * ceiling[rows]).flatten(1).sum(1)
-        taken = torch.where(followed, lines, 0).flatten(2)
-        back = lines.new_zeros(*lines.shape[:2], box.low.shape[2] * box.low.shape[3])
-        back = back.scatter_add(2, chosen.flatten(2)[rows], taken)
-        return (back.unflatten(2, box.low.shape[2:]),), constants
+        whole = lines.whole(low.shape[1:])
+        coefficients, rows = whole.coefficients, whole.rows
+        followed = (coefficients >= 0) | (low >= self._rivals(box.high, chosen))[rows]
+        constants = torch.where(followed, 0, coefficients * ceiling[rows]).flatten(1).sum(1)
+        back = coefficients.new_zeros(len(lines), low.shape[1], box.low.shape[2] * box.low.shape[3])
+        back = back.scatter_add(2, chosen.flatten(2)[rows], torch.where(followed, coefficients, 0).flatten(2))
+        return (Lines(coefficients=back.view(len(lines), *box.low.shape[1:]), rows=rows),), constants
 
     def _pooled(self, x: Tensor) -> tuple[Tensor, Tensor]:
         pooled, places = F.max_pool2d_with_indices(x, self.kernel, self.stride, self.padding, self.dilation, self.ceil)

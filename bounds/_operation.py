@@ -4,9 +4,11 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor
 
+from bounds._lines import Lines
 from bounds._region import Region
 
 Regions = tuple[Region, ...]
+Lower = tuple[tuple[Lines, ...], Tensor]
 
 
 class Operation(ABC):
@@ -22,14 +24,13 @@ class Operation(ABC):
         """A region that holds what the operation makes of any inputs from theirs."""
 
     @abstractmethod
-    def lower(self, lines: Tensor, rows: Tensor, inputs: Regions) -> tuple[tuple[Tensor, ...], Tensor]:
+    def lower(self, lines: Lines, inputs: Regions) -> Lower:
         """Linear functions of the inputs that are nowhere, on their regions, above linear functions of the output.
 
         Args:
-            lines: (p, *shape of the output), the coefficients of p functions of the output.
-            rows: (p,), int64, the example whose regions each of them is looked at on.
+            lines: p functions of the output.
             inputs: Regions of the inputs.
 
         Returns:
-            For each input the coefficients (p, *shape of the input), and the constants (p,).
+            For each input p functions of it, and the constants (p,).
         """

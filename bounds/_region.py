@@ -1,12 +1,14 @@
 """Where an input, or what a layer makes of it, may lie: boxes and balls, batched."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
 from torch import Tensor
 from typing_extensions import override
+
+from bounds._lines import Lines
 
 
 class Region(ABC):
@@ -18,16 +20,8 @@ class Region(ABC):
         """The smallest known box around the set."""
 
     @abstractmethod
-    def lowest(self, lines: Tensor, rows: Tensor) -> Tensor:
-        """The smallest value of linear functions on the set, or something below it.
-
-        Args:
-            lines: (p, *shape), the coefficients of p functions.
-            rows: (p,), int64, the example on whose set each is looked at.
-
-        Returns:
-            (p,).
-        """
+    def lowest(self, lines: Lines) -> Tensor:
+        """(p,): the smallest value of p linear functions on the set, or something below it."""
 
 
 @final
@@ -59,8 +53,9 @@ class Box(Region):
         return (self.high - self.low) / 2
 
     @override
-    def lowest(self, lines: Tensor, rows: Tensor) -> Tensor:
-        return _dot(lines, self.centre[rows]) - _dot(lines.abs(), self.radius[rows])
+    def lowest(self, lines: Lines) -> Tensor:
+        size = replace(lines, coefficients=lines.coefficients.abs())
+        return lines.dot(self.centre) - size.dot(self.radius)
 
 
 @final
@@ -84,10 +79,11 @@ class Ball(Region):
         return self.around
 
     @override
-    def lowest(self, lines: Tensor, rows: Tensor) -> Tensor:
+    def lowest(self, lines: Lines) -> Tensor:
         # Cauchy-Schwarz; both sets hold, so the better of the two does
-        reach: Tensor = torch.linalg.vector_norm((lines * self.spread[rows]).flatten(1), dim=1)
-        return (_dot(lines, self.centre[rows]) - reach).maximum(self.around.lowest(lines, rows))
+        weighted = lines.scaled(lines.seen(self.spread)).coefficients
+        reach: Tensor = torch.linalg.vector_norm(weighted.flatten(1), dim=1)
+        return (lines.dot(self.centre) - reach).maximum(self.around.lowest(lines))
 
 
 def linf_ball(images: Tensor, radius: float) -> Box:
@@ -105,7 +101,3 @@ def l2_ball(images: Tensor, radius: float) -> Ball:
 def _check(radius: float) -> None:
     if not radius >= 0:
         raise ValueError(f"expected radius >= 0, got {radius}")
-
-
-def _dot(left: Tensor, right: Tensor) -> Tensor:
-    return (left * right).flatten(1).sum(1)

@@ -1,14 +1,14 @@
 """ReLU between two lines (Zhang et al. 2018, arXiv:1811.00866, section 3.2)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from bounds._operation import Operation, Regions
+from bounds._lines import Lines
+from bounds._operation import Lower, Operation, Regions
 from bounds._region import Box
 
 
@@ -32,7 +32,7 @@ class Relu(Operation):
         return Box(low=F.relu(box.low), high=F.relu(box.high))
 
     @override
-    def lower(self, lines: Tensor, rows: Tensor, inputs: Regions) -> tuple[tuple[Tensor, ...], Tensor]:
+    def lower(self, lines: Lines, inputs: Regions) -> Lower:
         low, high = inputs[0].box.low, inputs[0].box.high
         settled = (low >= 0).to(low)
         is_open = (low < 0) & (high > 0)
@@ -40,7 +40,7 @@ class Relu(Operation):
         chord = torch.where(is_open, high / torch.where(is_open, high - low, 1), settled)
         floor = torch.where(is_open, (high > -low).to(low), settled)
         offset = torch.where(is_open, -chord * low, 0)
-        rising = lines >= 0
-        slopes = torch.where(rising, floor[rows], chord[rows])
-        constants = torch.where(rising, 0, lines * offset[rows]).flatten(1).sum(1)
-        return (lines * slopes,), constants
+        rising = lines.coefficients >= 0
+        slopes = torch.where(rising, lines.seen(floor), lines.seen(chord))
+        falling = replace(lines, coefficients=lines.coefficients.clamp(max=0))
+        return (lines.scaled(slopes),), falling.dot(offset)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from bounds._affine import Reshape, Scaling, Weighted
-from bounds._lines import lowest
+from bounds._lines import entries
+from bounds._lowest import lowest
 from bounds._operation import Regions
 from bounds._region import Box, Region
 from bounds._relu import Relu
@@ -48,28 +49,27 @@ def _narrowed(steps: tuple[Step, ...], regions: Regions, *, every: bool) -> Box:
     box = regions[-1].box
     low, high = box.low.flatten(1), box.high.flatten(1)
     wanted = torch.ones_like(low, dtype=torch.bool) if every else (low < 0) & (high > 0)
-    examples, entries = wanted.nonzero(as_tuple=True)
+    examples, numbers = wanted.nonzero(as_tuple=True)
     if not len(examples):
         return box
     largest = max(region.box.low.shape[1:].numel() for region in regions)
     at_once = max(_NUMBERS // (2 * largest), 1)
     sides = [
         _sides(steps, regions, some, those)
-        for some, those in zip(examples.split(at_once), entries.split(at_once), strict=True)
+        for some, those in zip(examples.split(at_once), numbers.split(at_once), strict=True)
     ]
     lowest_of, highest_of = (torch.cat(side) for side in zip(*sides, strict=True))
-    place = (examples, entries)
+    place = (examples, numbers)
     return Box(
         low=low.index_put(place, low[place].maximum(lowest_of)).view_as(box.low),
         high=high.index_put(place, high[place].minimum(highest_of)).view_as(box.high),
     )
 
 
-def _sides(steps: tuple[Step, ...], regions: Regions, examples: Tensor, entries: Tensor) -> tuple[Tensor, Tensor]:
-    """Bounds below and above of single entries (p,) of the last region, each of one of the examples (p,)."""
-    box = regions[-1].box
-    lines = box.low.new_zeros(len(entries), box.low.shape[1:].numel())
-    lines[torch.arange(len(entries), device=entries.device), entries] = 1
-    lines = lines.view(-1, *box.low.shape[1:])
-    low = lowest(steps, regions, torch.cat((lines, -lines)), examples.repeat(2))
-    return low[: len(entries)], -low[len(entries) :]
+def _sides(steps: tuple[Step, ...], regions: Regions, examples: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+    """Bounds below and above of single entries (p,), by number, of the last region of examples (p,)."""
+    entry = entries(regions[-1].box.low, examples.repeat(2), numbers.repeat(2))
+    sign = torch.ones_like(entry.coefficients[:, :1])
+    sign[len(examples) :] = -1
+    low = lowest(steps, regions, entry.scaled(sign))
+    return low[: len(examples)], -low[len(examples) :]
