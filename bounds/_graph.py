@@ -6,7 +6,6 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Final, final
 
-import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from typing_extensions import override
@@ -44,11 +43,13 @@ class Graph:
     Attributes:
         network: As handed to `trace`.
         flow: Its forward pass; parameters and buffers by name.
+        constants: Tensors that the forward pass makes anew each time, as they were when it was traced.
         statistics: Mean and biased variance (c,) that stand in for the running ones, by the name of the batch norm.
     """
 
     network: nn.Module
     flow: fx.Graph
+    constants: Mapping[str, Tensor]
     statistics: Mapping[str, Statistics] = field(default_factory=dict)
 
 
@@ -58,12 +59,15 @@ def read(network: nn.Module) -> Graph:
     Raises:
         NotUnderstoodError: It depends on the values of the input, or changes a tensor that is used again.
     """
+    skeleton = _skeleton(network)
     try:
-        flow = _Reader(autowrap_modules=()).trace(_skeleton(network))
+        flow = _Reader(autowrap_modules=()).trace(skeleton)
     except (fx.proxy.TraceError, TypeError) as error:
         raise NotUnderstoodError(f"expected {ACCEPTED}, got a network that cannot be traced: {error}") from error
     _refuse_reuse(flow)
-    return Graph(network=network, flow=flow)
+    own = {name: value for name, value in vars(skeleton).items() if isinstance(value, Tensor)}
+    constants = {name: value for name, value in own.items() if not hasattr(network, name)}
+    return Graph(network=network, flow=flow, constants=constants)
 
 
 @contextmanager
@@ -121,11 +125,3 @@ def where(node: fx.Node) -> str:
     """The module that a step belongs to, or its name in the graph."""
     modules = list(node.meta.get("nn_module_stack", {}))
     return modules[-1] if modules and modules[-1] else node.name
-
-
-def attribute(network: nn.Module, name: str) -> Tensor:
-    """The parameter, buffer or other tensor called `name`, as it is now."""
-    module, _, last = name.rpartition(".")
-    found = getattr(network.get_submodule(module), last)
-    assert isinstance(found, torch.Tensor)  # noqa: S101  (nothing else is left open while tracing)
-    return found

@@ -69,7 +69,7 @@ class _Recorder(fx.Interpreter):
     def __init__(self, graph: Graph, region: Region) -> None:
         fx.Interpreter.__init__(self, graph.network, garbage_collect_values=False, graph=graph.flow)
         self.extra_traceback = False
-        self.statistics = graph.statistics
+        self.graph_read = graph
         self.steps: list[Step] = []
         self.regions = [region]
 
@@ -83,6 +83,11 @@ class _Recorder(fx.Interpreter):
             return self._taken(n, args, kwargs)
         except NotUnderstoodError as error:
             raise NotUnderstoodError(f"{error} (in {where(n)})") from error
+
+    @override
+    def fetch_attr(self, target: str) -> object:
+        known = self.graph_read.constants
+        return known[target] if target in known else fx.Interpreter.fetch_attr(self, target)
 
     def _taken(self, node: fx.Node, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
         first = args[0] if args else None
@@ -103,4 +108,4 @@ class _Recorder(fx.Interpreter):
         module: nn.Module = self.submodules[name]
         if not isinstance(module, _BatchNorm) or not isinstance(args[0], Value):
             raise NotUnderstoodError(f"expected {ACCEPTED}, got {type(module).__name__}")
-        return batch_norm(module, args[0], self.statistics.get(name))
+        return batch_norm(module, args[0], self.graph_read.statistics.get(name))
