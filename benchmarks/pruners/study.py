@@ -3,8 +3,9 @@
 Fashion-MNIST; ResNet-20 for methods that remove weights, VGG-11 with batch norm and 16 to 128 filters for methods that
 remove channels; three parents each, trained from three seeds. Every method prunes every parent in one shot to five
 ratios, and every network is retrained for the same number of steps; methods that prune while they train spend half of
-them before the cut. Lottery tickets (iterative magnitude pruning with weight rewinding) and the controls are runs of
-their own. What has been made is kept: the same command goes on where it stopped. `figures.py` draws what is there.
+them before the cut. Cascades, in which every network is pruned from the one before, and lottery tickets (cascades with
+weight rewinding) have had more steps the smaller they are; they and the controls are runs of their own. What has been
+made is kept: the same command goes on where it stopped. `figures.py` draws what is there.
 """
 
 import argparse
@@ -33,13 +34,12 @@ RATIOS = (0.5, 0.8, 0.9, 0.95, 0.98)
 WEIGHTS = (
     *("magnitude", "magnitude?allocation=uniform", "magnitude?allocation=lamp", "magnitude?allocation=erk"),
     *("magnitude?allocation=flops", "random", "random?allocation=uniform", "snip", "grasp", "synflow", "sipp"),
-    *("woodfisher", "n-m", "greedy-allocation", "constrained-rl"),
+    *("woodfisher", "n-m"),
 )
 CHANNELS = (
     *("filter-norm", "filter-norm?allocation=global", "filter-norm?allocation=flops", "slimming", "taylor", "fisher"),
     *("fpgm", "hrank", "thinet", "pfp", "singe", "coreset", "coreset?variant=tukan", "correlation"),
 )
-WHILE_TRAINING = {"weights": ("iss-p", "hydra"), "channels": ("greg", "greg?variant=greg1", "rni")}
 
 
 @final
@@ -51,9 +51,10 @@ class Setting:
         name: Of the folder of its runs.
         arch: As on the command line.
         data: Name of the data set.
-        structure: What its methods remove.
-        methods: Pruners, as on the command line.
-        controls: Networks to hold magnitude or filter norm against.
+        methods: Pruners, as on the command line; the first is the one that cascades and controls are about.
+        training: Those that train while they prune.
+        searched: Those that search the layers' ratios.
+        controls: Networks to hold the first method against.
         parent_epochs: Of the parents' training, on all training examples.
         examples: Training examples of retraining, drawn anew for every seed.
         epochs: Passes over them; even.
@@ -63,13 +64,14 @@ class Setting:
     name: str
     arch: str
     data: str
-    structure: str
     methods: tuple[str, ...]
+    training: tuple[str, ...]
+    searched: tuple[str, ...] = ()
     controls: tuple[Control, ...]
-    parent_epochs: int = 3
-    examples: int = 6400
+    parent_epochs: int = 2
+    examples: int = 3200
     epochs: int = 2
-    held_out: int = 5000
+    held_out: int = 2500
 
 
 SETTINGS = (
@@ -77,21 +79,32 @@ SETTINGS = (
         name="channels",
         arch="vgg16_bn?depth=11&width=16",
         data="fashion-mnist",
-        structure="channels",
         methods=CHANNELS,
+        training=("greg", "greg?variant=greg1", "rni"),
         controls=("dense", "random", "reinitialised", "scratch", "width", "copycat"),
+        held_out=5000,
     ),
     Setting(
         name="weights",
         arch="resnet20",
         data="fashion-mnist",
-        structure="weights",
         methods=WEIGHTS,
+        training=("iss-p", "hydra"),
+        searched=("greedy-allocation", "constrained-rl"),
         controls=("dense", "random", "shuffled", "reinitialised", "width", "depth"),
     ),
 )
 SMALL = tuple(
-    replace(each, arch=arch, data="digits", methods=each.methods[:2], controls=each.controls[:2], examples=256)
+    replace(
+        each,
+        arch=arch,
+        data="digits",
+        methods=each.methods[:2],
+        training=each.training[:1],
+        searched=(),
+        controls=each.controls[:2],
+        examples=256,
+    )
     for each, arch in zip(SETTINGS, ("vgg16_bn?depth=11&width=2", "resnet8?width=4"), strict=True)
 )
 """The same in a minute, to see that it runs."""
@@ -115,23 +128,25 @@ def study(settings: tuple[Setting, ...], folder: Path, seeds: int, ratios: tuple
                     out=parent,
                     reporter=told,
                 )
-            for name, making in runs(setting, ratios):
+            for name, making in runs(setting, ratios, parent):
                 one(setting, parent, making, folder / setting.name / f"{name}-{seed}", seed, told)
 
 
-def runs(setting: Setting, ratios: tuple[float, ...]) -> Iterator[tuple[str, Making]]:
-    """Name and making of every run of a setting."""
+def runs(setting: Setting, ratios: tuple[float, ...], parent: Path) -> Iterator[tuple[str, Making]]:
+    """Name and making of every run of a setting on one parent."""
     recipe = Standard(epochs=setting.epochs, learning_rate=0.02, flip=setting.data == "fashion-mnist")
-    half, base = replace(recipe, epochs=setting.epochs // 2), setting.methods[:1]
-    yield "methods", Making(pruners=_parts(setting.methods), ratios=ratios, one_shot=True, recipe=recipe)
-    training = WHILE_TRAINING[setting.structure]
-    yield "training", Making(pruners=_parts(training), ratios=ratios, one_shot=True, recipe=half)
-    yield (
-        "controls",
-        Making(
-            pruners=_parts(base), ratios=ratios, one_shot=True, recipe=recipe, full=recipe, controls=setting.controls
-        ),
-    )
+    first = Making(pruners=_parts(setting.methods[:1]), ratios=ratios, recipe=recipe)
+    once = replace(first, one_shot=True)
+    yield "methods", replace(once, pruners=_parts(setting.methods))
+    half = replace(recipe, epochs=setting.epochs // 2)
+    yield "training", replace(once, pruners=_parts(setting.training), recipe=half)
+    yield "controls", replace(once, full=recipe, controls=setting.controls)
+    yield "cascade", first
+    if first.pruners[0].structure == "weights":
+        early = read(parent.with_suffix(".early.safetensors")).network.state_dict()
+        yield "lottery", replace(first, rewind="weights", rewind_to=early)
+    if setting.searched:
+        yield "searched", replace(once, pruners=_parts(setting.searched))
 
 
 def one(setting: Setting, parent: Path, making: Making, out: Path, seed: int, told: Reporter) -> None:
@@ -142,7 +157,7 @@ def one(setting: Setting, parent: Path, making: Making, out: Path, seed: int, to
     checkpoint = read(parent)
     data = fewer(load(setting.data), setting, seed)
     inputs = Inputs(parent=checkpoint, dataset=data, device=chosen_device("auto"))
-    judging = Judging(tasks=(Clean(),), examples=setting.held_out, seed=seed)
+    judging = Judging(tasks=(Clean(),), measures=("error",), examples=setting.held_out, seed=seed)
     run(inputs, making, judging, out=out, origin=Origin(command="benchmarks/pruners/study.py"), reporter=told)
 
 
@@ -161,13 +176,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path("reports/pruners"), help="where runs are kept")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--small", action="store_true", help="two methods on the digits, to see that it runs")
+    parser.add_argument("--only", choices=[each.name for each in SETTINGS], help="one of the two networks")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--small", action="store_true", help="a few methods on the digits, to see that it runs")
     options = parser.parse_args()
-    torch.set_num_threads(os.cpu_count() or 1)
-    if options.small:
-        study(SMALL, options.folder, options.seeds, (0.5, 0.8))
-    else:
-        study(SETTINGS, options.folder, options.seeds, RATIOS)
+    torch.set_num_threads(options.threads)
+    settings = SMALL if options.small else SETTINGS
+    asked = tuple(each for each in settings if options.only in {None, each.name})
+    study(asked, options.folder, options.seeds, (0.5, 0.8) if options.small else RATIOS)
 
 
 if __name__ == "__main__":
