@@ -1,7 +1,9 @@
 """Evaluates a family: which tasks apply, what is missing, who computes it, and what the store has to know of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+
+from torch import nn
 
 from evalsuite.data._base import Dataset, Examples
 from evalsuite.engines import local
@@ -36,7 +38,8 @@ def judge(
         reporter: Hears about progress.
     """
     store.set_examples(examples.ids, examples.labels.tolist())
-    store.set_tasks([_facts(task, judging, dataset, examples) for task in judging.tasks])
+    networks = [member.network for member in members]
+    store.set_tasks([_facts(task, judging, dataset, examples, networks) for task in judging.tasks])
     for member in members:
         member.network.eval().requires_grad_(requires_grad=False)  # attacks need gradients of images only
     todo = missing(members, parent, judging, dataset, examples, store)
@@ -52,13 +55,20 @@ def missing(
     store: Store,
 ) -> list[Pending]:
     """The shards that the store lacks, in the order of the tasks."""
-    domain = Domain(shape=dataset.shape, classes=len(dataset.classes))
+    networks = [member.network for member in members]
     found: list[Pending] = []
     for task in judging.tasks:
-        if task.refuses(domain) is None:
+        if refusal(task, dataset, networks) is None:
             shards = cuts(task, examples, limit(task, judging))
             found.extend(pending(shards, members, parent, store, judging.seed))
     return found
+
+
+def refusal(task: Task, dataset: Dataset, networks: Iterable[nn.Module]) -> str | None:
+    """Why `task` makes no sense on this data, or for one of the networks; None where it does."""
+    domain = Domain(shape=dataset.shape, classes=len(dataset.classes))
+    reasons = (task.refuses_network(network, domain) for network in networks)
+    return task.refuses(domain) or next((reason for reason in reasons if reason is not None), None)
 
 
 def limit(task: Task, judging: Judging) -> int:
@@ -66,28 +76,31 @@ def limit(task: Task, judging: Judging) -> int:
     return min(judging.examples, chosen_for(task, judging.examples, judging.examples_for))
 
 
-def _facts(task: Task, judging: Judging, dataset: Dataset, examples: Examples) -> TaskFacts:
+def _facts(
+    task: Task, judging: Judging, dataset: Dataset, examples: Examples, networks: Sequence[nn.Module]
+) -> TaskFacts:
     domain = Domain(shape=dataset.shape, classes=len(dataset.classes))
+    unavailable = refusal(task, dataset, networks)
     shards = cuts(task, examples, limit(task, judging))
     return {
         "name": name(task),
         "kind": kind(task),
         "title": task.title(),
-        "required": _required(task, judging, domain),
+        "required": _required(task, judging, available=unavailable is None),
         "margin": chosen_for(task, judging.margin, judging.margin_for),
         "version": task.version,
         "parameters": {**settings(task), **task.identity()},
         "readings": readings(task),
         "note": task.note(domain),
-        "unavailable": task.refuses(domain),
+        "unavailable": unavailable,
         "digest": digest(task),
         "shards": [shard.examples for shard in shards],
         "n": shards[-1].stop if shards else 0,
     }
 
 
-def _required(task: Task, judging: Judging, domain: Domain) -> bool:
+def _required(task: Task, judging: Judging, *, available: bool) -> bool:
     """A task that cannot be asked is required only where it is asked for by its own name, not by a pattern."""
-    if task.refuses(domain) is not None:
+    if not available:
         return name(task) in judging.required
     return any(fnmatchcase(name(task), pattern) for pattern in judging.required)

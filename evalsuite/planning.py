@@ -3,12 +3,11 @@
 from evalsuite.controls import control_count
 from evalsuite.data import choose
 from evalsuite.decide import tango
-from evalsuite.judging import limit
+from evalsuite.judging import limit, refusal
 from evalsuite.naming import name
 from evalsuite.plan import chosen_for, cuts
 from evalsuite.resolve import inputs, judging, making
 from evalsuite.spec import Spec
-from evalsuite.tasks._base import Domain
 
 
 def outlook(spec: Spec) -> dict[str, object]:
@@ -21,7 +20,6 @@ def outlook(spec: Spec) -> dict[str, object]:
     make = making(spec, loaded)
     families = len(make.pruners) * make.seeds
     confidence = 1 - (1 - judge.confidence) / families
-    domain = Domain(shape=loaded.dataset.shape, classes=len(loaded.dataset.classes))
     examples = choose(loaded.dataset.test, min(judge.examples, len(loaded.dataset.test)), judge.seed)
     networks = 1 + families * len(make.ratios) + control_count(make)
     rows: list[dict[str, object]] = []
@@ -36,7 +34,7 @@ def outlook(spec: Spec) -> dict[str, object]:
                 "passes": n * networks * task.passes(),
                 "margin": chosen_for(task, judge.margin, judge.margin_for),
                 "smallest_margin": tango.upper(0, 0, n, confidence=confidence),
-                "unavailable": task.refuses(domain),
+                "unavailable": refusal(task, loaded.dataset, [loaded.parent.network]),
             }
         )
     return {

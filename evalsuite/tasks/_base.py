@@ -81,6 +81,11 @@ class Task(ABC):
         del domain
         return None
 
+    def refuses_network(self, network: nn.Module, domain: Domain) -> str | None:
+        """Why this task makes no sense for `network`, which need not be run for that; None where it does."""
+        del network, domain
+        return None
+
     @classmethod
     def choices(cls, field: str, which: str) -> tuple[str, ...]:
         """What `which` ("all", "common", "extra") stands for in place of `field`, or nothing."""

@@ -1,0 +1,157 @@
+"""Certified robustness by bounds on the outputs: a lower bound on robust accuracy, with an attack beside it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import ClassVar, Literal, final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+import bounds
+from evalsuite.attacks._base import Attack, Budget
+from evalsuite.data._base import Batch
+from evalsuite.registry import find
+from evalsuite.tasks._base import Domain, Observations, Seen, Task
+
+ABSTAIN = -1
+ATTACKS = "evalsuite.attacks"
+Method = Literal["interval", "crown-ibp", "crown"]
+Margins = Callable[[nn.Module | bounds.Graph, bounds.Region, Tensor], Tensor]
+_METHODS: Mapping[Method, Margins] = {
+    "interval": bounds.interval_margins,
+    "crown-ibp": bounds.crown_ibp_margins,
+    "crown": bounds.crown_margins,
+}
+"""From cheap to tight."""
+_COSTS: Mapping[Method, float] = {"interval": 2, "crown-ibp": 20, "crown": 400}
+"""In forward passes, about."""
+_NEAR = 1e-4
+"""Relative to the largest logit: margins nearer to 0 than this are computed again in float64."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Bounds(Task):
+    """Certifies that no image in the ball, pixels in [0, 1], is given another class than the image itself.
+
+    The methods are tried from cheap to tight, each on what the ones before and the attack have left open (Gowal et al.
+    2018, arXiv:1810.12715; Zhang et al. 2020, arXiv:1906.06316; Zhang et al. 2018, arXiv:1811.00866). `prediction` is
+    the class where it is certified and -1 elsewhere, `top` the class of the image itself; `survives` tells which
+    examples are given their true class before and after the attack. Between certified and surviving examples lies the
+    truth. Where the attack breaks what is certified the run stops: one of the two is at fault.
+
+    Attributes:
+        norm: "linf" or "l2".
+        eps: Radius of the ball in units of the image's range [0, 1], > 0.
+        method: The tightest that is tried: "interval", "crown-ibp" or "crown".
+        attack: File in `evalsuite/attacks` that is tried on the rightly classified examples.
+    """
+
+    version: ClassVar[int] = 1
+    shard_size: ClassVar[int] = 64
+    path: ClassVar[tuple[str, ...]] = ("norm", "eps")
+    shares: ClassVar[bool] = False
+
+    norm: Literal["linf", "l2"] = "linf"
+    eps: float = 0.0078
+    method: Method = "crown"
+    attack: str = "pgd"
+
+    def __post_init__(self) -> None:
+        if not self.eps > 0:
+            raise ValueError(f"expected eps > 0, got {self.eps}")
+        norms = find(ATTACKS, self.attack, Attack).norms
+        if self.norm not in norms:
+            raise ValueError(f"expected a norm that {self.attack} knows ({', '.join(norms)}), got {self.norm}")
+
+    @override
+    def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:
+        return Seen(networks=tuple(self._observe(network, shard, seed) for network in networks))
+
+    @override
+    def refuses(self, domain: Domain) -> str | None:
+        return None if domain.classes > 1 else "a certificate needs at least two classes"
+
+    @override
+    def refuses_network(self, network: nn.Module, domain: Domain) -> str | None:
+        weight = next(network.parameters())
+        try:
+            bounds.trace(network, torch.zeros(1, *domain.shape, dtype=weight.dtype, device=weight.device))
+        except ValueError as error:
+            return str(error)
+        return None
+
+    @override
+    def passes(self) -> float:
+        steps = find(ATTACKS, self.attack, Attack)().typical_steps()
+        return float(sum(_COSTS[method] for method in self._tried()) + 3 * steps)
+
+    @override
+    def title(self) -> str:
+        ball = {"linf": "L∞", "l2": "L2"}[self.norm]
+        return f"certified {ball}, ε = {self.eps:.4g} ({self.method.upper().replace('INTERVAL', 'IBP')})"
+
+    def _observe(self, network: nn.Module, shard: Batch, seed: int) -> Observations:
+        with torch.inference_mode():
+            top = network(shard.images).argmax(1)
+        right = top == shard.labels
+        survives = right.clone()
+        survives[right] = self._survives(network, shard, right, seed)
+        certified = self._certified(network, shard.images, top, broken=right & ~survives)
+        if bool((certified & right & ~survives).any()):
+            raise AssertionError(f"{self.attack} broke what {self.method} had certified: one of them is at fault")
+        return {
+            "prediction": _numbers(torch.where(certified, top, ABSTAIN)),
+            "top": _numbers(top),
+            "survives": survives.cpu().numpy(),
+        }
+
+    def _certified(self, network: nn.Module, images: Tensor, top: Tensor, broken: Tensor) -> Tensor:
+        """(n,), whether `top` is the class of every image in the ball; the dearest method leaves `broken` ones out."""
+        certified = torch.zeros_like(broken)
+        graph = bounds.trace(network, images[:1])
+        exact: bounds.Graph | None = None
+        for method in self._tried():
+            margins = _METHODS[method]
+            rest = (~certified & ~broken if method == "crown" else ~certified).nonzero().flatten()
+            if not len(rest):
+                continue
+            with torch.no_grad():
+                low = margins(graph, self._ball(images[rest]), top[rest]).amin(1)
+                near = low.abs() <= _NEAR * (1 + low.abs().amax())
+                if bool(near.any()):
+                    sure = images[rest[near]].double()
+                    exact = exact or bounds.trace(deepcopy(network).double(), sure[:1])
+                    low[near] = margins(exact, self._ball(sure), top[rest[near]]).amin(1).sign().to(low.dtype)
+            certified[rest] = low > 0
+        return certified
+
+    def _tried(self) -> tuple[Method, ...]:
+        methods = tuple(_METHODS)
+        return methods[: methods.index(self.method) + 1]
+
+    def _ball(self, images: Tensor) -> bounds.Region:
+        return bounds.linf_ball(images, self.eps) if self.norm == "linf" else bounds.l2_ball(images, self.eps)
+
+    def _survives(self, network: nn.Module, shard: Batch, right: Tensor, seed: int) -> Tensor:
+        """Of the rightly classified examples, which the attack leaves so."""
+        part = Batch(
+            images=shard.images[right],
+            labels=shard.labels[right],
+            ids=tuple(each for each, counts in zip(shard.ids, right.tolist(), strict=True) if counts),
+        )
+        if not len(part):
+            return right[right]
+        attack = find(ATTACKS, self.attack, Attack)()
+        attacked = attack(network, part, Budget(norm=self.norm, eps=self.eps), seed=seed)
+        with torch.inference_mode():
+            after: Tensor = network(attacked.images).argmax(1)
+        return after == part.labels
+
+
+def _numbers(classes: Tensor) -> npt.NDArray[np.int32]:
+    return classes.to(torch.int32).cpu().numpy()
