@@ -12,8 +12,8 @@ from evalsuite.decide.deployable import Claim
 from evalsuite.decide.potential import Potential, potential
 from evalsuite.errors import IncompleteEvidenceError
 from evalsuite.facts import FamilyFacts, Meta, NetworkFacts, TaskFacts
-from evalsuite.measures._base import Measure, Stored
-from evalsuite.registry import find
+from evalsuite.measures._base import Annotations, Figure, Measure, Stored
+from evalsuite.naming import parse
 from evalsuite.store import ALONE, Address, Columns, Store
 
 MEASURES = "evalsuite.measures"
@@ -74,9 +74,9 @@ class Evidence:
         return self.store.tasks()
 
     @cached_property
-    def measures(self) -> dict[str, Measure]:
+    def measures(self) -> dict[str, Figure]:
         """All measures, by name."""
-        return {name: find(MEASURES, name, Measure)() for name in self.meta["measures"]}
+        return {name: parse(MEASURES, name, Figure) for name in self.meta["measures"]}
 
     @cached_property
     def families(self) -> list[Family]:
@@ -158,13 +158,15 @@ class Evidence:
             found.append(columns)
         return {c: np.concatenate([columns[c] for columns in found]) for c in found[0]} if found else None
 
-    def _compare(self, task: TaskFacts, measure: Measure, network: NetworkFacts) -> Comparison | Missing | None:
+    def _compare(self, task: TaskFacts, measure: Figure, network: NetworkFacts) -> Comparison | Missing | None:
         child, parent = self.stored(task, network), self.stored(task, self.parent)
         if child is None or parent is None:
             return Missing(reason="not evaluated yet") if measure.required else None
         if not {*child.own, *child.to_parent}.issuperset(measure.needs):
             return None  # the task writes nothing that this measure reads, or the network is the parent itself
-        paired = measure(child, parent, self._labels[: task["n"]], task["readings"])
+        known = Annotations(labels=self._labels[: task["n"]])
+        assert isinstance(measure, Measure)  # noqa: S101
+        paired = measure(child, parent, known, task["readings"])
         return compare(paired, margin=task["margin"], confidence=self.confidence)
 
     def _potential(self, family: Family, task: TaskFacts, measure: str) -> Potential | Missing | None:

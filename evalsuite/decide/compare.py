@@ -39,7 +39,7 @@ class Paired(Protocol):
 
     @property
     def groups(self) -> npt.NDArray[np.int64] | None:
-        """(n,), where the claim is about the worst group, else None."""
+        """(n,) or (n, ways of grouping), where the claim is about the worst group, else None; -1 in a way: no group."""
 
 
 @final
@@ -93,10 +93,7 @@ def compare(paired: Paired, *, margin: float, confidence: float) -> Comparison:
         ValueError: No examples, losses outside [0, 1], shapes that differ, or margin or confidence out of range.
     """
     _check(paired, margin, confidence)
-    if paired.groups is None:
-        members = [np.ones(len(paired.child), dtype=np.bool_)]
-    else:
-        members = [paired.groups == group for group in np.unique(paired.groups)]
+    members = _members(paired)
     binary = bool(np.isin(paired.child, (0.0, 1.0)).all() and np.isin(paired.parent, (0.0, 1.0)).all())
     judge = _counts if binary else _means
     correction = len(members)
@@ -104,7 +101,15 @@ def compare(paired: Paired, *, margin: float, confidence: float) -> Comparison:
         judge(paired.child[of], paired.parent[of], margin, confidence, 1 - (1 - confidence) / correction)
         for of in members
     ]
-    return _decide(parts, margin)
+    return _decide(parts, margin, len(paired.child))
+
+
+def _members(paired: Paired) -> list[npt.NDArray[np.bool_]]:
+    """Which examples make up each group."""
+    if paired.groups is None:
+        return [np.ones(len(paired.child), dtype=np.bool_)]
+    ways = paired.groups.reshape(len(paired.groups), -1).T
+    return [way == group for way in ways for group in np.unique(way) if paired.groups.ndim == 1 or group >= 0]
 
 
 def _counts(child: Losses, parent: Losses, margin: float, confidence: float, corrected: float) -> Comparison:
@@ -169,10 +174,10 @@ def _comparison(child: Losses, parent: Losses, *, own: Interval, bounds: Interva
     )
 
 
-def _decide(parts: Sequence[Comparison], margin: float) -> Comparison:
+def _decide(parts: Sequence[Comparison], margin: float, n: int) -> Comparison:
     """The groups' figures as one, with the verdict."""
     worst = Comparison(
-        n=sum(p.n for p in parts),
+        n=n,
         loss=max(p.loss for p in parts),
         low=max(p.low for p in parts),
         high=max(p.high for p in parts),
@@ -204,8 +209,10 @@ def _check(paired: Paired, margin: float, confidence: float) -> None:
     shape = paired.child.shape
     if len(shape) != 1 or shape[0] == 0 or paired.parent.shape != shape:
         raise ValueError(f"expected losses of the same n >= 1 examples, got {shape} and {paired.parent.shape}")
-    if paired.groups is not None and paired.groups.shape != shape:
+    if paired.groups is not None and (paired.groups.shape[:1] != shape or paired.groups.ndim > 2):
         raise ValueError(f"expected one group for each of {shape[0]} examples, got {paired.groups.shape}")
+    if paired.groups is not None and paired.groups.ndim == 2 and not (paired.groups >= 0).any():
+        raise ValueError("expected an example in one group at least, got none")
     for losses in (paired.child, paired.parent):
         if not ((losses >= 0) & (losses <= 1)).all():
             raise ValueError(f"expected losses in [0, 1], got {losses.min()} to {losses.max()}")

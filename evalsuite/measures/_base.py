@@ -1,15 +1,18 @@
-"""The measure contract: stored observations → one loss per example, in [0, 1]; 0 is good. No network is run."""
+"""The contracts of what is read off stored observations, without running a network; lower is better, 0 is good."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar, final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, final
 
 import numpy as np
 import numpy.typing as npt
 
 Column = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 Losses = npt.NDArray[np.float64]
+Weights = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.int64]
+Unit = Literal["share", "nats"]
 
 
 @final
@@ -34,36 +37,90 @@ class Paired:
     Attributes:
         child: (n,), in [0, 1].
         parent: (n,), in [0, 1].
-        groups: (n,), int: where the claim is about the worst group (a class, say) instead of the mean; else None.
+        groups: Where the claim is about the worst group (a class, say) instead of the mean, else None. (n,): the
+            group of each example. (n, k): its groups in k ways of grouping, -1 for none.
     """
 
     child: Losses
     parent: Losses
-    groups: npt.NDArray[np.int64] | None = None
+    groups: Numbers | None = None
 
 
-class Measure(ABC):
-    """What is read off observations. Subclasses are frozen keyword-only dataclasses.
+@final
+@dataclass(frozen=True, kw_only=True)
+class Sampled:
+    """A figure of a network and of its parent, as functions of the weights of the examples.
+
+    Both take weights (resamples, n), >= 0 and not all 0 in a row, and give figures (resamples,), lower is better. An
+    example of weight 2 counts as two such examples.
 
     Attributes:
-        needs: Columns without which the measure has no meaning; tasks that do not write them are left out.
+        n: Number of examples, >= 1.
+        child: The network's.
+        parent: The parent's.
+    """
+
+    n: int
+    child: Callable[[Weights], Losses]
+    parent: Callable[[Weights], Losses]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Annotations:
+    """What is known of the examples.
+
+    Attributes:
+        labels: (n,), true classes.
+        slices: For each attribute that the user gave, (n,): the number of its value, -1 where it is not known.
+    """
+
+    labels: Numbers
+    slices: Mapping[str, Numbers] = field(default_factory=dict)
+
+
+class Figure(ABC):
+    """What is read off observations: the mean of a loss per example (`Measure`), or else (`Statistic`).
+
+    Concrete subclasses are frozen keyword-only dataclasses; fields are hyperparameters, and stand behind a question
+    mark in the name: `ood_auroc?score=energy`.
+
+    Attributes:
+        needs: Columns without which the figure has no meaning; tasks that do not write them are left out.
+        needs_slices: Whether it has no meaning without attributes that the user gave.
         title: What a reader of the report sees, e.g. "error".
-        required: Whether a required task binds the deployable ratio by this measure unless told otherwise.
+        unit: "share" where the figure lies in [0, 1], "nats" where it has no upper end.
+        required: Whether a required task binds the deployable ratio by this figure.
     """
 
     needs: ClassVar[tuple[str, ...]]
+    needs_slices: ClassVar[bool] = False
     title: ClassVar[str]
+    unit: ClassVar[Unit] = "share"
     required: ClassVar[bool] = False
 
+
+class Measure(Figure, ABC):
+    """The mean of a loss in [0, 1] over the examples."""
+
     @abstractmethod
-    def __call__(
-        self, child: Stored, parent: Stored, labels: npt.NDArray[np.int64], readings: Mapping[str, float]
-    ) -> Paired:
+    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
         """Losses of `child` and `parent`.
 
         Args:
             child: Observations of the network.
             parent: Observations of its parent on the same examples.
-            labels: (n,), true classes.
+            known: What is known of the examples.
             readings: The task's hyperparameters that say how observations are read, e.g. {"radius": 0.5}.
         """
+
+
+class Statistic(Figure, ABC):
+    """A figure that is no mean of losses in [0, 1], such as an area under a curve; it never binds a claim.
+
+    Its intervals are a bootstrap's, which have no guarantee at finite n.
+    """
+
+    @abstractmethod
+    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Sampled:
+        """Figures of `child` and `parent` under any weights of the examples; arguments as of `Measure`."""

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 import numpy as np
-import numpy.typing as npt
 from typing_extensions import override
 
-from evalsuite.measures._base import Measure, Paired, Stored
+from evalsuite.measures._base import Annotations, Measure, Paired, Stored
 from evalsuite.measures._draws import average
 
 
@@ -24,9 +23,7 @@ class Disagreement(Measure):
     title: ClassVar[str] = "disagreement with the parent"
 
     @override
-    def __call__(
-        self, child: Stored, parent: Stored, labels: npt.NDArray[np.int64], readings: Mapping[str, float]
-    ) -> Paired:
+    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
         del readings
         differs = child.own["prediction"] != parent.own["prediction"]
-        return Paired(child=average(differs), parent=np.zeros(len(labels)))
+        return Paired(child=average(differs), parent=np.zeros(len(known.labels)))

@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-import numpy as np
-import numpy.typing as npt
 from typing_extensions import override
 
-from evalsuite.measures._base import Measure, Paired, Stored
+from evalsuite.measures._base import Annotations, Measure, Paired, Stored
 from evalsuite.measures._wrong import wrong
 
 
@@ -25,7 +23,5 @@ class Error(Measure):
     required: ClassVar[bool] = True
 
     @override
-    def __call__(
-        self, child: Stored, parent: Stored, labels: npt.NDArray[np.int64], readings: Mapping[str, float]
-    ) -> Paired:
-        return Paired(child=wrong(child, labels, readings), parent=wrong(parent, labels, readings))
+    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
+        return Paired(child=wrong(child, known.labels, readings), parent=wrong(parent, known.labels, readings))

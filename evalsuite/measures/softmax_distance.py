@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 import numpy as np
-import numpy.typing as npt
 from typing_extensions import override
 
-from evalsuite.measures._base import Measure, Paired, Stored
+from evalsuite.measures._base import Annotations, Measure, Paired, Stored
 from evalsuite.measures._draws import average
 
 
@@ -24,10 +23,8 @@ class SoftmaxDistance(Measure):
     title: ClassVar[str] = "softmax distance to the parent"
 
     @override
-    def __call__(
-        self, child: Stored, parent: Stored, labels: npt.NDArray[np.int64], readings: Mapping[str, float]
-    ) -> Paired:
+    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
         del parent, readings
         distance = child.to_parent["softmax_distance"].astype(np.float64) / np.sqrt(2)
         # the largest distance, stored in 32 bits, can come out a rounding error above 1
-        return Paired(child=average(np.minimum(distance, 1.0)), parent=np.zeros(len(labels)))
+        return Paired(child=average(np.minimum(distance, 1.0)), parent=np.zeros(len(known.labels)))

@@ -31,7 +31,7 @@ class Corruption(Task):
         severity: 1 to 5; the paper judges at 3.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     path: ClassVar[tuple[str, ...]] = ("corruption", "severity")
     relates: ClassVar[bool] = True
 
@@ -45,7 +45,7 @@ class Corruption(Task):
     def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:
         stream = keys(seed, f"corruption/{self.corruption}", shard.ids).to(shard.images.device)
         images = self._part()(shard.images, stream)
-        return Seen(networks=predict(networks, images), pictures=images)
+        return Seen(networks=predict(networks, images, shard.labels), pictures=images)
 
     @override
     def refuses(self, domain: Domain) -> str | None:

@@ -29,7 +29,7 @@ class Noise(Task):
         clip: Whether noisy images are cut to [0, 1]. The paper does not.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     path: ClassVar[tuple[str, ...]] = ("distribution", "level")
     relates: ClassVar[bool] = True
 
@@ -47,7 +47,7 @@ class Noise(Task):
     @override
     def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:
         drawn = [self._noisy(shard, seed, draw) for draw in range(self.draws)]
-        seen = [predict(networks, images) for images in drawn]
+        seen = [predict(networks, images, shard.labels) for images in drawn]
         if self.draws == 1:
             return Seen(networks=seen[0], pictures=drawn[0].clamp(0, 1))
         joined = tuple(_stack([of[k] for of in seen]) for k in range(len(networks)))

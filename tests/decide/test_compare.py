@@ -292,3 +292,25 @@ def test_margin_and_confidence_out_of_range_are_refused() -> None:
         compare(binary(1, 1, 1, 1), margin=1.0, confidence=0.95)
     with pytest.raises(ValueError, match="confidence"):
         compare(binary(1, 1, 1, 1), margin=0.0, confidence=95)
+
+
+def test_overlapping_groups_count_every_example_once() -> None:
+    one, two = binary(5, 3, 0, 92), binary(5, 9, 0, 86)
+    both = joined(one, two)
+    assert both.groups is not None
+    ways = np.stack([both.groups, np.where(np.arange(200) < 150, 0, -1)], axis=1)
+    found = compare(replace(both, groups=ways), margin=0.08, confidence=0.95)
+    assert found.n == 200
+    assert found.difference == 0.09
+    # three groups: 9 of 100 stands beside 3 of 100 and, the second way, 12 of 150
+    rises = (both.child - both.parent)[:150]
+    third = tango.lower(int(rises.sum()), 0, 150, confidence=1 - 0.05 / 3)
+    assert found.difference_low == max(tango.lower(9, 0, 100, confidence=1 - 0.05 / 3), third)
+    assert found.settles_at is not None
+    assert found.settles_at > 200
+
+
+def test_examples_without_any_group_are_refused() -> None:
+    pairs = replace(binary(1, 1, 1, 1), groups=np.full((4, 2), -1))
+    with pytest.raises(ValueError, match="in one group at least"):
+        compare(pairs, margin=0.1, confidence=0.95)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from evalsuite.measures._base import Stored
+from evalsuite.measures._base import Annotations, Stored
 from evalsuite.measures.error import Error
 from evalsuite.measures.worst_class import WorstClass
 
@@ -9,7 +9,10 @@ def test_losses_are_those_of_error_and_groups_are_the_classes() -> None:
     labels = np.array([0, 0, 1, 2])
     child = Stored(own={"prediction": np.array([0, 1, 1, -1])}, to_parent={})
     parent = Stored(own={"prediction": np.array([0, 0, 0, 2])}, to_parent={})
-    paired, plain = WorstClass()(child, parent, labels, {}), Error()(child, parent, labels, {})
+    paired, plain = (
+        WorstClass()(child, parent, Annotations(labels=labels), {}),
+        Error()(child, parent, Annotations(labels=labels), {}),
+    )
     np.testing.assert_array_equal(paired.child, plain.child)
     np.testing.assert_array_equal(paired.parent, plain.parent)
     assert paired.groups is not None
@@ -19,7 +22,7 @@ def test_losses_are_those_of_error_and_groups_are_the_classes() -> None:
 def test_groups_are_a_copy_of_the_labels() -> None:
     labels = np.array([0, 1])
     stored = Stored(own={"prediction": np.array([0, 1])}, to_parent={})
-    groups = WorstClass()(stored, stored, labels, {}).groups
+    groups = WorstClass()(stored, stored, Annotations(labels=labels), {}).groups
     assert groups is not None
     groups[0] = 7
     np.testing.assert_array_equal(labels, [0, 1])
@@ -27,7 +30,7 @@ def test_groups_are_a_copy_of_the_labels() -> None:
 
 def test_a_certified_task_is_read_at_its_radius() -> None:
     stored = Stored(own={"prediction": np.array([0, 1]), "radius": np.array([0.2, 0.6])}, to_parent={})
-    paired = WorstClass()(stored, stored, np.array([0, 1]), {"radius": 0.5})
+    paired = WorstClass()(stored, stored, Annotations(labels=np.array([0, 1])), {"radius": 0.5})
     np.testing.assert_array_equal(paired.child, [1, 0])
 
 
