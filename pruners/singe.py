@@ -47,7 +47,7 @@ class SInGE(ChannelPruner):
         steps: Points on the way, at least 1; each costs one forward and one backward pass per group.
         mu: Factor between two points of "norms", in (0, 1).
         p: Order of the norms of "norms", at least 1.
-        path: What is summed up on the way.
+        integral: What is summed up on the way.
     """
 
     criterion: ClassVar[str] = "integrated variation of the gradient"
@@ -58,7 +58,7 @@ class SInGE(ChannelPruner):
     steps: int = 10
     mu: float = 0.8
     p: float = 2.0
-    path: Literal["norms", "ig"] = "norms"
+    integral: Literal["norms", "ig"] = "norms"
 
     @override
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ class SInGE(ChannelPruner):
     def score(self, network: nn.Module, groups: Sequence[ChannelGroup], context: Context) -> Sequence[Tensor]:
         batches = examples(context, self.images)
         with scoring(network) as model:
-            if self.path == "ig":
+            if self.integral == "ig":
                 return [integrated(model, group, batches, self.steps).abs() for group in groups]
             scales = [self.mu**step for step in range(self.steps)]
             return [_variation(model, group, batches, scales, self.p) for group in groups]

@@ -57,7 +57,7 @@ def test_norms_by_hand() -> None:
 def test_integrated_gradients_by_hand() -> None:
     # the whole change, log 2 - log(1 + 1/e), falls to the only channel that speaks
     network, context = two_channels()
-    (found,) = scored(network, SInGE(path="ig", steps=200), context).values()
+    (found,) = scored(network, SInGE(integral="ig", steps=200), context).values()
     change = torch.log(torch.tensor(2.0)) - torch.log(torch.tensor(1 + 1 / torch.e))
     assert found.tolist() == [pytest.approx(float(change), rel=1e-4), 0]
 
@@ -129,7 +129,7 @@ def test_how_examples_are_batched_does_not_matter(build: Build) -> None:
     network = build("vgg")
     whole = [tuple(torch.cat(parts) for parts in zip(*batches(), strict=True))]
     context = Context(example=CONTEXT.example, batches=lambda: [(images, labels) for images, labels in whole])
-    for path in (SInGE(steps=3), SInGE(steps=3, path="ig")):
+    for path in (SInGE(steps=3), SInGE(steps=3, integral="ig")):
         other = scored(network, path, context)
         for name, found in scored(network, path).items():
             torch.testing.assert_close(found, other[name], rtol=1e-4, atol=1e-8)
@@ -143,41 +143,41 @@ def test_what_is_flat_here_but_not_on_the_way_is_seen() -> None:
         network[2].weight.copy_(torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
     data = [(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0]))]
     context = Context(example=torch.zeros(1, 2), batches=lambda: data)
-    (found,) = scored(network, SInGE(path="ig", steps=200), context).values()
+    (found,) = scored(network, SInGE(integral="ig", steps=200), context).values()
     assert found[0] == pytest.approx((0.6931 + 0.0513) / 2, rel=0.03)
     assert found[0] > 10 * found[1]
 
 
-@pytest.mark.parametrize("path", ["norms", "ig"])
+@pytest.mark.parametrize("integral", ["norms", "ig"])
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_every_coupling(build: Build, images: Tensor, name: str, path: str) -> None:
+def test_every_coupling(build: Build, images: Tensor, name: str, integral: str) -> None:
     network = build(name)
-    pruner = SInGE(steps=3, path="ig" if path == "ig" else "norms")
+    pruner = SInGE(steps=3, integral="ig" if integral == "ig" else "norms")
     assert all(bool((score >= 0).all()) and bool((score > 0).any()) for score in scored(network, pruner).values())
     pruned = pruner(network, keep=remaining(network) // 2, context=CONTEXT)
     assert remaining(pruned) < remaining(network)
     assert pruned(images).shape == network(images).shape
 
 
-@pytest.mark.parametrize("path", ["norms", "ig"])
-def test_dead_channels_score_nothing(build: Build, path: str) -> None:
+@pytest.mark.parametrize("integral", ["norms", "ig"])
+def test_dead_channels_score_nothing(build: Build, integral: str) -> None:
     network = build("chain")
     with torch.no_grad():
         network.get_parameter("2.weight")[[1, 4]] = 0
         network.get_parameter("2.bias")[[1, 4]] = -1
-    found = scored(network, SInGE(steps=3, path="ig" if path == "ig" else "norms"))["1, 2"]
+    found = scored(network, SInGE(steps=3, integral="ig" if integral == "ig" else "norms"))["1, 2"]
     assert found[[1, 4]].tolist() == [0, 0]
     assert int((found > 0).sum()) == 5  # one was dead before
 
 
-@pytest.mark.parametrize("path", ["norms", "ig"])
+@pytest.mark.parametrize("integral", ["norms", "ig"])
 @pytest.mark.parametrize(("images", "seen"), [(4, [4]), (7, [5, 2]), (100, [5, 3])])
-def test_one_pass_per_group_step_and_batch(build: Build, path: str, images: int, seen: list[int]) -> None:
+def test_one_pass_per_group_step_and_batch(build: Build, integral: str, images: int, seen: list[int]) -> None:
     network = build("chain")
     groups = coupled_channels(network, CONTEXT.example)
     calls: list[int] = []
     network.register_forward_hook(lambda _, inputs, __: calls.append(len(inputs[0])))
-    SInGE(images=images, steps=3, path="ig" if path == "ig" else "norms").score(network, groups, CONTEXT)
+    SInGE(images=images, steps=3, integral="ig" if integral == "ig" else "norms").score(network, groups, CONTEXT)
     assert calls == seen * 3 * len(groups)
 
 

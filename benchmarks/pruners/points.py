@@ -1,0 +1,108 @@
+"""What the finished runs of the study hold, network by network."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+
+from evalsuite.decide.proportion import clopper_pearson
+from evalsuite.evidence import Evidence
+from evalsuite.facts import NetworkFacts
+from evalsuite.store import opened
+
+Right = npt.NDArray[np.bool_]
+"""(n,), per held-out example whether a network is right."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One network.
+
+    Attributes:
+        setting: "weights" or "channels".
+        method: The pruner, "... cascade", "... lottery ticket", "control: ..." or "parent".
+        seed: Of the parent.
+        target: Prune ratio that was asked for, 0 for networks that are not pruned.
+        prune_ratio: As measured.
+        flop_reduction: Likewise, counting operations with nonzero weights.
+        n: Held-out examples.
+        right: How many of them the network gets right.
+    """
+
+    setting: str
+    method: str
+    seed: int
+    target: float
+    prune_ratio: float
+    flop_reduction: float
+    n: int
+    right: int
+
+    @property
+    def accuracy(self) -> float:
+        """In percent."""
+        return 100 * self.right / self.n
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """In percent: Clopper and Pearson's at 95 %, over examples."""
+        found = clopper_pearson(self.right, self.n, confidence=0.975)
+        return 100 * found.low, 100 * found.high
+
+
+def read_runs(folder: Path) -> dict[Point, Right]:
+    """All networks of all finished runs under `folder`/<setting>/<run>-<seed>."""
+    found: dict[Point, Right] = {}
+    for results in sorted(folder.glob("*/*/results.json")):
+        run, _, seed = results.parent.name.rpartition("-")
+        found.update(_networks(results.parent, results.parents[1].name, run, int(seed)))
+    return found
+
+
+def _networks(run_folder: Path, setting: str, run: str, seed: int) -> Iterator[tuple[Point, Right]]:
+    with opened(run_folder) as store:
+        evidence = Evidence(store)
+        (task,) = evidence.tasks
+        labels = np.array(store.labels(task["shards"]))
+        for network in evidence.networks:
+            method, stored = _method(network, run), evidence.stored(task, network)
+            if method is None or stored is None:
+                continue
+            right = stored.own["prediction"] == labels
+            point = Point(
+                setting=setting,
+                method=method,
+                seed=seed,
+                target=network["target_ratio"] or 0.0,
+                prune_ratio=network["prune_ratio"],
+                flop_reduction=network["flop_reduction"],
+                n=len(right),
+                right=int(right.sum()),
+            )
+            yield point, right
+
+
+def _method(network: NetworkFacts, run: str) -> str | None:
+    """None for networks that stand in another run as well."""
+    if network["role"] == "control":
+        return "control: " + ("dense" if network["target_ratio"] is None else network["id"].partition("-")[0])
+    if network["role"] == "parent":
+        return "parent" if run == "methods" else None
+    name = str(network["pruner"])
+    return {"cascade": f"{name}, cascade", "lottery": f"{name}, lottery ticket", "controls": None}.get(run, name)
+
+
+def write_csv(points: Mapping[Point, Right], path: Path) -> None:
+    """All points, one a line."""
+    rows = sorted(points, key=lambda point: (point.setting, point.method, point.seed, point.target))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Point)], lineterminator="\n")
+        writer.writeheader()
+        for point in rows:
+            ratios = {"prune_ratio": round(point.prune_ratio, 5), "flop_reduction": round(point.flop_reduction, 5)}
+            writer.writerow(asdict(point) | ratios)

@@ -1,0 +1,30 @@
+"""What a part is called finds it again, whatever kind of part it is."""
+
+import pytest
+
+from evalsuite import naming
+from evalsuite.measures._base import Measure
+from evalsuite.registry import find, names
+from evalsuite.tasks._base import Task
+from evalsuite.training._base import Recipe
+from pruners import Pruner
+from pruners.regularisers import Regulariser
+
+FOLDERS = {
+    "evalsuite.tasks": Task,
+    "evalsuite.measures": Measure,
+    "evalsuite.training": Recipe,
+    "pruners": Pruner,
+    "pruners.regularisers": Regulariser,
+}
+NEEDED = {"corruption": {"corruption": "fog"}}
+"""Fields that have no default."""
+PARTS = [(folder, name) for folder in FOLDERS for name in names(folder)]
+
+
+@pytest.mark.parametrize(("folder", "name"), PARTS)
+def test_names_come_back(folder, name):
+    part = find(folder, name, FOLDERS[folder])(**NEEDED.get(name, {}))
+    text = naming.name(part)
+    assert naming.kind(part).replace("-", "_") == name
+    assert naming.parse(folder, text, FOLDERS[folder]) == part
