@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import final
 
 import numpy as np
+import numpy.typing as npt
 
 from evalsuite.decide.compare import Comparison, compare
 from evalsuite.decide.deployable import Claim
@@ -54,7 +55,7 @@ class Evidence:
         self.meta: Meta = store.meta()
         if "members" not in self.meta:
             raise IncompleteEvidenceError("the run has no networks yet; the same command continues it")
-        self._labels = np.asarray(store.labels(), dtype=np.int64)
+        self._labels: dict[tuple[str, ...], npt.NDArray[np.int64]] = {}
         self._read: dict[tuple[str, str], Stored | None] = {}
 
     @cached_property
@@ -142,6 +143,20 @@ class Evidence:
                 claims.append(Claim(task=task["name"], measure=name, potential=found))
         return claims or Missing(reason="no task is required")
 
+    def labels(self, task: TaskFacts) -> npt.NDArray[np.int64]:
+        """True classes of the examples that a task was asked about, (n,).
+
+        Raises:
+            IncompleteEvidenceError: The store does not hold them.
+        """
+        key = tuple(task["shards"])
+        if key not in self._labels:
+            found = self.store.labels(key)
+            if found is None:
+                raise IncompleteEvidenceError(f"{task['name']}: the store holds no labels; the same command continues")
+            self._labels[key] = np.asarray(found, dtype=np.int64)
+        return self._labels[key]
+
     def _join(self, task: TaskFacts, network: NetworkFacts, parent: str) -> Columns | None:
         found: list[Columns] = []
         for examples in task["shards"]:
@@ -164,7 +179,7 @@ class Evidence:
             return Missing(reason="not evaluated yet") if measure.required else None
         if not {*child.own, *child.to_parent}.issuperset(measure.needs):
             return None  # the task writes nothing that this measure reads, or the network is the parent itself
-        known = Annotations(labels=self._labels[: task["n"]])
+        known = Annotations(labels=self.labels(task))
         assert isinstance(measure, Measure)  # noqa: S101
         paired = measure(child, parent, known, task["readings"])
         return compare(paired, margin=task["margin"], confidence=self.confidence)

@@ -5,12 +5,13 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from evalsuite.data._base import Dataset, Examples
+from evalsuite.asked import Asked
+from evalsuite.data._base import Dataset
 from evalsuite.engines import local
 from evalsuite.facts import TaskFacts
 from evalsuite.naming import kind, name, settings
 from evalsuite.order import Judging
-from evalsuite.plan import Member, Pending, chosen_for, cuts, pending
+from evalsuite.plan import Member, Pending, chosen_for, pending
 from evalsuite.progress import Reporter
 from evalsuite.store import Store
 from evalsuite.tasks._base import Domain, Task
@@ -20,9 +21,7 @@ from evalsuite.tasks._names import digest, readings
 def judge(
     members: Sequence[Member],
     parent: Member,
-    judging: Judging,
-    dataset: Dataset,
-    examples: Examples,
+    asked: Asked,
     store: Store,
     reporter: Reporter,
 ) -> None:
@@ -31,36 +30,25 @@ def judge(
     Args:
         members: All networks, the parent included.
         parent: The network that the others are compared with.
-        judging: What to ask.
-        dataset: Where the examples come from.
-        examples: The chosen held-out examples, in order.
+        asked: What to ask, about which examples.
         store: Where observations go.
         reporter: Hears about progress.
     """
-    store.set_examples(examples.ids, examples.labels.tolist())
     networks = [member.network for member in members]
-    store.set_tasks([_facts(task, judging, dataset, examples, networks) for task in judging.tasks])
+    store.set_tasks([_facts(task, asked, networks) for task in asked.judging.tasks])
     for member in members:
         member.network.eval().requires_grad_(requires_grad=False)  # attacks need gradients of images only
-    todo = missing(members, parent, judging, dataset, examples, store)
-    local.run(todo, parent, examples, store, seed=judging.seed, reporter=reporter)
+    todo = _missing(members, parent, asked, store)
+    local.run(todo, parent, asked.of, store, seed=asked.judging.seed, reporter=reporter)
 
 
-def missing(
-    members: Sequence[Member],
-    parent: Member,
-    judging: Judging,
-    dataset: Dataset,
-    examples: Examples,
-    store: Store,
-) -> list[Pending]:
+def _missing(members: Sequence[Member], parent: Member, asked: Asked, store: Store) -> list[Pending]:
     """The shards that the store lacks, in the order of the tasks."""
     networks = [member.network for member in members]
     found: list[Pending] = []
-    for task in judging.tasks:
-        if refusal(task, dataset, networks) is None:
-            shards = cuts(task, examples, limit(task, judging))
-            found.extend(pending(shards, members, parent, store, judging.seed))
+    for task in asked.judging.tasks:
+        if refusal(task, asked.dataset, networks) is None:
+            found.extend(pending(asked.shards[name(task)], members, parent, store, asked.judging.seed))
     return found
 
 
@@ -71,17 +59,10 @@ def refusal(task: Task, dataset: Dataset, networks: Iterable[nn.Module]) -> str 
     return task.refuses(domain) or next((reason for reason in reasons if reason is not None), None)
 
 
-def limit(task: Task, judging: Judging) -> int:
-    """How many examples a task is judged on."""
-    return min(judging.examples, chosen_for(task, judging.examples, judging.examples_for))
-
-
-def _facts(
-    task: Task, judging: Judging, dataset: Dataset, examples: Examples, networks: Sequence[nn.Module]
-) -> TaskFacts:
+def _facts(task: Task, asked: Asked, networks: Sequence[nn.Module]) -> TaskFacts:
+    judging, dataset, shards = asked.judging, asked.dataset, asked.shards[name(task)]
     domain = Domain(shape=dataset.shape, classes=len(dataset.classes))
     unavailable = refusal(task, dataset, networks)
-    shards = cuts(task, examples, limit(task, judging))
     return {
         "name": name(task),
         "kind": kind(task),

@@ -14,6 +14,7 @@ from typing import final
 
 import torch
 
+from evalsuite.asked import Asked, asked
 from evalsuite.data import Examples, choose
 from evalsuite.errors import UsageError
 from evalsuite.facts import DataFacts, Meta, NetworkFacts, ParentFacts, RunFacts
@@ -81,8 +82,9 @@ def run(
     examples = _chosen(inputs, judging)
     early = None if making.rewind_to is None else tensor_digest(making.rewind_to)
     with _working(inputs, making.identity(early), judging, examples, out, origin) as store:
+        questions = asked(judging, inputs.dataset, examples, store)  # what cannot be read is told before hours of work
         grown = grow(inputs, making, store, out, seed=judging.seed, reporter=reporter)
-        return _judged(grown, inputs, judging, examples, store, out, reporter)
+        return _judged(grown, questions, store, out, reporter)
 
 
 def evaluate(
@@ -102,8 +104,9 @@ def evaluate(
     examples = _chosen(inputs, judging)
     made = {name: network_digest(candidate.network) for name, candidate in sorted(candidates.items())}
     with _working(inputs, {"candidates": made}, judging, examples, out, origin) as store:
+        questions = asked(judging, inputs.dataset, examples, store)
         grown = adopt(inputs, candidates, store)
-        return _judged(grown, inputs, judging, examples, store, out, reporter or Silent())
+        return _judged(grown, questions, store, out, reporter or Silent())
 
 
 def only_prune(inputs: Inputs, making: Making, *, out: Path, seed: int, reporter: Reporter) -> list[NetworkFacts]:
@@ -138,17 +141,9 @@ def _working(
             store.set_meta(Meta(run={**facts, "seconds": facts["seconds"] + time.monotonic() - began}))
 
 
-def _judged(
-    grown: Grown,
-    inputs: Inputs,
-    judging: Judging,
-    examples: Examples,
-    store: Store,
-    out: Path,
-    reporter: Reporter,
-) -> Row:
+def _judged(grown: Grown, questions: Asked, store: Store, out: Path, reporter: Reporter) -> Row:
     store.set_meta(Meta(members=list(grown.addresses), families=list(grown.families)))
-    judge(grown.members, grown.parent, judging, inputs.dataset, examples, store, reporter)
+    judge(grown.members, grown.parent, questions, store, reporter)
     return finish(store, out)
 
 

@@ -76,9 +76,14 @@ def cuts(task: Task, examples: Examples, limit: int) -> tuple[Cut, ...]:
     found: list[Cut] = []
     for start in range(0, count, task.shard_size):
         stop = min(start + task.shard_size, count)
-        ids = hashlib.sha256(",".join(examples.ids[start:stop]).encode()).hexdigest()[:16]
+        ids = digest_of(examples.ids[start:stop])
         found.append(Cut(task=task, task_digest=digest(task), start=start, stop=stop, examples=ids))
     return tuple(found)
+
+
+def digest_of(ids: Sequence[str]) -> str:
+    """A shard's part of the address: what its examples are, in order, 16 hex digits."""
+    return hashlib.sha256(",".join(ids).encode()).hexdigest()[:16]
 
 
 def chosen_for(task: Task, otherwise: Number, by_task: Mapping[str, Number]) -> Number:

@@ -1,11 +1,14 @@
 """What a sweep would compute, and the smallest margin that its examples can show."""
 
+import math
+
+from evalsuite.asked import examples_of, limit
 from evalsuite.controls import control_count
 from evalsuite.data import choose
 from evalsuite.decide import tango
-from evalsuite.judging import limit, refusal
+from evalsuite.judging import refusal
 from evalsuite.naming import name
-from evalsuite.plan import chosen_for, cuts
+from evalsuite.plan import chosen_for
 from evalsuite.resolve import inputs, judging, making
 from evalsuite.spec import Spec
 
@@ -24,13 +27,12 @@ def outlook(spec: Spec) -> dict[str, object]:
     networks = 1 + families * len(make.ratios) + control_count(make)
     rows: list[dict[str, object]] = []
     for task in judge.tasks:
-        shards = cuts(task, examples, limit(task, judge))
-        n = shards[-1].stop
+        n = min(limit(task, judge), len(examples_of(task, judge, loaded.dataset, examples)))
         rows.append(
             {
                 "task": name(task),
                 "examples": n,
-                "shards": len(shards),
+                "shards": math.ceil(n / task.shard_size),
                 "passes": n * networks * task.passes(),
                 "margin": chosen_for(task, judge.margin, judge.margin_for),
                 "smallest_margin": tango.upper(0, 0, n, confidence=confidence),

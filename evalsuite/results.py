@@ -110,7 +110,7 @@ def _task(evidence: Evidence, task: TaskFacts) -> Row:
     return {
         **kept,
         "shards": len(task["shards"]),
-        "seconds": round(evidence.store.seconds(task["digest"], evidence.meta["run"]["seed"]), 3),
+        "seconds": round(evidence.store.seconds(task["digest"], evidence.meta["run"]["seed"], task["shards"]), 3),
         "flags": sorted({flag for network in evidence.networks for flag in _flags(evidence, task, network)}),
         "note": _note(evidence, task),
     }

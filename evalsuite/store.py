@@ -27,7 +27,8 @@ Columns = Mapping[str, Column]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS examples (position INTEGER PRIMARY KEY, id TEXT NOT NULL, label INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS labels (examples TEXT PRIMARY KEY, labels TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS cuts (source TEXT PRIMARY KEY, shards TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS networks (made_from TEXT PRIMARY KEY, position INTEGER NOT NULL, facts TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS tasks (name TEXT PRIMARY KEY, position INTEGER NOT NULL, facts TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS shards (
@@ -37,7 +38,9 @@ CREATE TABLE IF NOT EXISTS shards (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pictures (task TEXT PRIMARY KEY, png BLOB NOT NULL);
 """
-_VERSION = "evalsuite-store/1"
+_VERSION = "evalsuite-store/2"
+_BEFORE = "evalsuite-store/1"
+"""Knew one list of labels for all tasks; read and brought up to date when it is opened."""
 ALONE = ""
 """In place of the parent's digest: columns that depend on the network alone."""
 
@@ -98,16 +101,31 @@ class Store:
         with self._database:
             self._database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
 
-    def set_examples(self, ids: Sequence[str], labels: Sequence[int]) -> None:
-        """Write down the held-out examples, in order."""
+    def set_labels(self, labels: Mapping[str, Sequence[int]]) -> None:
+        """Write down the true classes of the examples of shards, by the digest of the examples."""
+        rows = [(examples, json.dumps(list(of))) for examples, of in labels.items()]
         with self._database:
-            self._database.execute("DELETE FROM examples")
-            rows = zip(range(len(ids)), ids, labels, strict=True)
-            self._database.executemany("INSERT INTO examples VALUES (?, ?, ?)", rows)
+            self._database.executemany("INSERT OR REPLACE INTO labels VALUES (?, ?)", rows)
 
-    def labels(self) -> list[int]:
-        """True classes of the held-out examples, in order."""
-        return [label for (label,) in self._database.execute("SELECT label FROM examples ORDER BY position")]
+    def labels(self, shards: Sequence[str]) -> list[int] | None:
+        """True classes of the examples of shards, joined in the order given; None where a shard's are not there."""
+        found: list[int] = []
+        for examples in shards:
+            row = self._database.execute("SELECT labels FROM labels WHERE examples = ?", (examples,)).fetchone()
+            if row is None:
+                return None
+            found.extend(json.loads(row[0]))
+        return found
+
+    def set_cuts(self, source: str, shards: Sequence[tuple[str, int]]) -> None:
+        """Remember into which shards (digest, number of examples) the examples from `source` were cut."""
+        with self._database:
+            self._database.execute("INSERT OR REPLACE INTO cuts VALUES (?, ?)", (source, json.dumps(list(shards))))
+
+    def cuts(self, source: str) -> list[tuple[str, int]] | None:
+        """The shards (digest, number of examples) of the examples from `source`, or None."""
+        row = self._database.execute("SELECT shards FROM cuts WHERE source = ?", (source,)).fetchone()
+        return [(examples, n) for examples, n in json.loads(row[0])] if row else None
 
     def set_tasks(self, facts: Sequence[TaskFacts]) -> None:
         """Replace the list of tasks; each has a `name`."""
@@ -160,10 +178,10 @@ class Store:
         )
         return set(rows)
 
-    def seconds(self, task: str, seed: int) -> float:
-        """What the stored observations of a task took to compute."""
-        query = "SELECT coalesce(sum(seconds), 0) FROM shards WHERE task=? AND seed=?"
-        return float(self._database.execute(query, (task, seed)).fetchone()[0])
+    def seconds(self, task: str, seed: int, shards: Sequence[str]) -> float:
+        """What the stored observations of a task on the given shards took to compute."""
+        query = "SELECT coalesce(sum(seconds), 0) FROM shards WHERE task=? AND seed=? AND examples=?"
+        return sum(float(self._database.execute(query, (task, seed, s)).fetchone()[0]) for s in dict.fromkeys(shards))
 
     def pictures(self) -> dict[str, bytes]:
         """Strips of sample images, by task name."""
@@ -204,8 +222,33 @@ def _check(database: sqlite3.Connection, path: Path) -> None:
     if row is None:
         with database:
             database.execute("INSERT INTO meta VALUES ('schema', ?)", (json.dumps(_VERSION),))
-    elif json.loads(row[0]) != _VERSION:
-        raise RefusedInputError(f"{path}: expected a store of version {_VERSION}, got {row[0]}")
+        return
+    version = json.loads(row[0])
+    if version == _BEFORE:
+        _bring_up_to_date(database)
+    elif version != _VERSION:
+        raise RefusedInputError(
+            f"{path}: expected a store of version {_VERSION} or {_BEFORE}, got {row[0]}: a run that another version of "
+            f"evalsuite began is read with that version, or begun anew in another folder"
+        )
+
+
+def _bring_up_to_date(database: sqlite3.Connection) -> None:
+    """The one list of labels becomes one list a shard: all tasks had the run's examples, from the first on."""
+    ordered = [label for (label,) in database.execute("SELECT label FROM examples ORDER BY position")]
+    sizes = dict(database.execute("SELECT examples, max(n) FROM shards WHERE n > 0 GROUP BY examples"))
+    found: dict[str, str] = {}
+    for (facts,) in database.execute("SELECT facts FROM tasks"):
+        start = 0
+        for examples in json.loads(facts)["shards"]:
+            if examples not in sizes:
+                break  # not computed yet: whoever computes it writes its labels
+            found[examples] = json.dumps(ordered[start : start + sizes[examples]])
+            start += sizes[examples]
+    with database:
+        database.executemany("INSERT OR REPLACE INTO labels VALUES (?, ?)", found.items())
+        database.execute("DROP TABLE examples")
+        database.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (json.dumps(_VERSION),))
 
 
 def _lock(file: TextIO, folder: Path) -> None:

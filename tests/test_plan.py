@@ -38,7 +38,7 @@ def members(count):
 
 
 def compute(todo, family, data, store):
-    local.run(todo, family[0], data, store, seed=0, reporter=Silent())
+    local.run(todo, family[0], lambda _: data, store, seed=0, reporter=Silent())
 
 
 def test_only_what_is_missing_is_computed(tmp_path):
@@ -95,7 +95,9 @@ def test_dear_tasks_are_stored_network_by_network(tmp_path):
 
     with opened(tmp_path, create=True) as store:
         with contextlib.suppress(StopError):
-            local.run(pending(shards, family, family[0], store, 0), family[0], data, store, seed=0, reporter=Stop())
+            local.run(
+                pending(shards, family, family[0], store, 0), family[0], lambda _: data, store, seed=0, reporter=Stop()
+            )
         todo = pending(shards, family, family[0], store, 0)
         assert [m.id for m in todo[0].alone] == ["n2"]
 

@@ -1,5 +1,6 @@
 """The store: what goes in comes out, all or nothing, one writer at a time."""
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -28,7 +29,8 @@ def test_arrays_survive(tmp_path):
             assert found[name].dtype == values.dtype
         assert store.read(row("other").address) is None
         assert store.present("t", 0) == {("n", "e", "")}
-        assert store.seconds("t", 0) == 0.5
+        assert store.seconds("t", 0, ["e", "e", "absent"]) == 0.5
+        assert store.seconds("t", 0, ["absent"]) == 0
 
 
 def test_packing_is_canonical():
@@ -81,3 +83,49 @@ def test_other_version(tmp_path):
     database.close()
     with pytest.raises(RefusedInputError, match="evalsuite-store/99"), opened(tmp_path):
         pass
+
+
+def test_labels_belong_to_shards(tmp_path):
+    with opened(tmp_path, create=True) as store:
+        store.set_labels({"a": [2, 0], "b": [1]})
+        store.set_labels({"b": [1]})
+        assert store.labels(["b", "a"]) == [1, 2, 0]
+        assert store.labels([]) == []
+        assert store.labels(["a", "c"]) is None
+        store.set_cuts("files", [("a", 2), ("b", 1)])
+        assert store.cuts("files") == [("a", 2), ("b", 1)]
+        assert store.cuts("others") is None
+
+
+def before(path, tasks):
+    """A store as version 1 wrote it: five examples, some shards computed."""
+    database = sqlite3.connect(path)
+    database.executescript(
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);"
+        "CREATE TABLE examples (position INTEGER PRIMARY KEY, id TEXT NOT NULL, label INTEGER NOT NULL);"
+        "CREATE TABLE tasks (name TEXT PRIMARY KEY, position INTEGER NOT NULL, facts TEXT NOT NULL);"
+        "CREATE TABLE shards (task TEXT NOT NULL, network TEXT NOT NULL, examples TEXT NOT NULL, seed INTEGER NOT NULL,"
+        " parent TEXT NOT NULL, n INTEGER NOT NULL, seconds REAL NOT NULL, observations BLOB NOT NULL,"
+        " PRIMARY KEY (task, network, examples, seed, parent)) WITHOUT ROWID;"
+        "INSERT INTO meta VALUES ('schema', '\"evalsuite-store/1\"');"
+        "INSERT INTO examples VALUES (0,'i',7),(1,'j',8),(2,'k',9),(3,'l',7),(4,'m',6);"
+    )
+    for position, (name, shards, done) in enumerate(tasks):
+        database.execute("INSERT INTO tasks VALUES (?, ?, ?)", (name, position, json.dumps({"shards": shards})))
+        for shard, n in done.items():
+            database.execute("INSERT INTO shards VALUES (?, 'n', ?, 0, '', ?, 1.0, x'00')", (name, shard, n))
+    database.commit()
+    database.close()
+
+
+def test_a_store_of_the_version_before_is_brought_up_to_date(tmp_path):
+    coarse, fine = ["abc", "de"], ["a", "b", "c"]
+    tasks = [("clean", coarse, {"abc": 3, "de": 2}), ("certified", fine, {"a": 1, "b": 1})]
+    before(tmp_path / "results.sqlite", tasks)
+    for _ in range(2):  # the second time there is nothing left to do
+        with opened(tmp_path) as store:
+            assert store.labels(coarse) == [7, 8, 9, 7, 6]
+            assert store.labels(["a", "b"]) == [7, 8]
+            assert store.labels(fine) is None  # its third shard was never computed
+            assert store.meta()["schema"] == "evalsuite-store/2"
+            assert store.present("clean", 0) == {("n", "abc", ""), ("n", "de", "")}

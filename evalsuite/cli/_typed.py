@@ -4,6 +4,7 @@ import hashlib
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from evalsuite.errors import UsageError
@@ -30,7 +31,7 @@ def request_digest(spec: Spec) -> str:
     files = {"ckpt": _content(spec.ckpt, "--ckpt")}
     if spec.early is not None:
         files["early"] = _content(spec.early, "--early")
-    return digest({**spec.canonical(), **files, "data_files": _stamps(spec.data)})
+    return digest({**spec.canonical(), **files, "data_files": _stamps(spec.data), "task_files": _own(spec.tasks)})
 
 
 def finished(out: Path, request: str) -> dict[str, object] | None:
@@ -60,6 +61,16 @@ def _stamps(data: str | None) -> list[str]:
     kind, colon, rest = (data or "").partition(":")
     if not colon or kind not in {"folder", "npz"}:
         return []
-    path = Path(rest.partition("?")[0])
+    return _stamped(Path(rest.partition("?")[0]))
+
+
+def _own(tasks: Sequence[str]) -> list[str]:
+    """Size and date of every file that tasks with examples of their own name."""
+    options = [option.partition("=") for task in tasks for option in task.partition("?")[2].split("&")]
+    named = {value for key, _, value in options if key in {"at", "classes"}}
+    return [stamp for path in sorted(named) for stamp in _stamped(Path(path).expanduser())]
+
+
+def _stamped(path: Path) -> list[str]:
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     return [f"{file} {stat.st_size} {stat.st_mtime_ns}" for file in files if file.is_file() and (stat := file.stat())]

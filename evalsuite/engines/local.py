@@ -2,7 +2,8 @@
 
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import final
 
 import numpy as np
@@ -11,38 +12,65 @@ from PIL import Image
 from torch import Tensor
 
 from evalsuite.data._base import Batch, Examples
+from evalsuite.errors import UsageError
 from evalsuite.naming import name
-from evalsuite.plan import Cut, Member, Pending
+from evalsuite.plan import Cut, Member, Pending, digest_of
 from evalsuite.progress import Reporter
 from evalsuite.store import ALONE, Address, Row, Store
-from evalsuite.tasks._base import Observations, Seen
+from evalsuite.tasks._base import Observations, Seen, Task
 
 _PICTURES = 8
 _TRANSIENT = frozenset({"probabilities"})
 
 
 def run(
-    todo: Sequence[Pending], parent: Member, examples: Examples, store: Store, *, seed: int, reporter: Reporter
+    todo: Sequence[Pending],
+    parent: Member,
+    examples: Callable[[Task], Examples],
+    store: Store,
+    *,
+    seed: int,
+    reporter: Reporter,
 ) -> None:
     """Compute everything in `todo` and store it, shard by shard.
 
     Stopping at any moment loses the shard in flight and nothing else.
+
+    Args:
+        todo: Shards of one task follow each other.
+        parent: The network that the others are compared with.
+        examples: What a task is asked about; called once a task.
+        store: Where observations go.
+        seed: The run's.
+        reporter: Hears about progress.
+
+    Raises:
+        UsageError: The examples are no longer those that the shards were cut from.
     """
     if not todo:
         return
     reporter.start("Evaluating", sum(pending.weight for pending in todo))
     device = next(parent.network.parameters()).device
     pace = _Pace(todo)
-    for pending in todo:
-        cut = pending.cut
-        batch = examples.batch(cut.start, cut.stop).to(device)
-        calls = [pending] if cut.task.shares else _one_by_one(pending)
-        for call in calls:
-            began = time.perf_counter()
-            _compute(call, parent, batch, store, seed)
-            pace.took(call, time.perf_counter() - began)
-            reporter.advance(call.weight, f"{name(cut.task)}  examples to {cut.stop}", pace.left())
+    for task, shards in groupby(todo, key=lambda pending: pending.cut.task):
+        asked = examples(task)
+        for pending in shards:
+            batch = _batch(asked, pending.cut).to(device)
+            for call in [pending] if task.shares else _one_by_one(pending):
+                began = time.perf_counter()
+                _compute(call, parent, batch, store, seed)
+                pace.took(call, time.perf_counter() - began)
+                reporter.advance(call.weight, f"{name(task)}  examples to {pending.cut.stop}", pace.left())
     reporter.finish()
+
+
+def _batch(examples: Examples, cut: Cut) -> Batch:
+    batch = examples.batch(cut.start, cut.stop)
+    if digest_of(batch.ids) != cut.examples:
+        raise UsageError(
+            f"{name(cut.task)}: expected the examples that its shards were cut from, got others: files have changed"
+        )
+    return batch
 
 
 @final

@@ -3,12 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, final
 
 import numpy as np
 from torch import Tensor, nn
 
-from evalsuite.data._base import Batch
+from evalsuite.data._base import Batch, Dataset, Examples
 
 Column = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 Observations = Mapping[str, Column]
@@ -56,6 +57,8 @@ class Task(ABC):
         version: Raised whenever the observations of an unchanged task would change.
         shard_size: Examples per shard: the unit that is stored, and lost when the process is killed.
         readings: Fields that only say how stored observations are read (a radius, say); not part of the address.
+        whereabouts: Fields that only say where the task's own examples are found; not part of the address, which
+            names examples by their content.
         path: Fields that stand in the path, in order.
         shares: Whether asking several networks at once saves work; if not, each network is asked and stored alone.
         relates: Whether observations come with `probabilities`, so that networks can be compared with their parent.
@@ -64,6 +67,7 @@ class Task(ABC):
     version: ClassVar[int]
     shard_size: ClassVar[int] = 256
     readings: ClassVar[frozenset[str]] = frozenset()
+    whereabouts: ClassVar[frozenset[str]] = frozenset()
     path: ClassVar[tuple[str, ...]] = ()
     shares: ClassVar[bool] = True
     relates: ClassVar[bool] = False
@@ -75,6 +79,22 @@ class Task(ABC):
         The observations of a network never depend on which other networks are asked. Networks are in evaluation mode
         and, like the shard, on one device; random draws are derived from `seed` and the examples' ids.
         """
+
+    def examples(self, dataset: Dataset) -> Examples | None:
+        """All examples of the task's own, or None where it is asked about the run's held-out examples.
+
+        Images have the data set's shape and labels are its class numbers; as many as asked for are chosen of them.
+
+        Raises:
+            UsageError: Files are missing, or the classes are not those of the data set.
+            RefusedInputError: A file is corrupt.
+        """
+        del dataset
+        return None
+
+    def files(self) -> Sequence[Path]:
+        """What own examples are read from; while these files are the same, a finished task's are not read again."""
+        return ()
 
     def refuses(self, domain: Domain) -> str | None:
         """Why this task makes no sense on `domain`, or None where it does."""

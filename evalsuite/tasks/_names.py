@@ -28,8 +28,9 @@ def expand(patterns: Iterable[str]) -> tuple[Task, ...]:
 
 
 def address(task: Task) -> str:
-    """Everything that the observations of a task depend on, as canonical text: fields without readings, and version."""
-    kept = {field: value for field, value in naming.settings(task).items() if field not in task.readings}
+    """Everything that the observations of a task depend on beside its examples, as canonical text."""
+    left_out = task.readings | task.whereabouts
+    kept = {field: value for field, value in naming.settings(task).items() if field not in left_out}
     identity = {"kind": naming.kind(task), "version": task.version, **kept, **task.identity()}
     return json.dumps(identity, sort_keys=True)
 
