@@ -41,8 +41,11 @@ def parse(package: str, text: str, base: type[Part]) -> Part:
 
 
 def name(part: object) -> str:
-    """The one spelling of a part: path fields always, other fields where they are not at their default."""
-    path = [kind(part), *(_text(getattr(part, field)) for field in _path(type(part)))]
+    """The one spelling of a part: path fields less a tail of None, other fields where they are not at their default."""
+    places = [getattr(part, field) for field in _path(type(part))]
+    while places and places[-1] is None:
+        places.pop()
+    path = [kind(part), *map(_text, places)]
     rest = [f for f in _fields(type(part)).values() if f.name not in _path(type(part)) and _differs(part, f)]
     query = "&".join(f"{f.name}={_text(getattr(part, f.name))}" for f in rest)
     return "/".join(path) + (f"?{query}" if query else "")

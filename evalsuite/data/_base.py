@@ -31,18 +31,21 @@ class Batch:
         images: (n, c, h, w), float32 in [0, 1].
         labels: (n,), int64.
         ids: One content digest per example; random draws and the store's addresses are derived from it.
+        accepted: As of `Examples`.
     """
 
     images: Tensor
     labels: Tensor
     ids: tuple[str, ...]
+    accepted: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def to(self, device: torch.device) -> "Batch":
         """The same examples on `device`."""
-        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+        accepted = None if self.accepted is None else self.accepted.to(device)
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device), accepted=accepted)
 
 
 @final
@@ -54,11 +57,14 @@ class Examples:
         images: Where the images come from.
         labels: (n,), int64, class numbers.
         positions: (n,), int64, where in `images` each example stands.
+        accepted: (n, k), int64, where several classes count as right: these, the label first, padded with the label.
+            None where the label alone does.
     """
 
     images: Images
     labels: Tensor
     positions: Tensor
+    accepted: Tensor | None = None
 
     @classmethod
     def of(cls, images: Images, labels: Tensor) -> "Examples":
@@ -71,7 +77,8 @@ class Examples:
     def select(self, index: Tensor | Sequence[int]) -> "Examples":
         """The examples at `index`, in that order."""
         index = torch.as_tensor(index, dtype=torch.int64)
-        return Examples(images=self.images, labels=self.labels[index], positions=self.positions[index])
+        accepted = None if self.accepted is None else self.accepted[index]
+        return replace(self, labels=self.labels[index], positions=self.positions[index], accepted=accepted)
 
     def pixels(self, index: Tensor | Sequence[int]) -> Tensor:
         """Images at `index` as float32 in [0, 1], shape (k, c, h, w)."""
@@ -81,13 +88,21 @@ class Examples:
         """Examples start, ..., stop - 1 with their ids; reads no other image."""
         index = torch.arange(start, min(stop, len(self)))
         raw = self.images[self.positions[index]]
-        labels = self.labels[index]
-        return Batch(images=_scaled(raw), labels=labels, ids=_joined(_digests(raw), labels))
+        chosen = self.select(index)
+        ids = _joined(_digests(raw), chosen.answers)
+        return Batch(images=_scaled(raw), labels=chosen.labels, ids=ids, accepted=chosen.accepted)
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
-        """A digest of each example's pixels and label, 16 hex digits."""
-        return _joined(self.image_ids, self.labels)
+        """A digest of each example's pixels and label (and what else is accepted), 16 hex digits."""
+        return _joined(self.image_ids, self.answers)
+
+    @property
+    def answers(self) -> list[str]:
+        """What counts as right for each example, as text."""
+        if self.accepted is None:
+            return [str(label) for label in self.labels.tolist()]
+        return ["/".join(map(str, dict.fromkeys(row))) for row in self.accepted.tolist()]
 
     @cached_property
     def image_ids(self) -> tuple[str, ...]:
@@ -100,9 +115,9 @@ def _scaled(raw: Tensor) -> Tensor:
     return raw.float() / 255 if raw.dtype == torch.uint8 else raw.float()
 
 
-def _joined(image_ids: Sequence[str], labels: Tensor) -> tuple[str, ...]:
-    pairs = zip(image_ids, labels.tolist(), strict=True)
-    return tuple(hashlib.sha256(f"{image}/{label}".encode()).hexdigest()[:16] for image, label in pairs)
+def _joined(image_ids: Sequence[str], answers: Sequence[str]) -> tuple[str, ...]:
+    pairs = zip(image_ids, answers, strict=True)
+    return tuple(hashlib.sha256(f"{image}/{answer}".encode()).hexdigest()[:16] for image, answer in pairs)
 
 
 def _digests(raw: Tensor) -> list[str]:

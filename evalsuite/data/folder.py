@@ -92,11 +92,15 @@ class Photos:
         paths: One file per image.
         size: Height and width after resizing and cropping.
         channels: 3 or 1.
+        border: Pixels that are cut off at each side first.
+        as_they_are: Whether a photo that has that size already is neither resized nor cropped.
     """
 
     paths: tuple[str, ...]
     size: int
     channels: int
+    border: int = 0
+    as_they_are: bool = False
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -120,8 +124,16 @@ class Photos:
                 image = file.convert("RGB" if self.channels == 3 else "L")
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
             raise RefusedInputError(f"expected {path} to be an image, got an error: {error}") from error
-        resized = functional.resize(image, round(self.size * 256 / 224))
-        pixels: Tensor = functional.pil_to_tensor(functional.center_crop(resized, [self.size, self.size]))
+        if self.border:
+            width, height = image.size
+            if min(width, height) <= 2 * self.border:
+                raise RefusedInputError(
+                    f"expected {path} to be larger than its border of {self.border} pixels, got {width} x {height}"
+                )
+            image = image.crop((self.border, self.border, width - self.border, height - self.border))
+        if not (self.as_they_are and image.size == (self.size, self.size)):
+            image = functional.center_crop(functional.resize(image, round(self.size * 256 / 224)), [self.size] * 2)
+        pixels: Tensor = functional.pil_to_tensor(image)
         return pixels
 
 

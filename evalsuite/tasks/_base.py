@@ -108,7 +108,7 @@ class Task(ABC):
 
     @classmethod
     def choices(cls, field: str, which: str) -> tuple[str, ...]:
-        """What `which` ("all", "common", "extra") stands for in place of `field`, or nothing."""
+        """What `which` ("all", "common", "extra", "mix1", "mix2") stands for in place of `field`, or nothing."""
         del field, which
         return ()
 

@@ -10,6 +10,7 @@ from evalsuite.registry import find
 from evalsuite.tasks._base import Task
 
 PACKAGE = "evalsuite.tasks"
+_LISTS = frozenset({"all", "common", "extra", "mix1", "mix2"})
 
 
 def parse(text: str) -> Task:
@@ -18,7 +19,7 @@ def parse(text: str) -> Task:
 
 
 def expand(patterns: Iterable[str]) -> tuple[Task, ...]:
-    """Tasks for names in which a part may be `all` or a range (`1-5`); doubles are dropped."""
+    """Tasks for names in which a part may be a list (`all`, `mix1`) or a range (`1-5`); doubles are dropped."""
     found: dict[str, Task] = {}
     for pattern in patterns:
         for text in _expand(pattern):
@@ -56,7 +57,7 @@ def _expand(pattern: str) -> list[str]:
 def _choices(path: str, position: int, part: str) -> list[str]:
     if position == 0:
         return [part]
-    if part in {"all", "common", "extra"}:
+    if part in _LISTS:
         task = find(PACKAGE, path.partition("/")[0].replace("-", "_"), Task)
         known = task.choices(task.path[position - 1], part) if position <= len(task.path) else ()
         if not known:

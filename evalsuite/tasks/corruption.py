@@ -7,7 +7,7 @@ from typing import ClassVar, final
 from torch import nn
 from typing_extensions import override
 
-from evalsuite.corruptions import COMMON, EXTRA
+from evalsuite.corruptions import SETS
 from evalsuite.corruptions import _base as corruptions
 from evalsuite.corruptions._constants import label
 from evalsuite.data._base import Batch
@@ -27,7 +27,8 @@ class Corruption(Task):
     Severities of one corruption share their random draws.
 
     Attributes:
-        corruption: One of the 15 common (`common`) or 4 further (`extra`) corruptions; `all` stands for all 19.
+        corruption: One of the 15 common (`common`) or 4 further (`extra`) corruptions; `all` stands for all 19,
+            `mix1` and `mix2` for the two halves of Lost in Pruning.
         severity: 1 to 5; the paper judges at 3.
     """
 
@@ -68,7 +69,7 @@ class Corruption(Task):
     def choices(cls, field: str, which: str) -> tuple[str, ...]:
         if field == "severity":
             return tuple("12345") if which == "all" else ()
-        return {"common": COMMON, "extra": EXTRA, "all": (*COMMON, *EXTRA)}[which]
+        return SETS[which]
 
     def _part(self) -> corruptions.Corruption:
         part = find(PACKAGE, self.corruption, corruptions.Corruption)

@@ -38,6 +38,9 @@ def test_expand():
     assert [name(t) for t in expand(["corruption/fog/2-4"])] == [f"corruption/fog/{s}" for s in (2, 3, 4)]
     assert len(expand(["corruption/all/all"])) == 19 * 5
     assert len(expand(["corruption/common/3"])) == 15
+    halves = [{t.corruption for t in expand([f"corruption/{which}/3"])} for which in ("mix1", "mix2")]
+    assert [len(half) for half in halves] == [9, 10]
+    assert set.union(*halves) == {t.corruption for t in expand(["corruption/all/3"])}
     assert len(expand(["clean", "clean", "corruption/all/3", "corruption/fog/3"])) == 20
 
 
