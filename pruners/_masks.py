@@ -34,7 +34,9 @@ def keep_global(scores: Scores, keep: int, alive: Mapping[str, Tensor]) -> Masks
         ValueError: A score of an alive entry is NaN, or `keep` is out of range.
     """
     flags = torch.cat([alive[name].flatten() for name in scores])
-    flags = flags.masked_scatter(flags, _largest(_alive_scores(scores, alive), keep))
+    largest = _largest(_alive_scores(scores, alive), keep)
+    # where all are alive there is nothing to spread
+    flags = largest if len(largest) == len(flags) else flags.masked_scatter(flags, largest)
     parts = flags.split([score.numel() for score in scores.values()])
     return {name: part.view_as(score) for (name, score), part in zip(scores.items(), parts, strict=True)}
 
@@ -90,7 +92,7 @@ def apply_masks(network: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
 
 
 def _alive_scores(scores: Scores, alive: Mapping[str, Tensor]) -> Tensor:
-    found = torch.cat([score[alive[name]].double() for name, score in scores.items()])
+    found = torch.cat([score.masked_select(alive[name]).double() for name, score in scores.items()])
     if bool(found.isnan().any()):
         name = next(name for name, score in scores.items() if score[alive[name]].isnan().any())
         raise ValueError(f"expected scores without NaN, got NaN for {name}")
