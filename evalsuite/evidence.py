@@ -1,5 +1,6 @@
 """A run's stored observations, read by measures and decided: comparisons, potentials and claims."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,12 +9,14 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
+from evalsuite.decide.bootstrap import Spread, compare_spreads, spread
 from evalsuite.decide.compare import Comparison, compare
 from evalsuite.decide.deployable import Claim
 from evalsuite.decide.potential import Potential, potential
 from evalsuite.errors import IncompleteEvidenceError
 from evalsuite.facts import FamilyFacts, Meta, NetworkFacts, TaskFacts
-from evalsuite.measures._base import Annotations, Figure, Measure, Stored
+from evalsuite.measures._base import Annotations, Figure, Measure, Statistic, Stored
+from evalsuite.naming import name as spelled
 from evalsuite.naming import parse
 from evalsuite.store import ALONE, Address, Columns, Store
 
@@ -57,6 +60,7 @@ class Evidence:
             raise IncompleteEvidenceError("the run has no networks yet; the same command continues it")
         self._labels: dict[tuple[str, ...], npt.NDArray[np.int64]] = {}
         self._read: dict[tuple[str, str], Stored | None] = {}
+        self._spreads: dict[tuple[str, str], Spread] = {}
 
     @cached_property
     def networks(self) -> list[NetworkFacts]:
@@ -116,6 +120,7 @@ class Evidence:
                     if comparison is not None:
                         found[task["name"], name, network["id"]] = comparison
             self._read.clear()  # what has been compared is not kept in memory
+            self._spreads.clear()
         return found
 
     @cached_property
@@ -137,11 +142,21 @@ class Evidence:
             for name, measure in self.measures.items():
                 if not (task["required"] and measure.required):
                     continue
+                if not self.reads(measure=name, task=task):
+                    continue
                 found = self.potentials.get((family.facts["id"], task["name"], name))
                 if not isinstance(found, Potential):
                     return found or Missing(reason=f"{task['name']}: {task['unavailable'] or 'not evaluated'}")
                 claims.append(Claim(task=task["name"], measure=name, potential=found))
         return claims or Missing(reason="no task is required")
+
+    def reads(self, *, measure: str, task: TaskFacts) -> bool:
+        """Whether a measure has a meaning on a task, as far as is known: a task that was not asked may have any."""
+        return bool(task["unavailable"]) or (task["name"], measure) in self._pairs
+
+    @cached_property
+    def _pairs(self) -> set[tuple[str, str]]:
+        return {(task, measure) for task, measure, _ in self.comparisons}
 
     def labels(self, task: TaskFacts) -> npt.NDArray[np.int64]:
         """True classes of the examples that a task was asked about, (n,).
@@ -177,12 +192,31 @@ class Evidence:
         child, parent = self.stored(task, network), self.stored(task, self.parent)
         if child is None or parent is None:
             return Missing(reason="not evaluated yet") if measure.required else None
-        if not {*child.own, *child.to_parent}.issuperset(measure.needs):
+        columns = {**child.to_parent, **child.own}
+        if not columns.keys() >= set(measure.needs):
             return None  # the task writes nothing that this measure reads, or the network is the parent itself
+        if not all(np.isfinite(columns[need]).all() for need in measure.needs):
+            return Missing(reason="the network puts out numbers that are not finite")
         known = Annotations(labels=self.labels(task))
-        assert isinstance(measure, Measure)  # noqa: S101
-        paired = measure(child, parent, known, task["readings"])
-        return compare(paired, margin=task["margin"], confidence=self.confidence)
+        if isinstance(measure, Measure):
+            paired = measure(child, parent, known, task["readings"])
+            return compare(paired, margin=task["margin"], confidence=self.confidence)
+        assert isinstance(measure, Statistic)  # noqa: S101 - there is no third kind
+        return self._resample(measure, child, parent, known, task, network)
+
+    def _resample(
+        self, measure: Statistic, child: Stored, parent: Stored, known: Annotations, task: TaskFacts, of: NetworkFacts
+    ) -> Comparison:
+        """The parent's figure is resampled once for all of its networks."""
+        sampled, key = measure(child, parent, known, task["readings"]), (task["name"], spelled(measure))
+        if key not in self._spreads:
+            self._spreads[key] = spread(sampled.parent, sampled.n, excess=sampled.parent_excess)
+        same = of["digest"] == self.parent["digest"]
+        own = self._spreads[key] if same else spread(sampled.child, sampled.n, excess=sampled.child_excess)
+        top = 1.0 if measure.unit == "share" else math.inf
+        return compare_spreads(
+            own, self._spreads[key], n=sampled.n, margin=task["margin"], confidence=self.confidence, top=top
+        )
 
     def _potential(self, family: Family, task: TaskFacts, measure: str) -> Potential | Missing | None:
         steps = [self.comparisons.get((task["name"], measure, network["id"])) for network in family.networks]

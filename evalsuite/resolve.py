@@ -8,7 +8,8 @@ from typing import final
 import torch
 
 from evalsuite.data import Dataset, load
-from evalsuite.errors import UnknownNameError, UsageError
+from evalsuite.errors import UsageError
+from evalsuite.measures._base import Figure
 from evalsuite.naming import name as spelled
 from evalsuite.naming import parse
 from evalsuite.networks.architectures import convention, split
@@ -158,12 +159,12 @@ def _full_recipe(spec: Spec, inputs: Inputs) -> Recipe | None:
 
 def judging(spec: Spec) -> Judging:
     """What the family is to be asked."""
-    for measure in spec.measures:
-        if measure not in names("evalsuite.measures"):
-            raise UnknownNameError("measure", measure, names("evalsuite.measures"))
+    every = names("evalsuite.measures")
+    asked = dict.fromkeys(m for given in spec.measures for m in (every if given == "all" else [given]))
+    measures = dict.fromkeys(spelled(parse("evalsuite.measures", measure, Figure)) for measure in asked)
     return Judging(
         tasks=expand(spec.tasks),
-        measures=spec.measures,
+        measures=tuple(measures),
         required=spec.require,
         margin=spec.margin,
         margin_for=spec.margin_for,

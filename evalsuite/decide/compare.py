@@ -101,7 +101,7 @@ def compare(paired: Paired, *, margin: float, confidence: float) -> Comparison:
         judge(paired.child[of], paired.parent[of], margin, confidence, 1 - (1 - confidence) / correction)
         for of in members
     ]
-    return _decide(parts, margin, len(paired.child))
+    return decided(parts, margin, len(paired.child))
 
 
 def _members(paired: Paired) -> list[npt.NDArray[np.bool_]]:
@@ -174,7 +174,7 @@ def _comparison(child: Losses, parent: Losses, *, own: Interval, bounds: Interva
     )
 
 
-def _decide(parts: Sequence[Comparison], margin: float, n: int) -> Comparison:
+def decided(parts: Sequence[Comparison], margin: float, n: int) -> Comparison:
     """The groups' figures as one, with the verdict."""
     worst = Comparison(
         n=n,

@@ -58,11 +58,15 @@ class Sampled:
         n: Number of examples, >= 1.
         child: The network's.
         parent: The parent's.
+        child_excess: How much too high the network's figure may come out in the mean over samples, >= 0.
+        parent_excess: The same of the parent's.
     """
 
     n: int
     child: Callable[[Weights], Losses]
     parent: Callable[[Weights], Losses]
+    child_excess: float = 0.0
+    parent_excess: float = 0.0
 
 
 @final

@@ -1,0 +1,46 @@
+"""How often an outlier looks more familiar to the network than an example: one minus the area under the ROC curve."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+from typing_extensions import override
+
+from evalsuite.measures._base import Annotations, Losses, Sampled, Statistic, Stored, Weights
+from evalsuite.measures._outliers import COLUMNS, Detection, Score
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class OodAuroc(Statistic):
+    """P(outlier scores higher than example) + P(equal) / 2: 0 is perfect detection, 1/2 is guessing.
+
+    AUROC of out-of-distribution detection (Hendrycks and Gimpel 2017, arXiv:1610.02136), subtracted from 1.
+
+    Attributes:
+        score: "confidence": the maximum softmax probability of that paper. "energy": log sum exp of the logits, the
+            negative free energy of Liu et al. 2020 (arXiv:2010.03759), equation 4 at temperature 1.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = COLUMNS
+    title: ClassVar[str] = "outliers taken for examples (1 - AUROC)"
+
+    score: Score = "confidence"
+
+    @override
+    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Sampled:
+        del readings
+        return Sampled(n=len(known.labels), child=_figure(child, self.score), parent=_figure(parent, self.score))
+
+
+def _figure(stored: Stored, score: Score) -> Callable[[Weights], Losses]:
+    detection = Detection(stored, score)
+
+    def figure(weights: Weights) -> Losses:
+        inside, outside = detection.accepted(weights)
+        # the trapezoid's rule under the ROC curve counts ties by half
+        area = (np.diff(outside, axis=1) * (inside[:, 1:] + inside[:, :-1]) / 2).sum(axis=1)
+        return np.asarray(1.0 - area)
+
+    return figure
