@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar, final
+from typing import ClassVar, TypeVar, final
 
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
@@ -45,7 +45,10 @@ class Recipe(ABC):
         momentum: In [0, 1).
         weight_decay: Factor of half the squared norm of all parameters, at least 0.
         nesterov: Whether the gradient is taken after the momentum step (Sutskever et al. 2013).
+        ahead: Steps whose images are `prepared` together.
     """
+
+    ahead: ClassVar[int] = 1
 
     epochs: int
     batch_size: int
@@ -69,6 +72,14 @@ class Recipe(ABC):
     @abstractmethod
     def rate(self, step: int, steps_per_epoch: int) -> float:
         """The learning rate of optimiser step `step` = 0, 1, ..., epochs * steps_per_epoch - 1."""
+
+    def prepared(self, images: Tensor, generator: Generator) -> Tensor:
+        """What `augment` is handed in place of `images`: for what is cheaper for many images than for a batch.
+
+        Called with the images of `ahead` steps at once; arguments and result as of `augment`.
+        """
+        del generator
+        return images
 
     def augment(self, images: Tensor, generator: Generator) -> Tensor:
         """What the network sees in place of `images` (n, c, h, w), float32 in [0, 1]; same shape and range.

@@ -101,15 +101,21 @@ class _Loop:
 
     def epoch(self, epoch: int, source: Feed, order: tuple[Tensor, ...]) -> tuple[float, float]:
         loss, right, seen = torch.zeros((), device=source.labels.device), torch.zeros_like(source.labels[0]), 0
-        for place, index in enumerate(order):
+        for place, (images, labels) in enumerate(self.batches(source, order)):
             step = epoch * self.steps_per_epoch + place
-            images, labels = source.batch(index)
             batch_loss, batch_right = self.step(step, images, labels)
-            loss, right, seen = loss + batch_loss * len(index), right + batch_right, seen + len(index)
+            loss, right, seen = loss + batch_loss * len(labels), right + batch_right, seen + len(labels)
             # a look at a number makes a GPU wait, so not at every step
             if (step + 1) % _CHECKED_EVERY == 0 or place + 1 == len(order):
                 self.check(loss, epoch)
         return float(loss) / seen, float(right) / seen
+
+    def batches(self, source: Feed, order: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
+        for first in range(0, len(order), self.recipe.ahead):
+            together = order[first : first + self.recipe.ahead]
+            images, labels = source.batch(torch.cat(together))
+            sizes = [len(index) for index in together]
+            yield from zip(self.recipe.prepared(images, self.generator).split(sizes), labels.split(sizes), strict=True)
 
     def step(self, step: int, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         done = step / (self.recipe.epochs * self.steps_per_epoch)

@@ -1,0 +1,118 @@
+import pytest
+import torch
+from torch import Generator, Tensor, nn
+
+from evalsuite.corruptions import MIX1
+from evalsuite.corruptions._base import Corruption
+from evalsuite.data import Examples
+from evalsuite.errors import UsageError
+from evalsuite.registry import find
+from evalsuite.training import named, train
+from evalsuite.training.augmented import Augmented
+from evalsuite.training.standard import Standard
+
+CPU = torch.device("cpu")
+
+
+def images(n: int, side: int = 28) -> Tensor:
+    raw = torch.randint(0, 256, (n, 1, side, side), generator=Generator().manual_seed(1), dtype=torch.uint8)
+    return raw.float() / 255
+
+
+def changed(recipe: Augmented, given: Tensor, seed: int = 0) -> Tensor:
+    return recipe.prepared(given, Generator().manual_seed(seed))
+
+
+def test_each_image_gets_nothing_or_one_of_the_nine() -> None:
+    given = images(60)
+    kept = given.clone()
+    found = changed(Augmented(), given)
+    assert torch.equal(given, kept)
+    # the documented draws: keys first, then a number for each image
+    generator = Generator().manual_seed(0)
+    keys = torch.randint(1 << 62, (60,), generator=generator)
+    which = torch.randint(10, (60,), generator=generator).tolist()
+    assert len(set(which)) == 10
+    for i, number in enumerate(which):
+        alone = given[i : i + 1]
+        if number:
+            alone = find("evalsuite.corruptions", MIX1[number - 1], Corruption)(severity=3)(alone, keys[i : i + 1])
+        assert torch.equal(found[i : i + 1], alone), MIX1[number - 1]
+
+
+def test_shares_are_a_tenth_each() -> None:
+    recipe = Augmented(severity=2)
+    counts = torch.bincount(recipe._drawn(20_000, Generator().manual_seed(0)), minlength=46)
+    assert counts.nonzero()[:, 0].tolist() == [0, *range(10, 19)]
+    # 2000 expected of each; the standard deviation is sqrt(20000 * 0.1 * 0.9) = 42
+    assert (counts[counts > 0] - 2000).abs().max() < 4 * 42.5
+
+
+def test_all_severities_as_the_authors() -> None:
+    counts = torch.bincount(Augmented(levels="all")._drawn(20_000, Generator().manual_seed(0)), minlength=46)
+    # a sixth stays clean: 3333, standard deviation 53; each of the 45 others: 370, standard deviation 19
+    assert abs(int(counts[0]) - 3333) < 4 * 53
+    assert len(counts) == 46
+    assert (counts[1:] - 370.4).abs().max() < 4.5 * 19
+    severities = {Augmented()._part(kind).severity for kind in range(1, 46)}
+    names = {type(Augmented()._part(kind)).__module__.rpartition(".")[2] for kind in range(1, 46)}
+    assert severities == {1, 2, 3, 4, 5}
+    assert names == set(MIX1)
+
+
+class Seen(nn.Module):
+    """Remembers what it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(28 * 28, 10)
+        self.shown: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.shown.append(x.detach().clone())
+        return self.fc(x.flatten(1))
+
+
+def test_a_network_sees_each_image_once_an_epoch_and_most_of_them_corrupted() -> None:
+    given = images(48)
+    examples = Examples.of((given * 255).round().to(torch.uint8), torch.arange(48) % 10)
+    shown: list[Tensor] = []
+
+    class Spy(Seen):
+        def forward(self, x: Tensor) -> Tensor:
+            shown.append(x.detach().clone())
+            return self.fc(x.flatten(1))
+
+    recipe = Augmented(epochs=1, batch_size=4, shift=0)
+    train(Spy(), examples, recipe, seed=0, device=CPU)
+    assert [len(batch) for batch in shown] == [4] * 12  # 12 steps: one and a half times as far as is looked ahead
+    seen = torch.cat(shown)
+    order = torch.randperm(48, generator=Generator().manual_seed(_train_seed()))
+    same = (seen == given[order]).flatten(1).all(1)
+    # a tenth is left as it is
+    assert 0 < int(same.sum()) < 16
+    # contrast, blur and noise keep an image nearer to itself than to the next one
+    near = (seen - given[order]).flatten(1).norm(dim=1) < (seen - given[order].roll(1, 0)).flatten(1).norm(dim=1)
+    assert near.float().mean() > 0.8
+
+
+def _train_seed() -> int:
+    from evalsuite.randomness import derive
+
+    return derive(0, "train")
+
+
+def test_other_recipes_see_what_they_saw() -> None:
+    recipe = Standard(epochs=1, batch_size=4)
+    assert recipe.ahead == 1
+    given = images(4)
+    assert recipe.prepared(given, Generator()) is given
+
+
+def test_by_name() -> None:
+    assert named("augmented", architecture="resnet8", data="fashion-mnist") == Augmented(epochs=6, flip=True)
+    asked = named("augmented?severity=5&levels=all", architecture="resnet8", data="digits")
+    assert (asked.severity, asked.levels, asked.epochs) == (5, "all", 20)
+    for text in ("augmented?severity=6", "augmented?severity=0", "augmented?levels=some"):
+        with pytest.raises(UsageError, match="expected"):
+            named(text, architecture="", data="digits")
