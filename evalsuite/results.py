@@ -14,11 +14,10 @@ from evalsuite.decide.potential import Potential
 from evalsuite.evidence import Evidence, Family, Missing
 from evalsuite.facts import NetworkFacts, TaskFacts
 from evalsuite.files import write_atomically
+from evalsuite.measures._base import Figure
 from evalsuite.store import Store, opened
 
 SCHEMA = "evalsuite-results/1"
-FLAGS = ("randomised", "softmax output", "optimises at inference", "zero gradients", "black box beats white box")
-"""What the bits of the column `flags` mean, in order: an attack's own reasons for doubt."""
 Row = dict[str, object]
 
 
@@ -57,6 +56,7 @@ def summarise(store: Store) -> Row:
         "data": meta["data"],
         "parent": meta["parent"],
         "networks": evidence.networks,
+        "measures": [_measure(name, measure) for name, measure in evidence.measures.items()],
         "tasks": [_task(evidence, task) for task in evidence.tasks],
         "cells": _cells(evidence),
         "potential": [_potential(evidence, *key, found) for key, found in evidence.potentials.items()],
@@ -105,10 +105,17 @@ def _averages(evidence: Evidence, family: Family) -> list[Row]:
     return rows
 
 
+def _measure(name: str, measure: Figure) -> Row:
+    return {"name": name, "title": measure.title, "unit": measure.unit, "required": measure.required}
+
+
 def _task(evidence: Evidence, task: TaskFacts) -> Row:
     kept = {key: value for key, value in task.items() if key not in {"shards", "readings"}}
+    # a task is required by the measures that bind; one that writes nothing for them binds nothing
+    binding = (name for name, measure in evidence.measures.items() if measure.required)
     return {
         **kept,
+        "required": task["required"] and any(evidence.reads(measure=name, task=task) for name in binding),
         "shards": len(task["shards"]),
         "seconds": round(evidence.store.seconds(task["digest"], evidence.meta["run"]["seed"], task["shards"]), 3),
         "flags": sorted({flag for network in evidence.networks for flag in _flags(evidence, task, network)}),
@@ -116,12 +123,8 @@ def _task(evidence: Evidence, task: TaskFacts) -> Row:
     }
 
 
-def _flags(evidence: Evidence, task: TaskFacts, network: NetworkFacts) -> list[str]:
-    stored = evidence.stored(task, network) if task["kind"] == "adversarial" and not task["unavailable"] else None
-    if stored is None or "flags" not in stored.own:
-        return []
-    bits = int(np.bitwise_or.reduce(stored.own["flags"].astype(np.int64)))
-    return [flag for bit, flag in enumerate(FLAGS) if bits >> bit & 1]
+def _flags(evidence: Evidence, task: TaskFacts, network: NetworkFacts) -> tuple[str, ...]:
+    return () if task["unavailable"] else evidence.doubts(task, network)
 
 
 def _note(evidence: Evidence, task: TaskFacts) -> str | None:
@@ -147,7 +150,7 @@ def _cells(evidence: Evidence) -> list[Row]:
             continue
         verdict = None if networks[network]["role"] == "parent" else str(found.verdict)
         doubt = doubts[task, network]
-        reason = f"attack flagged: {doubt}" if doubt else None
+        reason = f"not to be trusted: {doubt}" if doubt else None
         rows.append({**row, **asdict(found), "verdict": verdict, "reason": reason})
     return rows
 

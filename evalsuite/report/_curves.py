@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from evalsuite.report import _style as style
-from evalsuite.report._model import Number
+from evalsuite.report._model import Number, Unit
 
 _WIDTH, _HEIGHT = 236.0, 156.0
 SMALLEST_SCALE = 0.0025
@@ -54,6 +54,7 @@ def loss_panel(
     margin: float,
     controls: Sequence[tuple[float, float]] = (),
     reach: tuple[float, float] = (3.0, 8.0),
+    unit: Unit = "share",
 ) -> Figure:
     """A small panel around the parent's level; curves that leave it are far worse than the margin.
 
@@ -63,12 +64,13 @@ def loss_panel(
         margin: How much worse still counts as commensurate.
         controls: (prune ratio, mean loss) of control networks: dotted lines for unpruned ones, crosses for others.
         reach: How many margins the panel shows below and above the parent.
+        unit: What losses are in; shares are written in percent.
     """
     with mpl.rc_context(cast("dict[str, object]", dict(style.RC))):  # type: ignore[arg-type]
         figure = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72), dpi=72)
         axes = figure.add_axes((40 / _WIDTH, 22 / _HEIGHT, (_WIDTH - 58) / _WIDTH, (_HEIGHT - 30) / _HEIGHT))
         bottom, top = _limits(curves, parent, margin, reach)
-        _frame(axes, bottom, top)
+        _frame(axes, bottom, top, 100 if unit == "share" else 1)
         if parent is not None:
             axes.axhspan(parent, parent + margin, color=style.BAND, linewidth=0, zorder=0)
             axes.axhline(parent, color=style.INK, linewidth=1.0, zorder=1)
@@ -104,13 +106,13 @@ def _limits(curves: Sequence[Curve], parent: Number, margin: float, reach: tuple
     return (parent - reach[0] * scale, parent + reach[1] * scale)
 
 
-def _frame(axes: Axes, bottom: float, top: float) -> None:
+def _frame(axes: Axes, bottom: float, top: float, scale: int) -> None:
     axes.set_xlim(0, 1)
     axes.set_ylim(bottom, top)
     axes.set_xticks((0.0, 0.5, 1.0), ["0", "50", "100 %"])
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
     ticks = [t for t in axes.get_yticks() if bottom <= t <= top and t >= -1e-9]
-    axes.set_yticks(ticks, [f"{100 * t:.4g}" for t in ticks])
+    axes.set_yticks(ticks, [f"{scale * t:.4g}" for t in ticks])
     axes.grid(visible=True, axis="y", color=style.RULE, linewidth=0.7, zorder=0)
     axes.set_axisbelow(True)
     axes.tick_params(length=0, pad=5, labelsize=11)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
-from evalsuite.report._model import Cell, Family, Network, Potential, Results, Task
+from evalsuite.report._model import Cell, Family, Network, Potential, Results, Task, Unit
 
 
 @final
@@ -59,6 +59,22 @@ class Index:
     def reached(self, family: str, task: str, measure: str | None = None) -> Potential | None:
         """How far a family came on a task, by the shown measure unless told otherwise."""
         return self.potential.get((family, task, measure or self.shown(task)))
+
+    def unit(self, measure: str) -> Unit:
+        """What the figures of a measure are in; shares where the results do not say."""
+        return next((m.unit for m in self.results.measures if m.name == measure), "share")
+
+    def named(self, task: str, measure: str) -> str:
+        """What stands over a chart: the task, the measure where it is not the error, the unit where it is no share."""
+        unit = self.unit(measure)
+        return f"{task if measure == 'error' else f'{task}:{measure}'}{'' if unit == 'share' else f', {unit}'}"
+
+    def says(self, measure: str) -> str:
+        """A measure's name and, where the results tell it, what it means."""
+        title = next((m.title for m in self.results.measures if m.name == measure), None)
+        name = measure.replace("_", " ")
+        unit = "" if self.unit(measure) == "share" else f", in {self.unit(measure)}"
+        return f"{name}{unit}" if title is None or title == name else f"{name} ({title}{unit})"
 
     def task(self, name: str) -> Task | None:
         """The task of that name."""

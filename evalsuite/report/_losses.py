@@ -97,8 +97,10 @@ def _panel(index: Index, task: Task, prefix: str, reach: tuple[float, float], *,
         for n in index.controls
         if (c := index.cell(task.name, n.id)) and c.loss is not None
     ]
-    figure = loss_panel(curves, parent=parent, margin=index.margin(task.name), controls=controls, reach=reach)
-    name = task.name if measure == "error" else f"{task.name}:{measure}"
+    unit, name = index.unit(measure), index.named(task.name, measure)
+    figure = loss_panel(
+        curves, parent=parent, margin=index.margin(task.name), controls=controls, reach=reach, unit=unit
+    )
     finding = _finding(index, task)
     svg = _svg.inline(figure, key=key, title=f"{name}: {finding}")
     return Panel(task=words.name(name.removeprefix(prefix)), finding=finding, svg=svg)

@@ -7,7 +7,7 @@ from typing import final
 from evalsuite.report import _words as words
 from evalsuite.report._curves import SMALLEST_SCALE
 from evalsuite.report._index import Group, Index, Line
-from evalsuite.report._model import Cell, Network, Task, Verdict
+from evalsuite.report._model import Cell, Network, Task, Unit, Verdict
 from evalsuite.report._ratios import end
 
 SIGNS: dict[Verdict | None, str] = {"commensurate": "✓", "not_commensurate": "✗", "inconclusive": "?", None: ""}
@@ -84,23 +84,23 @@ def _row(index: Index, line: Line, group: Group, task: Task) -> MapRow:
     label = task.name.removeprefix(f"{group.kind}/") if len(group.tasks) > 1 and len(index.groups) > 1 else task.name
     scale = max(index.margin(task.name), SMALLEST_SCALE)
     return MapRow(
-        task=words.name(label if measure == "error" else f"{label}:{measure}"),
+        task=words.name(index.named(label, measure)),
         binding=ends is not None and ends.binding_task == task.name,
         required=task.required,
-        fields=tuple(_field(index.cell(task.name, n.id), scale) for n in line.networks),
+        fields=tuple(_field(index.cell(task.name, n.id), scale, index.unit(measure)) for n in line.networks),
     )
 
 
-def _field(cell: Cell | None, scale: float) -> Field:
+def _field(cell: Cell | None, scale: float, unit: Unit) -> Field:
     if cell is None or cell.difference is None:
         return Field(shade=None, text=words.NOTHING)
     shade = sum(cell.difference > edge * scale for edge in _EDGES)
-    return Field(shade=shade, text=f"{SIGNS[cell.verdict]} {_brief(cell.difference)}".strip())
+    return Field(shade=shade, text=f"{SIGNS[cell.verdict]} {_brief(cell.difference, unit)}".strip())
 
 
-def _brief(difference: float) -> str:
+def _brief(difference: float, unit: Unit) -> str:
     """Three characters and a sign: +0.31, +2.3, +48."""
-    size = 100 * abs(difference)
+    size = abs(difference) * (100 if unit == "share" else 1)
     sign = "−" if difference < 0 else "+"
     if size < 0.005:
         return "0.00"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 Verdict = Literal["commensurate", "not_commensurate", "inconclusive"]
+Unit = Literal["share", "nats"]
 Number = float | None
 """None: not measured. Never to be shown as 0."""
 Facts = Mapping[str, object]
@@ -112,6 +113,16 @@ class Task:
 
 @final
 @dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A figure that was read off observations; shares are shown in percent, other units as they are."""
+
+    name: str
+    title: str | None = None
+    unit: Unit = "share"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
 class Cell:
     """One network on one task, read by one measure; `difference` is to the parent, paired by example."""
 
@@ -209,3 +220,4 @@ class Results:
     families: tuple[Family, ...]
     deployable: Deployable | None
     complete: bool
+    measures: tuple[Measure, ...] = ()

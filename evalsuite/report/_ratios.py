@@ -117,9 +117,10 @@ def end(index: Index, line: Line) -> Deployable | None:
 
 
 def parent_loss(index: Index, line: Line, task: Task) -> str:
-    """The parent's loss on a task, in percent."""
+    """The parent's loss on a task, in percent or the measure's unit."""
     cells = [index.cell(task.name, n.id) for n in line.networks]
-    return words.loss(next((c.parent_loss for c in cells if c is not None and c.parent_loss is not None), None))
+    known = next((c.parent_loss for c in cells if c is not None and c.parent_loss is not None), None)
+    return words.loss(known, index.unit(index.shown(task.name)))
 
 
 def stem(task: Task) -> tuple[str, str | None]:

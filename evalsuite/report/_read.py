@@ -18,12 +18,14 @@ from evalsuite.report._model import (
     Failure,
     Family,
     Latency,
+    Measure,
     Network,
     Parent,
     Potential,
     Results,
     Run,
     Task,
+    Unit,
     Verdict,
 )  # fmt: skip
 
@@ -59,6 +61,7 @@ def read(results: Mapping[str, object]) -> Results:
         families=tuple(_build(Family, f, "families") for f in families),
         deployable=_maybe(Deployable, raw.get("deployable"), "deployable"),
         complete=bool(raw.get("complete", True)),
+        measures=tuple(_known_unit(_build(Measure, m, "measures")) for m in _rows(raw, "measures")),
     )
 
 
@@ -68,6 +71,12 @@ Verdicted = TypeVar("Verdicted", Cell, Failure)
 def _checked(part: Verdicted) -> Verdicted:
     if part.verdict is not None and part.verdict not in get_args(Verdict):
         raise UsageError(f"expected a verdict out of {', '.join(get_args(Verdict))}, got {part.verdict!r}")
+    return part
+
+
+def _known_unit(part: Measure) -> Measure:
+    if part.unit not in get_args(Unit):
+        raise UsageError(f"expected a unit out of {', '.join(get_args(Unit))}, got {part.unit!r}")
     return part
 
 

@@ -8,7 +8,7 @@ from typing import final
 from evalsuite.report import _words as words
 from evalsuite.report._index import Index
 from evalsuite.report._map import SIGNS
-from evalsuite.report._model import Average, Cell, Latency, Network, Results, Task
+from evalsuite.report._model import Average, Cell, Latency, Network, Results, Task, Unit
 
 Row = tuple[str, ...]
 OTHERS = "parent and controls"
@@ -135,24 +135,26 @@ def _cell_table(index: Index, title: str, judged: tuple[Network, ...], *, whole:
         for measure in index.measures.get(task.name, ())[: None if whole else 1]:
             found = [(n, c) for n in judged if (c := index.cell(task.name, n.id, measure)) is not None]
             if found:
-                blocks.append(_block(words.read_as(task.name, measure), found, index.margin(task.name)))
+                blocks.append(_block(index, task, measure, found))
     return CellTable(title=title, count=sum(len(b.rows) for b in blocks), blocks=tuple(blocks))
 
 
-def _block(heading: str, found: Sequence[tuple[Network, Cell]], margin: float) -> Block:
+def _block(index: Index, task: Task, measure: str, found: Sequence[tuple[Network, Cell]]) -> Block:
     """What is the same in every row stands in the heading."""
+    heading, unit = words.read_as(task.name, measure), index.unit(measure)
     examples = {c.n for _, c in found if c.n is not None}
     parents = {c.parent_loss for _, c in found if c.parent_loss is not None}
-    same = [f"n = {words.count(n)}" for n in examples if len(examples) == 1]
-    same += [f"parent {words.loss(p)}" for p in parents if len(parents) == 1]
+    same = [] if unit == "share" else [f"in {unit}"]
+    same += [f"n = {words.count(n)}" for n in examples if len(examples) == 1]
+    same += [f"parent {words.loss(p, unit)}" for p in parents if len(parents) == 1]
     return Block(
         heading=", ".join([heading, *same]),
         name=heading.strip("`"),
-        rows=tuple(_cell(n, c, margin, n_differs=len(examples) > 1) for n, c in found),
+        rows=tuple(_cell(n, c, index.margin(task.name), unit, n_differs=len(examples) > 1) for n, c in found),
     )
 
 
-def _cell(network: Network, cell: Cell, margin: float, *, n_differs: bool) -> Row:
+def _cell(network: Network, cell: Cell, margin: float, unit: Unit, *, n_differs: bool) -> Row:
     """ratio, loss with interval, difference with interval, verdict and what there is to say about it."""
     who = words.ratio(network.prune_ratio) if network.role == "pruned" else network.id
     settles = cell.verdict == "inconclusive" and cell.settles_at is not None
@@ -164,8 +166,11 @@ def _cell(network: Network, cell: Cell, margin: float, *, n_differs: bool) -> Ro
     )
     return (
         who,
-        _with(words.loss(cell.loss), words.span(cell.low, cell.high)),
-        _with(words.points(cell.difference), words.interval(cell.difference_low, cell.difference_high, margin)),
+        _with(words.loss(cell.loss, unit), words.span(cell.low, cell.high, unit)),
+        _with(
+            words.points(cell.difference, unit=unit),
+            words.interval(cell.difference_low, cell.difference_high, margin, unit),
+        ),
         " ".join(filter(None, said)) or words.NOTHING,
     )
 

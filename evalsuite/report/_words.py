@@ -2,10 +2,11 @@
 
 from datetime import datetime
 
-from evalsuite.report._model import Number
+from evalsuite.report._model import Number, Unit
 
 NOTHING = "–"
 _SPACE = "\N{NO-BREAK SPACE}"
+_SCALES: dict[Unit, tuple[int, int]] = {"share": (100, 2), "nats": (1, 4)}
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -26,36 +27,43 @@ def ratio(x: Number) -> str:
     return f"{100 * x:.1f}".replace("-", _MINUS) + _SPACE + "%"
 
 
-def loss(x: Number) -> str:
-    """A loss in [0, 1] in percent with two digits and no sign for the unit, for columns of a table."""
-    return NOTHING if x is None else f"{100 * x:.2f}"
-
-
-def points(x: Number, limit: float | None = None) -> str:
-    """A difference of two losses in percentage points, with its sign.
+def loss(x: Number, unit: Unit = "share") -> str:
+    """A loss without a sign for the unit, for columns of a table: a share in percent with two digits, nats with four.
 
     Args:
-        x: Difference in [-1, 1].
+        x: In [0, 1], or in nats.
+        unit: Which of them.
+    """
+    scale, digits = _SCALES[unit]
+    return NOTHING if x is None else f"{scale * x:.{digits}f}"
+
+
+def points(x: Number, limit: float | None = None, unit: Unit = "share") -> str:
+    """A difference of two losses in percentage points, or in nats, with its sign.
+
+    Args:
+        x: Difference.
         limit: A margin; digits are added until the rounded figure stands on the same side of it as `x`.
+        unit: What the losses are in.
     """
     if x is None:
         return NOTHING
-    digits = 2
-    while limit is not None and digits < 9 and (round(100 * x, digits) <= 100 * limit) != (x <= limit):
+    scale, digits = _SCALES[unit]
+    while limit is not None and digits < 9 and (round(scale * x, digits) <= scale * limit) != (x <= limit):
         digits += 1
-    text = f"{100 * x:+.{digits}f}"
+    text = f"{scale * x:+.{digits}f}"
     # no sign on a zero: +0.00 and -0.00 would say more than is known
     return text[1:] if float(text) == 0 else text.replace("-", _MINUS)
 
 
-def interval(low: Number, high: Number, limit: float | None = None) -> str:
-    """`[-0.31, +0.52]` in percentage points."""
-    return NOTHING if low is None and high is None else f"[{points(low, limit)}, {points(high, limit)}]"
+def interval(low: Number, high: Number, limit: float | None = None, unit: Unit = "share") -> str:
+    """`[-0.31, +0.52]` in percentage points, or in nats."""
+    return NOTHING if low is None and high is None else f"[{points(low, limit, unit)}, {points(high, limit, unit)}]"
 
 
-def span(low: Number, high: Number) -> str:
-    """`[6.90, 8.12]`: an interval of a loss, in percent."""
-    return NOTHING if low is None and high is None else f"[{loss(low)}, {loss(high)}]"
+def span(low: Number, high: Number, unit: Unit = "share") -> str:
+    """`[6.90, 8.12]`: an interval of a loss, in percent or in nats."""
+    return NOTHING if low is None and high is None else f"[{loss(low, unit)}, {loss(high, unit)}]"
 
 
 def margin(x: float) -> str:

@@ -89,3 +89,11 @@ def test_lists() -> None:
     assert words.listed(["a"]) == "a"
     assert words.listed(["a", "b", "c"]) == "a, b and c"
     assert words.listed(list("abcdefgh"), most=3) == "a, b and 6 more"
+
+
+def test_nats_are_no_percent() -> None:
+    assert words.loss(1.23456, "nats") == "1.2346"
+    assert words.points(-0.01, unit="nats") == "−0.0100"
+    assert words.points(0.0050001, 0.005, "nats") == "+0.0050001"
+    assert words.interval(-0.1, 2.5, None, "nats") == "[−0.1000, +2.5000]"
+    assert words.span(0.5, None, "nats") == "[0.5000, –]"
