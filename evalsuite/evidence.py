@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import final
 
@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from evalsuite.decide.bootstrap import Spread, compare_spreads, spread
-from evalsuite.decide.compare import Comparison, compare
+from evalsuite.decide.compare import Comparison, Verdict, compare
 from evalsuite.decide.deployable import Claim
 from evalsuite.decide.potential import Potential, potential
+from evalsuite.doubts import doubts
 from evalsuite.errors import IncompleteEvidenceError
 from evalsuite.facts import FamilyFacts, Meta, NetworkFacts, TaskFacts
 from evalsuite.measures._base import Annotations, Figure, Measure, Statistic, Stored
@@ -60,6 +61,7 @@ class Evidence:
             raise IncompleteEvidenceError("the run has no networks yet; the same command continues it")
         self._labels: dict[tuple[str, ...], npt.NDArray[np.int64]] = {}
         self._read: dict[tuple[str, str], Stored | None] = {}
+        self._doubts: dict[tuple[str, str], tuple[str, ...]] = {}
         self._spreads: dict[tuple[str, str], Spread] = {}
 
     @cached_property
@@ -118,7 +120,7 @@ class Evidence:
                 for network in self.networks:
                     comparison = self._compare(task, measure, network)
                     if comparison is not None:
-                        found[task["name"], name, network["id"]] = comparison
+                        found[task["name"], name, network["id"]] = self._doubted(comparison, task, network)
             self._read.clear()  # what has been compared is not kept in memory
             self._spreads.clear()
         return found
@@ -187,6 +189,22 @@ class Evidence:
                 return None
             found.append(columns)
         return {c: np.concatenate([columns[c] for columns in found]) for c in found[0]} if found else None
+
+    def doubts(self, task: TaskFacts, network: NetworkFacts) -> tuple[str, ...]:
+        """Why the network may only seem robust, or its parent: reasons for which nothing is decided."""
+        key = (task["name"], network["id"])
+        if key not in self._doubts:
+            own, parent = (self.stored(task, each) for each in (network, self.parent))
+            same = network["digest"] == self.parent["digest"]
+            of_parent = () if parent is None or same else tuple(f"parent: {doubt}" for doubt in doubts(parent.own))
+            self._doubts[key] = (() if own is None else doubts(own.own)) + of_parent
+        return self._doubts[key]
+
+    def _doubted(self, found: Comparison | Missing, task: TaskFacts, network: NetworkFacts) -> Comparison | Missing:
+        """More examples would not help against doubts about the attack."""
+        if isinstance(found, Missing) or not self.doubts(task, network):
+            return found
+        return replace(found, verdict=Verdict.INCONCLUSIVE, settles_at=None)
 
     def _compare(self, task: TaskFacts, measure: Figure, network: NetworkFacts) -> Comparison | Missing | None:
         child, parent = self.stored(task, network), self.stored(task, self.parent)

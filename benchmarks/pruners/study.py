@@ -1,11 +1,12 @@
 """Every pruning method on the same networks, with the same short retraining: python benchmarks/pruners/study.py.
 
-Fashion-MNIST; ResNet-20 for methods that remove weights, VGG-11 with batch norm and 16 to 128 filters for methods that
-remove channels; three parents each, trained from three seeds. Every method prunes every parent in one shot to five
-ratios, and every network is retrained for the same number of steps; methods that prune while they train spend half of
-them before the cut. Cascades, in which every network is pruned from the one before, and lottery tickets (cascades with
-weight rewinding) have had more steps the smaller they are; they and the controls are runs of their own. What has been
-made is kept: the same command goes on where it stopped. `figures.py` draws what is there.
+Fashion-MNIST; ResNet-20 of half the width for methods that remove weights, VGG-11 with batch norm and 16 to 128
+filters for methods that remove channels; three parents each, trained from three seeds. Every method prunes every
+parent in one shot to five ratios, and every network is retrained for the same number of steps; methods that prune while
+they train spend half of them before the cut. Cascades, in which every network is pruned from the one before, and
+lottery tickets (cascades with weight rewinding) have had more steps the smaller they are; they and the controls are
+runs of their own. What has been made is kept: the same command goes on where it stopped. `figures.py` draws what is
+there.
 """
 
 import argparse
@@ -86,7 +87,7 @@ SETTINGS = (
     ),
     Setting(
         name="weights",
-        arch="resnet20",
+        arch="resnet20?width=8",
         data="fashion-mnist",
         methods=WEIGHTS,
         training=("iss-p", "hydra"),

@@ -13,13 +13,11 @@ Norm = Literal["linf", "l2", "l1"]
 
 
 class Flag(StrEnum):
-    """Reasons why an attack's verdict may not be trusted: AutoAttack's own checks (Croce and Hein 2020)."""
+    """Why a network may only seem robust, seen on a whole batch: AutoAttack's own checks (Croce and Hein 2020)."""
 
     RANDOMISED = "randomised"
     PROBABILITIES = "softmax output"
     DYNAMIC = "optimises at inference"
-    ZERO_GRADIENT = "zero gradients"
-    BLACK_BOX = "black box beats white box"
 
 
 @final
@@ -44,10 +42,13 @@ class Attacked:
     Attributes:
         images: (n, c, h, w): where no adversarial example was found, the image itself or any other in the budget.
         flags: Reasons for doubt, of the whole batch.
+        black_box: (n,), bool: broken without gradients after all that use gradients had failed; None where no attack
+            without gradients came last.
     """
 
     images: Tensor
     flags: frozenset[Flag] = frozenset()
+    black_box: Tensor | None = None
 
 
 class Attack(ABC):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from evalsuite.attacks._base import Attack, Budget, Flag, Norm
+from evalsuite.attacks._validity import doubts, unbounded, zero_gradient
 from evalsuite.data._base import Batch
 from evalsuite.registry import find
 from evalsuite.tasks._base import Domain, Observations, Seen, Task
@@ -24,16 +25,20 @@ _TOLERANCE = 1e-6
 class Adversarial(Task):
     """Attacks every network; an example survives if the attacked image is still given its true class.
 
-    The judge measures: the attack's images are checked against budget and range, and predicted again.
-    The column `flags` holds the attack's reasons for doubt, one bit each in the order of `FLAGS`.
+    The judge measures: the attack's images are checked against budget and range, and predicted again. Beside it stands
+    what casts doubt on survival (Carlini et al. 2019, arXiv:1902.06705, section 3; Croce and Hein 2020): the column
+    `flags` holds what was seen on the whole shard, one bit each in the order of `FLAGS`; of every example
+    `zero_gradient` tells that the margin of the true class has no gradient there, `black_box` that it was broken
+    without gradients after all that use them had failed, and `unbounded` that it even survives where any image will do.
 
     Attributes:
         norm: "linf", "l2" or "l1".
         eps: Budget in units of the image's range [0, 1], > 0: 8/255 is about 0.0314.
-        attack: File in `evalsuite/attacks`: "autoattack" (the protocol) or "pgd" (a quick look).
+        attack: File in `evalsuite/attacks`: "autoattack" (the protocol), "pgd" (a quick look) or "square" (asks for
+            outputs only).
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     shard_size: ClassVar[int] = 128
     path: ClassVar[tuple[str, ...]] = ("norm", "eps")
     shares: ClassVar[bool] = False
@@ -59,13 +64,16 @@ class Adversarial(Task):
             self._check(attacked.images, shard.images)
             with torch.inference_mode():
                 prediction = network(attacked.images).argmax(1)
-            flags = sum(1 << bit for bit, flag in enumerate(FLAGS) if flag in attacked.flags)
-            seen.append(
-                {
-                    "prediction": prediction.to(torch.int32).cpu().numpy(),
-                    "flags": np.full(len(prediction), flags, dtype=np.uint8),
-                }
-            )
+            flags = attacked.flags | doubts(network, shard.images)
+            found = {
+                "prediction": prediction.to(torch.int32).cpu().numpy(),
+                "flags": np.full(len(prediction), sum(1 << FLAGS.index(flag) for flag in flags), dtype=np.uint8),
+                "zero_gradient": zero_gradient(network, shard).cpu().numpy(),
+                "unbounded": unbounded(network, shard, seed).cpu().numpy(),
+            }
+            if attacked.black_box is not None:
+                found["black_box"] = attacked.black_box.cpu().numpy()
+            seen.append(found)
             pictures = attacked.images if pictures is None else pictures
         return Seen(networks=tuple(seen), pictures=pictures)
 
@@ -80,7 +88,8 @@ class Adversarial(Task):
     @override
     def title(self) -> str:
         ball = {"linf": "L∞", "l2": "L2", "l1": "L1"}[self.norm]
-        return f"{'AutoAttack' if self.attack == 'autoattack' else self.attack.upper()} {ball}, ε = {self.eps:.4g}"
+        title = {"autoattack": "AutoAttack", "pgd": "PGD", "square": "Square"}.get(self.attack, self.attack)
+        return f"{title} {ball}, ε = {self.eps:.4g}"
 
     def _check(self, found: Tensor, images: Tensor) -> None:
         moved = (found - images).flatten(1)

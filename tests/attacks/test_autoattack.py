@@ -5,8 +5,12 @@ import pytest
 import torch
 from torch import nn
 
+from evalsuite.attacks import _stages as stages
+from evalsuite.attacks import autoattack
 from evalsuite.attacks._base import Budget, Flag
+from evalsuite.attacks._validity import zero_gradient
 from evalsuite.attacks.autoattack import Autoattack
+from evalsuite.attacks.square import Square
 from evalsuite.data._base import Batch
 
 
@@ -32,6 +36,70 @@ def test_equals_pyautoattack():
         )
     assert torch.equal(ours, theirs)
     assert 0 < (network(ours).argmax(1) == examples.labels).sum() < 12
+
+
+@pytest.mark.parametrize("norm", ["l2", "l1"])
+def test_equals_pyautoattack_in_other_norms(norm, monkeypatch):
+    network, eps = small(4), {"l2": 0.12, "l1": 0.5}[norm]
+    examples = batch(network, n=6)
+    short = {"n_iter": 10, "n_queries": 30}
+    made = stages.engine
+
+    def quick(*args):
+        return shortened(made(*args), **short)
+
+    monkeypatch.setattr(autoattack, "engine", quick)
+    ours = Autoattack()(network, examples, Budget(norm=norm, eps=eps), seed=5).images
+    theirs = pyautoattack.AutoAttack(network, norm=norm.upper(), eps=eps, seed=5)
+    theirs.apgd_targeted.n_target_classes = theirs.fab.n_target_classes = 3
+    with torch.random.fork_rng():
+        expected, _ = shortened(theirs, **short).run_standard_evaluation(examples.images, examples.labels, batch_size=6)
+    assert torch.equal(ours, expected)
+    assert not torch.equal(ours, examples.images)
+
+
+def shortened(attacks, *, n_iter, n_queries):
+    for attack in (attacks.apgd, attacks.apgd_targeted, attacks.fab):
+        attack.n_iter = n_iter
+    attacks.square.n_queries = n_queries
+    return attacks
+
+
+def test_what_only_square_breaks_is_told(monkeypatch):
+    class Masked(nn.Module):
+        """Rounds its input, so that gradients are zero; the black box sees through it."""
+
+        def __init__(self):
+            super().__init__()
+            self.inner = small(10)
+
+        def forward(self, x):
+            return self.inner((x * 4).round() / 4)
+
+    network = Masked().eval()
+    examples = batch(network, n=16)
+    made = stages.engine
+    monkeypatch.setattr(autoattack, "engine", lambda *args: shortened(made(*args), n_iter=5, n_queries=300))
+    found = Autoattack()(network, examples, Budget(norm="linf", eps=0.08), seed=0)
+    broken = network(found.images).argmax(1) != examples.labels
+    assert found.black_box.any()
+    assert not (found.black_box & ~broken).any()
+    assert zero_gradient(network, examples).all()
+
+
+def test_square_alone():
+    network = small(10)
+    examples = batch(network)
+    found = Square(queries=100)(network, examples, Budget(norm="linf", eps=0.1), seed=0).images
+    with torch.random.fork_rng():
+        alone = pyautoattack.square.SquareAttack(network, norm="Linf", eps=0.1, n_queries=100, seed=0, device="cpu")
+        expected = alone.perturb(examples.images, examples.labels)
+    broken = network(found).argmax(1) != examples.labels
+    assert torch.equal(network(expected).argmax(1) != examples.labels, broken)
+    assert broken.any()
+    assert torch.equal(found[broken], expected[broken])
+    with pytest.raises(ValueError, match="expected queries >= 1, got 0"):
+        Square(queries=0)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 4, 7])

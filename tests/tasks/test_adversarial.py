@@ -67,11 +67,11 @@ def test_flags_are_bits(monkeypatch):
 
         @override
         def __call__(self, network, batch, budget, *, seed):
-            return Attacked(images=batch.images, flags=frozenset({Flag.RANDOMISED, Flag.BLACK_BOX}))
+            return Attacked(images=batch.images, flags=frozenset({Flag.RANDOMISED, Flag.DYNAMIC}))
 
     monkeypatch.setattr(adversarial, "find", lambda *_: Doubtful)
     seen = Adversarial(eps=0.1).observe([Threshold()], batch(), seed=0)
-    bits = 1 << FLAGS.index(Flag.RANDOMISED) | 1 << FLAGS.index(Flag.BLACK_BOX)
+    bits = 1 << FLAGS.index(Flag.RANDOMISED) | 1 << FLAGS.index(Flag.DYNAMIC)
     assert (seen.networks[0]["flags"] == np.uint8(bits)).all()
 
 

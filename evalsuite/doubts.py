@@ -1,0 +1,39 @@
+"""Why an attacked network may only seem robust: what the adversarial task has written down, read."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+Column = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
+
+FLAGS = ("randomised", "softmax output", "optimises at inference")
+"""What the bits of the column `flags` mean, in order."""
+SIGNS = {
+    "zero_gradient": "zero gradients",
+    "black_box": "black box beats white box",
+    "unbounded": "survives any change of the image",
+}
+"""Columns that tell of single examples, and what they mean where they are more than a few."""
+_SHARE = 0.002
+_LEAST = 2
+
+
+def doubts(own: Mapping[str, Column]) -> tuple[str, ...]:
+    """Reasons not to trust the observations of a network under attack; none for other tasks.
+
+    One shard with a flag is enough. Signs on single examples count where they are on more than 0.2 % of the examples,
+    AutoAttack's threshold for Square, and on at least two.
+
+    Args:
+        own: Columns by name, each (n, ...).
+    """
+    found: list[str] = []
+    if "flags" in own:
+        bits = int(np.bitwise_or.reduce(own["flags"].astype(np.int64)))
+        found += [flag for bit, flag in enumerate(FLAGS) if bits >> bit & 1]
+    for column, meaning in SIGNS.items():
+        if column in own:
+            count = int(np.count_nonzero(own[column]))
+            if count >= _LEAST and count > _SHARE * len(own[column]):
+                found.append(meaning)
+    return tuple(found)
