@@ -7,6 +7,7 @@ from typing import Literal, final
 from torch import Tensor
 
 from evalsuite.naming import name
+from evalsuite.presets import MEASURES
 from evalsuite.tasks._base import Task
 from evalsuite.training._base import Recipe
 from pruners import Pruner
@@ -91,7 +92,7 @@ class Judging:
     """
 
     tasks: tuple[Task, ...]
-    measures: tuple[str, ...] = ("error", "disagreement", "softmax_distance", "worst_class")
+    measures: tuple[str, ...] = MEASURES
     required: tuple[str, ...] = ("*",)
     margin: float = 0.005
     margin_for: Mapping[str, float] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from typing import Literal, final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from evalsuite.errors import UnknownNameError, UsageError
-from evalsuite.presets import PRESETS
+from evalsuite.presets import MEASURES, PRESETS
 
 _ELSEWHERE = frozenset({"out", "engine", "device", "threads", "gate", "trust", "ckpt", "preset"})
 """Options that change where and how a run is computed, not what comes out; the checkpoint counts by its content."""
@@ -25,7 +25,7 @@ class Spec(BaseModel):
     ckpt: Path
     arch: str | None = None
     data: str | None = None
-    preset: Literal["quick", "standard", "paper"] = "quick"
+    preset: Literal["quick", "standard", "paper", "safety", "robustbench"] = "quick"
     pruner: tuple[str, ...] = ("magnitude",)
     ratios: tuple[float, ...]
     budget: Literal["parameters", "flops", "latency"] = "parameters"
@@ -43,7 +43,7 @@ class Spec(BaseModel):
         ...,
     ] = ()
     tasks: tuple[str, ...] = Field(min_length=1)
-    measures: tuple[str, ...] = ("error", "disagreement", "softmax_distance", "worst_class")
+    measures: tuple[str, ...] = MEASURES
     require: tuple[str, ...] = ("*",)
     margin: float = Field(default=0.005, ge=0, lt=1)
     margin_for: dict[str, float] = {}

@@ -101,7 +101,10 @@ _PRUNE = (
 _JUDGE = (
     click.option("--tasks", multiple=True, callback=split, help="clean, noise/uniform/0.1, corruption/all/3, ..."),
     click.option(
-        "--measures", multiple=True, callback=split, help="error, disagreement, softmax_distance, worst_class."
+        "--measures",
+        multiple=True,
+        callback=split,
+        help="error, calibration, ood_auroc?score=energy, ..., or all: see list measures.",
     ),
     click.option("--require", multiple=True, callback=split, help="Tasks that bind the deployable ratio (patterns)."),
     click.option("--margin", type=float, help="How much worse a pruned network may be (default 0.005)."),
@@ -113,7 +116,7 @@ _JUDGE = (
     click.option("--gate", type=_FILE, help="Policy (TOML) to hold the result against; sets the exit code."),
 )
 _RUN = (
-    click.option("--preset", help="quick (default), standard or paper: a named set of options."),
+    click.option("--preset", help="quick (default), standard, paper, safety or robustbench: a named set of options."),
     click.option("--config", type=_FILE, help="Run file (TOML) with any of these options; flags win."),
     click.option("--out", type=_FILE, help="Run folder (default reports/NAME)."),
 )
