@@ -16,7 +16,8 @@ from evalsuite.decide.potential import Potential, potential
 from evalsuite.doubts import doubts
 from evalsuite.errors import IncompleteEvidenceError
 from evalsuite.facts import FamilyFacts, Meta, NetworkFacts, TaskFacts
-from evalsuite.measures._base import Annotations, Figure, Measure, Statistic, Stored
+from evalsuite.measures._base import Annotations, Figure, Losses, Measure, Statistic, Stored
+from evalsuite.measures._wrong import wrong
 from evalsuite.naming import name as spelled
 from evalsuite.naming import parse
 from evalsuite.store import ALONE, Address, Columns, Store
@@ -174,6 +175,22 @@ class Evidence:
             self._labels[key] = np.asarray(found, dtype=np.int64)
         return self._labels[key]
 
+    def errors(self, task: TaskFacts, network: NetworkFacts) -> Losses | None:
+        """The share of draws in which a network errs, by example, (n,), read anew; None where something is missing."""
+        own = None if task["unavailable"] else self._join(task, network, ALONE)
+        if own is None or "prediction" not in own:
+            return None
+        return wrong(Stored(own=own, to_parent={}), self.labels(task), task["readings"])
+
+    def _slices(self, task: TaskFacts) -> dict[str, npt.NDArray[np.int64]]:
+        """The attributes of which some value is known for an example of the task."""
+        facts = self.meta.get("slices")
+        if facts is None or not all(shard in facts["shards"] for shard in task["shards"]):
+            return {}
+        parts = {a: [facts["shards"][shard][a] for shard in task["shards"]] for a in facts["attributes"]}
+        joined = {attribute: np.concatenate(of).astype(np.int64) for attribute, of in parts.items()}
+        return {attribute: of for attribute, of in joined.items() if (of >= 0).any()}
+
     def _join(self, task: TaskFacts, network: NetworkFacts, parent: str) -> Columns | None:
         found: list[Columns] = []
         for examples in task["shards"]:
@@ -215,7 +232,9 @@ class Evidence:
             return None  # the task writes nothing that this measure reads, or the network is the parent itself
         if not all(np.isfinite(columns[need]).all() for need in measure.needs):
             return Missing(reason="the network puts out numbers that are not finite")
-        known = Annotations(labels=self.labels(task))
+        known = Annotations(labels=self.labels(task), slices=self._slices(task))
+        if measure.needs_slices and not known.slices:
+            return None  # there are none, or the task has examples of its own, of which they tell nothing
         if isinstance(measure, Measure):
             paired = measure(child, parent, known, task["readings"])
             return compare(paired, margin=task["margin"], confidence=self.confidence)

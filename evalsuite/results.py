@@ -1,13 +1,15 @@
 """The store → `results.json`. No network is run."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
 
+from evalsuite.aggregates import SEVERITIES, aggregates
+from evalsuite.corruptions import MIX1, MIX2
 from evalsuite.decide.compare import Comparison
 from evalsuite.decide.deployable import deployable, over_tasks
 from evalsuite.decide.potential import Potential
@@ -50,6 +52,7 @@ def summarise(store: Store) -> Row:
     meta = evidence.meta
     families = [(family, _claimed(evidence, family)) for family in evidence.families]
     claims = [claim for _, claim in families if claim is not None]
+    together = aggregates(evidence)
     return {
         "schema": SCHEMA,
         "run": {**meta["run"], "families": len(families), "confidence_each": evidence.confidence},
@@ -61,6 +64,9 @@ def summarise(store: Store) -> Row:
         "cells": _cells(evidence),
         "potential": [_potential(evidence, *key, found) for key, found in evidence.potentials.items()],
         "averages": [row for family, _ in families for row in _averages(evidence, family)],
+        "aggregates": together.corruption,
+        "excess": together.excess,
+        "excess_lines": together.lines,
         "families": [{**family.facts, "deployable": claim} for family, claim in families],
         # the family that goes furthest: its claim holds beside the others', since all are made at `confidence_each`
         "deployable": max(claims, key=lambda claim: claim["ratio"], default=None),
@@ -93,6 +99,7 @@ def _averages(evidence: Evidence, family: Family) -> list[Row]:
     sets: dict[str, list[str]] = {"all tasks": [task["name"] for task in evidence.tasks]}
     for task in evidence.tasks:
         sets.setdefault(f"all {task['kind']} tasks", []).append(task["name"])
+    sets |= _mixes(evidence.tasks)
     rows: list[Row] = []
     for title, names in sets.items():
         known = [evidence.potentials.get((family.facts["id"], name, "error")) for name in names]
@@ -107,6 +114,25 @@ def _averages(evidence: Evidence, family: Family) -> list[Row]:
 
 def _measure(name: str, measure: Figure) -> Row:
     return {"name": name, "title": measure.title, "unit": measure.unit, "required": measure.required}
+
+
+def _mixes(tasks: Sequence[TaskFacts]) -> dict[str, list[str]]:
+    """The halves on which Lost in Pruning trains and tests robust networks, where both are asked at a severity.
+
+    Its training distributions are those of `mix1` and the nominal one, its test distributions `mix2` and new test
+    sets; those of networks that were trained on clean data are all corruptions and the nominal one.
+    """
+    names = {task["name"] for task in tasks}
+    nominal = [task["name"] for task in tasks if task["kind"] == "clean"]
+    new = [task["name"] for task in tasks if task["kind"] == "shift" and task["parameters"].get("corruption") is None]
+    found: dict[str, list[str]] = {}
+    for severity in SEVERITIES:
+        mix1, mix2 = ([f"corruption/{kind}/{severity}" for kind in mix] for mix in (MIX1, MIX2))
+        if names.issuperset([*mix1, *mix2]):
+            found |= {f"mix1/{severity}": mix1, f"mix2/{severity}": mix2}
+            found |= {f"nominal + mix1/{severity}": [*nominal, *mix1]} if nominal else {}
+            found |= {f"shift + mix2/{severity}": [*new, *mix2]} if new else {}
+    return found
 
 
 def _task(evidence: Evidence, task: TaskFacts) -> Row:
@@ -148,6 +174,7 @@ def _cells(evidence: Evidence) -> list[Row]:
         if isinstance(found, Missing):
             rows.append({**row, **dict.fromkeys(_names(Comparison)), "reason": found.reason})
             continue
+        group = _group(evidence, measure, found)
         verdict = None if networks[network]["role"] == "parent" else str(found.verdict)
         doubt = doubts[task, network]
         reason = f"not to be trusted: {doubt}" if doubt else None

@@ -4,6 +4,7 @@ Lost in Pruning (Liebenwein et al. 2021), section 5.3, with one change: seeds ar
 one prune-retrain cascade depend on each other.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -27,6 +28,21 @@ def excess_error(*, shifted: Array, nominal: Array, parent_shifted: Array, paren
     """
     own = shifted.mean(axis=1) - nominal.mean(axis=1)
     return np.asarray(own - (parent_shifted.mean() - parent_nominal.mean()))
+
+
+def standard_error(parts: Sequence[Array]) -> float:
+    """Of a sum of means: the square root of the sum of variance / n over independent samples.
+
+    Args:
+        parts: Samples (n,), n >= 2. In each stands what an example adds to the excess error, over all tasks that it
+            was asked under, so that what these have in common counts; samples of other examples are independent.
+
+    Raises:
+        ValueError: There is no sample, or one of fewer than two examples.
+    """
+    if not parts or min(map(len, parts)) < 2:
+        raise ValueError(f"expected samples of two or more examples, got {[len(part) for part in parts]}")
+    return float(np.sqrt(sum(part.var(ddof=1) / len(part) for part in parts)))
 
 
 @final

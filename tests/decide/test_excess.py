@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalsuite.decide.excess import Regression, excess_error, regress
+from evalsuite.decide.excess import Regression, excess_error, regress, standard_error
 
 
 def test_excess_error_by_hand() -> None:
@@ -84,3 +84,11 @@ def test_bad_clouds_are_refused() -> None:
         regress(np.ones(3), np.ones(2), np.zeros(3, dtype=np.int64), generator=draw)
     with pytest.raises(ValueError, match="a ratio above 0"):
         regress(np.zeros(3), np.ones(3), np.zeros(3, dtype=np.int64), generator=draw)
+
+
+def test_standard_error_of_a_sum_of_means() -> None:
+    # variances with n - 1: 4/3 of (0, 0, 2, 2) and 2 of (1, 3); sqrt(4/3 / 4 + 2 / 2)
+    assert standard_error([np.array([0.0, 0.0, 2.0, 2.0]), np.array([1.0, 3.0])]) == pytest.approx(np.sqrt(4 / 3))
+    for bad in ([], [np.array([1.0])]):
+        with pytest.raises(ValueError, match="two or more"):
+            standard_error(bad)

@@ -1,0 +1,224 @@
+"""Figures over many tasks at once: mean corruption errors, and excess error against the prune ratio."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+
+from evalsuite.corruptions import COMMON
+from evalsuite.decide._interval import normal_quantile, one_sided
+from evalsuite.decide.excess import excess_error, regress, standard_error
+from evalsuite.decide.mce import (
+    ALEXNET,
+    ALEXNET_CLEAN,
+    CorruptionError,
+    Errors,
+    Published,
+    mean_corruption_error,
+    relative_mean_corruption_error,
+)
+from evalsuite.evidence import Evidence
+from evalsuite.facts import DataFacts, NetworkFacts, TaskFacts
+
+Array = npt.NDArray[np.float64]
+Row = dict[str, object]
+SEVERITIES = (1, 2, 3, 4, 5)
+SHIFTED = frozenset({"corruption", "shift"})
+_EDGES = ("n01440764", "n15075141")
+"""The first and the last class of ImageNet-1k."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Aggregates:
+    """Rows of `results.json`, each with its interval, or the reason why there is none.
+
+    Attributes:
+        corruption: mCE and relative mCE of every network.
+        excess: Excess error of every pruned network.
+        lines: Regressions of excess error on the prune ratio, one a pruner.
+    """
+
+    corruption: list[Row]
+    excess: list[Row]
+    lines: list[Row]
+
+
+def aggregates(evidence: Evidence) -> Aggregates:
+    """Everything that is read off several tasks at once; every network's observations are read once."""
+    sets, shifts = _sets(evidence.tasks), _shifts(evidence.tasks)
+    asked = {task["name"]: task for task in [*shifts, *(t for of in sets.values() for t in of.values())]}
+    found = Aggregates(corruption=[], excess=[], lines=[])
+    if not asked:
+        return found
+    asked |= {task["name"]: task for task in _clean(evidence.tasks)}
+    parent = _errors(evidence, asked.values(), evidence.parent)
+    for network in evidence.networks:
+        own = parent if network["role"] == "parent" else _errors(evidence, asked.values(), network)
+        for name, of in sets.items():
+            found.corruption.extend(_corruption(evidence, network, name, of, own, parent))
+        if shifts and network["role"] == "pruned":
+            found.excess.append(_excess(evidence, network, shifts, own, parent))
+    found.lines.extend(_lines(evidence, found.excess))
+    return found
+
+
+def _errors(evidence: Evidence, tasks: Iterable[TaskFacts], network: NetworkFacts) -> dict[str, Array]:
+    found = {task["name"]: evidence.errors(task, network) for task in tasks}
+    return {name: losses for name, losses in found.items() if losses is not None}
+
+
+def _clean(tasks: Sequence[TaskFacts]) -> list[TaskFacts]:
+    return [task for task in tasks if task["kind"] == "clean" and not task["unavailable"]]
+
+
+def _shifts(tasks: Sequence[TaskFacts]) -> list[TaskFacts]:
+    """Tasks on shifted data, where there is also a task on clean data to hold them against."""
+    return [t for t in tasks if t["kind"] in SHIFTED and not t["unavailable"]] if _clean(tasks) else []
+
+
+def _sets(tasks: Sequence[TaskFacts]) -> dict[str, dict[tuple[str, int], TaskFacts]]:
+    """Sets in which all 15 common corruptions are asked at all severities, by their tasks' name without these."""
+    found: dict[str, dict[tuple[str, int], TaskFacts]] = {}
+    for task in tasks:
+        corruption, severity = (task["parameters"].get(key) for key in ("corruption", "severity"))
+        if isinstance(corruption, str) and isinstance(severity, int):
+            name = task["name"].replace(f"/{corruption}/{severity}", "")
+            found.setdefault(name, {})[corruption, severity] = task
+    wanted = [(corruption, severity) for corruption in COMMON for severity in SEVERITIES]
+    return {name: {key: of[key] for key in wanted} for name, of in found.items() if of.keys() >= set(wanted)}
+
+
+# --- mean corruption error
+
+
+def _corruption(
+    evidence: Evidence,
+    network: NetworkFacts,
+    name: str,
+    of: Mapping[tuple[str, int], TaskFacts],
+    own: Mapping[str, Array],
+    parent: Mapping[str, Array],
+) -> Iterator[Row]:
+    confidence = evidence.meta["run"]["confidence"]
+    row: Row = {"set": name, "family": network["family"], "network": network["id"], "confidence": confidence}
+    reason = _why_not(evidence, of, own, parent)
+    errors, beside = (None, None) if reason else (_joined(evidence, of, each) for each in (own, parent))
+    baselines: list[tuple[str, Errors | Published | None]] = []
+    if network["role"] != "parent":  # beside itself it has 1
+        baselines.append(("parent", beside))
+    if _is_imagenet(evidence.meta["data"]):
+        baselines.append(("alexnet", _alexnet()))
+    for baseline, base in baselines:
+        for title, figure in (("mce", mean_corruption_error), ("relative_mce", relative_mean_corruption_error)):
+            value = None if errors is None or base is None else figure(errors, base, confidence=confidence)
+            yield {"name": title, **row, "baseline": baseline, **_told(value, reason)}
+
+
+def _told(found: CorruptionError | None, reason: str | None) -> Row:
+    if found is None:
+        told = reason or "the baseline loses too little under some corruption, or clean losses are missing"
+        return {"n": None, "value": None, "low": None, "high": None, "reason": told}
+    return {"n": found.n, "value": found.value, "low": found.low, "high": found.high, "reason": None}
+
+
+def _why_not(
+    evidence: Evidence, of: Mapping[tuple[str, int], TaskFacts], own: Mapping[str, Array], parent: Mapping[str, Array]
+) -> str | None:
+    for task in of.values():
+        if task["unavailable"] or task["name"] not in own.keys() & parent.keys():
+            return f"{task['name']}: {task['unavailable'] or 'not evaluated yet'}"
+    labels = [evidence.labels(task) for task in of.values()]
+    same = all(np.array_equal(each, labels[0]) for each in labels)
+    return None if same else "the corruptions were not asked about the same examples"
+
+
+def _joined(evidence: Evidence, of: Mapping[tuple[str, int], TaskFacts], errors: Mapping[str, Array]) -> Errors:
+    corrupted = np.array([np.mean([errors[of[c, s]["name"]] for s in SEVERITIES], axis=0) for c in COMMON])
+    labels = evidence.labels(next(iter(of.values())))
+    for task in _clean(evidence.tasks):
+        # the examples of a task that is judged on fewer are the first of the others'
+        if task["name"] in errors and np.array_equal(evidence.labels(task)[: len(labels)], labels):
+            return Errors(corrupted=corrupted, clean=errors[task["name"]][: len(labels)])
+    return Errors(corrupted=corrupted)
+
+
+def _alexnet() -> Published:
+    return Published(corrupted=np.array([np.mean(ALEXNET[c]) for c in COMMON]), clean=ALEXNET_CLEAN)
+
+
+def _is_imagenet(data: DataFacts) -> bool:
+    classes = data["classes"]
+    return len(classes) == 1000 and (classes[0], classes[-1]) == _EDGES and data["shape"][1:] == [224, 224]
+
+
+# --- excess error
+
+
+def _excess(
+    evidence: Evidence,
+    network: NetworkFacts,
+    shifts: Sequence[TaskFacts],
+    own: Mapping[str, Array],
+    parent: Mapping[str, Array],
+) -> Row:
+    clean = _clean(evidence.tasks)
+    row: Row = {"family": network["family"], "network": network["id"], "prune_ratio": network["prune_ratio"]}
+    row |= {"tasks": len(shifts), "confidence": evidence.meta["run"]["confidence"]}
+    missing = [t["name"] for t in [*clean, *shifts] if t["name"] not in own.keys() & parent.keys()]
+    if missing:
+        reason = f"{missing[0]}: not evaluated yet"
+        return {**row, "n": None, "value": None, "low": None, "high": None, "reason": reason}
+    value = float(
+        excess_error(
+            shifted=np.array([[own[t["name"]].mean() for t in shifts]]),
+            nominal=np.array([[own[t["name"]].mean() for t in clean]]),
+            parent_shifted=np.array([parent[t["name"]].mean() for t in shifts]),
+            parent_nominal=np.array([parent[t["name"]].mean() for t in clean]),
+        )[0]
+    )
+    parts = _parts(evidence, clean, shifts, {name: own[name] - parent[name] for name in own})
+    n = min(map(len, parts))
+    if n < 2:
+        return {**row, "n": n, "value": None, "low": None, "high": None, "reason": "one example has no interval"}
+    reach = normal_quantile(one_sided(evidence.meta["run"]["confidence"])) * standard_error(parts)
+    return {**row, "n": n, "value": value, "low": value - reach, "high": value + reach, "reason": None}
+
+
+def _parts(
+    evidence: Evidence, clean: Sequence[TaskFacts], shifts: Sequence[TaskFacts], change: Mapping[str, Array]
+) -> list[Array]:
+    """What each example adds; tasks whose examples have the same labels in the same order are about the same ones."""
+    found: dict[bytes, Array] = {}
+    for tasks, sign in ((shifts, 1.0), (clean, -1.0)):
+        for task in tasks:
+            key, added = evidence.labels(task).tobytes(), sign * change[task["name"]] / len(tasks)
+            found[key] = found[key] + added if key in found else added
+    return list(found.values())
+
+
+def _lines(evidence: Evidence, rows: Sequence[Row]) -> Iterator[Row]:
+    families = {family.facts["id"]: family.facts for family in evidence.families}
+    points: dict[str, list[tuple[float, float, int]]] = {}
+    for row in rows:
+        family, ratio, value = families.get(str(row["family"])), row["prune_ratio"], row["value"]
+        if family is not None and isinstance(ratio, float) and isinstance(value, float) and ratio > 0:
+            points.setdefault(family["pruner"] or family["id"], []).append((ratio, value, family["seed"]))
+    confidence = evidence.meta["run"]["confidence"]
+    for pruner, known in points.items():
+        ratios, values, seeds = (np.array(column) for column in zip(*known, strict=True))
+        generator = np.random.default_rng(0)
+        found = regress(ratios, values, seeds.astype(np.int64), generator=generator, confidence=confidence)
+        several = found.slope_low is not None
+        yield {
+            "pruner": pruner,
+            "points": len(known),
+            "seeds": len(set(seeds.tolist())),
+            "confidence": confidence,
+            "slope": found.slope,
+            "low": found.slope_low,
+            "high": found.slope_high,
+            "reason": None if several else "no interval: seeds are resampled, and there is one",
+        }
