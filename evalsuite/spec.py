@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from evalsuite.errors import UnknownNameError, UsageError
 from evalsuite.presets import MEASURES, PRESETS
 
-_ELSEWHERE = frozenset({"out", "engine", "device", "threads", "gate", "trust", "ckpt", "preset"})
-"""Options that change where and how a run is computed, not what comes out; the checkpoint counts by its content."""
+_ELSEWHERE = frozenset({"out", "engine", "device", "threads", "gate", "trust", "ckpt", "preset", "slices"})
+"""Options that change where and how a run is computed, not what comes out; files count by their content."""
 
 
 @final
@@ -50,6 +50,7 @@ class Spec(BaseModel):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     examples: int = Field(default=1000, ge=1)
     examples_for: dict[str, int] = {}
+    slices: Path | None = None
     seeds: int = Field(default=1, ge=1)
     seed: int = Field(default=0, ge=0)
     engine: Literal["local"] = "local"

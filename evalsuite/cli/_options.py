@@ -112,6 +112,9 @@ _JUDGE = (
     click.option("--confidence", type=float, help="Confidence of every claim (default 0.95)."),
     click.option("--examples", type=int, help="Held-out examples to judge on."),
     click.option("--examples-for", multiple=True, callback=by_task, help="Fewer for dear tasks: adversarial=200,..."),
+    click.option(
+        "--slices", type=_FILE, help="CSV, a row for each held-out example: attributes, for the worst slice's error."
+    ),
     click.option("--engine", type=click.Choice(["local"]), help="Where shards are computed."),
     click.option("--gate", type=_FILE, help="Policy (TOML) to hold the result against; sets the exit code."),
 )

@@ -13,10 +13,13 @@ _FILE = click.Path(path_type=Path)
 @click.command(
     epilog="\b\nExamples:\n"
     "  evalsuite evaluate --parent model.safetensors --candidates pruned50.safetensors,pruned80.safetensors\n"
-    "  evalsuite evaluate --parent resnet20.pt --candidates masked.pt --arch resnet20 --data cifar10",
+    "  evalsuite evaluate --parent resnet20.pt --candidates masked.pt --arch resnet20 --data cifar10\n"
+    "  evalsuite evaluate --parent resnet18.pt --arch resnet18 --data cifar10 --preset robustbench",
 )
 @click.option("--parent", "ckpt", type=_FILE, required=True, help="The network that the candidates are compared with.")
-@click.option("--candidates", multiple=True, required=True, help="Networks to judge; several, or separated by commas.")
+@click.option(
+    "--candidates", multiple=True, help="Networks to judge; several, or separated by commas; none: the parent."
+)
 @click.option("--arch", help="For state dicts: as for sweep.")
 @click.option("--data", help="As for sweep.")
 @click.option("--trust", multiple=True, help="sha256:... of a pickle that may run its code.")

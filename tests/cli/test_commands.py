@@ -3,8 +3,14 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from evalsuite import naming
+from evalsuite.presets import PRESETS
+from evalsuite.resolve import judging
+from evalsuite.spec import resolve
 
 COMMANDS = ["sweep", "prune", "evaluate", "train", "demo", "report", "gate", "plan", "status", "list", "show", "doctor"]
 
@@ -207,3 +213,23 @@ def test_doctor(evalsuite):
     assert ended.code == 0, ended.out
     checks = {check["what"]: check["state"] for check in json.loads(ended.out)["checks"]}
     assert checks["torch"] == checks["digits"] == "ok"
+
+
+def test_evaluate_a_network_alone(evalsuite, checkpoint, tmp_path):
+    out = tmp_path / "run"
+    ended = evalsuite("evaluate", "--parent", checkpoint, "--tasks", "clean", "--examples", 40, "--out", out)
+    assert ended.code == 0, ended.err
+    assert "No pruned network has been judged" in ended.out
+    results = json.loads((out / "results.json").read_text())
+    assert [network["role"] for network in results["networks"]] == ["parent"]
+    (cell,) = [cell for cell in results["cells"] if cell["measure"] == "error"]
+    assert cell["n"] == 40
+    assert cell["low"] < cell["loss"] < cell["high"]
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_every_preset_names_what_there_is(preset):
+    spec = resolve({"ckpt": Path("model.safetensors"), "preset": preset})
+    asked = judging(spec)
+    assert asked.tasks
+    assert {naming.kind(task) for task in asked.tasks} >= set(asked.examples_for) | set(asked.margin_for)
