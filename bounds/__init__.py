@@ -22,6 +22,7 @@ from bounds._crown import crown_ibp as crown_ibp
 from bounds._crown import crown_ibp_margins as crown_ibp_margins
 from bounds._crown import crown_margins as crown_margins
 from bounds._graph import Graph as Graph
+from bounds._graph import Reweighted as Reweighted
 from bounds._interval import Preactivation as Preactivation
 from bounds._interval import interval as interval
 from bounds._interval import interval_margins as interval_margins

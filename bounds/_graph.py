@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Final, final
+from typing import Final, Protocol, final, runtime_checkable
 
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -30,6 +30,24 @@ _CALLS: Final = (
     nn.ConstantPad2d,
 )
 """torch's own modules that do nothing but call a function that is understood."""
+
+
+@runtime_checkable
+class Reweighted(Protocol):
+    """A network that does what `network` does with other weights, computed anew at each call.
+
+    Such as one whose masks or low-rank changes are trained. Tensors that come out of other tensors, not out of modules,
+    cannot be followed by a trace; these are asked for instead.
+
+    Attributes:
+        network: A submodule.
+    """
+
+    network: nn.Module
+
+    def weights(self) -> Mapping[str, Tensor]:
+        """The tensors that stand in for parameters and buffers of `network`, by their names there."""
+        ...
 
 
 @final
@@ -60,14 +78,22 @@ def read(network: nn.Module) -> Graph:
         NotUnderstoodError: It depends on the values of the input, or changes a tensor that is used again.
     """
     skeleton = _skeleton(network)
+    root = _Plain(skeleton.network) if isinstance(skeleton, Reweighted) else skeleton
     try:
-        flow = _Reader(autowrap_modules=()).trace(skeleton)
-    except (fx.proxy.TraceError, TypeError) as error:
+        flow = _Reader(autowrap_modules=()).trace(root)
+    except (fx.proxy.TraceError, TypeError, AttributeError) as error:
         raise NotUnderstoodError(f"expected {ACCEPTED}, got a network that cannot be traced: {error}") from error
     _refuse_reuse(flow)
-    own = {name: value for name, value in vars(skeleton).items() if isinstance(value, Tensor)}
+    own = {name: value for name, value in vars(root).items() if isinstance(value, Tensor)}
     constants = {name: value for name, value in own.items() if not hasattr(network, name)}
     return Graph(network=network, flow=flow, constants=constants)
+
+
+def replaced(network: nn.Module) -> Mapping[str, Tensor]:
+    """What stands in for parameters and buffers of `network`, by their names in it."""
+    if not isinstance(network, Reweighted):
+        return {}
+    return {f"network.{name}": weight for name, weight in network.weights().items()}
 
 
 @contextmanager
@@ -93,6 +119,19 @@ class _Reader(fx.Tracer):
         if isinstance(m, _CALLS) or m._forward_hooks or m._forward_pre_hooks:  # noqa: SLF001  (torch tells it nowhere else)
             return False
         return isinstance(m, _BatchNorm) or fx.Tracer.is_leaf_module(self, m, module_qualified_name)
+
+
+@final
+class _Plain(nn.Module):
+    """A network where it stands in one that is reweighted."""
+
+    def __init__(self, network: nn.Module) -> None:
+        nn.Module.__init__(self)
+        self.network = network
+
+    @override
+    def forward(self, images: Tensor) -> object:
+        return self.network(images)
 
 
 def _skeleton(network: nn.Module) -> nn.Module:

@@ -8,7 +8,7 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from typing_extensions import override
 
-from bounds._graph import Graph, where
+from bounds._graph import Graph, replaced, where
 from bounds._layers import batch_norm
 from bounds._operation import Operation, Regions
 from bounds._region import Region
@@ -69,7 +69,8 @@ class _Recorder(fx.Interpreter):
     def __init__(self, graph: Graph, region: Region) -> None:
         fx.Interpreter.__init__(self, graph.network, garbage_collect_values=False, graph=graph.flow)
         self.extra_traceback = False
-        self.graph_read = graph
+        self.statistics = graph.statistics
+        self.known = {**graph.constants, **replaced(graph.network)}
         self.steps: list[Step] = []
         self.regions = [region]
 
@@ -86,8 +87,7 @@ class _Recorder(fx.Interpreter):
 
     @override
     def fetch_attr(self, target: str) -> object:
-        known = self.graph_read.constants
-        return known[target] if target in known else fx.Interpreter.fetch_attr(self, target)
+        return self.known[target] if target in self.known else fx.Interpreter.fetch_attr(self, target)
 
     def _taken(self, node: fx.Node, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
         first = args[0] if args else None
@@ -108,4 +108,4 @@ class _Recorder(fx.Interpreter):
         module: nn.Module = self.submodules[name]
         if not isinstance(module, _BatchNorm) or not isinstance(args[0], Value):
             raise NotUnderstoodError(f"expected {ACCEPTED}, got {type(module).__name__}")
-        return batch_norm(module, args[0], self.graph_read.statistics.get(name))
+        return batch_norm(module, args[0], self.statistics.get(name))

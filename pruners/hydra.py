@@ -74,13 +74,16 @@ class Scored(nn.Module):
 
     @override
     def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = functional_call(self.network, dict(self.weights()), (images,))
+        return logits
+
+    def weights(self) -> Mapping[str, Tensor]:
+        """What the network inside is called with: of every prunable parameter the entries that count, 0 elsewhere."""
         weights = prunable(self.network)
         scores = dict(zip(self._names, (score.abs() for score in self.scores), strict=True))
         alive = {name: weight != 0 for name, weight in weights.items()}
         masks = largest_of_each({name: score.detach() for name, score in scores.items()}, self._counts, alive)
-        used = {name: weight * _straight_through(masks[name], scores[name]) for name, weight in weights.items()}
-        logits: Tensor = functional_call(self.network, used, (images,))
-        return logits
+        return {name: weight * _straight_through(masks[name], scores[name]) for name, weight in weights.items()}
 
     def importance(self) -> dict[str, Tensor]:
         """Of every prunable parameter of the network inside the score of every entry."""

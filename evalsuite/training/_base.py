@@ -104,6 +104,21 @@ class Recipe(ABC):
         logits: Tensor = network(images)
         return F.cross_entropy(logits, labels), logits
 
+    def opened(self, network: nn.Module, images: Tensor) -> nn.Module:
+        """What `loss` is handed for `network`, from the first step of a training to the last; here `network` itself.
+
+        For losses that look into a network: it is taken apart once, before the first step.
+
+        Args:
+            network: The copy that is trained, on its device.
+            images: (n, c, h, w), some of the training examples, on that device; n >= 1.
+
+        Raises:
+            UsageError: The loss is not defined for this network.
+        """
+        del images
+        return network
+
     def at(self, done: float) -> "Recipe":
         """The recipe for the step before which the share `done`, in [0, 1), of training lies; here always the same.
 

@@ -53,6 +53,7 @@ def train(  # noqa: PLR0913 - one keyword a question
             for weight rewinding (Frankle et al. 2020). The copy it is handed goes on being trained.
 
     Raises:
+        UsageError: There are no examples, or the recipe's loss is not defined for this network.
         EvalsuiteError: The loss is no longer finite.
     """
     if not len(examples):
@@ -61,19 +62,20 @@ def train(  # noqa: PLR0913 - one keyword a question
     source = feed(examples, device)
     generator = Generator().manual_seed(derive(seed, "train"))
     batch_size = min(recipe.batch_size, len(examples))
-    loop = _Loop(
-        student=student.train(),
-        recipe=recipe,
-        optimizer=_optimizer(student, recipe),
-        generator=generator,
-        steps_per_epoch=len(examples) // batch_size,
-        after_step=after_step,
-        hook=hook,
-        constant_rate=constant_rate,
-        early=early,
-    )
     start = time.monotonic()
     with _own_randomness(device, derive(seed, "dropout")), subsampled(student):
+        loop = _Loop(
+            student=student.train(),
+            opened=recipe.opened(student, source.batch(torch.arange(1))[0]),
+            recipe=recipe,
+            optimizer=_optimizer(student, recipe),
+            generator=generator,
+            steps_per_epoch=len(examples) // batch_size,
+            after_step=after_step,
+            hook=hook,
+            constant_rate=constant_rate,
+            early=early,
+        )
         if early is not None:
             early(0, student)
         for epoch in range(recipe.epochs):
@@ -90,6 +92,7 @@ def train(  # noqa: PLR0913 - one keyword a question
 @dataclass(frozen=True, kw_only=True)
 class _Loop:
     student: nn.Module
+    opened: nn.Module
     recipe: Recipe
     optimizer: torch.optim.SGD
     generator: Generator
@@ -125,7 +128,7 @@ class _Loop:
             group["lr"] = rate
         views = recipe.augment(images, self.generator).contiguous(memory_format=torch.channels_last)
         self.optimizer.zero_grad()
-        loss, logits = recipe.loss(self.student, views, labels, self.generator)
+        loss, logits = recipe.loss(self.opened, views, labels, self.generator)
         penalty = None if self.hook is None else self.hook.penalty(self.student, views, labels, done)
         (loss if penalty is None else loss + penalty).backward()
         if self.hook is not None:

@@ -163,3 +163,50 @@ def test_inference_mode(network: nn.Module, images: Tensor) -> None:
         expected = bounds.crown(network, region)
     with torch.inference_mode():
         assert torch.equal(bounds.crown(network, region).low, expected.low)
+
+
+class Halved(nn.Module):
+    """A network whose weights are computed from others before they are used."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.factor = nn.Parameter(torch.tensor(0.5, dtype=torch.float64))
+
+    def weights(self) -> dict[str, Tensor]:
+        return {name: self.factor * value for name, value in self.network.named_parameters() if value.ndim > 1}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.func.functional_call(self.network, self.weights(), (x,))
+
+
+def test_networks_called_with_other_weights(network: nn.Module, images: Tensor) -> None:
+    twin = deepcopy(network)
+    halved = Halved(network)
+    region = bounds.linf_ball(images, 0.02)
+    graph = bounds.trace(halved, images[:1])
+    for factor in (0.5, 0.25):
+        # the second after the trace was made
+        with torch.no_grad():
+            halved.factor.fill_(factor)
+            for one, other in zip(twin.parameters(), network.parameters(), strict=True):
+                one.copy_(factor * other if other.ndim > 1 else other)
+        for method in (bounds.interval, bounds.crown_ibp, bounds.crown):
+            found, expected = method(graph, region), method(twin, region)
+            torch.testing.assert_close(found.low, expected.low, rtol=1e-10, atol=1e-10)
+            torch.testing.assert_close(found.high, expected.high, rtol=1e-10, atol=1e-10)
+    bounds.interval(graph, region).low.sum().backward()
+    assert halved.factor.grad != 0
+
+
+def test_other_weights_than_those_that_are_told_are_refused(images: Tensor) -> None:
+    class Untold(Halved):
+        def weights(self) -> dict[str, Tensor]:
+            return dict(self.network.named_parameters())
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.func.functional_call(self.network, Halved.weights(self), (x,))
+
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(72, 3)).double()
+    with pytest.raises(ValueError, match="other outputs"):
+        bounds.trace(Untold(flat), images[:1])
