@@ -182,7 +182,7 @@ class Evidence:
             return None
         return wrong(Stored(own=own, to_parent={}), self.labels(task), task["readings"])
 
-    def _slices(self, task: TaskFacts) -> dict[str, npt.NDArray[np.int64]]:
+    def slices(self, task: TaskFacts) -> dict[str, npt.NDArray[np.int64]]:
         """The attributes of which some value is known for an example of the task."""
         facts = self.meta.get("slices")
         if facts is None or not all(shard in facts["shards"] for shard in task["shards"]):
@@ -232,7 +232,7 @@ class Evidence:
             return None  # the task writes nothing that this measure reads, or the network is the parent itself
         if not all(np.isfinite(columns[need]).all() for need in measure.needs):
             return Missing(reason="the network puts out numbers that are not finite")
-        known = Annotations(labels=self.labels(task), slices=self._slices(task))
+        known = Annotations(labels=self.labels(task), slices=self.slices(task))
         if measure.needs_slices and not known.slices:
             return None  # there are none, or the task has examples of its own, of which they tell nothing
         if isinstance(measure, Measure):

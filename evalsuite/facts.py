@@ -102,6 +102,13 @@ class FamilyFacts(TypedDict):
     seed: int
 
 
+class SliceFacts(TypedDict):
+    """Attributes that the user gave: their values, and by shard and attribute the numbers of the examples' values."""
+
+    attributes: dict[str, list[str]]
+    shards: dict[str, dict[str, list[int]]]
+
+
 class Meta(TypedDict, total=False):
     """What the store keeps about the run as a whole.
 
@@ -118,3 +125,4 @@ class Meta(TypedDict, total=False):
     measures: list[str]
     members: list[str]
     families: list[FamilyFacts]
+    slices: SliceFacts | None

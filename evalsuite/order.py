@@ -8,6 +8,7 @@ from torch import Tensor
 
 from evalsuite.naming import name
 from evalsuite.presets import MEASURES
+from evalsuite.slices import Slices
 from evalsuite.tasks._base import Task
 from evalsuite.training._base import Recipe
 from pruners import Pruner
@@ -89,6 +90,7 @@ class Judging:
         examples: Held-out examples.
         examples_for: Fewer for some tasks, by full name or kind.
         seed: Every random draw is derived from it.
+        slices: Attributes of the held-out examples, for `worst_slice`; None where there are none.
     """
 
     tasks: tuple[Task, ...]
@@ -100,10 +102,13 @@ class Judging:
     examples: int = 1000
     examples_for: Mapping[str, int] = field(default_factory=dict)
     seed: int = 0
+    slices: Slices | None = None
 
     def identity(self) -> dict[str, object]:
         """What the verdicts depend on beside the networks and the data."""
+        sliced = {} if self.slices is None else {"slices": self.slices.digest}
         return {
+            **sliced,
             "tasks": [name(task) for task in self.tasks],
             "measures": list(self.measures),
             "required": list(self.required),

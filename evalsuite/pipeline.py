@@ -28,6 +28,7 @@ from evalsuite.progress import Reporter, Silent
 from evalsuite.report.page import Picture, render
 from evalsuite.resolve import Inputs
 from evalsuite.results import Row, summarise
+from evalsuite.sliced import sliced
 from evalsuite.spec import digest, to_toml
 from evalsuite.store import Store, opened
 from evalsuite.version import __version__
@@ -82,7 +83,7 @@ def run(
     examples = _chosen(inputs, judging)
     early = None if making.rewind_to is None else tensor_digest(making.rewind_to)
     with _working(inputs, making.identity(early), judging, examples, out, origin) as store:
-        questions = asked(judging, inputs.dataset, examples, store)  # what cannot be read is told before hours of work
+        questions = _asked(judging, inputs, examples, store)  # what cannot be read is told before hours of work
         grown = grow(inputs, making, store, out, seed=judging.seed, reporter=reporter)
         return _judged(grown, questions, store, out, reporter)
 
@@ -104,7 +105,7 @@ def evaluate(
     examples = _chosen(inputs, judging)
     made = {name: network_digest(candidate.network) for name, candidate in sorted(candidates.items())}
     with _working(inputs, {"candidates": made}, judging, examples, out, origin) as store:
-        questions = asked(judging, inputs.dataset, examples, store)
+        questions = _asked(judging, inputs, examples, store)
         grown = adopt(inputs, candidates, store)
         return _judged(grown, questions, store, out, reporter or Silent())
 
@@ -114,6 +115,12 @@ def only_prune(inputs: Inputs, making: Making, *, out: Path, seed: int, reporter
     with opened(out, create=True) as store:
         grown = grow(inputs, making, store, out, seed=seed, reporter=reporter)
         return [facts for address in grown.addresses[1:] if (facts := store.network(address)) is not None]
+
+
+def _asked(judging: Judging, inputs: Inputs, examples: Examples, store: Store) -> Asked:
+    found = asked(judging, inputs.dataset, examples, store)
+    store.set_meta(Meta(slices=sliced(found)))
+    return found
 
 
 def _chosen(inputs: Inputs, judging: Judging) -> Examples:

@@ -16,6 +16,7 @@ from evalsuite.networks.architectures import convention, split
 from evalsuite.networks.checkpoint import Checkpoint, check_fits, read
 from evalsuite.order import Judging, Making
 from evalsuite.registry import names
+from evalsuite.slices import read as read_slices
 from evalsuite.spec import Spec
 from evalsuite.tasks._names import expand
 from evalsuite.training import Recipe, named
@@ -162,6 +163,9 @@ def judging(spec: Spec) -> Judging:
     every = names("evalsuite.measures")
     asked = dict.fromkeys(m for given in spec.measures for m in (every if given == "all" else [given]))
     measures = dict.fromkeys(spelled(parse("evalsuite.measures", measure, Figure)) for measure in asked)
+    slices = None if spec.slices is None else read_slices(spec.slices)
+    if slices is not None:
+        measures.setdefault("worst_slice")
     return Judging(
         tasks=expand(spec.tasks),
         measures=tuple(measures),
@@ -172,6 +176,7 @@ def judging(spec: Spec) -> Judging:
         examples=spec.examples,
         examples_for=spec.examples_for,
         seed=spec.seed,
+        slices=slices,
     )
 
 

@@ -174,12 +174,24 @@ def _cells(evidence: Evidence) -> list[Row]:
         if isinstance(found, Missing):
             rows.append({**row, **dict.fromkeys(_names(Comparison)), "reason": found.reason})
             continue
-        group = _group(evidence, measure, found)
+        group = _group(evidence, task, measure, found)
         verdict = None if networks[network]["role"] == "parent" else str(found.verdict)
         doubt = doubts[task, network]
         reason = f"not to be trusted: {doubt}" if doubt else None
-        rows.append({**row, **asdict(found), "verdict": verdict, "reason": reason})
+        rows.append({**row, **asdict(found), "group": group, "verdict": verdict, "reason": reason})
     return rows
+
+
+def _group(evidence: Evidence, task: str, measure: str, found: Comparison) -> str | None:
+    """The class or slice that loses most, by its name."""
+    if found.group is None:
+        return None
+    way, number = found.group
+    facts = evidence.meta.get("slices")
+    if facts is not None and evidence.measures[measure].needs_slices:
+        attribute = list(evidence.slices(next(each for each in evidence.tasks if each["name"] == task)))[way]
+        return f"{attribute} = {facts['attributes'][attribute][number]}"
+    return evidence.meta["data"]["classes"][number]
 
 
 def _potential(evidence: Evidence, family: str, task: str, measure: str, found: Potential | Missing) -> Row:

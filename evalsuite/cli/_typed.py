@@ -31,6 +31,8 @@ def request_digest(spec: Spec) -> str:
     files = {"ckpt": _content(spec.ckpt, "--ckpt")}
     if spec.early is not None:
         files["early"] = _content(spec.early, "--early")
+    if spec.slices is not None:
+        files["slices"] = _content(spec.slices, "--slices")
     return digest({**spec.canonical(), **files, "data_files": _stamps(spec.data), "task_files": _own(spec.tasks)})
 
 

@@ -60,6 +60,7 @@ class Comparison:
         difference_low: One-sided lower bound of the difference.
         difference_high: One-sided upper bound of the difference.
         verdict: Commensurate where difference_high <= margin, not so where difference_low > margin.
+        group: Where examples are in groups, (way of grouping, number) of the one whose mean rises most; else None.
         settles_at: About how many examples would settle an inconclusive verdict if the observed losses stayed; None
             where it is settled, or the difference is the margin.
     """
@@ -74,6 +75,7 @@ class Comparison:
     difference_high: float
     verdict: Verdict
     settles_at: int | None
+    group: tuple[int, int] | None = None
 
 
 def compare(paired: Paired, *, margin: float, confidence: float) -> Comparison:
@@ -99,17 +101,22 @@ def compare(paired: Paired, *, margin: float, confidence: float) -> Comparison:
     correction = len(members)
     parts = [
         judge(paired.child[of], paired.parent[of], margin, confidence, 1 - (1 - confidence) / correction)
-        for of in members
+        for of in members.values()
     ]
-    return decided(parts, margin, len(paired.child))
-
-
-def _members(paired: Paired) -> list[npt.NDArray[np.bool_]]:
-    """Which examples make up each group."""
+    found = decided(parts, margin, len(paired.child))
     if paired.groups is None:
-        return [np.ones(len(paired.child), dtype=np.bool_)]
+        return found
+    worst = max(range(len(parts)), key=lambda k: (parts[k].difference, parts[k].difference_low))
+    return replace(found, group=list(members)[worst])
+
+
+def _members(paired: Paired) -> dict[tuple[int, int], npt.NDArray[np.bool_]]:
+    """Which examples make up each group, by (way of grouping, number)."""
+    if paired.groups is None:
+        return {(0, 0): np.ones(len(paired.child), dtype=np.bool_)}
     ways = paired.groups.reshape(len(paired.groups), -1).T
-    return [way == group for way in ways for group in np.unique(way) if paired.groups.ndim == 1 or group >= 0]
+    known = [(k, int(g)) for k, way in enumerate(ways) for g in np.unique(way) if paired.groups.ndim == 1 or g >= 0]
+    return {(k, group): ways[k] == group for k, group in known}
 
 
 def _counts(child: Losses, parent: Losses, margin: float, confidence: float, corrected: float) -> Comparison:

@@ -124,7 +124,10 @@ class Measure:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One network on one task, read by one measure; `difference` is to the parent, paired by example."""
+    """One network on one task, read by one measure; `difference` is to the parent, paired by example.
+
+    `group` is the class or slice whose difference that is, where the measure is about the worst one.
+    """
 
     task: str
     measure: str
@@ -139,6 +142,7 @@ class Cell:
     difference_high: Number = None
     verdict: Verdict | None = None
     settles_at: Number = None
+    group: str | None = None
     reason: str | None = None
 
 

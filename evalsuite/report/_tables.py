@@ -162,6 +162,7 @@ def _cell(network: Network, cell: Cell, margin: float, unit: Unit, *, n_differs:
         SIGNS[cell.verdict],
         f"n ≈ {words.rough(cell.settles_at)} would settle it" if settles and cell.settles_at is not None else "",
         f"n = {words.count(cell.n)}" if n_differs else "",
+        f"most in {cell.group}" if cell.group is not None else "",
         cell.reason,
     )
     return (
