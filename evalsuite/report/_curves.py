@@ -84,6 +84,46 @@ def loss_panel(
         return figure
 
 
+def trend_panel(
+    curves: Sequence[Curve], *, level: float, trends: Sequence[tuple[int, float, Number, Number]] = ()
+) -> Figure:
+    """A figure against the prune ratio that the unpruned network has at `level`; all of it is shown.
+
+    Args:
+        curves: One a family; with `trends` points alone, each with its interval.
+        level: The value at prune ratio 0.
+        trends: (look, slope, its lower and upper end): lines through (0, level), and their bands.
+    """
+    with mpl.rc_context(cast("dict[str, object]", dict(style.RC))):  # type: ignore[arg-type]
+        figure = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72), dpi=72)
+        axes = figure.add_axes((40 / _WIDTH, 22 / _HEIGHT, (_WIDTH - 58) / _WIDTH, (_HEIGHT - 30) / _HEIGHT))
+        seen = [v for c in curves for s in c.steps for v in (s.loss, s.low, s.high) if v is not None]
+        bottom, top = min([level, *seen]), max([level, *seen])
+        air = 0.05 * max(top - bottom, 0.01)
+        _frame(axes, bottom - air, top + air, 100, signed=True)
+        axes.axhline(level, color=style.INK, linewidth=1.0, zorder=1)
+        for look, slope, low, high in trends:
+            axes.plot([0, 1], [level, level + slope], color=style.colour(look), linewidth=1.6, zorder=3)
+            if low is not None and high is not None:
+                ends = ([level, level + low], [level, level + high])
+                axes.fill_between([0, 1], *ends, color=style.colour(look), alpha=0.2, linewidth=0, zorder=2)
+        for curve in curves:
+            if trends:
+                _points(axes, curve)
+            else:
+                _curve(axes, curve, level, bottom - air, top + air)
+        return figure
+
+
+def _points(axes: Axes, curve: Curve) -> None:
+    tone = style.colour(curve.look)
+    for step in curve.steps:
+        if step.loss is None or step.low is None or step.high is None:
+            continue
+        axes.plot([step.ratio] * 2, [step.low, step.high], color=tone, linewidth=0.9, alpha=0.6, zorder=3)
+        axes.plot(step.ratio, step.loss, marker=style.marker(curve.look), color=tone, markersize=3.6, zorder=4)
+
+
 def family_mark(look: int) -> Figure:
     """The sample of a legend: line and marker of the family that comes `look`-th."""
     with mpl.rc_context(cast("dict[str, object]", dict(style.RC))):  # type: ignore[arg-type]
@@ -106,12 +146,12 @@ def _limits(curves: Sequence[Curve], parent: Number, margin: float, reach: tuple
     return (parent - reach[0] * scale, parent + reach[1] * scale)
 
 
-def _frame(axes: Axes, bottom: float, top: float, scale: int) -> None:
+def _frame(axes: Axes, bottom: float, top: float, scale: int, *, signed: bool = False) -> None:
     axes.set_xlim(0, 1)
     axes.set_ylim(bottom, top)
     axes.set_xticks((0.0, 0.5, 1.0), ["0", "50", "100 %"])
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
-    ticks = [t for t in axes.get_yticks() if bottom <= t <= top and t >= -1e-9]
+    ticks = [t for t in axes.get_yticks() if bottom <= t <= top and (signed or t >= -1e-9)]
     axes.set_yticks(ticks, [f"{scale * t:.4g}" for t in ticks])
     axes.grid(visible=True, axis="y", color=style.RULE, linewidth=0.7, zorder=0)
     axes.set_axisbelow(True)

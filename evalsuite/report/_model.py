@@ -187,6 +187,56 @@ class Average:
 
 @final
 @dataclass(frozen=True, kw_only=True)
+class Aggregate:
+    """A mean corruption error of one network, 1 where it is as good as the baseline."""
+
+    name: Literal["mce", "relative_mce"]
+    set: str
+    network: str
+    baseline: str
+    family: str | None = None
+    n: int | None = None
+    value: Number = None
+    low: Number = None
+    high: Number = None
+    confidence: Number = None
+    reason: str | None = None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Excess:
+    """How much more the shifts cost a network than its parent, in points of loss / 100."""
+
+    family: str
+    network: str
+    prune_ratio: Number = None
+    tasks: int | None = None
+    n: int | None = None
+    value: Number = None
+    low: Number = None
+    high: Number = None
+    confidence: Number = None
+    reason: str | None = None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ExcessLine:
+    """Excess error as a multiple of the prune ratio, over all seeds of one pruner."""
+
+    pruner: str
+    slope: float
+    points: int | None = None
+    seeds: int | None = None
+    low: Number = None
+    high: Number = None
+    confidence: Number = None
+    reason: str | None = None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
 class Deployable:
     """The largest ratio at which every required task is commensurate, and the task that sets it."""
 
@@ -221,6 +271,9 @@ class Results:
     cells: tuple[Cell, ...]
     potential: tuple[Potential, ...]
     averages: tuple[Average, ...]
+    aggregates: tuple[Aggregate, ...]
+    excess: tuple[Excess, ...]
+    excess_lines: tuple[ExcessLine, ...]
     families: tuple[Family, ...]
     deployable: Deployable | None
     complete: bool

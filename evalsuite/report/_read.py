@@ -11,10 +11,13 @@ import numpy as np
 
 from evalsuite.errors import UsageError
 from evalsuite.report._model import (
+    Aggregate,
     Average,
     Cell,
     Data,
     Deployable,
+    Excess,
+    ExcessLine,
     Failure,
     Family,
     Latency,
@@ -58,6 +61,9 @@ def read(results: Mapping[str, object]) -> Results:
         cells=tuple(_checked(_build(Cell, c, "cells")) for c in _rows(raw, "cells")),
         potential=tuple(_build(Potential, p, "potential") for p in potential),
         averages=tuple(_build(Average, a, "averages") for a in _rows(raw, "averages")),
+        aggregates=tuple(_build(Aggregate, a, "aggregates") for a in _rows(raw, "aggregates")),
+        excess=tuple(_build(Excess, e, "excess") for e in _rows(raw, "excess")),
+        excess_lines=tuple(_build(ExcessLine, e, "excess_lines") for e in _rows(raw, "excess_lines")),
         families=tuple(_build(Family, f, "families") for f in families),
         deployable=_maybe(Deployable, raw.get("deployable"), "deployable"),
         complete=bool(raw.get("complete", True)),

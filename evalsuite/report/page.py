@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from evalsuite.errors import UsageError
-from evalsuite.report import _losses, _map, _ratios, _svg, _tables
+from evalsuite.report import _losses, _map, _ratios, _svg, _tables, _together
 from evalsuite.report import _words as words
 from evalsuite.report._curves import family_mark
 from evalsuite.report._gaps import gaps, not_evidence_for
@@ -80,6 +80,7 @@ class Page:
     maps: tuple[_map.Map, ...]
     pictures: tuple[tuple[str, tuple[Shown, ...]], ...]
     pictures_left_out: int
+    together: _together.Together
     cells: tuple[_tables.CellTable, ...]
     cells_left_out: bool
 
@@ -121,6 +122,7 @@ def _page(results: Results, pictures: Sequence[Picture]) -> Page:
         maps=_map.maps(found),
         pictures=_shown(found, pictures),
         pictures_left_out=0,
+        together=_together.together(found),
         cells=_tables.cells(found),
         cells_left_out=False,
     )
