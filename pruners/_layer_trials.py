@@ -1,0 +1,131 @@
+"""Trying numbers of weights per layer: what is left of a network's training accuracy, without any retraining.
+
+Within a layer the largest weights stay, so that a number says which. Batch-norm statistics stay as they are.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pruners._masks import Masks, keep_global, nonzero
+from pruners._weights import prunable
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Layers:
+    """The layers of a network and the order in which each loses its weights.
+
+    Attributes:
+        names: Of the prunable parameters that have weights left.
+        ranks: Per layer, in the shape of the parameter: how many weights are larger in absolute value; of equal ones
+            the first counts as larger. Pruned weights stand behind all others.
+        sizes: Per layer, how many weights are left; at least 1.
+    """
+
+    names: tuple[str, ...]
+    ranks: tuple[Tensor, ...]
+    sizes: tuple[int, ...]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a network makes of training examples.
+
+    Attributes:
+        accuracy: In percent.
+        loss: Mean cross-entropy; infinite where an output is not a number.
+    """
+
+    accuracy: float
+    loss: float
+
+
+def layers_of(network: nn.Module) -> Layers:
+    """The layers of `network` that have a weight left.
+
+    Raises:
+        ValueError: A weight is NaN.
+    """
+    found = {name: weight.detach() for name, weight in prunable(network).items() if weight.any()}
+    for name, weight in found.items():
+        if bool(weight.isnan().any()):
+            raise ValueError(f"expected weights without NaN, got NaN in {name}")
+    return Layers(
+        names=tuple(found),
+        ranks=tuple(_ranks(weight.abs()) for weight in found.values()),
+        sizes=tuple(int(weight.count_nonzero()) for weight in found.values()),
+    )
+
+
+def masks_for(network: nn.Module, layers: Layers, counts: Sequence[int]) -> Masks:
+    """Masks under which each layer has the number of weights of `counts` left, the largest."""
+    chosen = {name: rank < count for name, rank, count in zip(layers.names, layers.ranks, counts, strict=True)}
+    return nonzero(network) | chosen
+
+
+def to_budget(layers: Layers, densities: Sequence[float], keep: int) -> tuple[int, ...]:
+    """Numbers of weights in proportion to size times density, at most the size, that add up to `keep`.
+
+    The common factor is the one at which the rounded numbers add up (Webster's method). A layer is emptied only if
+    `keep` is smaller than the number of layers, the smallest layers first.
+
+    Args:
+        layers: The layers.
+        densities: Per layer, in [0, 1]; only their proportions matter.
+        keep: In 1, ..., sum of the sizes.
+    """
+    priorities: dict[str, Tensor] = {}
+    for name, rank, size, density in zip(layers.names, layers.ranks, layers.sizes, densities, strict=True):
+        place = rank.double() + 0.5
+        priorities[name] = torch.where(rank == 0, 1 - place / size, -place / (size * max(density, 1e-9)))
+    alive = {name: rank < size for name, rank, size in zip(layers.names, layers.ranks, layers.sizes, strict=True)}
+    return tuple(int(mask.sum()) for mask in keep_global(priorities, keep, alive).values())
+
+
+def trial(
+    network: nn.Module, layers: Layers, batches: Sequence[tuple[Tensor, Tensor]]
+) -> Callable[[Sequence[int]], Outcome]:
+    """A function from numbers of weights per layer to what the network that has only these makes of the examples.
+
+    It takes one forward pass of all examples. Layers whose number is the same as in the call before are left alone.
+    """
+    with torch.inference_mode(mode=False), torch.no_grad():
+        model = deepcopy(network).float().eval()
+        whole = [model.get_parameter(name).detach().clone() for name in layers.names]
+    current = list(layers.sizes)
+
+    def attempt(counts: Sequence[int]) -> Outcome:
+        with torch.inference_mode(mode=False), torch.no_grad():
+            for place, (name, count) in enumerate(zip(layers.names, counts, strict=True)):
+                if count != current[place]:
+                    rest = whole[place].masked_fill(layers.ranks[place] >= count, 0)
+                    model.get_parameter(name).copy_(rest)
+                    current[place] = count
+            return _outcome(model, batches)
+
+    return attempt
+
+
+def _outcome(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> Outcome:
+    right, loss, seen = 0.0, 0.0, 0
+    for images, labels in batches:
+        logits = model(images)
+        right += float((logits.argmax(1) == labels).sum())
+        loss += float(F.cross_entropy(logits, labels, reduction="sum"))
+        seen += len(labels)
+    return Outcome(accuracy=100 * right / seen, loss=math.inf if math.isnan(loss) else loss / seen)
+
+
+def _ranks(sizes: Tensor) -> Tensor:
+    order = sizes.flatten().argsort(descending=True, stable=True)
+    ranks = torch.empty_like(order)
+    ranks[order] = torch.arange(len(order), device=order.device)
+    return ranks.view(sizes.shape)
