@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Literal, final
 
 import torch
@@ -27,7 +28,8 @@ class Augmented(Scheduled):
 
     Corruptions are the nine of `mix1`; the ten of `mix2` are kept for testing, `corruption/mix2/3`. They have the
     strength that they have in tasks: by the size of the images. The authors trained with the constants for 224 pixels
-    on images of 32, which are much stronger, made once for all epochs.
+    on images of 32, which are much stronger, made once for all epochs. Corruptions that refuse images of this size
+    (on 8 pixels a blur may not reach the next one) are never drawn.
 
     Attributes:
         severity: 1 to 5, for `levels` "one".
@@ -51,16 +53,21 @@ class Augmented(Scheduled):
     @override
     def prepared(self, images: Tensor, generator: Generator) -> Tensor:
         keys = torch.randint(_KEYS, (len(images),), generator=generator)
-        which = self._drawn(len(images), generator)
+        shape = (images.shape[1], images.shape[2], images.shape[3])
+        corruption, severity = self._drawn(len(images), usable(shape, self.severities), generator)
         changed = images.clone()
         # a corruption takes little longer for fifty images than for six
-        for kind in which.unique().tolist():
-            part = self._part(kind)
-            if part is not None:
-                own = (which == kind).nonzero()[:, 0]
+        for kind, strength in torch.stack((corruption, severity), 1).unique(dim=0).tolist():
+            if strength:
+                own = ((corruption == kind) & (severity == strength)).nonzero()[:, 0]
                 there = own.to(images.device)
-                changed[there] = part(images[there], keys[own])
+                changed[there] = _part(MIX1[kind], strength)(images[there], keys[own])
         return changed
+
+    @property
+    def severities(self) -> tuple[int, ...]:
+        """Those that are drawn."""
+        return (self.severity,) if self.levels == "one" else tuple(range(1, _HIGHEST + 1))
 
     @override
     def loss(self, network: nn.Module, images: Tensor, labels: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
@@ -73,21 +80,32 @@ class Augmented(Scheduled):
         del architecture
         return keeping(self, _SETTINGS.get(data, self))
 
-    def _drawn(self, n: int, generator: Generator) -> Tensor:
-        """For each image a number: 0 for none, else 1 + corruption + 9 x (severity - 1)."""
+    def _drawn(self, n: int, kinds: tuple[int, ...], generator: Generator) -> tuple[Tensor, Tensor]:
+        """Place in `MIX1` and severity (0: left as it is) for each of n images, (n,) each."""
+        places = torch.tensor(kinds)
         if self.levels == "one":
-            kind = torch.randint(len(MIX1) + 1, (n,), generator=generator)
-            return torch.where(kind > 0, kind + len(MIX1) * (self.severity - 1), 0)
-        corruption = torch.randint(len(MIX1), (n,), generator=generator)
-        severity = torch.randint(_HIGHEST + 1, (n,), generator=generator)
-        return torch.where(severity > 0, 1 + corruption + len(MIX1) * (severity - 1), 0)
+            which = torch.randint(len(kinds) + 1, (n,), generator=generator)
+            return places[(which - 1).clamp(min=0)], torch.where(which > 0, self.severity, 0)
+        which = torch.randint(len(kinds), (n,), generator=generator)
+        return places[which], torch.randint(_HIGHEST + 1, (n,), generator=generator)
 
-    def _part(self, kind: int) -> Corruption | None:
-        if kind == 0:
-            return None
-        severity, corruption = divmod(kind - 1, len(MIX1))
-        part = find("evalsuite.corruptions", MIX1[corruption], Corruption)
-        return part(severity=severity + 1)  # type: ignore[call-arg]
+
+@lru_cache(maxsize=16)
+def usable(shape: tuple[int, int, int], severities: tuple[int, ...]) -> tuple[int, ...]:
+    """Places in `MIX1` of the corruptions that images of `shape` (c, h, w) can have at all of `severities`.
+
+    Raises:
+        UsageError: There are none.
+    """
+    found = [k for k, kind in enumerate(MIX1) if all(_part(kind, s).refuses(shape) is None for s in severities)]
+    if not found:
+        raise UsageError(f"expected images that a corruption of mix1 can be applied to, got images of {shape}")
+    return tuple(found)
+
+
+def _part(kind: str, severity: int) -> Corruption:
+    part = find("evalsuite.corruptions", kind, Corruption)
+    return part(severity=severity)  # type: ignore[call-arg]
 
 
 # schedules are those of the standard recipe
