@@ -11,7 +11,6 @@ scale alpha / r is 1, which a learning rate stands for.
 """
 
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import final
 
 import torch
@@ -21,6 +20,7 @@ from torch.nn.parameter import Parameter
 from typing_extensions import override
 
 from pruners._channels import NORMS
+from pruners._copies import copied
 from pruners._draws import generator
 from pruners._weights import prunable
 
@@ -55,7 +55,7 @@ def merged(network: nn.Module) -> nn.Module:
     """
     if not isinstance(network, _Adapted):
         raise TypeError(f"expected a network made by `adapted`, got {type(network).__name__}")
-    plain = deepcopy(network.network).train(network.training)
+    plain = copied(network.network).train(network.training)
     with torch.no_grad():
         for name, weight in network.weights().items():
             plain.get_parameter(name).copy_(weight)
@@ -80,7 +80,7 @@ class _Adapted(nn.Module):
 
     def __init__(self, network: nn.Module, rank: int, seed: int) -> None:
         super().__init__()
-        self.network = deepcopy(network)
+        self.network = copied(network)
         self.trainable = {name: parameter.requires_grad for name, parameter in network.named_parameters()}
         self.names = tuple(prunable(network))
         self.down = nn.ParameterList()

@@ -11,13 +11,14 @@ for an s that recedes; t is trained; and s scales all that goes out, so that at 
 """
 
 from collections.abc import Collection
-from copy import deepcopy
 from typing import final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import Parameter
 from typing_extensions import override
+
+from pruners._copies import copied
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -58,7 +59,7 @@ class Bounded(nn.Module):
 
     def plain(self) -> nn.Module:
         """A batch normalisation that computes the same."""
-        copy = deepcopy(self)
+        copy = copied(self)
         with torch.no_grad():
             copy._scale_(copy.importance)
         return copy.norm
@@ -75,7 +76,7 @@ def can_be_bounded(layer: nn.Module) -> bool:
 
 def bounded(network: nn.Module, names: Collection[str]) -> nn.Module:
     """A copy of `network` that computes the same, in which the batch normalisations called `names` are bounded."""
-    copy = deepcopy(network)
+    copy = copied(network)
     for name in names:
         copy.set_submodule(name, Bounded(copy.get_submodule(name)))
     return copy
@@ -89,7 +90,7 @@ def importances(network: nn.Module) -> dict[str, Tensor]:
 
 def unbounded(network: nn.Module) -> nn.Module:
     """A copy of `network` that computes the same, with plain batch normalisations in the place of bounded ones."""
-    copy = deepcopy(network)
+    copy = copied(network)
     for name, module in list(copy.named_modules()):
         if isinstance(module, Bounded):
             copy.set_submodule(name, module.plain())

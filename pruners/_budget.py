@@ -1,12 +1,12 @@
 """Budgets in what a network costs - multiplications, milliseconds - instead of in parameters."""
 
 from collections.abc import Callable
-from copy import deepcopy
 from typing import Final
 
 from torch import nn
 
 from pruners._base import Context, Pruner
+from pruners._copies import copied
 from pruners._weights import remaining
 
 _MASKED: Final = 0.8
@@ -51,7 +51,7 @@ def prune_to_cost(
         raise ValueError(f"expected a cost above 0, got {before:g} of the network and {whole:g} of the whole")
     most = (1 - target) * whole
     if before <= most:
-        return deepcopy(network)
+        return copied(network)
     few, many = 1, remaining(network)
     best = pruner(network, keep=few, context=context)
     reached = measure(best)

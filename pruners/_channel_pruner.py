@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
@@ -12,6 +11,7 @@ from typing_extensions import override
 from pruners._base import Context, Pruner
 from pruners._channel_allocation import ChannelAllocation, allocate_channels
 from pruners._channels import ChannelGroup, Keep, remove_channels
+from pruners._copies import copied
 from pruners._coupling import coupled_channels
 from pruners._weights import check_keep, remaining
 
@@ -53,7 +53,7 @@ class ChannelPruner(Pruner):
         check_keep(network, keep)
         groups = coupled_channels(network, context.example)
         if keep == remaining(network):
-            return deepcopy(network)
+            return copied(network)
         if not groups:
             raise ValueError("expected a network with channels that can be removed, got one where all have to stay")
         stays = allocate_channels(

@@ -4,7 +4,6 @@ Which channels belong together is found by `pruners._coupling`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Literal, final
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import Parameter
 from typing_extensions import override
 
+from pruners._copies import copied
 from pruners._weights import prunable
 
 NORMS = (
@@ -95,7 +95,7 @@ def mask_channels(network: nn.Module, keep: Keep) -> nn.Module:
     Zeroed are the filters, their biases, gamma and beta of the normalisation behind them, and the weights that read
     them.
     """
-    masked = deepcopy(network)
+    masked = copied(network)
     with torch.no_grad():
         for side, stays in _cuts(keep):
             layer = masked.get_submodule(side.layer)
@@ -108,7 +108,7 @@ def mask_channels(network: nn.Module, keep: Keep) -> nn.Module:
 
 def remove_channels(network: nn.Module, keep: Keep) -> nn.Module:
     """A deep copy without the channels that go: fewer parameters, fewer operations, the outputs of `mask_channels`."""
-    smaller = deepcopy(network)
+    smaller = copied(network)
     for side, stays in _cuts(keep):
         layer = smaller.get_submodule(side.layer)
         for name, dim in _tensors(layer, side.direction):

@@ -11,7 +11,6 @@ not zero. Nothing that is handed in is changed.
 """
 
 from collections.abc import Mapping
-from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from pruners._base import Context
 from pruners._channel_allocation import allocate_channels
 from pruners._channels import ChannelGroup, Keep, remove_channels
+from pruners._copies import copied
 from pruners._coupling import coupled_channels
 from pruners._draws import generator
 from pruners._masks import Masks, apply_masks, keep_global, nonzero
@@ -74,7 +74,7 @@ def reinitialised(pruned: nn.Module, fresh: nn.Module, context: Context) -> nn.M
         ValueError: `fresh` is of another architecture.
     """
     del context
-    initial, made = fresh.state_dict(), deepcopy(pruned)
+    initial, made = fresh.state_dict(), copied(pruned)
     _check_narrower(made.state_dict(), initial)
     scales, survives = _scales(fresh, made), nonzero(made)
     with torch.no_grad():

@@ -3,7 +3,8 @@
 Fang et al. 2023 (arXiv:2301.12900). The graph follows the autograd trace of one forward pass through residual sums,
 concatenations, flattening, normalisation and depthwise or grouped convolutions. It takes every operation it does not
 know for elementwise; here such cuts are refused, left alone, or found out: the cut network has to compute the same as
-the masked one, in float64, before any group is handed out.
+the masked one, in float64, before any group is handed out. Layers may be called again, as in recurrent and in spiking
+networks, which unfold over time steps: what a layer meets in any of its calls belongs together.
 
 Left alone are channels of the network's input and output, and those that meet another mix of all channels: layer or
 group normalisation, attention, bare parameters (class token, position, layer scale), splits, and shortcuts padded with
@@ -11,16 +12,16 @@ zeros. Of a transformer that leaves the hidden width of its perceptrons.
 """
 
 import warnings
-from collections import Counter
 from collections.abc import Sequence
-from copy import deepcopy
 
 import torch
 import torch_pruning
 from torch import Tensor, nn
 
 from pruners._channels import NORMS, ChannelGroup, mask_channels, remove_channels
+from pruners._copies import copied
 from pruners._dependencies import channel_groups
+from pruners._double import Double
 from pruners._weights import LAYERS
 
 
@@ -33,25 +34,25 @@ def coupled_channels(network: nn.Module, example: Tensor) -> tuple[ChannelGroup,
 
     Raises:
         TypeError: The network returns something else than a tensor.
-        ValueError: Parameters are tied, a layer is called twice or never, a convolution or product has a weight that
-            belongs to no layer, or the network computes something else without some channels than with zeros in their
+        ValueError: Parameters are tied, a layer is never called, a convolution or product has a weight that belongs to
+            no layer, or the network computes something else without some channels than with zeros in their
             place, as where forward() fixes a shape.
     """
     _check_parameters(network)
     generator = torch.Generator().manual_seed(0)
-    with torch.inference_mode(mode=False), torch.enable_grad():
+    with torch.inference_mode(mode=False), torch.enable_grad(), Double():
         model = _stand_in(network, generator)
         leaf = torch.rand(example.shape, generator=generator, dtype=torch.float64).to(example.device).requires_grad_()
         graph = _trace(model, leaf)
         groups = channel_groups(model, graph, leaf)
-    with torch.no_grad():
+    with torch.no_grad(), Double():
         _verify(model, groups, leaf)
     return groups
 
 
 def _stand_in(network: nn.Module, generator: torch.Generator) -> nn.Module:
     # dead or vanishing weights would hide a wrong cut: the structure is judged on random ones of a healthy size
-    model = deepcopy(network).double().eval().requires_grad_()
+    model = copied(network).double().eval().requires_grad_()
     with torch.no_grad():
         for parameter in model.parameters():
             draw = torch.rand if parameter.dim() < 2 else torch.randn
@@ -70,20 +71,18 @@ def _check_parameters(network: nn.Module) -> None:
 
 
 def _trace(network: nn.Module, leaf: Tensor) -> torch_pruning.DependencyGraph:
-    calls: Counter[nn.Module] = Counter()
+    called: set[nn.Module] = set()
     inner = {child for m in network.modules() if isinstance(m, nn.MultiheadAttention) for child in m.children()}
     layers = [m for m in network.modules() if isinstance(m, (*LAYERS, *NORMS)) and m not in inner]
-    hooks = [layer.register_forward_hook(lambda module, _, __: calls.update([module])) for layer in layers]
+    hooks = [layer.register_forward_hook(lambda module, _, __: called.add(module)) for layer in layers]
     output = network(leaf)
     for hook in hooks:
         hook.remove()
     if not isinstance(output, Tensor):
         raise TypeError(f"expected a network that returns one tensor, got {type(output).__name__}")
     for name, module in network.named_modules():
-        if calls[module] > 1:
-            raise ValueError(f"expected forward() to call {name} once, got {calls[module]} calls")
         # a weight used without its layer stands in a product that is left alone; one never used may be in training
-        if module in layers and not calls[module] and _is_unused(module, output):
+        if module in layers and module not in called and _is_unused(module, output):
             raise ValueError(f"expected forward() to use {name} in eval mode, got no call")
     try:
         with warnings.catch_warnings():

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
 from pruners._base import Context, Train
+from pruners._copies import copied
 
 
 def examples(context: Context, count: int) -> list[tuple[Tensor, Tensor]]:
@@ -48,4 +48,4 @@ def scoring(network: nn.Module) -> Iterator[nn.Module]:
     network comes in, nor on the batch an example stands in.
     """
     with torch.inference_mode(mode=False), torch.enable_grad():
-        yield deepcopy(network).float().eval().requires_grad_()
+        yield copied(network).float().eval().requires_grad_()

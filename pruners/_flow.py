@@ -15,15 +15,19 @@ leave the range of float64 after a few blocks.
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import cast, final
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import BackwardCFunction
+from torch.autograd.graph import Node
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from typing_extensions import override
+
+from pruners._copies import copied
+from pruners._double import Double
 
 _BIASES = ("bias", "in_proj_bias", "bias_k", "bias_v")
 
@@ -34,7 +38,7 @@ def positive(network: nn.Module) -> nn.Module:
     A normalisation of the input (a module with the buffers `mean` and `std`) is neutralised, so that an input of ones
     reaches the first layer as ones.
     """
-    copy = deepcopy(network).double().eval().requires_grad_()
+    copy = copied(network).double().eval().requires_grad_()
     with torch.no_grad():
         for parameter in copy.parameters():
             parameter.abs_()
@@ -55,13 +59,16 @@ def synaptic_flow(network: nn.Module, inputs: Tensor, weights: Mapping[str, Tens
 
     Raises:
         TypeError: The network returns something else than a tensor.
-        ValueError: R is not finite, or a weight's flow is negative.
+        ValueError: R is not finite, a weight's flow is negative, or a function has a derivative that was made up for
+            it, as a spike's is: no flow is conserved through it.
     """
-    with torch.enable_grad(), _Homogeneous():
+    with torch.enable_grad(), Double(), _Homogeneous():
         output = network(inputs)
     if not isinstance(output, Tensor):
         raise TypeError(f"expected a network that returns one tensor, got {type(output).__name__}")
     total = output.sum()
+    if (made_up := _made_up(total)) is not None:
+        raise ValueError(f"expected functions with derivatives of their own, got {made_up}: no flow passes through it")
     if not bool(total.isfinite()):
         raise ValueError(f"expected a finite synaptic flow, got {float(total.detach())}: too many layers for float64")
     slopes = torch.autograd.grad(total, list(weights.values()), allow_unused=True, materialize_grads=True)
@@ -70,6 +77,21 @@ def synaptic_flow(network: nn.Module, inputs: Tensor, weights: Mapping[str, Tens
         if not float(flow.min()) >= 0:  # NaN is not
             raise ValueError(f"expected flows >= 0, got {float(flow.min())} in {name}: forward() is not monotone")
     return flows
+
+
+def _made_up(total: Tensor) -> str | None:
+    """The name of a function on the way to `total` whose derivative is defined in Python; None if there is none."""
+    pending = [total.grad_fn]
+    seen: set[Node] = set()
+    while pending:
+        node = pending.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if issubclass(type(node), BackwardCFunction):
+            return node.name().removesuffix("Backward")
+        pending += [source for source, _ in node.next_functions]
+    return None
 
 
 @final

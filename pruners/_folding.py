@@ -1,13 +1,13 @@
 """Batch normalisation behind a layer: found, and looked at as part of the layer."""
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from pruners._channels import NORMS, ChannelGroup, Side, filters
+from pruners._copies import copied
 from pruners._weights import LAYERS
 
 
@@ -18,7 +18,7 @@ def norms_behind(network: nn.Module, example: Tensor) -> dict[str, str]:
         network: Not changed; it is run once, in eval mode.
         example: (1, c, h, w), only its shape and device matter.
     """
-    model = deepcopy(network).eval()
+    model = copied(network).eval()
     outputs: dict[int, tuple[str, Tensor, int]] = {}
     found: dict[str, str] = {}
 

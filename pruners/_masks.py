@@ -5,12 +5,12 @@ or too many weights. Here ties are broken by position: of equal scores the one t
 """
 
 from collections.abc import Mapping
-from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
 from pruners._base import Scores
+from pruners._copies import copied
 from pruners._weights import prunable
 
 Masks = dict[str, Tensor]
@@ -83,7 +83,7 @@ def even_priorities(scores: Tensor, share: float | None = None) -> Tensor:
 
 def apply_masks(network: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
     """A deep copy of `network` with zeros where a mask is False; parameters without a mask stay as they are."""
-    pruned = deepcopy(network)
+    pruned = copied(network)
     weights = prunable(pruned)
     with torch.no_grad():
         for name, mask in masks.items():

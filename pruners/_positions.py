@@ -1,10 +1,9 @@
 """At how many places a network uses each of its weights: what one weight costs in multiplications."""
 
-from copy import deepcopy
-
 import torch
 from torch import Tensor, nn
 
+from pruners._copies import copied
 from pruners._weights import LAYERS, prunable
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -17,7 +16,7 @@ def positions(network: nn.Module, example: Tensor) -> dict[str, int]:
         network: Not changed.
         example: (1, c, h, w), only its shape and device matter.
     """
-    model = deepcopy(network).eval()
+    model = copied(network).eval()
     names = {id(weight): name for name, weight in prunable(model).items()}
     found = dict.fromkeys(names.values(), 0)
 

@@ -1,7 +1,6 @@
 """The prune-retrain cascade: prune, retrain, prune further (Lost in Pruning, Liebenwein et al. 2021, algorithm 1)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from pruners._base import Context, Pruner
 from pruners._budget import check_affordable, prune_to_cost
+from pruners._copies import copied
 from pruners._weights import prunable, remaining
 
 
@@ -135,15 +135,15 @@ def rewound(network: nn.Module, early: Mapping[str, Tensor]) -> nn.Module:
     Raises:
         ValueError: `early` is of another network, or zero where a weight survives, which would then count as pruned.
     """
-    copied = deepcopy(network)
-    shapes = {name: tensor.shape for name, tensor in copied.state_dict().items()}
+    back = copied(network)
+    shapes = {name: tensor.shape for name, tensor in back.state_dict().items()}
     if shapes != {name: tensor.shape for name, tensor in early.items()}:
         raise ValueError("expected early weights of the same network, got tensors of other names or shapes")
-    copied.load_state_dict(dict(early))
-    hold_zeros(network)(copied)
-    if (lost := remaining(network) - remaining(copied)) > 0:
+    back.load_state_dict(dict(early))
+    hold_zeros(network)(back)
+    if (lost := remaining(network) - remaining(back)) > 0:
         raise ValueError(f"expected early weights other than zero for all that survive, got {lost} zeros")
-    return copied
+    return back
 
 
 def _cutter(

@@ -1,7 +1,6 @@
 """The plainest way to train, for callers without one of their own."""
 
 from collections.abc import Callable, Iterable
-from copy import deepcopy
 from itertools import chain, islice, repeat
 
 import torch
@@ -9,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pruners._base import Train
+from pruners._copies import copied
 from pruners._hooks import Hook
 from pruners._schedule import hold_zeros
 
@@ -34,7 +34,7 @@ def sgd(
     """
 
     def train(network: nn.Module, hook: Hook) -> nn.Module:
-        student = deepcopy(network).train()
+        student = copied(network).train()
         hold = hold_zeros(network)
         optimizer = torch.optim.SGD(student.parameters(), learning_rate, momentum, weight_decay=weight_decay)
         endless = chain.from_iterable(each() for each in repeat(batches))

@@ -1,11 +1,10 @@
 """A network after a training in which a method had its part, in the form in which it came."""
 
-from copy import deepcopy
-
 import torch
 from torch import nn
 
 from pruners._base import Context
+from pruners._copies import copied
 from pruners._data import trainer
 from pruners._hooks import Hook
 
@@ -20,7 +19,7 @@ def trained(network: nn.Module, hook: Hook, context: Context) -> nn.Module:
     """
     train = trainer(context)
     with torch.inference_mode(mode=False), torch.enable_grad():
-        student = train(deepcopy(network).float(), hook)
-        result = deepcopy(network)
+        student = train(copied(network).float(), hook)
+        result = copied(network)
         result.load_state_dict(student.state_dict())
     return result

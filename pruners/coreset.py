@@ -1,7 +1,6 @@
 """Coresets: channels are sampled by how much they can matter to the layer behind, which is re-weighted."""
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import ClassVar, Literal, assert_never, final
 
@@ -14,6 +13,7 @@ from typing_extensions import override
 from pruners._base import Context
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import ChannelGroup, Keep
+from pruners._copies import copied
 from pruners._draws import generator
 from pruners._ellipsoid import sensitivities
 from pruners._folding import folded_filters, norms_behind
@@ -62,7 +62,7 @@ class Coreset(ChannelPruner):
     @override
     def refit(self, network: nn.Module, keep: Keep, context: Context) -> nn.Module:
         behind = norms_behind(network, context.example)
-        reweighted = deepcopy(network)
+        reweighted = copied(network)
         for group, stays in keep.items():
             scale_readings_(reweighted, group, unbiased_weights(*self._drawn(network, group, behind, context), stays))
         return reweighted

@@ -1,7 +1,6 @@
 """Correlation: of channels that say the same one stays, and speaks for the others."""
 
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -17,6 +16,7 @@ from pruners._base import Context, Need
 from pruners._channel_allocation import ChannelAllocation
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import TRANSPOSED, ChannelGroup, Keep, Side
+from pruners._copies import copied
 from pruners._data import examples, scoring
 from pruners._folding import norms_behind
 from pruners._moments import Moments, moments
@@ -79,7 +79,7 @@ class Correlation(ChannelPruner):
         sides = [(group, side) for group, stays in keep.items() if not bool(stays.all()) for side in readers(group)]
         found = self._moments(network, [(side, group.size) for group, side in sides], context)
         behind = norms_behind(network, context.example)
-        refitted = deepcopy(network)
+        refitted = copied(network)
         for (group, side), seen in zip(sides, found, strict=True):
             _take_over(refitted, side, behind.get(side.layer), seen, keep[group])
         return refitted

@@ -1,7 +1,6 @@
 """GReg: channels go under a penalty that grows while the network is trained."""
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
@@ -12,6 +11,7 @@ from typing_extensions import override
 from pruners._base import Context, Need, Pruner
 from pruners._channel_allocation import ChannelAllocation, allocate_channels
 from pruners._channels import TRANSPOSED, ChannelGroup, Keep, filters, remove_channels
+from pruners._copies import copied
 from pruners._coupling import coupled_channels
 from pruners._hooks import Hook
 from pruners._trained import trained
@@ -90,7 +90,7 @@ class GReg(Pruner):
         check_keep(network, keep)
         groups = coupled_channels(network, context.example)
         if keep == remaining(network):
-            return deepcopy(network)
+            return copied(network)
         if not groups:
             raise ValueError("expected a network with channels that can be removed, got one where all have to stay")
 

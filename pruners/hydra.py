@@ -1,7 +1,6 @@
 """HYDRA: which weights stay is itself trained, with the caller's loss."""
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
@@ -12,6 +11,7 @@ from torch.nn.parameter import Parameter
 from typing_extensions import override
 
 from pruners._base import Context, Need, Pruner
+from pruners._copies import copied
 from pruners._data import trainer
 from pruners._hooks import Hook
 from pruners._layerwise import even_counts, largest_of_each
@@ -46,7 +46,7 @@ class Hydra(Pruner):
         check_keep(network, keep)
         train = trainer(context)
         if keep == remaining(network):
-            return deepcopy(network)
+            return copied(network)
         alive = nonzero(network)
         counts = even_counts(alive, keep)
         with torch.inference_mode(mode=False), torch.enable_grad():
@@ -67,7 +67,7 @@ class Scored(nn.Module):
 
     def __init__(self, network: nn.Module, counts: Mapping[str, int]) -> None:
         super().__init__()
-        self.network = deepcopy(network).float().requires_grad_(requires_grad=False)
+        self.network = copied(network).float().requires_grad_(requires_grad=False)
         weights = prunable(self.network)
         self._names, self._counts = tuple(weights), dict(counts)
         self.scores = nn.ParameterList([Parameter(_first(weight)) for weight in weights.values()])

@@ -1,7 +1,6 @@
 """ISS-P: iterative soft shrinkage; in every step of a training the smallest weights shrink a little."""
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from pruners._base import Context, Need, Pruner
+from pruners._copies import copied
 from pruners._hooks import Hook
 from pruners._layerwise import even_counts, largest_of_each
 from pruners._masks import Masks, apply_masks, nonzero
@@ -56,7 +56,7 @@ class ISSP(Pruner):
     def __call__(self, network: nn.Module, *, keep: int, context: Context) -> nn.Module:
         check_keep(network, keep)
         if keep == remaining(network):
-            return deepcopy(network)
+            return copied(network)
         alive = nonzero(network)
         counts = even_counts(alive, keep)
         found = trained(network, Shrinkage(alive, counts, alpha=self.alpha, until=self.shrink), context)

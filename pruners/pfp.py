@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass
 from math import log
 from typing import ClassVar, final
@@ -15,6 +14,7 @@ from pruners._base import Context, Need
 from pruners._channel_allocation import ChannelAllocation
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import ChannelGroup, Keep
+from pruners._copies import copied
 from pruners._data import examples, scoring
 from pruners._draws import generator
 from pruners._importance_sampling import arrivals, unbiased_weights
@@ -92,7 +92,7 @@ class PFP(ChannelPruner):
     def refit(self, network: nn.Module, keep: Keep, context: Context) -> nn.Module:
         if not self.randomised:
             return network
-        reweighted = deepcopy(network)
+        reweighted = copied(network)
         sensitivities = self._sensitivities(network, tuple(keep), context)
         for (group, stays), each in zip(keep.items(), sensitivities, strict=True):
             times = self._arrivals(group, each, context)

@@ -1,7 +1,6 @@
 """RNI: while the network is trained, the importance of channels that matter little recedes."""
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
@@ -14,6 +13,7 @@ from pruners._base import Context, Need, Pruner
 from pruners._bounded import Bounded, bounded, can_be_bounded, importances, unbounded
 from pruners._channel_allocation import ChannelAllocation, allocate_channels
 from pruners._channels import ChannelGroup, Keep, counter, filters, remove_channels
+from pruners._copies import copied
 from pruners._coupling import coupled_channels
 from pruners._data import trainer
 from pruners._hooks import Hook
@@ -71,7 +71,7 @@ class RNI(Pruner):
     def __call__(self, network: nn.Module, *, keep: int, context: Context) -> nn.Module:
         check_keep(network, keep)
         if keep == remaining(network):
-            return deepcopy(network)
+            return copied(network)
         train = trainer(context)
         groups = coupled_channels(network, context.example)
         names = [side.layer for group in groups for side in group.sides]
@@ -80,8 +80,8 @@ class RNI(Pruner):
             raise ValueError("expected channels with batch normalisation and learnt scales, got a network without")
         with torch.inference_mode(mode=False), torch.enable_grad():
             hook = Receding(strength=self.strength, shift=self.shift, rate=self.rate)
-            student = train(bounded(deepcopy(network).float(), names), hook)
-            result = deepcopy(network)
+            student = train(bounded(copied(network).float(), names), hook)
+            result = copied(network)
             # names are the same again; types, mode and flags are those of the network that came in
             result.load_state_dict(unbounded(student).state_dict())
         trained = importances(student)

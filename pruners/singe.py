@@ -1,7 +1,6 @@
 """SInGE: channels whose gradients vary least on the way to zero go."""
 
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
@@ -13,6 +12,7 @@ from typing_extensions import override
 from pruners._base import Context, Need
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import ChannelGroup, filters
+from pruners._copies import copied
 from pruners._data import examples, scoring
 from pruners._gates import gate_gradients, gated
 from pruners._weights import prunable
@@ -96,7 +96,7 @@ def _variation(model: nn.Module, group: ChannelGroup, batches: _Batches, scales:
     # of a normalisation behind a filter matters.
     names = {f"{side.layer}.weight".removeprefix(".") for side in group.sides if side.direction == "out"}
     weights = {name: weight for name, weight in prunable(model).items() if name in names}
-    slopes_of = deepcopy(model)
+    slopes_of = copied(model)
     total = torch.zeros(group.size, dtype=torch.float64)
     for scale in scales:
         slopes = [torch.zeros_like(weight) for weight in weights.values()]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -13,6 +12,7 @@ from torch.func import functional_call, vjp, vmap
 from typing_extensions import override
 
 from pruners._base import Context, Need, Scores
+from pruners._copies import copied
 from pruners._data import examples, scoring
 from pruners._weight_pruner import WeightPruner
 from pruners._weights import LAYERS, prunable
@@ -85,7 +85,7 @@ def _watching(network: nn.Module, note: Callable[[Tensor, Tensor], None]) -> Ite
 
 
 def _layer(module: nn.Module, note: Callable[[Tensor, Tensor], None]) -> Callable[[nn.Module, tuple[Tensor]], None]:
-    weight, bare = module.get_parameter("weight"), deepcopy(module)
+    weight, bare = module.get_parameter("weight"), copied(module)
     none = {name: torch.zeros_like(each) for name, each in bare.named_parameters() if name == "bias"}
 
     def run(inputs: Tensor, weight: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ def _layer(module: nn.Module, note: Callable[[Tensor, Tensor], None]) -> Callabl
 def _attention(
     module: nn.MultiheadAttention, note: Callable[[Tensor, Tensor], None]
 ) -> Callable[[nn.Module, tuple[Tensor, ...], dict[str, Tensor]], None]:
-    bare, behind = deepcopy(module), module.out_proj.weight
+    bare, behind = copied(module), module.out_proj.weight
     own = dict(module.named_parameters(recurse=False))
     # with the identity behind it, attention puts out what its last projection reads
     opened = {f"out_proj.{name}": torch.zeros_like(each) for name, each in module.out_proj.named_parameters()}

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -13,6 +12,7 @@ from typing_extensions import override
 from pruners._base import Context, Need
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import TRANSPOSED, ChannelGroup, Keep, Side
+from pruners._copies import copied
 from pruners._data import examples, scoring
 
 
@@ -61,7 +61,7 @@ class ThiNet(ChannelPruner):
 
     @override
     def refit(self, network: nn.Module, keep: Keep, context: Context) -> nn.Module:
-        fitted = deepcopy(network)
+        fitted = copied(network)
         products = _products(network, list(keep), context, self.images, self.positions)
         with torch.no_grad():
             for group, stays in keep.items():
@@ -92,7 +92,8 @@ def _products(
             with torch.no_grad(), _noting(model, layers) as inputs:
                 model(batch)
             for layer in layers:
-                for parts in _contributions(model.get_submodule(layer), inputs.pop(layer), positions, generator):
+                given = torch.cat(inputs.pop(layer))
+                for parts in _contributions(model.get_submodule(layer), given, positions, generator):
                     for side, product in products.items():
                         if side.layer == layer:
                             seen = _by_channel(parts, side, len(product))
@@ -101,13 +102,13 @@ def _products(
 
 
 @contextmanager
-def _noting(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
-    """What each of `layers` is given inside."""
-    inputs: dict[str, Tensor] = {}
+def _noting(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, list[Tensor]]]:
+    """What each of `layers` is given inside, in each of its calls."""
+    inputs: dict[str, list[Tensor]] = {name: [] for name in layers}
 
     def note(name: str, given: Tensor) -> None:
         # whoever is given the same tensor later may change it
-        inputs[name] = given.clone()
+        inputs[name].append(given.clone())
 
     handles = [
         model.get_submodule(name).register_forward_pre_hook(lambda _, given, name=name: note(name, given[0]))

@@ -212,17 +212,6 @@ class Auxiliary(nn.Module):
         return x.mean((2, 3))
 
 
-class Twice(nn.Module):
-    """Uses a layer again."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Conv2d(3, 3, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layer(F.relu(self.layer(x))).mean((2, 3))
-
-
 def tied() -> nn.Module:
     network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1))
     network[1].weight = network[0].weight
@@ -237,7 +226,6 @@ def tied() -> nn.Module:
         (lambda: Functional(convolution=True), "expected layers to be modules, got Convolution with a weight"),
         (lambda: Functional(convolution=False), "expected layers to be modules, got (Addmm|Mm) with a weight"),
         (Auxiliary, "expected forward\\(\\) to use aux in eval mode, got no call"),
-        (Twice, "expected forward\\(\\) to call layer once, got 2 calls"),
         (tied, r"expected parameters of their own, got 1\.weight tied to 0\.weight"),
     ],
 )
@@ -275,6 +263,46 @@ class Split(nn.Module):
         return self.last(self.third(left * right)).mean((2, 3))
 
 
+class Twice(nn.Module):
+    """What a layer reads is the picture once and its own output once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 3, 1)
+        self.inner = nn.Conv2d(3, 5, 1)
+        self.last = nn.Conv2d(5, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(F.relu(self.inner(self.layer(F.relu(self.layer(x)))))).mean((2, 3))
+
+
+class Recurrent(nn.Module):
+    """Three steps of a state that is fed back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Conv2d(3, 6, 1)
+        self.back = nn.Conv2d(6, 6, 3, padding=1)
+        self.last = nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        state = self.inner(x)
+        for _ in range(3):
+            state = F.relu(self.inner(x) + self.back(state))
+        return self.last(state.mean((2, 3)))
+
+
+def test_a_state_that_is_fed_back_is_cut_wherever_it_stands(images: Tensor) -> None:
+    network = Recurrent()
+    (group,) = coupled_channels(network, images[:1])
+    sides = {(side.layer, side.direction) for side in group.sides}
+    assert sides == {("inner", "out"), ("back", "out"), ("back", "in"), ("last", "in")}
+    keep = {group: torch.tensor([True, False, True, True, False, True])}
+    smaller = remove_channels(network, keep)
+    assert smaller.back.weight.shape == (4, 4, 3, 3)
+    torch.testing.assert_close(smaller(images), mask_channels(network, keep)(images))
+
+
 class Detour(nn.Module):
     """Uses the weight of a layer without the layer, as the attention of torchvision's Swin does."""
 
@@ -288,7 +316,9 @@ class Detour(nn.Module):
         return self.last(F.relu(self.third(x)))
 
 
-@pytest.mark.parametrize(("factory", "cut"), [(Residual, ["inner"]), (Split, ["third"]), (Detour, ["third"])])
+@pytest.mark.parametrize(
+    ("factory", "cut"), [(Residual, ["inner"]), (Split, ["third"]), (Twice, ["inner"]), (Detour, ["third"])]
+)
 def test_what_is_left_alone(factory: Callable[[], nn.Module], cut: list[str], images: Tensor) -> None:
     network = factory()
     assert [producers(network, group) for group in coupled_channels(network, images[:1])] == cut
