@@ -182,6 +182,16 @@ class Evidence:
             return None
         return wrong(Stored(own=own, to_parent={}), self.labels(task), task["readings"])
 
+    def predictions(self, task: TaskFacts, network: NetworkFacts) -> npt.NDArray[np.int64] | None:
+        """The classes that a network chose, (n,), read anew; None where they are not there or not of the same images.
+
+        An attack shows every network images of its own, and of several draws none stands for the example.
+        """
+        own = None if task["unavailable"] else self._join(task, network, ALONE)
+        if own is None or "prediction" not in own or "confidence" not in own or own["prediction"].ndim != 1:
+            return None
+        return own["prediction"].astype(np.int64)
+
     def slices(self, task: TaskFacts) -> dict[str, npt.NDArray[np.int64]]:
         """The attributes of which some value is known for an example of the task."""
         facts = self.meta.get("slices")

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import final
+from typing import cast, final
 
 import torch
 
 from evalsuite.asked import Asked, asked
 from evalsuite.data import Examples, choose
+from evalsuite.engines.local import strip
 from evalsuite.errors import UsageError
 from evalsuite.facts import DataFacts, Meta, NetworkFacts, ParentFacts, RunFacts
 from evalsuite.family import Grown, adopt, grow
@@ -25,7 +26,7 @@ from evalsuite.networks.checkpoint import Checkpoint
 from evalsuite.networks.digest import network_digest, tensor_digest
 from evalsuite.order import Judging, Making
 from evalsuite.progress import Reporter, Silent
-from evalsuite.report.page import Picture, render
+from evalsuite.report.page import EXEMPLARS, Picture, render
 from evalsuite.resolve import Inputs
 from evalsuite.results import Row, summarise
 from evalsuite.sliced import sliced
@@ -33,6 +34,7 @@ from evalsuite.spec import digest, to_toml
 from evalsuite.store import Store, opened
 from evalsuite.version import __version__
 
+_EXEMPLARS_SHOWN = 8
 _LIBRARIES = (
     "torch",
     "torchvision",
@@ -151,12 +153,23 @@ def _working(
 def _judged(grown: Grown, questions: Asked, store: Store, out: Path, reporter: Reporter) -> Row:
     store.set_meta(Meta(members=list(grown.addresses), families=list(grown.families)))
     judge(grown.members, grown.parent, questions, store, reporter)
-    return finish(store, out)
-
-
-def finish(store: Store, out: Path) -> Row:
-    """Summarise what the store holds and write the pages."""
     results = summarise(store)
+    # nothing is run for these: they are examples as they are, not as a network saw them
+    store.write([], _exemplar_pictures(results, questions.examples))
+    return _finish(results, store, out)
+
+
+def _exemplar_pictures(results: Row, examples: Examples) -> dict[str, bytes]:
+    """The first exemplars of every population on clean data."""
+    rows = [row for row in cast(list[Row], results["exemplars"]) if row["task"] == "clean" and row["positions"]]
+    return {
+        f"{EXEMPLARS}{row['population']}": strip(examples.pixels(cast(list[int], row["positions"])[:_EXEMPLARS_SHOWN]))
+        for row in rows
+    }
+
+
+def _finish(results: Row, store: Store, out: Path) -> Row:
+    """Write the pages."""
     pictures = [Picture(task=task, png=png) for task, png in store.pictures().items()]
     write_atomically(out / "results.json", json.dumps(results, indent=1) + "\n")
     write_atomically(out / "report.html", render(results, pictures))

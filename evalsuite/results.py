@@ -16,6 +16,7 @@ from evalsuite.decide.potential import Potential
 from evalsuite.evidence import Evidence, Family, Missing
 from evalsuite.facts import NetworkFacts, TaskFacts
 from evalsuite.files import write_atomically
+from evalsuite.forgotten import forgotten
 from evalsuite.measures._base import Figure
 from evalsuite.store import Store, opened
 
@@ -67,6 +68,7 @@ def summarise(store: Store) -> Row:
         "aggregates": together.corruption,
         "excess": together.excess,
         "excess_lines": together.lines,
+        "exemplars": forgotten(evidence),
         "families": [{**family.facts, "deployable": claim} for family, claim in families],
         # the family that goes furthest: its claim holds beside the others', since all are made at `confidence_each`
         "deployable": max(claims, key=lambda claim: claim["ratio"], default=None),

@@ -237,6 +237,25 @@ class ExcessLine:
 
 @final
 @dataclass(frozen=True, kw_only=True)
+class Exemplars:
+    """Examples that most networks of a population see in one other way than the parent; errors are shares."""
+
+    task: str
+    population: str
+    networks: int
+    n: int
+    count: int
+    share: Number = None
+    low: Number = None
+    high: Number = None
+    parent_error: Number = None
+    child_error: Number = None
+    parent_error_elsewhere: Number = None
+    positions: tuple[int, ...] = ()
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
 class Deployable:
     """The largest ratio at which every required task is commensurate, and the task that sets it."""
 
@@ -278,3 +297,4 @@ class Results:
     deployable: Deployable | None
     complete: bool
     measures: tuple[Measure, ...] = ()
+    exemplars: tuple[Exemplars, ...] = ()

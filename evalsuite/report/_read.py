@@ -18,6 +18,7 @@ from evalsuite.report._model import (
     Deployable,
     Excess,
     ExcessLine,
+    Exemplars,
     Failure,
     Family,
     Latency,
@@ -67,6 +68,7 @@ def read(results: Mapping[str, object]) -> Results:
         families=tuple(_build(Family, f, "families") for f in families),
         deployable=_maybe(Deployable, raw.get("deployable"), "deployable"),
         complete=bool(raw.get("complete", True)),
+        exemplars=tuple(_build(Exemplars, e, "exemplars") for e in _rows(raw, "exemplars")),
         measures=tuple(_known_unit(_build(Measure, m, "measures")) for m in _rows(raw, "measures")),
     )
 

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from evalsuite.errors import UsageError
-from evalsuite.report import _losses, _map, _ratios, _svg, _tables, _together
+from evalsuite.report import _exemplars, _losses, _map, _ratios, _svg, _tables, _together
 from evalsuite.report import _words as words
 from evalsuite.report._curves import family_mark
 from evalsuite.report._gaps import gaps, not_evidence_for
@@ -24,6 +24,8 @@ from evalsuite.report.verdict import Answer, answer, confidence_in_words, margin
 
 LIMIT = 5_000_000
 """Bytes beyond which pictures are left out, and then the table of all cells."""
+EXEMPLARS = "exemplars/"
+"""What the name of a picture begins with that shows exemplars; the population's name follows."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PANELS_A_CHART = 4
 _ROW_OF_PICTURES = 3
@@ -35,7 +37,7 @@ class Picture:
     """A strip of sample images as a task shows them to a network.
 
     Attributes:
-        task: Name of the task.
+        task: Name of the task, or `EXEMPLARS` and the name of a population.
         png: The strip as a PNG file.
     """
 
@@ -81,6 +83,7 @@ class Page:
     pictures: tuple[tuple[str, tuple[Shown, ...]], ...]
     pictures_left_out: int
     together: _together.Together
+    exemplars: tuple[Shown, ...]
     cells: tuple[_tables.CellTable, ...]
     cells_left_out: bool
 
@@ -99,8 +102,8 @@ def render(results: Mapping[str, object], pictures: Sequence[Picture] = ()) -> s
     """
     page = _page(read(results), pictures)
     html = _render(page)
-    if len(html.encode()) > LIMIT and page.pictures:
-        page = replace(page, pictures=(), pictures_left_out=len(pictures))
+    if len(html.encode()) > LIMIT and (page.pictures or page.exemplars):
+        page = replace(page, pictures=(), pictures_left_out=len(pictures), exemplars=())
         html = _render(page)
     if len(html.encode()) > LIMIT:
         html = _render(replace(page, cells=(), cells_left_out=True))
@@ -123,6 +126,7 @@ def _page(results: Results, pictures: Sequence[Picture]) -> Page:
         pictures=_shown(found, pictures),
         pictures_left_out=0,
         together=_together.together(found),
+        exemplars=_of_exemplars(results, pictures),
         cells=_tables.cells(found),
         cells_left_out=False,
     )
@@ -190,6 +194,17 @@ def _shown(found: Index, pictures: Sequence[Picture]) -> tuple[tuple[str, tuple[
     return (*([together] if few else []), *many)
 
 
+def _of_exemplars(results: Results, pictures: Sequence[Picture]) -> tuple[Shown, ...]:
+    """Pictures of the populations that have exemplars on clean data."""
+    populations = {e.population for e in results.exemplars if e.task == "clean" and e.count}
+    named = [(picture, picture.task.removeprefix(EXEMPLARS)) for picture in pictures]
+    return tuple(
+        _one(replace(picture, task=population), "")
+        for picture, population in named
+        if picture.task != population and population in populations
+    )
+
+
 def _one(picture: Picture, note: str) -> Shown:
     # the header chunk follows the signature: length, "IHDR", width, height
     width, height = (int.from_bytes(picture.png[k : k + 4]) for k in (16, 20))
@@ -211,6 +226,7 @@ def _render(page: Page) -> str:
         several=len(page.index.lines) > 1,
         words=words,
         tables=_tables,
+        exemplars=_exemplars,
         ratios=_ratios,
         gaps=gaps(page.index),
         not_evidence=not_evidence_for(page.index),

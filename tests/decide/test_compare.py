@@ -187,13 +187,14 @@ def test_groups_show_the_worst_of_each_figure() -> None:
     assert found.low == pytest.approx(proportion.clopper_pearson(310, 1000, confidence=third).low, abs=1e-12)
     assert found.high == pytest.approx(proportion.clopper_pearson(310, 1000, confidence=0.95).high, abs=1e-12)
     assert found.verdict is Verdict.NOT_COMMENSURATE
+    assert found.group == (0, 1)
 
 
 def test_one_group_is_no_group() -> None:
     pairs = binary(5, 3, 2, 90)
     grouped = Pairs(pairs.child, pairs.parent, np.zeros(100, dtype=np.int64))
     one, other = compare(pairs, margin=0.01, confidence=0.9), compare(grouped, margin=0.01, confidence=0.9)
-    assert one == replace(other, low=one.low, difference_low=one.difference_low)
+    assert one == replace(other, low=one.low, difference_low=one.difference_low, group=None)
     assert (one.low, one.difference_low) == pytest.approx((other.low, other.difference_low), abs=1e-12)
 
 
@@ -251,7 +252,9 @@ def test_group_numbers_need_not_be_contiguous() -> None:
     pairs = joined(binary(0, 0, 0, 600), binary(0, 0, 0, 600))
     assert pairs.groups is not None
     spread = Pairs(pairs.child, pairs.parent, pairs.groups * 7 - 3)
-    assert compare(spread, margin=0.005, confidence=0.95) == compare(pairs, margin=0.005, confidence=0.95)
+    found = compare(spread, margin=0.005, confidence=0.95)
+    assert found.group == (0, -3)
+    assert replace(found, group=(0, 0)) == compare(pairs, margin=0.005, confidence=0.95)
 
 
 @settings(max_examples=40)
@@ -302,6 +305,7 @@ def test_overlapping_groups_count_every_example_once() -> None:
     found = compare(replace(both, groups=ways), margin=0.08, confidence=0.95)
     assert found.n == 200
     assert found.difference == 0.09
+    assert found.group == (0, 1)
     # three groups: 9 of 100 stands beside 3 of 100 and, the second way, 12 of 150
     rises = (both.child - both.parent)[:150]
     third = tango.lower(int(rises.sum()), 0, 150, confidence=1 - 0.05 / 3)
