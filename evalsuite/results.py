@@ -18,6 +18,7 @@ from evalsuite.facts import NetworkFacts, TaskFacts
 from evalsuite.files import write_atomically
 from evalsuite.forgotten import forgotten
 from evalsuite.measures._base import Figure
+from evalsuite.nested import nested
 from evalsuite.store import Store, opened
 
 SCHEMA = "evalsuite-results/1"
@@ -53,7 +54,7 @@ def summarise(store: Store) -> Row:
     meta = evidence.meta
     families = [(family, _claimed(evidence, family)) for family in evidence.families]
     claims = [claim for _, claim in families if claim is not None]
-    together = aggregates(evidence)
+    together, inside = aggregates(evidence), nested(evidence)
     return {
         "schema": SCHEMA,
         "run": {**meta["run"], "families": len(families), "confidence_each": evidence.confidence},
@@ -69,10 +70,11 @@ def summarise(store: Store) -> Row:
         "excess": together.excess,
         "excess_lines": together.lines,
         "exemplars": forgotten(evidence),
+        "invariants": [asdict(each) for each in inside],
         "families": [{**family.facts, "deployable": claim} for family, claim in families],
         # the family that goes furthest: its claim holds beside the others', since all are made at `confidence_each`
         "deployable": max(claims, key=lambda claim: claim["ratio"], default=None),
-        "complete": is_complete(evidence),
+        "complete": is_complete(evidence) and not any(each.broken for each in inside),
     }
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import final
 
 from evalsuite.report import _words as words
+from evalsuite.report._between import contradictions
 from evalsuite.report._index import Index
 from evalsuite.report.verdict import answered, binds
 
@@ -61,6 +62,7 @@ class Gap:
 def gaps(index: Index) -> tuple[Gap, ...]:
     """Everything the run set out to say and does not, the most serious first."""
     found = (
+        _contradicted(index),
         _unfinished(index),
         _unavailable(index),
         _silent(index),
@@ -76,6 +78,11 @@ def not_evidence_for(index: Index) -> tuple[str, ...]:
     kinds = {t.kind for t in index.results.tasks if answered(index, t)}
     kinds |= {t.name.partition("/")[0] for t in index.results.tasks if answered(index, t)}
     return (*(asked if kinds & names else absent for names, absent, asked in _FIELDS), *_ALWAYS)
+
+
+def _contradicted(index: Index) -> Gap | None:
+    items = contradictions(index.results)
+    return Gap(title="Results contradict each other: nothing here is to be relied on", items=items) if items else None
 
 
 def _unfinished(index: Index) -> Gap | None:

@@ -279,6 +279,21 @@ class Family:
 
 @final
 @dataclass(frozen=True, kw_only=True)
+class Invariant:
+    """Two tasks on the same examples: what is right on the inner one should be right on the outer one too."""
+
+    network: str
+    inner: str
+    outer: str
+    n: int
+    inner_right: int
+    outer_right: int
+    violations: int
+    broken: bool
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
 class Results:
     """All of it."""
 
@@ -298,3 +313,4 @@ class Results:
     complete: bool
     measures: tuple[Measure, ...] = ()
     exemplars: tuple[Exemplars, ...] = ()
+    invariants: tuple[Invariant, ...] = ()

@@ -1,0 +1,91 @@
+"""What is certified survives every attack in the ball, and what survives was right before: checked in every run."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+
+from evalsuite.evidence import Evidence
+from evalsuite.facts import NetworkFacts, TaskFacts
+
+Right = npt.NDArray[np.bool_]
+_TIES = 0.001
+"""Share of examples that may be right under attack and wrong without: equal logits, rounded differently by batch."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Nested:
+    """Two tasks on the same examples, one of whose right answers should all be among the other's.
+
+    Attributes:
+        network: Its name.
+        inner: The harder task.
+        outer: The easier one.
+        n: Examples that both were asked about.
+        inner_right: Of them, right in the harder task.
+        outer_right: Of them, right in the easier one.
+        violations: Right in the harder task and wrong in the easier one.
+        broken: Whether that is more than rounding explains: something is wrong with the run.
+    """
+
+    network: str
+    inner: str
+    outer: str
+    n: int
+    inner_right: int
+    outer_right: int
+    violations: int
+    broken: bool
+
+
+def nested(evidence: Evidence) -> list[Nested]:
+    """Every pair of tasks of which one contains the other, for every network that was asked both."""
+    found: list[Nested] = []
+    for inner, outer in _pairs(evidence.tasks):
+        for network in evidence.networks:
+            first, second = (_right(evidence, task, network) for task in (inner, outer))
+            if first is not None and second is not None:
+                found.append(_compared(network["id"], inner, outer, first, second))
+    return found
+
+
+def _pairs(tasks: list[TaskFacts]) -> Iterator[tuple[TaskFacts, TaskFacts]]:
+    """Certified ⊆ survives an attack in no larger a ball of the same norm ⊆ right on the image itself."""
+    asked = [task for task in tasks if not task["unavailable"]]
+    for inner in asked:
+        for outer in asked:
+            attacked = inner["kind"] == "bounds" and outer["kind"] == "adversarial" and _inside(inner, outer)
+            clean = inner["kind"] in {"bounds", "adversarial"} and outer["kind"] == "clean"
+            if attacked or clean:
+                yield inner, outer
+
+
+def _inside(certified: TaskFacts, attacked: TaskFacts) -> bool:
+    ours, theirs = certified["parameters"], attacked["parameters"]
+    return ours["norm"] == theirs["norm"] and float(str(theirs["eps"])) <= float(str(ours["eps"]))
+
+
+def _right(evidence: Evidence, task: TaskFacts, network: NetworkFacts) -> Right | None:
+    stored = evidence.stored(task, network)
+    return None if stored is None else np.asarray(stored.own["prediction"] == evidence.labels(task), dtype=np.bool_)
+
+
+def _compared(network: str, inner: TaskFacts, outer: TaskFacts, first: Right, second: Right) -> Nested:
+    # both tasks take the run's examples from the first on
+    n = min(len(first), len(second))
+    first, second = first[:n], second[:n]
+    violations = int((first & ~second).sum())
+    allowed = _TIES * n if outer["kind"] == "clean" else 0.0
+    return Nested(
+        network=network,
+        inner=inner["name"],
+        outer=outer["name"],
+        n=n,
+        inner_right=int(first.sum()),
+        outer_right=int(second.sum()),
+        violations=violations,
+        broken=violations > allowed,
+    )

@@ -1,0 +1,80 @@
+"""What must lie in one another, written down by hand."""
+
+import numpy as np
+import pytest
+
+from evalsuite.nested import Nested, nested
+
+N = 2000
+
+
+class Asked:
+    """As much of a run's evidence as is read."""
+
+    def __init__(self, right):
+        self.networks = [{"id": "child"}]
+        self.tasks = [task(name, len(found)) for name, found in right.items()]
+        self._right = right
+
+    def stored(self, task, network):
+        found = self._right[task["name"]]
+        return type("Stored", (), {"own": {"prediction": np.where(found, 1, -1)}})
+
+    def labels(self, task):
+        return np.ones(task["n"], np.int64)
+
+
+def task(name, n):
+    kind, *rest = name.split("/")
+    parameters = {"norm": rest[0], "eps": float(rest[1])} if rest else {}
+    return {"name": name, "kind": kind, "parameters": parameters, "unavailable": None, "n": n}
+
+
+def first(count, n=N):
+    return np.arange(n) < count
+
+
+def test_chains_are_compared_on_common_examples():
+    asked = Asked(
+        {
+            "clean": first(1800),
+            "adversarial/linf/0.01": first(900, 1000),
+            "bounds/linf/0.02": first(300, 500),
+        }
+    )
+    found = {(each.inner, each.outer): each for each in nested(asked)}
+    assert found["bounds/linf/0.02", "adversarial/linf/0.01"] == Nested(
+        network="child",
+        inner="bounds/linf/0.02",
+        outer="adversarial/linf/0.01",
+        n=500,
+        inner_right=300,
+        outer_right=500,
+        violations=0,
+        broken=False,
+    )
+    assert set(found) == {
+        ("bounds/linf/0.02", "adversarial/linf/0.01"),
+        ("bounds/linf/0.02", "clean"),
+        ("adversarial/linf/0.01", "clean"),
+    }
+
+
+@pytest.mark.parametrize("other", ["adversarial/l2/0.01", "adversarial/linf/0.03"])
+def test_other_norms_and_larger_balls_say_nothing(other):
+    assert nested(Asked({other: first(10), "bounds/linf/0.02": first(300)})) == []
+
+
+def test_one_certificate_that_is_broken_is_too_many():
+    broken = first(300)
+    broken[7] = False
+    (found,) = nested(Asked({"adversarial/linf/0.02": broken, "bounds/linf/0.02": first(300)}))
+    assert (found.violations, found.broken) == (1, True)
+
+
+@pytest.mark.parametrize(("wrong", "broken"), [(2, False), (3, True)])
+def test_ties_are_allowed_for_two_in_two_thousand(wrong, broken):
+    clean = first(N)
+    clean[:wrong] = False
+    (found,) = nested(Asked({"clean": clean, "adversarial/linf/0.02": first(1500)}))
+    assert (found.violations, found.broken) == (wrong, broken)
