@@ -179,10 +179,10 @@ def _excess(
             parent_nominal=np.array([parent[t["name"]].mean() for t in clean]),
         )[0]
     )
-    parts = _parts(evidence, clean, shifts, {name: own[name] - parent[name] for name in own})
-    n = min(map(len, parts))
+    n = min(len(own[t["name"]]) for t in [*clean, *shifts])
     if n < 2:
         return {**row, "n": n, "value": None, "low": None, "high": None, "reason": "one example has no interval"}
+    parts = _parts(evidence, clean, shifts, {name: own[name] - parent[name] for name in own})
     reach = normal_quantile(one_sided(evidence.meta["run"]["confidence"])) * standard_error(parts)
     return {**row, "n": n, "value": value, "low": value - reach, "high": value + reach, "reason": None}
 
@@ -190,13 +190,23 @@ def _excess(
 def _parts(
     evidence: Evidence, clean: Sequence[TaskFacts], shifts: Sequence[TaskFacts], change: Mapping[str, Array]
 ) -> list[Array]:
-    """What each example adds; tasks whose examples have the same labels in the same order are about the same ones."""
-    found: dict[bytes, Array] = {}
-    for tasks, sign in ((shifts, 1.0), (clean, -1.0)):
-        for task in tasks:
-            key, added = evidence.labels(task).tobytes(), sign * change[task["name"]] / len(tasks)
-            found[key] = found[key] + added if key in found else added
-    return list(found.values())
+    """What each example adds to the excess error beyond the mean, in the unit of a mean over all of a part's examples.
+
+    Tasks whose examples have the same labels in the same order are about the same ones; the examples of a task that is
+    judged on fewer are the first of the others'.
+    """
+    signed = [(task, sign / len(tasks)) for tasks, sign in ((shifts, 1.0), (clean, -1.0)) for task in tasks]
+    signed.sort(key=lambda pair: -len(change[pair[0]["name"]]))
+    found: list[tuple[npt.NDArray[np.int64], Array]] = []
+    for task, sign in signed:
+        labels, losses = evidence.labels(task), change[task["name"]]
+        added, n = sign * (losses - losses.mean()), len(losses)
+        part = next((column for known, column in found if np.array_equal(known[:n], labels)), None)
+        if part is None:
+            found.append((labels, added))
+        else:
+            part[:n] += added * len(part) / n
+    return [column for _, column in found]
 
 
 def _lines(evidence: Evidence, rows: Sequence[Row]) -> Iterator[Row]:

@@ -190,3 +190,29 @@ def test_the_two_mixes_are_averaged_where_both_are_asked(tmp_path):
         "mix2/3": (0.5, 0.5, 9),
     }
     assert not any("mix" in name for name in without)
+
+
+def test_fewer_examples_of_the_same_are_not_taken_for_others(tmp_path):
+    # the shifted task was asked about the first half: what it says hangs together with the clean losses of that half
+    half = N // 2
+    tasks = [task("clean", "clean"), task("shift/npz?at=x", "shift", shards=["half"])]
+    draw = np.random.default_rng(0)
+    clean = draw.random(N) < 0.3
+    shifted = clean[:half] | (draw.random(half) < 0.2)
+
+    def wrong(net, name):
+        none = np.zeros(N, dtype=bool)
+        if name == "clean":
+            return clean if net == "a" else none
+        return shifted if net == "a" else none[:half]
+
+    with opened(tmp_path, create=True) as store:
+        store.set_labels({"half": [k % 2 for k in range(half)]})
+    with run(tmp_path, tasks, [PARENT, network("a", ratio=0.5)], wrong) as store:
+        (row,) = aggregates(Evidence(store)).excess
+    assert row["n"] == half
+    assert row["value"] == pytest.approx(shifted.mean() - clean.mean())
+    # mean over n of s less mean over N of c: the first half weighs with s / n - c / N, the second with -c / N
+    s, c = shifted - shifted.mean(), clean - clean.mean()
+    squares = ((s / half - c[:half] / N) ** 2).sum() + ((c[half:] / N) ** 2).sum()
+    assert row["high"] - row["value"] == pytest.approx(1.6448536 * np.sqrt(squares * N / (N - 1)), rel=1e-6)
