@@ -1,8 +1,11 @@
 """Outliers: what they are made of, that each is its example's alone, and what is written down."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from evalsuite.data import Batch
@@ -13,7 +16,7 @@ from evalsuite.measures.ood_auroc import OodAuroc
 from evalsuite.naming import name
 from evalsuite.randomness import keys, uniform
 from evalsuite.tasks._base import Domain
-from evalsuite.tasks._names import expand, parse
+from evalsuite.tasks._names import digest, expand, parse
 from evalsuite.tasks._outliers import KINDS, outliers
 from evalsuite.tasks.ood import Ood
 
@@ -111,7 +114,51 @@ def test_dark_outliers_are_detected_by_brightness():
 
 def test_names_and_refusals():
     assert [name(task) for task in expand(["ood/all"])] == ["ood/noise", "ood/shuffled", "ood/blobs"]
-    with pytest.raises(UsageError, match="noise, shuffled, blobs"):
+    with pytest.raises(UsageError, match="noise, shuffled, blobs, folder"):
         parse("ood/textures")
     assert Ood(outliers="shuffled").refuses(Domain(shape=(1, 1, 9), classes=2)) is not None
     assert Ood(outliers="blobs").refuses(Domain(shape=(1, 1, 9), classes=2)) is None
+
+
+@pytest.fixture
+def gallery(tmp_path):
+    """Three photos, each of one brightness."""
+    (tmp_path / "gallery" / "inner").mkdir(parents=True)
+    for file, level in (("a.png", 0), ("inner/b.png", 102), ("inner/c.PNG", 255)):
+        Image.fromarray(np.full((32, 32, 3), level, np.uint8)).save(tmp_path / "gallery" / file)
+    (tmp_path / "gallery" / "notes.txt").write_text("no photo")
+    return tmp_path / "gallery"
+
+
+def test_photos_of_a_folder_are_drawn_for_each_example(gallery):
+    task, whole = parse(f"ood/folder?at={gallery}"), batch(60)
+    seen = task.observe([Brightness()], whole, seed=0)
+    levels = seen.pictures.flatten(1)
+    assert (levels == levels[:, :1]).all()
+    counts = [(levels[:, 0] == level / 255).sum() for level in (0, 102, 255)]
+    assert sum(counts) == 60
+    assert min(counts) > 8  # a third each: 20 with a standard deviation of 3.7
+    alone = Batch(images=whole.images[7:8], labels=whole.labels[7:8], ids=whole.ids[7:8])
+    assert task.observe([Brightness()], alone, seed=0).pictures == pytest.approx(seen.pictures[7:8])
+    assert task.note(Domain(shape=(3, 32, 32), classes=2)) == "3 photos, drawn with replacement"
+    assert task.title() == "outliers: gallery"
+
+
+def test_the_address_is_of_the_photos_and_not_of_their_place(gallery, tmp_path):
+    before = digest(parse(f"ood/folder?at={gallery}"))
+    shutil.copytree(gallery, tmp_path / "copy")
+    assert digest(parse(f"ood/folder?at={tmp_path / 'copy'}")) == before
+    Image.fromarray(np.full((32, 32, 3), 7, np.uint8)).save(gallery / "a.png")
+    assert digest(parse(f"ood/folder?at={gallery}")) != before
+    assert digest(parse("ood/blobs")) != digest(parse("ood/noise"))
+
+
+def test_folders_that_are_none(tmp_path):
+    with pytest.raises(UsageError, match="at=FOLDER"):
+        parse("ood/folder")
+    with pytest.raises(UsageError, match="at=FOLDER"):
+        parse("ood/noise?at=photos")
+    with pytest.raises(UsageError, match="without any"):
+        digest(parse(f"ood/folder?at={tmp_path}"))
+    task = Ood(outliers="folder", at="photos")
+    assert task.refuses(Domain(shape=(3, 32, 24), classes=2)) is not None
