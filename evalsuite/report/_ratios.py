@@ -124,9 +124,10 @@ def parent_loss(index: Index, line: Line, task: Task) -> str:
 
 
 def stem(task: Task) -> tuple[str, str | None]:
-    """`corruption/fog/3` → (`corruption/fog`, `3`): the shift, and how strong it is."""
-    head, _, tail = task.name.rpartition("/")
-    return (head, tail) if head and tail.replace(".", "", 1).isdigit() else (task.name, None)
+    """`corruption/fog/3` → (`corruption/fog`, `3`): the shift, and how strong it is. Options stay with the shift."""
+    path, mark, options = task.name.partition("?")
+    head, _, tail = path.rpartition("/")
+    return (head + mark + options, tail) if head and tail.replace(".", "", 1).isdigit() else (task.name, None)
 
 
 def _asked(index: Index, tasks: Sequence[Task], *, together: bool, headed: bool) -> list[Asked]:

@@ -5,6 +5,8 @@ import re
 import pytest
 
 from evalsuite.report._index import indexed
+from evalsuite.report._model import Task
+from evalsuite.report._ratios import stem
 from evalsuite.report._read import read
 from evalsuite.report._together import together
 from evalsuite.report.figures import Curve, Step, trend_panel
@@ -77,3 +79,16 @@ def test_a_trend_shows_everything_and_its_line() -> None:
 def test_nothing_is_drawn_of_nothing(tiny: Row) -> None:
     found = together(indexed(read(tiny)))
     assert found.panels == found.corruption == found.excess == found.lines == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("corruption/fog/3", ("corruption/fog", "3")),
+        ("shift/cifar-c/fog/3?at=data/2024/10", ("shift/cifar-c/fog?at=data/2024/10", "3")),
+        ("shift/npz?at=data/10", ("shift/npz?at=data/10", None)),
+        ("clean", ("clean", None)),
+    ],
+)
+def test_levels_are_told_from_paths(name: str, found: tuple[str, str | None]) -> None:
+    assert stem(Task(name=name, kind="k", required=True)) == found
