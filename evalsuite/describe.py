@@ -1,7 +1,7 @@
 """What is counted and timed of a network once it is made."""
 
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Final, Literal, final
 
 from torch import nn
 
@@ -9,6 +9,7 @@ from evalsuite.facts import LatencyFacts, NetworkFacts
 from evalsuite.networks.cost import Cost, cost
 from evalsuite.networks.digest import network_digest
 from evalsuite.networks.latency import latency
+from evalsuite.networks.memory import peak_megabytes
 
 
 @final
@@ -35,6 +36,10 @@ class Made:
     seed: int = 0
 
 
+_OPERATIONS: Final = 2**31
+"""Multiplications of a timed large batch of the parent, at most: well under a second on one core."""
+
+
 def describe(
     network: nn.Module, made: Made, *, whole: Cost, shape: tuple[int, int, int], file: str | None = None
 ) -> NetworkFacts:
@@ -42,7 +47,7 @@ def describe(
 
     `file` is where the network is kept, relative to the run folder.
     """
-    counted, timed = cost(network, shape), latency(network, shape)
+    counted, many = cost(network, shape), _large_batch(whole)
     return NetworkFacts(
         id=made.id,
         family=made.family,
@@ -60,9 +65,20 @@ def describe(
         flops=counted.flops,
         dense_flops=counted.dense_flops,
         megabytes=counted.megabytes,
-        latency_ms=LatencyFacts(
-            median=timed.median * 1e3, low=timed.low * 1e3, high=timed.high * 1e3, n=timed.n, batch=1
-        ),
+        peak_megabytes=peak_megabytes(network, shape),
+        latency_ms=_latency(network, shape, batch=1, runs=50),
+        throughput_ms=_latency(network, shape, batch=many, runs=12),
         seed=made.seed,
         file=file,
     )
+
+
+def _large_batch(whole: Cost) -> int:
+    """Images of the large batch that is timed: the same for a whole family, a power of two up to 64."""
+    fits = _OPERATIONS // max(1, whole.dense_flops)
+    return 1 << (min(64, max(1, fits)).bit_length() - 1)
+
+
+def _latency(network: nn.Module, shape: tuple[int, int, int], *, batch: int, runs: int) -> LatencyFacts:
+    timed = latency(network, shape, batch=batch, runs=runs)
+    return LatencyFacts(median=timed.median * 1e3, low=timed.low * 1e3, high=timed.high * 1e3, n=timed.n, batch=batch)

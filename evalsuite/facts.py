@@ -53,7 +53,11 @@ class LatencyFacts(TypedDict):
 
 
 class NetworkFacts(TypedDict):
-    """One network. Ratios are measured against the parent; counts are of entries, `megabytes` of the file."""
+    """One network. Ratios are measured against the parent; counts are of entries, `megabytes` of the file.
+
+    `peak_megabytes` is what a forward pass of one image holds at once; `latency_ms` is of one image, `throughput_ms` of
+    a large batch.
+    """
 
     id: str
     family: str | None
@@ -71,7 +75,9 @@ class NetworkFacts(TypedDict):
     flops: int
     dense_flops: int
     megabytes: float
+    peak_megabytes: float
     latency_ms: LatencyFacts | None
+    throughput_ms: LatencyFacts | None
     seed: int
     file: str | None
 

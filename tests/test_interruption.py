@@ -16,7 +16,7 @@ from evalsuite.networks.checkpoint import Checkpoint, write
 from evalsuite.networks.normalized import Normalized
 
 KILLS = 10
-TIMES = {"seconds", "created", "latency_ms", "command", "id"}
+TIMES = {"seconds", "created", "latency_ms", "throughput_ms", "command", "id"}
 
 
 def start(checkpoint: Path, out: Path, told: int = subprocess.DEVNULL) -> "subprocess.Popen[bytes]":

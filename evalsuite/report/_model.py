@@ -87,7 +87,9 @@ class Network:
     flops: Number = None
     dense_flops: Number = None
     megabytes: Number = None
+    peak_megabytes: Number = None
     latency_ms: Latency | None = None
+    throughput_ms: Latency | None = None
     seed: int | None = None
     file: str | None = None
 

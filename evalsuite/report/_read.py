@@ -49,7 +49,10 @@ def read(results: Mapping[str, object]) -> Results:
     if results.get("schema") != SCHEMA:
         raise UsageError(f"expected results of schema {SCHEMA!r}, got {results.get('schema')!r}")
     raw = cast(dict[str, object], _clean(results))
-    networks = [{**n, "latency_ms": _maybe(Latency, n.get("latency_ms"), "latency_ms")} for n in _rows(raw, "networks")]
+    networks = [
+        {**n, **{key: _maybe(Latency, n.get(key), key) for key in ("latency_ms", "throughput_ms")}}
+        for n in _rows(raw, "networks")
+    ]
     potential = [{**p, "first_failure": _failure(p.get("first_failure"))} for p in _rows(raw, "potential")]
     families = [
         {**f, "deployable": _maybe(Deployable, f.get("deployable"), "families")} for f in _rows(raw, "families")

@@ -36,20 +36,26 @@ class CellTable:
 
 
 def networks(results: Results) -> tuple[Row, ...]:
-    """id, prune ratio, FLOP reduction, parameters, non-zero, FLOPs, dense FLOPs, megabytes, latency."""
+    """id, prune ratio, FLOP reduction, parameters, non-zero, FLOPs, dense FLOPs, size, peak, latency, large batch."""
     return tuple(_network(n) for n in results.networks)
 
 
 def latency_note(results: Results) -> str:
     """How latency was measured."""
-    timed = [n.latency_ms for n in results.networks if n.latency_ms is not None]
-    if not timed:
+    firsts = [
+        next((timed for n in results.networks if (timed := getattr(n, key)) is not None), None)
+        for key in ("latency_ms", "throughput_ms")
+    ]
+    told = [_timed(first) for first in firsts if first is not None]
+    if not told:
         return "Latency was not measured."
-    first = timed[0]
-    batch = f"batches of {words.count(first.batch)}" if first.batch else "one batch size"
-    times = f" over {words.many(first.n, 'repetition')}" if first.n else ""
     where = results.run.device or "the device of the run"
-    return f"Latency: median{times} of {batch}, with its interval, in milliseconds, on {where}."
+    return f"Latency: median {' and '.join(told)}, with its interval, in milliseconds, on {where}."
+
+
+def _timed(first: Latency) -> str:
+    batch = f"batches of {words.count(first.batch)}" if first.batch else "one batch size"
+    return f"over {words.many(first.n, 'repetition')} of {batch}" if first.n else f"of {batch}"
 
 
 def averages(results: Results) -> tuple[Row, ...]:
@@ -106,7 +112,7 @@ def _network(n: Network) -> Row:
     return (
         f"{n.id}{kind}", words.ratio(n.prune_ratio), words.ratio(n.flop_reduction), words.size(n.parameters),
         words.size(n.nonzero), words.size(n.flops), words.size(n.dense_flops), words.figure(n.megabytes),
-        _latency(n.latency_ms),
+        words.figure(n.peak_megabytes), _latency(n.latency_ms), _latency(n.throughput_ms),
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from evalsuite import naming
-from evalsuite.measures._base import Measure
+from evalsuite.measures._base import Figure
 from evalsuite.registry import find, names
 from evalsuite.tasks._base import Task
 from evalsuite.training._base import Recipe
@@ -12,7 +12,7 @@ from pruners.regularisers import Regulariser
 
 FOLDERS = {
     "evalsuite.tasks": Task,
-    "evalsuite.measures": Measure,
+    "evalsuite.measures": Figure,
     "evalsuite.training": Recipe,
     "pruners": Pruner,
     "pruners.regularisers": Regulariser,

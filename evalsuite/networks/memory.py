@@ -1,0 +1,81 @@
+"""How much memory a forward pass holds at once, measured."""
+
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from typing_extensions import override
+
+
+def peak_megabytes(network: nn.Module, shape: tuple[int, int, int], *, batch: int = 1) -> float:
+    """Parameters, buffers and the most that tensors of one forward pass take at any time, in 10^6 bytes.
+
+    Counted are the tensors that torch's operations hand to each other, from when they are made until nobody holds them,
+    the images included; a view counts with what it is a view of. Space that a kernel takes for itself is not seen.
+
+    Args:
+        network: Run once, in evaluation and inference mode, on its own device; left in the mode in which it was.
+        shape: (channels, height, width) of the images.
+        batch: Images a batch, at least 1.
+    """
+    own = {_key(t.untyped_storage()): t for t in (*network.parameters(), *network.buffers())}
+    held = sum(tensor.untyped_storage().nbytes() for tensor in own.values())
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    modes = {module: module.training for module in network.modules()}
+    try:
+        network.eval()
+        with torch.no_grad(), _Live(own) as live:
+            network(torch.full((batch, *shape), 0.5, device=device))
+    finally:
+        for module, training in modes.items():
+            module.training = training
+    return float(held + live.most) / 1e6
+
+
+def _key(storage: torch.UntypedStorage) -> int:
+    return int(storage._cdata)  # noqa: SLF001 - a storage's identity; torch tells it nowhere else
+
+
+@final
+class _Live(TorchDispatchMode):
+    """Adds up the storages that are alive, and remembers the most.
+
+    Attributes:
+        most: Bytes.
+    """
+
+    def __init__(self, known: Iterable[int]) -> None:
+        TorchDispatchMode.__init__(self)
+        self._known = set(known)
+        self._now, self.most = 0, 0
+
+    @override
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., object],
+        types: Sequence[type],
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        made = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, Tensor):
+                self._see(tensor.untyped_storage())
+        return made
+
+    def _see(self, storage: torch.UntypedStorage) -> None:
+        key, size = _key(storage), storage.nbytes()
+        if key in self._known:
+            return
+        self._known.add(key)
+        self._now += size
+        self.most = max(self.most, self._now)
+        weakref.finalize(storage, self._gone, key, size)
+
+    def _gone(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self._now -= size
