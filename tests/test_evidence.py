@@ -1,73 +1,71 @@
-"""What a store's observations lead to, written down by hand."""
+"""What is read of a task: only figures that have a meaning there, and never numbers that are none."""
 
 import numpy as np
 import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import nn
 
-from evalsuite.doubts import FLAGS
-from evalsuite.evidence import Evidence
-from evalsuite.store import Address, Row, opened
-
-N = 1000
-
-
-def task():
-    facts = {"name": "adversarial/linf/0.1", "kind": "adversarial", "title": "attack", "required": True, "margin": 0.05}
-    facts |= {"version": 2, "parameters": {}, "readings": {}, "note": None, "unavailable": None}
-    return facts | {"digest": "t", "shards": ["all"], "n": N}
+from evalsuite.api import sweep
+from evalsuite.data import choose, load
+from evalsuite.order import Judging
+from evalsuite.tasks.clean import Clean
+from evalsuite.tasks.ood import Ood
 
 
-def network(name, role, ratio):
-    counts = dict.fromkeys(("parameters", "nonzero", "prunable", "prunable_nonzero", "flops", "dense_flops"), 1)
-    facts = {"id": name, "family": None if role == "parent" else "m-0", "role": role, "digest": name, "pruner": "m"}
-    facts |= {"structure": None, "target_ratio": ratio, "prune_ratio": ratio, "flop_reduction": 0.0, **counts}
-    return facts | {"megabytes": 1.0, "latency_ms": None, "seed": 0, "file": None}
+class Linear(nn.Module):
+    """Ten classes from 64 pixels; `factor` times the logits."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.linear = nn.Linear(64, 10)
+        self.factor = factor
+        with torch.no_grad():
+            self.linear.weight.copy_(torch.randn(10, 64, generator=torch.Generator().manual_seed(0)))
+            self.linear.bias.zero_()
+
+    def forward(self, images):
+        return self.linear(images.flatten(1)) * self.factor
 
 
-def evidence(folder, child, parent):
-    """A run of one pruned network that is right like its parent but for these columns."""
-    with opened(folder, create=True) as store:
-        store.set_meta({"run": {"seed": 0, "confidence": 0.95}, "measures": ["error"], "members": ["parent", "child"]})
-        store.set_meta({"families": [{"id": "m-0", "pruner": "m", "seed": 0}]})
-        store.set_labels({"all": [0] * N})
-        store.set_tasks([task()])
-        for facts in (network("parent", "parent", 0.0), network("child", "pruned", 0.5)):
-            store.add_network(facts["id"], facts)
-        plain = {"prediction": np.zeros(N, np.int32), "flags": np.zeros(N, np.uint8)}
-        for name, own in (("parent", parent), ("child", child)):
-            address = Address(task="t", network=name, examples="all", seed=0)
-            store.write([Row(address=address, columns=plain | own, seconds=0.0)])
-        found = Evidence(store)
-        comparison = found.comparisons["adversarial/linf/0.1", "error", "child"]
-        return comparison, found.doubts(found.tasks[0], found.networks[1]), found.potentials
+@pytest.fixture(scope="module")
+def digits():
+    return load("digits")
 
 
-def few(count):
-    values = np.zeros(N, dtype=bool)
-    values[:count] = True
-    return values
+def test_a_task_without_predictions_binds_nothing_and_keeps_no_claim_back(digits, tmp_path):
+    tasks = (Clean(), Ood(outliers="noise"))
+    judging = Judging(tasks=tasks, examples=100, margin=0.9)
+    summary = sweep(Linear(1.0).eval(), digits, out=tmp_path, ratios=(0.1,), judging=judging).summary
+    assert {t["name"]: t["required"] for t in summary["tasks"]} == {"clean": True, "ood/noise": False}
+    assert summary["deployable"]["ratio"] == pytest.approx(0.1, abs=0.01)
+    assert summary["complete"]
+    read = {task: [c["measure"] for c in summary["cells"] if c["task"] == task and c["network"] == "parent"]
+            for task in ("clean", "ood/noise")}  # fmt: skip
+    assert read == {"clean": ["error", "disagreement", "worst_class"], "ood/noise": ["ood_auroc", "ood_fpr95"]}
 
 
-def test_without_doubts_it_is_decided(tmp_path):
-    comparison, doubts, potentials = evidence(tmp_path, {"black_box": few(1)}, {"unbounded": few(2)})
-    assert (comparison.verdict, doubts) == ("commensurate", ())
-    (potential,) = potentials.values()
-    assert potential.commensurate == 0.5
+def test_outlier_figures_are_those_of_the_network_itself(digits, tmp_path):
+    network = Linear(1.0).eval()
+    judging = Judging(tasks=(Ood(outliers="shuffled"),), measures=("ood_auroc?score=energy",), examples=80, margin=0.1)
+    summary = sweep(network, digits, out=tmp_path, ratios=(0.5,), judging=judging).summary
+    (cell,) = [c for c in summary["cells"] if c["network"] == "parent"]
+    whole = choose(digits.test, 80, 0).batch(0, 80)
+    (columns,) = Ood(outliers="shuffled").observe([network], whole, seed=0).networks
+    scores = np.concatenate([columns["energy"], columns["out_energy"]])
+    assert cell["loss"] == pytest.approx(1 - roc_auc_score(np.repeat([1, 0], 80), scores), abs=1e-9)
+    assert cell["low"] < cell["loss"] < cell["high"]
+    assert cell["verdict"] is None
+    assert summary["deployable"] is None  # nothing binds
 
 
-@pytest.mark.parametrize(
-    ("child", "parent", "reason"),
-    [
-        ({"zero_gradient": few(3)}, {}, "zero gradients"),
-        ({"black_box": few(3)}, {}, "black box beats white box"),
-        ({"unbounded": few(3)}, {}, "survives any change of the image"),
-        ({"flags": np.full(N, 1 << FLAGS.index("randomised"), np.uint8)}, {}, "randomised"),
-        ({}, {"flags": np.full(N, 1 << FLAGS.index("softmax output"), np.uint8)}, "parent: softmax output"),
-    ],
-)
-def test_a_doubt_leaves_it_open(tmp_path, child, parent, reason):
-    comparison, doubts, potentials = evidence(tmp_path, child, parent)
-    assert doubts == (reason,)
-    assert comparison.verdict == "inconclusive"
-    assert comparison.settles_at is None
-    (potential,) = potentials.values()
-    assert potential.commensurate == 0
+def test_numbers_that_are_not_finite_are_no_figures(digits, tmp_path):
+    judging = Judging(tasks=(Clean(),), measures=("error", "brier", "calibration"), examples=50, margin=0.1)
+    summary = sweep(Linear(float("nan")).eval(), digits, out=tmp_path, ratios=(0.5,), judging=judging).summary
+    for cell in summary["cells"]:
+        if cell["measure"] == "error":
+            assert cell["loss"] is not None
+        else:
+            assert cell["loss"] is None
+            assert cell["reason"] == "the network puts out numbers that are not finite"
+    assert not summary["complete"]
