@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from bounds._graph import Graph
-from bounds._lowest import as_box, both_sides, lowest, margins
+from bounds._lowest import as_box, both_sides, by_class, lowest, margins
 from bounds._region import Box, Region
 from bounds._tape import Tape
 from bounds._tighten import tightened
@@ -58,4 +58,4 @@ def _outputs(passed: Tape) -> Box:
 def _margins(passed: Tape, labels: Tensor) -> Tensor:
     lines = margins(labels, passed.regions[-1].box.low)
     around = lowest(passed.steps, passed.regions, lines, through_relus=False)
-    return lowest(passed.steps, passed.regions, lines).maximum(around).view(len(labels), -1)
+    return by_class(lowest(passed.steps, passed.regions, lines).maximum(around), passed.regions[-1].box.low)

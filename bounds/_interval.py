@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from bounds._affine import Scaling
 from bounds._graph import Graph
-from bounds._lowest import lowest, margins
+from bounds._lowest import by_class, lowest, margins
 from bounds._region import Box, Region
 from bounds._relu import Relu
 from bounds._trace import tape
@@ -63,7 +63,7 @@ def interval_margins(network: nn.Module | Graph, region: Region, labels: Tensor)
     """
     passed = tape(network, region)
     lines = margins(labels, passed.regions[-1].box.low)
-    return lowest(passed.steps, passed.regions, lines, through_relus=False).view(len(labels), -1)
+    return by_class(lowest(passed.steps, passed.regions, lines, through_relus=False), passed.regions[-1].box.low)
 
 
 def preactivations(network: nn.Module | Graph, region: Region) -> tuple[Preactivation, ...]:

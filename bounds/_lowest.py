@@ -60,7 +60,7 @@ def both_sides(outputs: Tensor) -> Lines:
 
 def as_box(low: Tensor, outputs: Tensor) -> Box:
     """The box (n, m) that the lowest values of `both_sides` of `outputs` make."""
-    sides = low.view(len(outputs), 2, -1)
+    sides = low.view(len(outputs), 2, outputs.shape[1])
     return Box(low=sides[:, 0], high=-sides[:, 1])
 
 
@@ -80,3 +80,8 @@ def margins(labels: Tensor, outputs: Tensor) -> Lines:
     others = torch.arange(m, device=labels.device) != labels[:, None]
     rows = torch.arange(n, device=outputs.device).repeat_interleave(m - 1)
     return Lines(coefficients=differences[others], rows=rows)
+
+
+def by_class(low: Tensor, outputs: Tensor) -> Tensor:
+    """The lowest values of `margins` of `outputs` (n, m) as (n, m - 1)."""
+    return low.view(len(outputs), outputs.shape[1] - 1)

@@ -1,7 +1,9 @@
 """The regulariser contract: a network and a batch become a scalar that is added to the loss."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, final
 
 from torch import Tensor, nn
@@ -40,6 +42,21 @@ class Regulariser(ABC):
             ValueError: The network has nothing of what is penalised.
         """
 
+    def within(self, network: nn.Module, images: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        """The penalty of (images, labels) in one training of `network`, whose modules stay what they are.
+
+        For penalties that take a network apart, which is then done once and not at every step.
+
+        Args:
+            network: Not changed.
+            images: (n, c, h, w), a batch of the training.
+
+        Raises:
+            ValueError: As for a call.
+        """
+        del images
+        return partial(self, network)
+
 
 def hook(regulariser: Regulariser) -> Hook:
     """What a training loop takes: `regulariser` added to the loss of every step."""
@@ -50,8 +67,11 @@ def hook(regulariser: Regulariser) -> Hook:
 class _Penalty(Hook):
     def __init__(self, regulariser: Regulariser) -> None:
         self._regulariser = regulariser
+        self._within: tuple[nn.Module, Callable[[Tensor, Tensor], Tensor]] | None = None
 
     @override
     def penalty(self, network: nn.Module, images: Tensor, labels: Tensor, done: float) -> Tensor:
         del done
-        return self._regulariser(network, images, labels)
+        if self._within is None or self._within[0] is not network:
+            self._within = (network, self._regulariser.within(network, images))
+        return self._within[1](images, labels)

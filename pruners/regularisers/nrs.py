@@ -1,5 +1,6 @@
 """NRSLoss: ReLUs become stable, on the scale of the normalisation before them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from bounds import Preactivation, linf_ball, preactivations
+from bounds import Preactivation, linf_ball, preactivations, trace
 from pruners.regularisers._base import Regulariser
 
 _LEAST = 1e-20
@@ -46,10 +47,20 @@ class Nrs(Regulariser):
 
     @override
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        found = preactivations(network, linf_ball(images, self.eps))
-        if not found:
-            raise ValueError("expected a network with ReLUs to make stable, got none")
-        return self.weight * torch.cat([nrs(each) for each in found]).mean()
+        return self.within(network, images)(images, labels)
+
+    @override
+    def within(self, network: nn.Module, images: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        # tracing costs as much as a step of a small network
+        graph = trace(network, images[:1])
+
+        def penalty(images: Tensor, _labels: Tensor) -> Tensor:
+            found = preactivations(graph, linf_ball(images, self.eps))
+            if not found:
+                raise ValueError("expected a network with ReLUs to make stable, got none")
+            return self.weight * torch.cat([nrs(each) for each in found]).mean()
+
+        return penalty
 
 
 def nrs(preactivation: Preactivation) -> Tensor:

@@ -147,3 +147,12 @@ def test_numbers_that_are_none_certify_nothing(network: nn.Module, images: Tenso
         next(iter(network.parameters())).view(-1)[0] = float("nan")
         for method in MARGINS:
             assert not (method(graph, bounds.linf_ball(images, 0.01), LABELS) > 0).all(1).any(), method.__name__
+
+
+@pytest.mark.parametrize("name", ["residual", "pooled", "grouped", "perceptron"])
+def test_no_examples_have_no_bounds(build: Callable[[str, int], nn.Module], images: Tensor, name: str) -> None:
+    graph, none = bounds.trace(build(name, 0), images[:1]), bounds.linf_ball(images[:0], 0.01)
+    for method in METHODS:
+        assert method(graph, none).low.shape == (0, 4), method.__name__
+    for method in MARGINS:
+        assert method(graph, none, LABELS[:0]).shape == (0, 3), method.__name__

@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
+import bounds
 from bounds import linf_ball, preactivations
+from pruners.regularisers import hook
 from pruners.regularisers.nrs import Nrs, nrs
 
 LABELS = torch.zeros(3, dtype=torch.long)
@@ -174,3 +176,19 @@ def test_without_relus() -> None:
 def test_hyperparameters_out_of_range(eps: float) -> None:
     with pytest.raises(ValueError, match=f"expected eps >= 0, got {eps}"):
         Nrs(eps=eps)
+
+
+def test_a_training_takes_its_network_apart_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    traced: list[nn.Module] = []
+    real = bounds.trace
+    monkeypatch.setattr("pruners.regularisers.nrs.trace", lambda *args: (traced.append(args[0]), real(*args))[1])
+    penalty, one, other = hook(Nrs(weight=1.0, eps=0.05)).penalty, network(varied), network(torch.ones)
+    for model in (one, one, other, one):
+        with torch.no_grad():
+            model[0].weight.mul_(0.9)
+        # weights as they are now
+        found = penalty(model, IMAGES, LABELS, 0.0)
+        assert torch.equal(
+            found, torch.cat([nrs(each) for each in preactivations(model, linf_ball(IMAGES, 0.05))]).mean()
+        )
+    assert traced == [one, other, one]
