@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from evalsuite.measures._base import Annotations, Losses, Measure, Paired, Stored
 from evalsuite.measures._draws import average
+from evalsuite.measures._wrong import right
 
 
 @final
@@ -39,6 +40,5 @@ class LostRadius(Measure):
         return Paired(child=self._lost(child, known), parent=self._lost(parent, known))
 
     def _lost(self, stored: Stored, known: Annotations) -> Losses:
-        right = stored.own["prediction"] == known.labels
-        radius = np.where(right, stored.own["radius"].astype(np.float64), 0.0)
+        radius = np.where(right(stored, known.labels, {}), stored.own["radius"].astype(np.float64), 0.0)
         return average(1 - np.minimum(radius, self.scale) / self.scale)
