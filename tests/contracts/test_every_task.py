@@ -1,0 +1,124 @@
+"""What every task keeps to: an example's observations depend on nothing but the example, the network and the seed."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from evalsuite.data import Batch
+from evalsuite.naming import kind
+from evalsuite.registry import names
+from evalsuite.tasks._base import Domain
+from evalsuite.tasks._names import parse
+
+DOMAINS = {
+    "grey": Domain(shape=(1, 28, 28), classes=10),
+    "two": Domain(shape=(1, 28, 28), classes=2),
+    "colour": Domain(shape=(3, 32, 32), classes=10),
+    "thousand": Domain(shape=(3, 32, 32), classes=1000),
+    "photo": Domain(shape=(3, 224, 224), classes=2),
+}
+ASKED = (
+    *("clean", "noise/uniform/0.1", "noise/gaussian/0.2?draws=2", "ood/noise", "ood/shuffled", "ood/blobs"),
+    *("corruption/fog/3", "corruption/gaussian_noise/5", "corruption/glass_blur/2"),
+    *("adversarial/linf/0.05?attack=pgd", "adversarial/l2/0.5?attack=pgd"),
+    *("certified/l2/0.1?n=40&n0=10&sigma=0.25&alpha=0.01", "bounds/linf/0.01", "bounds/l2/0.1?method=crown-ibp"),
+)
+OF_DISK = {"shift"}
+"""Asked about files, with tests of their own."""
+
+
+def network(domain, seed):
+    generator = torch.Generator().manual_seed(seed)
+    channels = domain.shape[0]
+    made = nn.Sequential(
+        nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * channels, 16), nn.ReLU(), nn.Linear(16, domain.classes)
+    )
+    with torch.no_grad():
+        for parameter in made.parameters():
+            fan_in = parameter[0].numel() if parameter.dim() > 1 else 16
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * (6 / fan_in) ** 0.5)
+    return made.eval().requires_grad_(requires_grad=False)
+
+
+def batch(domain, n, seed=0):
+    """Images of smooth patches; labels leave the last class out."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(n, domain.shape[0], 4, 4, generator=generator)
+    images = nn.functional.interpolate(coarse, domain.shape[1:], mode="bilinear").clamp(0, 1)
+    labels = torch.randint(domain.classes - 1, (n,), generator=generator)
+    return Batch(images=images, labels=labels, ids=tuple(f"{seed}{number:04x}" for number in range(n)))
+
+
+def part(whole, start, stop):
+    return Batch(images=whole.images[start:stop], labels=whole.labels[start:stop], ids=whole.ids[start:stop])
+
+
+def same(first, second):
+    assert first.keys() == second.keys()
+    for column, values in first.items():
+        # sums of floating-point numbers depend on how many images go through a layer at once
+        np.testing.assert_allclose(values, second[column], rtol=1e-4, atol=1e-5, err_msg=column)
+
+
+@pytest.fixture(params=ASKED)
+def task(request):
+    return parse(request.param)
+
+
+def test_all_are_asked():
+    assert {kind(parse(name)).replace("-", "_") for name in ASKED} | OF_DISK == set(names("evalsuite.tasks"))
+
+
+@pytest.mark.parametrize("where", list(DOMAINS))
+def test_every_domain(task, where):
+    domain = DOMAINS[where]
+    assert task.refuses(domain) is None
+    assert task.refuses_network(network(domain, 0), domain) is None
+    shard = batch(domain, 2)
+    images, labels = shard.images.clone(), shard.labels.clone()
+    networks = [network(domain, 0), network(domain, 1)]
+    seen = task.observe(networks, shard, seed=0)
+    assert torch.equal(shard.images, images)
+    assert torch.equal(shard.labels, labels)
+    for each, found in zip(networks, seen.networks, strict=True):
+        assert all(parameter.grad is None for parameter in each.parameters())
+        assert not each.training
+        for column, values in found.items():
+            assert len(values) == 2, column
+            assert np.isfinite(values).all(), column
+        if "prediction" in found:
+            assert ((found["prediction"] >= -1) & (found["prediction"] < domain.classes)).all()
+    if seen.pictures is not None:
+        assert seen.pictures.shape[1:] == domain.shape
+        assert 0 <= seen.pictures.min() <= seen.pictures.max() <= 1
+    assert task.passes() >= 1
+    assert math.isfinite(task.passes())
+
+
+def test_an_example_knows_nothing_of_its_batch(task):
+    domain = DOMAINS["grey"]
+    net, whole = network(domain, 0), batch(domain, 5)
+    (together,) = task.observe([net], whole, seed=3).networks
+    for start, stop in ((0, 1), (1, 4), (4, 5)):
+        (alone,) = task.observe([net], part(whole, start, stop), seed=3).networks
+        same(alone, {column: values[start:stop] for column, values in together.items()})
+
+
+def test_a_network_knows_nothing_of_the_others(task):
+    domain = DOMAINS["grey"]
+    first, second, shard = network(domain, 0), network(domain, 1), batch(domain, 3)
+    forth = task.observe([first, second], shard, seed=3).networks
+    back = task.observe([second, first], shard, seed=3).networks
+    (alone,) = task.observe([first], shard, seed=3).networks
+    same(forth[0], back[1])
+    same(forth[1], back[0])
+    same(forth[0], alone)
+
+
+def test_one_class_is_too_few_for_what_asks_for_another(task):
+    alone = Domain(shape=(1, 8, 8), classes=1)
+    if kind(task) in {"adversarial", "bounds"}:
+        assert task.refuses(alone)
