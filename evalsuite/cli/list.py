@@ -1,9 +1,11 @@
 """`evalsuite list`: what can be named."""
 
 import ast
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +14,9 @@ from evalsuite.cli._options import JSON
 from evalsuite.errors import UnknownNameError
 from evalsuite.presets import PRESETS
 from evalsuite.registry import names
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 FOLDERS = {
     "attacks": "evalsuite.attacks",
@@ -36,8 +41,8 @@ def command(kind: str | None, as_json: bool) -> None:
     """List what can be named: KIND is attacks, corruptions, data, measures, networks, pruners, recipes, tasks, ..."""
     if kind is not None and kind not in _KINDS:
         raise UnknownNameError("list", kind, _KINDS)
-    if kind == "pruners":
-        _pruners(as_json=as_json)
+    if kind is not None and kind in _TABLES:
+        _TABLES[kind](as_json=as_json)
         return
     found = {each: _listed(each) for each in ([kind] if kind else _KINDS)}
     if as_json:
@@ -53,7 +58,6 @@ def command(kind: str | None, as_json: bool) -> None:
 def _pruners(*, as_json: bool) -> None:
     """A table of what each method prunes, when, by what, and what it needs."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
     from evalsuite.registry import find
@@ -77,9 +81,47 @@ def _pruners(*, as_json: bool) -> None:
     for name, row in sorted(rows.items(), key=lambda item: (item[1]["structure"] != "weights", item[0])):
         needs = ", ".join(row["needs"]) or "-"
         table.add_row(name, str(row["when"]), str(row["structure"]), str(row["criterion"]), needs, str(row["paper"]))
+    _wide().print(table)
+
+
+def _tasks(*, as_json: bool) -> None:
+    """A table of how tasks are spelled and what they cost: the share of a plan that each takes."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from evalsuite.registry import find
+    from evalsuite.tasks._base import Task
+    from evalsuite.tasks._names import expand
+
+    package = FOLDERS["tasks"]
+    rows: dict[str, dict[str, object]] = {}
+    for kind in names(package):
+        for text in find(package, kind, Task).usage or (kind.replace("_", "-"),):
+            tasks = expand([text])
+            asks = tasks[0].title() if len(tasks) == 1 else f"{tasks[0].title()}, and {len(tasks) - 1} more"
+            rows[text] = {"kind": kind, "asks": asks, "passes": sum(task.passes() for task in tasks)}
+    if as_json:
+        write_json({"tasks": rows})
+        return
+    table = Table("task", "asks", "about so many passes", box=SIMPLE_HEAD)
+    table.columns[2].justify = "right"
+    for text, row in rows.items():
+        table.add_row(text, str(row["asks"]), f"{row['passes']:,.0f}")
+    _wide().print(table)
+    click.echo(
+        "  forward passes per example and network; a gradient step counts as three; evalsuite plan adds up a run"
+    )
+
+
+def _wide() -> "Console":
+    from rich.console import Console
+
     console = Console()
     # a pipe has no width: nothing is folded there
-    Console(width=max(console.width, 100) if console.is_terminal else 220).print(table)
+    return Console(width=max(console.width, 100) if console.is_terminal else 220)
+
+
+_TABLES: Mapping[str, Callable[..., None]] = {"pruners": _pruners, "tasks": _tasks}
 
 
 def _listed(kind: str) -> dict[str, str]:

@@ -62,6 +62,7 @@ class Task(ABC):
         path: Fields that stand in the path, in order.
         shares: Whether asking several networks at once saves work; if not, each network is asked and stored alone.
         relates: Whether observations come with `probabilities`, so that networks can be compared with their parent.
+        usage: Names as one would type them, one for each way of asking whose cost differs.
     """
 
     version: ClassVar[int]
@@ -71,6 +72,7 @@ class Task(ABC):
     path: ClassVar[tuple[str, ...]] = ()
     shares: ClassVar[bool] = True
     relates: ClassVar[bool] = False
+    usage: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:

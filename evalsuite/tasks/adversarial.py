@@ -42,6 +42,11 @@ class Adversarial(Task):
     shard_size: ClassVar[int] = 128
     path: ClassVar[tuple[str, ...]] = ("norm", "eps")
     shares: ClassVar[bool] = False
+    usage: ClassVar[tuple[str, ...]] = (
+        "adversarial/linf/0.0314",
+        "adversarial/l2/0.5?attack=pgd",
+        "adversarial/l1/12?attack=square",
+    )
 
     norm: Norm = "linf"
     eps: float = 0.0314

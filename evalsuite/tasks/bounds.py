@@ -55,6 +55,11 @@ class Bounds(Task):
     shard_size: ClassVar[int] = 64
     path: ClassVar[tuple[str, ...]] = ("norm", "eps")
     shares: ClassVar[bool] = False
+    usage: ClassVar[tuple[str, ...]] = (
+        "bounds/linf/0.0078?method=interval",
+        "bounds/linf/0.0078?method=crown-ibp",
+        "bounds/l2/0.1",
+    )
 
     norm: Literal["linf", "l2"] = "linf"
     eps: float = 0.0078

@@ -42,6 +42,7 @@ class Certified(Task):
     shard_size: ClassVar[int] = 32
     path: ClassVar[tuple[str, ...]] = ("norm", "radius")
     readings: ClassVar[frozenset[str]] = frozenset({"radius"})
+    usage: ClassVar[tuple[str, ...]] = ("certified/l2/0.25?sigma=0.25",)
 
     norm: Literal["l2"] = "l2"
     radius: float = 0.25

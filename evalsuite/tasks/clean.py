@@ -19,6 +19,7 @@ class Clean(Task):
 
     version: ClassVar[int] = 2
     relates: ClassVar[bool] = True
+    usage: ClassVar[tuple[str, ...]] = ("clean",)
 
     @override
     def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:

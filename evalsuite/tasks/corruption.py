@@ -35,6 +35,7 @@ class Corruption(Task):
     version: ClassVar[int] = 2
     path: ClassVar[tuple[str, ...]] = ("corruption", "severity")
     relates: ClassVar[bool] = True
+    usage: ClassVar[tuple[str, ...]] = ("corruption/fog/3", "corruption/common/1-5")
 
     corruption: str
     severity: int = 3

@@ -32,6 +32,7 @@ class Noise(Task):
     version: ClassVar[int] = 2
     path: ClassVar[tuple[str, ...]] = ("distribution", "level")
     relates: ClassVar[bool] = True
+    usage: ClassVar[tuple[str, ...]] = ("noise/uniform/0.1", "noise/gaussian/0.1?draws=10")
 
     distribution: Literal["uniform", "gaussian"] = "uniform"
     level: float = 0.1

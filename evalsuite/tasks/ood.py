@@ -36,6 +36,7 @@ class Ood(Task):
     version: ClassVar[int] = 1
     path: ClassVar[tuple[str, ...]] = ("outliers",)
     whereabouts: ClassVar[frozenset[str]] = frozenset({"at"})
+    usage: ClassVar[tuple[str, ...]] = ("ood/blobs", "ood/folder?at=DIR")
 
     outliers: Literal["noise", "shuffled", "blobs", "folder"]
     at: str = ""

@@ -58,6 +58,13 @@ class Shift(Task):
         {"layout", "corruption", "severity", "at", "release", "classes", "border"}
     )
     relates: ClassVar[bool] = True
+    usage: ClassVar[tuple[str, ...]] = (
+        "shift/cifar-c/fog/3?at=CIFAR-10-C",
+        "shift/imagenet-c/fog/3?at=DIR",
+        "shift/cifar-10.1?at=DIR",
+        "shift/folder?at=DIR",
+        "shift/npz?at=FILE",
+    )
 
     layout: Layout
     corruption: str | None = None

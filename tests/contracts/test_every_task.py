@@ -9,9 +9,9 @@ from torch import nn
 
 from evalsuite.data import Batch
 from evalsuite.naming import kind
-from evalsuite.registry import names
-from evalsuite.tasks._base import Domain
-from evalsuite.tasks._names import parse
+from evalsuite.registry import find, names
+from evalsuite.tasks._base import Domain, Task
+from evalsuite.tasks._names import expand, parse
 
 DOMAINS = {
     "grey": Domain(shape=(1, 28, 28), classes=10),
@@ -70,6 +70,14 @@ def task(request):
 
 def test_all_are_asked():
     assert {kind(parse(name)).replace("-", "_") for name in ASKED} | OF_DISK == set(names("evalsuite.tasks"))
+
+
+@pytest.mark.parametrize("name", names("evalsuite.tasks"))
+def test_ways_of_asking_can_be_typed(name):
+    usage = find("evalsuite.tasks", name, Task).usage
+    assert usage
+    for text in usage:
+        assert {kind(task).replace("-", "_") for task in expand([text])} == {name}
 
 
 @pytest.mark.parametrize("where", list(DOMAINS))
