@@ -40,12 +40,13 @@ def coupled_channels(network: nn.Module, example: Tensor) -> tuple[ChannelGroup,
     """
     _check_parameters(network)
     generator = torch.Generator().manual_seed(0)
-    with torch.inference_mode(mode=False), torch.enable_grad(), Double():
+    with torch.inference_mode(mode=False), torch.enable_grad():
         model = _stand_in(network, generator)
         leaf = torch.rand(example.shape, generator=generator, dtype=torch.float64).to(example.device).requires_grad_()
-        graph = _trace(model, leaf)
+        with Double():
+            graph = _trace(model, leaf)
         groups = channel_groups(model, graph, leaf)
-    with torch.no_grad(), Double():
+    with torch.no_grad():
         _verify(model, groups, leaf)
     return groups
 
@@ -114,9 +115,12 @@ def _verify(network: nn.Module, groups: Sequence[ChannelGroup], inputs: Tensor) 
 def _agree(network: nn.Module, groups: Sequence[ChannelGroup], inputs: Tensor) -> bool:
     generator = torch.Generator().manual_seed(1)
     keep = {group: torch.randperm(group.size, generator=generator) < (group.size + 1) // 2 for group in groups}
-    expected = mask_channels(network, keep)(inputs)
+    masked, smaller = mask_channels(network, keep), remove_channels(network, keep)
+    with Double():
+        expected = masked(inputs)
     try:
-        found = remove_channels(network, keep)(inputs)
+        with Double():
+            found = smaller(inputs)
     except (RuntimeError, ValueError, TypeError, IndexError):
         return False
     scale = float(expected.abs().max())

@@ -27,7 +27,6 @@ from torch.overrides import TorchFunctionMode
 from typing_extensions import override
 
 from pruners._copies import copied
-from pruners._double import Double
 
 _BIASES = ("bias", "in_proj_bias", "bias_k", "bias_v")
 
@@ -62,7 +61,7 @@ def synaptic_flow(network: nn.Module, inputs: Tensor, weights: Mapping[str, Tens
         ValueError: R is not finite, a weight's flow is negative, or a function has a derivative that was made up for
             it, as a spike's is: no flow is conserved through it.
     """
-    with torch.enable_grad(), Double(), _Homogeneous():
+    with torch.enable_grad(), _Homogeneous():
         output = network(inputs)
     if not isinstance(output, Tensor):
         raise TypeError(f"expected a network that returns one tensor, got {type(output).__name__}")
@@ -196,6 +195,7 @@ _STAND_INS: dict[Callable[..., object], Callable[[_Call], object]] = {
     F.batch_norm: _batch_norm,
     F.scaled_dot_product_attention: _dot_product_attention,
     F.multi_head_attention_forward: _multi_head_attention,
+    Tensor.float: lambda call: call.tensor(0, "self").double(),
 }
 
 
