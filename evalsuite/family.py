@@ -31,6 +31,7 @@ from evalsuite.version import __version__
 from pruners import Pruner, cascade
 
 PARENT = "parent"
+SEPARATE = "separate"
 _THE_PARENT = Made(id=PARENT, role="parent")
 
 
@@ -74,6 +75,7 @@ def grow(inputs: Inputs, making: Making, store: Store, folder: Path, *, seed: in
             made.extend(nursery.controls(family, pruner))
     if "dense" in making.controls:
         made.extend(nursery.dense(repetition) for repetition in range(making.seeds))
+    made.extend(_separate(inputs, store))
     reporter.finish()
     return Grown(
         parent=made[0][1],
@@ -292,4 +294,19 @@ def adopt(inputs: Inputs, candidates: Mapping[str, Checkpoint], store: Store) ->
         addresses.append(digest({"adopted": facts["digest"], "as": identity}))
         store.add_network(addresses[-1], facts)
         members.append(Member(id=identity, digest=facts["digest"], network=network))
+    for address, member in _separate(inputs, store):
+        addresses.append(address)
+        members.append(member)
     return Grown(parent=members[0], members=tuple(members), addresses=tuple(addresses), families=(family,))
+
+
+def _separate(inputs: Inputs, store: Store) -> list[tuple[str, Member]]:
+    """The network that was trained apart, as a control that belongs to no family."""
+    if inputs.separate is None:
+        return []
+    network, shape = inputs.separate.network.eval(), inputs.dataset.shape
+    whole = cost(inputs.parent.network, shape)
+    facts = describe(network, Made(id=SEPARATE, role="control"), whole=whole, shape=shape)
+    address = digest({"adopted": facts["digest"], "as": SEPARATE})
+    store.add_network(address, facts)
+    return [(address, Member(id=SEPARATE, digest=facts["digest"], network=network))]

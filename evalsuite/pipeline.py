@@ -188,6 +188,8 @@ def _begin(
 ) -> None:
     parent, data = network_digest(inputs.parent.network), _data_facts(inputs, examples)
     identity: dict[str, object] = {"network": parent, "data": data["digest"], **made, **judging.identity()}
+    if inputs.separate is not None:
+        identity["separate"] = network_digest(inputs.separate.network)
     meta = store.meta()
     if "identity" in meta and meta["identity"] != identity and not origin.amend:
         changed = sorted(

@@ -33,11 +33,14 @@ class Inputs:
         parent: The trained network, on its device.
         dataset: Its data.
         device: Where networks are run.
+        separate: A dense network that was trained apart from the parent, to hold functional distances against (Lost in
+            Pruning, section 4); None where there is none.
     """
 
     parent: Checkpoint
     dataset: Dataset
     device: torch.device
+    separate: Checkpoint | None = None
 
 
 def inputs(spec: Spec) -> Inputs:
@@ -47,7 +50,8 @@ def inputs(spec: Spec) -> Inputs:
         UsageError: A file is missing, or network and data do not fit together.
         RefusedInputError: A file is corrupt or would have to be trusted.
     """
-    return read_inputs(spec.ckpt, arch=spec.arch, data=spec.data, trust=spec.trust, on=spec.device)
+    found = read_inputs(spec.ckpt, arch=spec.arch, data=spec.data, trust=spec.trust, on=spec.device)
+    return found if spec.separate is None else replace(found, separate=candidate(spec.separate, spec, found))
 
 
 def read_inputs(ckpt: Path, *, arch: str | None, data: str | None, trust: Sequence[str], on: str) -> Inputs:

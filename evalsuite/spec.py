@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from evalsuite.errors import UnknownNameError, UsageError
 from evalsuite.presets import MEASURES, PRESETS
 
-_ELSEWHERE = frozenset({"out", "engine", "device", "threads", "gate", "trust", "ckpt", "preset", "slices"})
+_ELSEWHERE = frozenset({"out", "engine", "device", "threads", "gate", "trust", "ckpt", "preset", "slices", "separate"})
 """Options that change where and how a run is computed, not what comes out; files count by their content."""
 
 
@@ -51,6 +51,7 @@ class Spec(BaseModel):
     examples: int = Field(default=1000, ge=1)
     examples_for: dict[str, int] = {}
     slices: Path | None = None
+    separate: Path | None = None
     seeds: int = Field(default=1, ge=1)
     seed: int = Field(default=0, ge=0)
     engine: Literal["local"] = "local"

@@ -115,6 +115,7 @@ _JUDGE = (
     click.option(
         "--slices", type=_FILE, help="CSV, a row for each held-out example: attributes, for the worst slice's error."
     ),
+    click.option("--separate", type=_FILE, help="A network trained apart: how far from the parent a stranger is."),
     click.option("--engine", type=click.Choice(["local"]), help="Where shards are computed."),
     click.option("--gate", type=_FILE, help="Policy (TOML) to hold the result against; sets the exit code."),
 )

@@ -33,6 +33,8 @@ def request_digest(spec: Spec) -> str:
         files["early"] = _content(spec.early, "--early")
     if spec.slices is not None:
         files["slices"] = _content(spec.slices, "--slices")
+    if spec.separate is not None:
+        files["separate"] = _content(spec.separate, "--separate")
     return digest({**spec.canonical(), **files, "data_files": _stamps(spec.data), "task_files": _own(spec.tasks)})
 
 

@@ -233,3 +233,26 @@ def test_every_preset_names_what_there_is(preset):
     asked = judging(spec)
     assert asked.tasks
     assert {naming.kind(task) for task in asked.tasks} >= set(asked.examples_for) | set(asked.margin_for)
+
+
+def test_a_network_trained_apart_stands_beside(evalsuite, checkpoint, tmp_path):
+    other = tmp_path / "other.safetensors"
+    assert evalsuite("train", "--arch", "lenet5", "--data", "digits", "--epochs", 1, "--out", other).code == 0
+    ended = evalsuite("sweep", *options(checkpoint, tmp_path / "run"), "--separate", other, "--json")
+    assert ended.code == 0, ended.err
+    found = json.loads(ended.out)
+    assert [n["role"] for n in found["networks"]] == ["parent", "pruned", "pruned", "control"]
+    assert found["networks"][-1]["id"] == "separate"
+    distances = {
+        cell["network"]: cell["loss"]
+        for cell in found["cells"]
+        if (cell["task"], cell["measure"]) == ("noise/uniform/0.1", "softmax_distance")
+    }
+    assert 0 < distances["magnitude-0-0.5"] < distances["separate"]
+    # the same again is done already; without it, it is another run
+    again = evalsuite("sweep", *options(checkpoint, tmp_path / "run"), "--separate", other)
+    assert again.code == 0
+    assert "Evaluating" not in again.err
+    ended = evalsuite("sweep", *options(checkpoint, tmp_path / "run"))
+    assert ended.code == 2
+    assert "separate" in ended.err
