@@ -27,7 +27,7 @@ def largest_shares(layer: nn.Module, inputs: Tensor) -> Tensor:
         inputs: What it reads, (examples, ...).
     """
     found = inputs.new_zeros(inputs.shape[-1 if isinstance(layer, nn.Linear) else 1])
-    for columns, weight in _products(layer, inputs):
+    for columns, weight in layer_products(layer, inputs):
         for seen in _signs(columns):
             for signed in _signs(weight):
                 best = _largest(signed.flatten(2), seen.flatten(2)).unflatten(1, weight.shape[2:])
@@ -55,8 +55,15 @@ def _largest(weight: Tensor, columns: Tensor) -> Tensor:
     return found
 
 
-def _products(layer: nn.Module, inputs: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """`layer` as a product: columns (places, groups, inputs, kernel) and weight (groups, outputs, inputs, kernel)."""
+def layer_products(layer: nn.Module, inputs: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """`layer` as products: columns (places, groups, inputs, kernel) and weight (groups, outputs, inputs, kernel).
+
+    Places are those of one example after the other, some examples at a time.
+
+    Args:
+        layer: A convolution, plain or transposed, or a linear layer.
+        inputs: What it reads, (examples, ...).
+    """
     weight = layer.get_parameter("weight").detach()
     if not isinstance(layer, _ConvNd):
         yield inputs.reshape(-1, 1, inputs.shape[-1], 1), weight[None, :, :, None]

@@ -14,6 +14,7 @@ from pruners._channel_pruner import ChannelPruner
 from pruners._channels import TRANSPOSED, ChannelGroup, Keep, Side
 from pruners._copies import copied
 from pruners._data import examples, scoring
+from pruners._shares import layer_products
 
 
 @final
@@ -87,9 +88,9 @@ def _products(
     }
     layers = list(dict.fromkeys(side.layer for side in products))
     generator = torch.Generator().manual_seed(context.seed)
-    with scoring(network) as model:
+    with scoring(network) as model, torch.no_grad():
         for batch, _ in examples(context, images):
-            with torch.no_grad(), _noting(model, layers) as inputs:
+            with _noting(model, layers) as inputs:
                 model(batch)
             for layer in layers:
                 given = torch.cat(inputs.pop(layer))
@@ -122,19 +123,27 @@ def _noting(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, list[
 
 
 def _contributions(layer: nn.Module, inputs: Tensor, positions: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """What each input channel adds to outputs of `layer` drawn at random, (examples, channels), `positions` times.
+    """What each input channel adds to outputs of `layer`, `positions` drawn for each example: (rows, channels).
 
-    A layer is linear up to its bias: an output is the sum over inputs of input times derivative, whatever the kind of
-    layer, stride or padding.
+    Only what stands under the kernel at the outputs drawn is multiplied.
     """
-    inputs = inputs.detach().requires_grad_()
-    outputs = layer(inputs).flatten(1)
-    drawn = torch.randint(outputs.shape[1], (positions, len(outputs), 1), generator=generator).to(outputs.device)
-    for places in drawn:
-        (slopes,) = torch.autograd.grad(outputs.gather(1, places).sum(), inputs, retain_graph=True)
-        parts = (inputs * slopes).detach()
-        by_input = parts.movedim(-1, 1) if isinstance(layer, nn.Linear) else parts
-        yield by_input.reshape(*by_input.shape[:2], -1).sum(2)
+    outputs = layer(inputs[:1])
+    last = isinstance(layer, nn.Linear)
+    width = outputs.shape[-1] if last else outputs.shape[1]
+    places = outputs[0].numel() // width
+    drawn = torch.randint(width * places, (positions, len(inputs)), generator=generator).to(inputs.device)
+    place, output = (drawn // width, drawn % width) if last else (drawn % places, drawn // places)
+    start = 0
+    for columns, weight in layer_products(layer, inputs):
+        rows = columns.unflatten(0, (-1, places))
+        part = slice(start, start := start + len(rows))
+        example = torch.arange(len(rows), device=inputs.device)
+        group = output[:, part] // weight.shape[1]
+        # (positions, examples, inputs of the output's group)
+        added = (rows[example, place[:, part], group] * weight[group, output[:, part] % weight.shape[1]]).sum(3)
+        spread = added.new_zeros(*added.shape[:2], *rows.shape[2:4])
+        spread[torch.arange(positions, device=inputs.device)[:, None], example, group] = added
+        yield spread.flatten(2).flatten(0, 1)
 
 
 def _by_channel(parts: Tensor, side: Side, size: int) -> Tensor:
