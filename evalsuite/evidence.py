@@ -92,7 +92,7 @@ class Evidence:
         found: list[Family] = []
         for facts in self.meta["families"]:
             own = [n for n in self.networks if n["family"] == facts["id"] and n["role"] == "pruned"]
-            own.sort(key=lambda network: network["prune_ratio"])
+            own.sort(key=_ratio)
             found.append(Family(facts=facts, networks=tuple(own)))
         return found
 
@@ -201,7 +201,11 @@ class Evidence:
         joined = {attribute: np.concatenate(of).astype(np.int64) for attribute, of in parts.items()}
         return {attribute: of for attribute, of in joined.items() if (of >= 0).any()}
 
-    def _join(self, task: TaskFacts, network: NetworkFacts, parent: str) -> Columns | None:
+    def crossed(self, task: TaskFacts, network: NetworkFacts, of: NetworkFacts) -> Columns | None:
+        """What `network` made of the observations of another, read anew; None where a shard is missing."""
+        return None if task["unavailable"] else self._join(task, network, of["digest"])
+
+    def _join(self, task: TaskFacts, network: NetworkFacts, other: str) -> Columns | None:
         found: list[Columns] = []
         for examples in task["shards"]:
             address = Address(
@@ -209,7 +213,7 @@ class Evidence:
                 network=network["digest"],
                 examples=examples,
                 seed=self.meta["run"]["seed"],
-                parent=parent,
+                other=other,
             )
             columns = self.store.read(address)
             if columns is None:
@@ -276,4 +280,9 @@ class Evidence:
 
 
 def _ratios(networks: Sequence[NetworkFacts]) -> list[float]:
-    return [network["prune_ratio"] for network in networks]
+    return [_ratio(network) for network in networks]
+
+
+def _ratio(network: NetworkFacts) -> float:
+    assert network["prune_ratio"] is not None  # noqa: S101 - networks without one belong to no family
+    return network["prune_ratio"]

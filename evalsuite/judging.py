@@ -5,13 +5,14 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
+from evalsuite import crossing
 from evalsuite.asked import Asked
 from evalsuite.data._base import Dataset
 from evalsuite.engines import local
 from evalsuite.facts import TaskFacts
 from evalsuite.naming import kind, name, settings
 from evalsuite.order import Judging
-from evalsuite.plan import Member, Pending, chosen_for, pending
+from evalsuite.plan import Member, Pair, Pending, chosen_for, pending
 from evalsuite.progress import Reporter
 from evalsuite.store import Store
 from evalsuite.tasks._base import Domain, Task
@@ -45,11 +46,22 @@ def judge(
 def _missing(members: Sequence[Member], parent: Member, asked: Asked, store: Store) -> list[Pending]:
     """The shards that the store lacks, in the order of the tasks."""
     networks = [member.network for member in members]
+    domain = Domain(shape=asked.dataset.shape, classes=len(asked.dataset.classes))
+    pairs = _pairs(members, store)
     found: list[Pending] = []
     for task in asked.judging.tasks:
         if refusal(task, asked.dataset, networks) is None:
-            found.extend(pending(asked.shards[name(task)], members, parent, store, asked.judging.seed))
+            shards, seed = asked.shards[name(task)], asked.judging.seed
+            found.extend(pending(shards, members, parent, store, seed, pairs=pairs, domain=domain))
     return found
+
+
+def _pairs(members: Sequence[Member], store: Store) -> list[Pair]:
+    """Who is shown what was observed of whom, as the store knows the networks."""
+    found = [store.network(made_from) for made_from in store.meta()["members"]]
+    by_id = {member.id: member for member in members}
+    known = [facts for facts in found if facts is not None and facts["id"] in by_id]
+    return [Pair(of=by_id[of["id"]], to=by_id[to["id"]]) for of, to in crossing.pairs(known)]
 
 
 def refusal(task: Task, dataset: Dataset, networks: Iterable[nn.Module]) -> str | None:

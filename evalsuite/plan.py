@@ -1,7 +1,7 @@
 """What has to be computed: tasks cut into shards, less what the store already holds."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TypeVar, final
 
@@ -10,7 +10,7 @@ from torch import nn
 from evalsuite.data._base import Examples
 from evalsuite.naming import kind, name
 from evalsuite.store import ALONE, Store
-from evalsuite.tasks._base import Task
+from evalsuite.tasks._base import Domain, Task
 from evalsuite.tasks._names import digest
 
 Number = TypeVar("Number", int, float)
@@ -54,20 +54,31 @@ class Cut:
 
 @final
 @dataclass(frozen=True, kw_only=True)
+class Pair:
+    """What was observed of one network, to be shown to another."""
+
+    of: Member
+    to: Member
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
 class Pending:
-    """What one shard still lacks.
+    """What one shard still lacks, of the first pass or of the second.
 
     Attributes:
         cut: The shard.
         alone: Networks whose own observations are missing.
         related: Networks whose comparison with the parent is missing.
         weight: Forward passes that it will about take.
+        crossed: Pairs that are missing; then nothing else is, for their own observations have to be stored before.
     """
 
     cut: Cut
     alone: tuple[Member, ...]
     related: tuple[Member, ...]
     weight: float
+    crossed: tuple[Pair, ...] = ()
 
 
 def cuts(task: Task, examples: Examples, limit: int) -> tuple[Cut, ...]:
@@ -91,8 +102,27 @@ def chosen_for(task: Task, otherwise: Number, by_task: Mapping[str, Number]) -> 
     return by_task.get(name(task), by_task.get(kind(task), otherwise))
 
 
-def pending(cuts: Sequence[Cut], members: Sequence[Member], parent: Member, store: Store, seed: int) -> list[Pending]:
-    """What is missing of the given shards, in their order; networks with the same tensors count once."""
+def pending(
+    cuts: Sequence[Cut],
+    members: Sequence[Member],
+    parent: Member,
+    store: Store,
+    seed: int,
+    *,
+    pairs: Sequence[Pair] = (),
+    domain: Domain | None = None,
+) -> list[Pending]:
+    """What is missing of the given shards, in their order; networks with the same tensors count once.
+
+    Args:
+        cuts: Shards.
+        members: Networks to be asked.
+        parent: The network that the others are compared with.
+        store: What is there.
+        seed: The run's.
+        pairs: Pairs of `members` for the second pass of tasks that cross; each shard's follows its first pass.
+        domain: The images, where the amount of work depends on them.
+    """
     unique = tuple({member.digest: member for member in members}.values())
     present = {task: store.present(task, seed) for task in {cut.task_digest for cut in cuts}}
     found: list[Pending] = []
@@ -106,6 +136,19 @@ def pending(cuts: Sequence[Cut], members: Sequence[Member], parent: Member, stor
         )
         asked = len({m.digest for m in (*alone, *related)})
         if asked:
-            weight = (cut.stop - cut.start) * asked * cut.task.passes()
+            passes = cut.task.passes() if domain is None else cut.task.passes_on(domain)
+            weight = (cut.stop - cut.start) * asked * passes
             found.append(Pending(cut=cut, alone=alone, related=related, weight=weight))
+        crossed = _crossed(cut, pairs, have)
+        if crossed:
+            weight = float((cut.stop - cut.start) * len(crossed))
+            found.append(Pending(cut=cut, alone=(), related=(), weight=weight, crossed=crossed))
     return found
+
+
+def _crossed(cut: Cut, pairs: Sequence[Pair], have: Set[tuple[str, str, str]]) -> tuple[Pair, ...]:
+    """A network's view of itself is in its own observations already."""
+    if not cut.task.crosses:
+        return ()
+    unique = {(pair.to.digest, cut.examples, pair.of.digest): pair for pair in pairs}
+    return tuple(pair for key, pair in unique.items() if key not in have and pair.to.digest != pair.of.digest)

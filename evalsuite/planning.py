@@ -4,6 +4,7 @@ import math
 
 from evalsuite.asked import examples_of, limit
 from evalsuite.controls import control_count
+from evalsuite.crossing import pair_count
 from evalsuite.data import choose
 from evalsuite.decide import tango
 from evalsuite.judging import refusal
@@ -11,6 +12,7 @@ from evalsuite.naming import name
 from evalsuite.plan import chosen_for
 from evalsuite.resolve import inputs, judging, making
 from evalsuite.spec import Spec
+from evalsuite.tasks._base import Domain
 
 
 def outlook(spec: Spec) -> dict[str, object]:
@@ -24,7 +26,9 @@ def outlook(spec: Spec) -> dict[str, object]:
     families = len(make.pruners) * make.seeds
     confidence = 1 - (1 - judge.confidence) / families
     examples = choose(loaded.dataset.test, min(judge.examples, len(loaded.dataset.test)), judge.seed)
-    networks = 1 + families * len(make.ratios) + control_count(make)
+    networks = 1 + families * len(make.ratios) + control_count(make) + (loaded.separate is not None)
+    pairs = pair_count(networks, len(make.ratios))
+    domain = Domain(shape=loaded.dataset.shape, classes=len(loaded.dataset.classes))
     rows: list[dict[str, object]] = []
     for task in judge.tasks:
         n = min(limit(task, judge), len(examples_of(task, judge, loaded.dataset, examples)))
@@ -33,7 +37,7 @@ def outlook(spec: Spec) -> dict[str, object]:
                 "task": name(task),
                 "examples": n,
                 "shards": math.ceil(n / task.shard_size),
-                "passes": n * networks * task.passes(),
+                "passes": n * (networks * task.passes_on(domain) + task.crosses * pairs),
                 "margin": chosen_for(task, judge.margin, judge.margin_for),
                 "smallest_margin": tango.upper(0, 0, n, confidence=confidence),
                 "unavailable": refusal(task, loaded.dataset, [loaded.parent.network]),

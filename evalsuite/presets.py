@@ -13,6 +13,7 @@ MEASURES = (
     "softmax_distance",
     "worst_class",
     "worst_slice",  # where slices are given
+    "feature_confidence",  # of informative features
     "ood_auroc",  # of tasks with outliers
     "ood_fpr95",
 )

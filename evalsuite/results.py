@@ -10,6 +10,7 @@ import numpy as np
 
 from evalsuite.aggregates import SEVERITIES, aggregates
 from evalsuite.corruptions import MIX1, MIX2
+from evalsuite.crossing import features
 from evalsuite.decide.compare import Comparison
 from evalsuite.decide.deployable import deployable, over_tasks
 from evalsuite.decide.potential import Potential
@@ -54,7 +55,7 @@ def summarise(store: Store) -> Row:
     meta = evidence.meta
     families = [(family, _claimed(evidence, family)) for family in evidence.families]
     claims = [claim for _, claim in families if claim is not None]
-    together, inside = aggregates(evidence), nested(evidence)
+    together, inside, crossed = aggregates(evidence), nested(evidence), features(evidence)
     return {
         "schema": SCHEMA,
         "run": {**meta["run"], "families": len(families), "confidence_each": evidence.confidence},
@@ -70,11 +71,15 @@ def summarise(store: Store) -> Row:
         "excess": together.excess,
         "excess_lines": together.lines,
         "exemplars": forgotten(evidence),
+        "features": crossed,
         "invariants": [asdict(each) for each in inside],
+        "shipped": [{**each, "holds": each["verdict"] != "differs"} for each in meta.get("shipped", [])],
         "families": [{**family.facts, "deployable": claim} for family, claim in families],
         # the family that goes furthest: its claim holds beside the others', since all are made at `confidence_each`
         "deployable": max(claims, key=lambda claim: claim["ratio"], default=None),
-        "complete": is_complete(evidence) and not any(each.broken for each in inside),
+        "complete": is_complete(evidence)
+        and not any(each.broken for each in inside)
+        and not any(row["reason"] for row in crossed),
     }
 
 
@@ -88,7 +93,9 @@ def _claimed(evidence: Evidence, family: Family) -> Claimed | None:
     if isinstance(claims, Missing):
         return None
     found = deployable(claims)
-    network = next((n["id"] for n in reversed(family.networks) if n["prune_ratio"] == found.ratio), None)
+    same = (n["id"] for n in reversed(family.networks) if n["prune_ratio"] == found.ratio)
+    # a network of ratio 0 is reached only where its tasks did not give out
+    network = None if found.binding is not None and found.ratio == 0 else next(same, None)
     return {
         "ratio": found.ratio,
         "network": network or evidence.parent["id"],

@@ -1,7 +1,7 @@
 """The run folder's database: every shard's observations, and the only source of truth.
 
 A shard is addressed by (digest of the task, digest of the network's tensors, digest of the shard's examples, seed) and,
-for columns that need the parent's outputs, the parent's digest - never by a path or a name. It is written in one
+for columns that need another network too, that one's digest - never by a path or a name. It is written in one
 transaction: a process that is killed loses at most the shard in flight.
 """
 
@@ -42,7 +42,7 @@ _VERSION = "evalsuite-store/2"
 _BEFORE = "evalsuite-store/1"
 """Knew one list of labels for all tasks; read and brought up to date when it is opened."""
 ALONE = ""
-"""In place of the parent's digest: columns that depend on the network alone."""
+"""In place of another network's digest: columns that depend on the network alone."""
 
 
 @final
@@ -55,14 +55,15 @@ class Address:
         network: Digest of the network's tensors.
         examples: Digest of the shard's examples.
         seed: The run's seed.
-        parent: Digest of the parent for columns that need its outputs, else `ALONE`.
+        other: Digest of the network, mostly the parent, without which the columns could not be told, else `ALONE`. The
+            database calls it `parent`.
     """
 
     task: str
     network: str
     examples: str
     seed: int
-    parent: str = ALONE
+    other: str = ALONE
 
 
 @final
@@ -155,7 +156,7 @@ class Store:
     def write(self, rows: Iterable[Row], pictures: Mapping[str, bytes] | None = None) -> None:
         """Store observations, and strips of sample images (PNG) by task name, all or none."""
         packed = [
-            (a.task, a.network, a.examples, a.seed, a.parent, _length(row.columns), row.seconds, pack(row.columns))
+            (a.task, a.network, a.examples, a.seed, a.other, _length(row.columns), row.seconds, pack(row.columns))
             for row in rows
             for a in (row.address,)
         ]
@@ -167,12 +168,12 @@ class Store:
         """The observations at `address`, or None."""
         row = self._database.execute(
             "SELECT observations FROM shards WHERE task=? AND network=? AND examples=? AND seed=? AND parent=?",
-            (address.task, address.network, address.examples, address.seed, address.parent),
+            (address.task, address.network, address.examples, address.seed, address.other),
         ).fetchone()
         return unpack(row[0]) if row else None
 
     def present(self, task: str, seed: int) -> set[tuple[str, str, str]]:
-        """(network, examples, parent) of all that is stored of a task."""
+        """(network, examples, other network) of all that is stored of a task."""
         rows = self._database.execute(
             "SELECT network, examples, parent FROM shards WHERE task=? AND seed=?", (task, seed)
         )

@@ -16,6 +16,7 @@ from evalsuite.order import Judging
 from evalsuite.tasks.certified import Certified
 from evalsuite.tasks.clean import Clean
 from evalsuite.tasks.corruption import Corruption
+from evalsuite.tasks.features import Features
 from evalsuite.tasks.noise import Noise
 from evalsuite.training.standard import Standard
 from pruners.filter_norm import FilterNorm
@@ -27,8 +28,9 @@ TASKS = (
     Corruption(corruption="contrast", severity=3),
     Corruption(corruption="saturate", severity=3),
     Certified(sigma=0.1, radius=0.1, n0=20, n=100),
+    Features(steps=3),
 )
-JUDGING = Judging(tasks=TASKS, margin=0.05, examples=150, examples_for={"certified": 10})
+JUDGING = Judging(tasks=TASKS, margin=0.05, examples=150, examples_for={"certified": 10, "features": 20})
 
 
 def timeless(value):
@@ -120,6 +122,19 @@ def test_a_task_that_cannot_be_asked_says_why(result):
     assert task["unavailable"]
     assert not task["required"]
     assert not [c for c in result.summary["cells"] if c["task"] == "corruption/saturate/3"]
+
+
+def test_every_network_is_shown_every_others_pixels(result):
+    names = [n["id"] for n in result.summary["networks"]]
+    rows = result.summary["features"]
+    assert len(rows) == len(names) ** 2
+    assert {(row["pixels_from"], row["seen_by"]) for row in rows} == {(a, b) for a in names for b in names}
+    assert all(row["n"] == 20 and row["low"] < row["value"] < row["high"] for row in rows)
+    # it binds nothing: its own observations are no judgement of the whole image
+    (task,) = [t for t in result.summary["tasks"] if t["kind"] == "features"]
+    assert not task["required"]
+    cells = {(c["measure"], c["network"]) for c in result.summary["cells"] if c["task"] == task["name"]}
+    assert cells == {("feature_confidence", name) for name in names if name != "parent"}
 
 
 def test_claims(result):

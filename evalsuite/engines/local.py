@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import final
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from evalsuite.data._base import Batch, Examples
 from evalsuite.errors import UsageError
 from evalsuite.naming import name
-from evalsuite.plan import Cut, Member, Pending, digest_of
+from evalsuite.plan import Cut, Member, Pair, Pending, digest_of
 from evalsuite.progress import Reporter
 from evalsuite.store import ALONE, Address, Row, Store
 from evalsuite.tasks._base import Observations, Seen, Task
@@ -56,9 +57,12 @@ def run(
         asked = examples(task)
         for pending in shards:
             batch = _batch(asked, pending.cut).to(device)
-            for call in [pending] if task.shares else _one_by_one(pending):
+            for call in _calls(pending):
                 began = time.perf_counter()
-                _compute(call, parent, batch, store, seed)
+                if call.crossed:
+                    _cross(call, batch, store, seed)
+                else:
+                    _compute(call, parent, batch, store, seed)
                 pace.took(call, time.perf_counter() - began)
                 reporter.advance(call.weight, f"{name(task)}  examples to {pending.cut.stop}", pace.left())
     reporter.finish()
@@ -100,6 +104,22 @@ class _Pace:
         return total
 
 
+def _calls(pending: Pending) -> list[Pending]:
+    """What is computed and stored together."""
+    if pending.crossed:
+        return _by_source(pending)
+    return [pending] if pending.cut.task.shares else _one_by_one(pending)
+
+
+def _by_source(pending: Pending) -> list[Pending]:
+    """One call a network whose observations are shown, which are read once."""
+    weight = pending.weight / len(pending.crossed)
+    sources: dict[str, list[Pair]] = {}
+    for pair in pending.crossed:
+        sources.setdefault(pair.of.digest, []).append(pair)
+    return [replace(pending, crossed=tuple(pairs), weight=weight * len(pairs)) for pairs in sources.values()]
+
+
 def _one_by_one(pending: Pending) -> list[Pending]:
     weight = pending.weight / len(pending.alone) if pending.alone else 0.0
     return [Pending(cut=pending.cut, alone=(member,), related=(), weight=weight) for member in pending.alone]
@@ -118,6 +138,20 @@ def _compute(pending: Pending, parent: Member, batch: Batch, store: Store, seed:
     store.write(_rows(pending, members, parent, seen, seed, seconds), pictures)
 
 
+def _cross(pending: Pending, batch: Batch, store: Store, seed: int) -> None:
+    """Show one network's stored observations to others."""
+    cut, of = pending.cut, pending.crossed[0].of
+    stored = store.read(_address(cut, of, seed, ALONE))
+    assert stored is not None  # noqa: S101 - the first pass of a shard is planned before its second
+    rows: list[Row] = []
+    for pair in pending.crossed:
+        began = time.perf_counter()
+        columns = cut.task.cross(pair.to.network, batch, stored)
+        address = _address(cut, pair.to, seed, of.digest)
+        rows.append(Row(address=address, columns=columns, seconds=time.perf_counter() - began))
+    store.write(rows)
+
+
 def _rows(
     pending: Pending, members: Sequence[Member], parent: Member, seen: Seen, seed: int, seconds: float
 ) -> list[Row]:
@@ -132,8 +166,8 @@ def _rows(
     return rows
 
 
-def _address(cut: Cut, member: Member, seed: int, parent: str) -> Address:
-    return Address(task=cut.task_digest, network=member.digest, examples=cut.examples, seed=seed, parent=parent)
+def _address(cut: Cut, member: Member, seed: int, other: str) -> Address:
+    return Address(task=cut.task_digest, network=member.digest, examples=cut.examples, seed=seed, other=other)
 
 
 def _kept(observations: Observations) -> Observations:

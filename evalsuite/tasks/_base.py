@@ -61,7 +61,9 @@ class Task(ABC):
             names examples by their content.
         path: Fields that stand in the path, in order.
         shares: Whether asking several networks at once saves work; if not, each network is asked and stored alone.
-        relates: Whether observations come with `probabilities`, so that networks can be compared with their parent.
+        relates: Whether networks can be compared with their parent by what was observed (`relate`).
+        crosses: Whether networks are also shown what was observed of each other (`cross`), in a second pass; such a
+            task relates nothing, since both would have the same address.
         usage: Names as one would type them, one for each way of asking whose cost differs.
     """
 
@@ -72,6 +74,7 @@ class Task(ABC):
     path: ClassVar[tuple[str, ...]] = ()
     shares: ClassVar[bool] = True
     relates: ClassVar[bool] = False
+    crosses: ClassVar[bool] = False
     usage: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
@@ -118,6 +121,11 @@ class Task(ABC):
         """About how many forward passes per example and network the task takes: the weight of its work."""
         return 1.0
 
+    def passes_on(self, domain: Domain) -> float:
+        """As `passes`, where that depends on how large the images are."""
+        del domain
+        return self.passes()
+
     def identity(self) -> Mapping[str, object]:
         """What else the observations depend on, e.g. hyperparameters of a part that the task is made of."""
         return {}
@@ -141,3 +149,11 @@ class Task(ABC):
         gap = child["probabilities"].astype(np.float64) - parent["probabilities"].astype(np.float64)
         distance = np.sqrt((gap**2).sum(-1))
         return {"softmax_distance": distance.astype(np.float32)}
+
+    def cross(self, network: nn.Module, shard: Batch, other: Observations) -> Observations:
+        """Columns of `network` that need what is stored of another network on the same examples.
+
+        About one forward pass an example. The first pass knows nothing of it: the columns have an address of their own.
+        """
+        del network, shard, other
+        return {}

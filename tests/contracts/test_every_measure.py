@@ -38,8 +38,12 @@ def observed(seed, draws=None):
         "out_energy": draw.normal(size=shape).astype(np.float32),
         "radius": draw.uniform(0, 1, shape).astype(np.float32),
         "survives": draw.random(shape) < 0.5,
+        "own_confidence": draw.uniform(0, 1, shape).astype(np.float32),
     }
-    to_parent = {"softmax_distance": draw.uniform(0, np.sqrt(2), shape).astype(np.float32)}
+    to_parent = {
+        "softmax_distance": draw.uniform(0, np.sqrt(2), shape).astype(np.float32),
+        "lent_confidence": draw.uniform(0, 1, shape).astype(np.float32),
+    }
     return Stored(own=own, to_parent=to_parent)
 
 

@@ -25,6 +25,7 @@ ASKED = (
     *("corruption/fog/3", "corruption/gaussian_noise/5", "corruption/glass_blur/2"),
     *("adversarial/linf/0.05?attack=pgd", "adversarial/l2/0.5?attack=pgd"),
     *("certified/l2/0.1?n=40&n0=10&sigma=0.25&alpha=0.01", "bounds/linf/0.01", "bounds/l2/0.1?method=crown-ibp"),
+    "features/0.1?steps=3",
 )
 OF_DISK = {"shift"}
 """Asked about files, with tests of their own."""
@@ -104,6 +105,8 @@ def test_every_domain(task, where):
         assert 0 <= seen.pictures.min() <= seen.pictures.max() <= 1
     assert task.passes() >= 1
     assert math.isfinite(task.passes())
+    assert task.passes_on(domain) >= 1
+    assert math.isfinite(task.passes_on(domain))
 
 
 def test_an_example_knows_nothing_of_its_batch(task):
@@ -130,3 +133,19 @@ def test_one_class_is_too_few_for_what_asks_for_another(task):
     alone = Domain(shape=(1, 8, 8), classes=1)
     if kind(task) in {"adversarial", "bounds"}:
         assert task.refuses(alone)
+
+
+def test_what_networks_are_shown_of_each_other_is_no_first_pass(task):
+    if not task.crosses:
+        return
+    assert not task.relates  # both would be stored at the same address
+    domain = DOMAINS["colour"]
+    first, second, whole = network(domain, 0), network(domain, 1), batch(domain, 5)
+    of, own = task.observe([first, second], whole, seed=3).networks
+    found = task.cross(second, whole, of)
+    assert found
+    assert not found.keys() & own.keys()
+    for start, stop in ((0, 2), (2, 5)):
+        slices = {column: values[start:stop] for column, values in of.items()}
+        alone = task.cross(second, part(whole, start, stop), slices)
+        same(alone, {column: values[start:stop] for column, values in found.items()})
