@@ -15,6 +15,7 @@ import bounds
 from evalsuite.data import load
 from evalsuite.training.ibp import Ibp
 from evalsuite.training.pgd import Pgd
+from evalsuite.training.standard import Standard
 from pruners import prunable, remaining
 
 RATIOS = (0.5, 0.9)
@@ -45,7 +46,7 @@ def study(robust: ModuleType) -> object:
     return robust.Study(
         data=replace(data, train=data.train.select(range(128))),
         kinds={
-            "pgd": robust.Kind(recipe=Pgd(epochs=1, eps=0.1, steps=1, step=1.0), nrs=0.01),
+            "pgd": robust.Kind(recipe=Pgd(epochs=1, eps=0.1, steps=1, step=1.0), nrs=0.01, first=Standard(epochs=1)),
             "ibp": robust.Kind(recipe=Ibp(epochs=1, eps=0.1), nrs=0.001),
         },
         ratios=RATIOS,
@@ -72,7 +73,9 @@ def weights(robust: ModuleType, study: object, file: Path) -> dict[str, Tensor]:
 @pytest.mark.parametrize("kind", ["pgd", "ibp"])
 def test_as_many_weights_are_left_as_are_said(robust: ModuleType, study: object, folder: Path, kind: str) -> None:
     files = sorted(file.name for file in (folder / f"{kind}-0").iterdir())
-    pruned = [f"{method}-{ratio:g}.pt" for method in ("hydra", "imp_+_nrs", "magnitude") for ratio in RATIOS]
+    pruned = [
+        f"{method}-{ratio:g}.pt" for method in ("hydra", "imp_+_nrs", "random_+_nrs", "magnitude") for ratio in RATIOS
+    ]
     assert files == sorted([*pruned, "dense-0.pt", "dense_again-0.pt", "imp_+_nrs-0.pt"])
     total = remaining(robust.network(study, 0))
     for name in files:
@@ -92,6 +95,15 @@ def test_lottery_tickets_are_nested(robust: ModuleType, study: object, folder: P
     half, tenth = (weights(robust, study, folder / "ibp-0" / f"imp_+_nrs-{ratio:g}.pt") for ratio in RATIOS)
     for name, weight in tenth.items():
         assert not (weight.bool() & ~half[name].bool()).any()
+
+
+def test_the_random_control_has_as_much_of_every_layer(robust: ModuleType, study: object, folder: Path) -> None:
+    for ratio in RATIOS:
+        ticket, drawn = (
+            weights(robust, study, folder / "ibp-0" / f"{method}_+_nrs-{ratio:g}.pt") for method in ("imp", "random")
+        )
+        assert [int(w.count_nonzero()) for w in ticket.values()] == [int(w.count_nonzero()) for w in drawn.values()]
+        assert any((ticket[name].bool() != drawn[name].bool()).any() for name in ticket)
 
 
 def test_it_goes_on_where_it_stopped(
