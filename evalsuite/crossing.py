@@ -23,7 +23,7 @@ def sources(networks: Sequence[NetworkFacts]) -> list[NetworkFacts]:
     pruned = [network for network in networks if network["role"] == "pruned"]
     controls = [network for network in networks if network["role"] == "control"]
     families = list(dict.fromkeys(network["family"] for network in pruned))
-    pruned.sort(key=lambda network: (families.index(network["family"]), network["prune_ratio"]))
+    pruned.sort(key=lambda network: (families.index(network["family"]), network["prune_ratio"] or 0.0))
     if len(networks) <= WHOLE:
         return [*parents, *pruned, *controls]
     first = [network for network in pruned if network["family"] == families[0]]

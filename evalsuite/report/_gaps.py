@@ -107,7 +107,7 @@ def _silent(index: Index) -> Gap | None:
         f"{words.listed(list(map(words.name, tasks)), most=4)} ({words.many(tasks.total(), 'cell')}): {reason}"
         for reason, tasks in reasons.items()
     ]
-    seen = {c.task for c in index.results.cells}
+    seen = {c.task for c in index.results.cells} | {f.task for f in index.results.features}
     lost = [words.name(t.name) for t in index.results.tasks if t.name in available - seen]
     if lost and index.lines:
         items.append(f"{words.listed(lost, most=4)}: no result is stored")

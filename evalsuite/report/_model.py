@@ -258,6 +258,22 @@ class Exemplars:
 
 @final
 @dataclass(frozen=True, kw_only=True)
+class Feature:
+    """How sure the network `seen_by` is of the true class, in the mean, given the pixels kept of `pixels_from`."""
+
+    task: str
+    pixels_from: str
+    seen_by: str
+    n: int | None = None
+    value: Number = None
+    low: Number = None
+    high: Number = None
+    confidence: Number = None
+    reason: str | None = None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
 class Deployable:
     """The largest ratio at which every required task is commensurate, and the task that sets it."""
 
@@ -315,4 +331,5 @@ class Results:
     complete: bool
     measures: tuple[Measure, ...] = ()
     exemplars: tuple[Exemplars, ...] = ()
+    features: tuple[Feature, ...] = ()
     invariants: tuple[Invariant, ...] = ()

@@ -21,6 +21,7 @@ from evalsuite.report._model import (
     Exemplars,
     Failure,
     Family,
+    Feature,
     Invariant,
     Latency,
     Measure,
@@ -73,6 +74,7 @@ def read(results: Mapping[str, object]) -> Results:
         deployable=_maybe(Deployable, raw.get("deployable"), "deployable"),
         complete=bool(raw.get("complete", True)),
         exemplars=tuple(_build(Exemplars, e, "exemplars") for e in _rows(raw, "exemplars")),
+        features=tuple(_build(Feature, f, "features") for f in _rows(raw, "features")),
         invariants=tuple(_build(Invariant, i, "invariants") for i in _rows(raw, "invariants")),
         measures=tuple(_known_unit(_build(Measure, m, "measures")) for m in _rows(raw, "measures")),
     )

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from evalsuite.errors import UsageError
-from evalsuite.report import _between, _exemplars, _losses, _map, _ratios, _svg, _tables, _together
+from evalsuite.report import _between, _exemplars, _features, _losses, _map, _ratios, _svg, _tables, _together
 from evalsuite.report import _words as words
 from evalsuite.report._curves import family_mark
 from evalsuite.report._gaps import gaps, not_evidence_for
@@ -84,6 +84,7 @@ class Page:
     pictures_left_out: int
     together: _together.Together
     exemplars: tuple[Shown, ...]
+    features: tuple[_features.Matrix, ...]
     cells: tuple[_tables.CellTable, ...]
     cells_left_out: bool
 
@@ -127,6 +128,7 @@ def _page(results: Results, pictures: Sequence[Picture]) -> Page:
         pictures_left_out=0,
         together=_together.together(found),
         exemplars=_of_exemplars(results, pictures),
+        features=_features.matrices(found),
         cells=_tables.cells(found),
         cells_left_out=False,
     )

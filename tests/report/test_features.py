@@ -1,0 +1,72 @@
+"""The matrix of informative features on the page."""
+
+import re
+
+import pytest
+
+from evalsuite.report._features import matrices
+from evalsuite.report._index import indexed
+from evalsuite.report._read import read
+from evalsuite.report.page import render
+
+Row = dict[str, object]
+NAME = "features/0.1"
+
+
+def pair(of: str, to: str, value: float | None) -> Row:
+    known = value is not None
+    return {
+        "task": NAME, "pixels_from": of, "seen_by": to, "n": 250 if known else None, "value": value,
+        "low": value - 0.05 if known else None, "high": value + 0.04 if known else None, "confidence": 0.95,
+        "reason": None if known else "not evaluated yet",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def told(tiny: Row) -> Row:
+    """A parent, two pruned networks and a separate one; that one is shown the parent's pixels only."""
+    task = {**tiny["tasks"][0], "name": NAME, "kind": "features", "title": "the 10 % of pixels", "required": False}
+    separate = {**tiny["networks"][1], "id": "separate", "role": "control", "family": None, "prune_ratio": 0.0}
+    own = {("m", "m"): 0.93, ("a", "a"): 0.9, ("b", "b"): 1.0}
+    values = {(of, to): 0.5 for of in "mab" for to in "mab"} | {("m", "a"): 0.78, ("m", "b"): 0.0, ("b", "a"): None}
+    rows = [pair(of, to, value) for (of, to), value in {**values, **own, ("m", "separate"): 0.2}.items()]
+    networks = [*tiny["networks"], separate]
+    return {**tiny, "tasks": [*tiny["tasks"], task], "networks": networks, "features": rows}
+
+
+def test_rows_are_where_pixels_come_from_and_columns_who_sees_them(told: Row) -> None:
+    (matrix,) = matrices(indexed(read(told)))
+    assert matrix.labels == ("m", "62.0\N{NO-BREAK SPACE}%", "71.0\N{NO-BREAK SPACE}%")
+    found = {label: [(f.shade, f.text) for f in fields] for label, fields in matrix.rows}
+    assert found["m"] == [(8, "93"), (7, "78"), (0, "0")]
+    assert found[matrix.labels[1]] == [(4, "50"), (8, "90"), (4, "50")]
+    assert found[matrix.labels[2]] == [(4, "50"), (None, "–"), (8, "100")]
+    assert matrix.left_out == ("separate",)
+
+
+def test_the_sentence_and_the_table(told: Row) -> None:
+    (matrix,) = matrices(indexed(read(told)))
+    said = matrix.finding.replace("\N{NO-BREAK SPACE}", " ")
+    assert said == (
+        "On its own pixels the parent gives the true class 93 % on average; pruned networks give it 0 % to 78 % there; "
+        "controls give it 20 % there."
+    )
+    assert ("m", "a", "250", "78.00", "[73.00, 82.00]", "–") in matrix.figures
+    assert ("b", "a", "–", "–", "–", "not evaluated yet") in matrix.figures
+
+
+def test_several_families_are_told_apart(told: Row) -> None:
+    other = {**told["networks"][1], "id": "c", "family": "taylor-0"}
+    (matrix,) = matrices(indexed(read({**told, "networks": [*told["networks"], other]})))
+    assert matrix.labels == ("m", "a", "b")
+
+
+def test_the_page_has_the_section_only_where_there_is_something(told: Row) -> None:
+    page = render(told)
+    assert page.count('id="features"') == page.count('href="#features"') == 1
+    assert len(re.findall(r'<td class="f\d">', page)) == 8
+    assert "no result is stored" not in page
+    told.pop("features")
+    page = render(told)
+    assert "Informative features" not in page
+    assert "no result is stored" in page
