@@ -1,11 +1,12 @@
 """What is counted and timed of a network once it is made."""
 
 from dataclasses import dataclass
-from typing import Final, Literal, final
+from typing import Final, final
 
 from torch import nn
 
-from evalsuite.facts import LatencyFacts, NetworkFacts
+from evalsuite.facts import LatencyFacts, NetworkFacts, Role
+from evalsuite.networks.artefact import Artefact, artefact_in
 from evalsuite.networks.cost import Cost, cost
 from evalsuite.networks.digest import network_digest
 from evalsuite.networks.latency import latency
@@ -28,7 +29,7 @@ class Made:
     """
 
     id: str
-    role: Literal["parent", "pruned", "control"]
+    role: Role
     family: str | None = None
     pruner: str | None = None
     structure: str | None = None
@@ -40,14 +41,22 @@ _OPERATIONS: Final = 2**31
 """Multiplications of a timed large batch of the parent, at most: well under a second on one core."""
 
 
+def counted(network: nn.Module, shape: tuple[int, int, int]) -> Cost | None:
+    """What `network` costs for one image of `shape`; None for files that do not tell it."""
+    artefact = artefact_in(network)
+    return cost(network, shape) if artefact is None else artefact.told.cost
+
+
 def describe(
-    network: nn.Module, made: Made, *, whole: Cost, shape: tuple[int, int, int], file: str | None = None
+    network: nn.Module, made: Made, *, whole: Cost | None, shape: tuple[int, int, int], file: str | None = None
 ) -> NetworkFacts:
     """Counts and times `network` on images of `shape`; ratios are to `whole`, the parent's cost.
 
-    `file` is where the network is kept, relative to the run folder.
+    `file` is where the network is kept, relative to the run folder. What cannot be told is None, with the reason.
     """
-    counted, many = cost(network, shape), _large_batch(whole)
+    own, artefact = counted(network, shape), artefact_in(network)
+    many = 1 if whole is None else _large_batch(whole)
+    both = None if own is None or whole is None else (own, whole)
     return NetworkFacts(
         id=made.id,
         family=made.family,
@@ -56,21 +65,41 @@ def describe(
         pruner=made.pruner,
         structure=made.structure,
         target_ratio=made.target,
-        prune_ratio=1 - counted.prunable_nonzero / whole.prunable,
-        flop_reduction=1 - counted.flops / whole.flops,
-        parameters=counted.parameters,
-        nonzero=counted.nonzero,
-        prunable=counted.prunable,
-        prunable_nonzero=counted.prunable_nonzero,
-        flops=counted.flops,
-        dense_flops=counted.dense_flops,
-        megabytes=counted.megabytes,
-        peak_megabytes=peak_megabytes(network, shape),
+        prune_ratio=both and 1 - both[0].prunable_nonzero / both[1].prunable,
+        flop_reduction=both and 1 - both[0].flops / both[1].flops,
+        parameters=own and own.parameters,
+        nonzero=own and own.nonzero,
+        prunable=own and own.prunable,
+        prunable_nonzero=own and own.prunable_nonzero,
+        flops=own and own.flops,
+        dense_flops=own and own.dense_flops,
+        megabytes=_megabytes(own, artefact),
+        peak_megabytes=_peak(network, shape, artefact),
         latency_ms=_latency(network, shape, batch=1, runs=50),
         throughput_ms=_latency(network, shape, batch=many, runs=12),
+        uncounted=_uncounted(artefact, own, whole),
         seed=made.seed,
         file=file,
     )
+
+
+def _peak(network: nn.Module, shape: tuple[int, int, int], artefact: Artefact | None) -> float | None:
+    """None where the memory is not torch's."""
+    return None if artefact is not None and artefact.told.kind == "onnx" else peak_megabytes(network, shape)
+
+
+def _megabytes(own: Cost | None, artefact: Artefact | None) -> float:
+    """Of a file its size, of other networks that of their tensors."""
+    if artefact is not None:
+        return artefact.told.megabytes
+    assert own is not None  # noqa: S101 - only files are not counted
+    return own.megabytes
+
+
+def _uncounted(artefact: Artefact | None, own: Cost | None, whole: Cost | None) -> str | None:
+    if own is None:
+        return None if artefact is None else artefact.told.uncounted
+    return "ratios are to the parent's counts, which cannot be told" if whole is None else None
 
 
 def _large_batch(whole: Cost) -> int:

@@ -2,6 +2,9 @@
 
 from typing import Literal, TypedDict
 
+Role = Literal["parent", "pruned", "control", "shipped"]
+"""What a network is there for; a shipped one is a file that is said to be another network of the run."""
+
 
 class RunFacts(TypedDict):
     """How a run was made. `seconds` is the time spent so far, over all continuations."""
@@ -56,28 +59,29 @@ class NetworkFacts(TypedDict):
     """One network. Ratios are measured against the parent; counts are of entries, `megabytes` of the file.
 
     `peak_megabytes` is what a forward pass of one image holds at once; `latency_ms` is of one image, `throughput_ms` of
-    a large batch.
+    a large batch. A file that is run as it is may not tell its counts: they are None, and `uncounted` says why.
     """
 
     id: str
     family: str | None
-    role: Literal["parent", "pruned", "control"]
+    role: Role
     digest: str
     pruner: str | None
     structure: str | None
     target_ratio: float | None
-    prune_ratio: float
-    flop_reduction: float
-    parameters: int
-    nonzero: int
-    prunable: int
-    prunable_nonzero: int
-    flops: int
-    dense_flops: int
+    prune_ratio: float | None
+    flop_reduction: float | None
+    parameters: int | None
+    nonzero: int | None
+    prunable: int | None
+    prunable_nonzero: int | None
+    flops: int | None
+    dense_flops: int | None
     megabytes: float
-    peak_megabytes: float
+    peak_megabytes: float | None
     latency_ms: LatencyFacts | None
     throughput_ms: LatencyFacts | None
+    uncounted: str | None
     seed: int
     file: str | None
 
@@ -115,6 +119,32 @@ class SliceFacts(TypedDict):
     shards: dict[str, dict[str, list[int]]]
 
 
+class ShippedFacts(TypedDict):
+    """A file that is said to be a network of the run, after export, held against it on the run's examples.
+
+    `disagreements` of `n` examples are given another class; `low` and `high` enclose their share (Clopper and Pearson,
+    two-sided, at `confidence`). `largest` and `median` are absolute differences of logits, `tolerance` what rounding
+    explains.
+    """
+
+    id: str
+    of: str
+    file: str
+    sha256: str
+    kind: str
+    n: int
+    disagreements: int
+    share: float
+    low: float
+    high: float
+    confidence: float
+    largest: float
+    median: float
+    tolerance: float
+    verdict: Literal["same outputs", "same predictions", "differs"]
+    hint: str | None
+
+
 class Meta(TypedDict, total=False):
     """What the store keeps about the run as a whole.
 
@@ -132,3 +162,4 @@ class Meta(TypedDict, total=False):
     members: list[str]
     families: list[FamilyFacts]
     slices: SliceFacts | None
+    shipped: list[ShippedFacts]

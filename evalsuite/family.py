@@ -4,12 +4,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import final
 
 from torch import nn
 
 from evalsuite.controls import compared, make_control, passes, work
-from evalsuite.describe import Made, describe
+from evalsuite.describe import Made, counted, describe
 from evalsuite.errors import EvalsuiteError
 from evalsuite.facts import FamilyFacts
 from evalsuite.naming import name
@@ -32,6 +33,7 @@ from pruners import Pruner, cascade
 
 PARENT = "parent"
 SEPARATE = "separate"
+NOTHING: Mapping[str, Checkpoint] = MappingProxyType({})
 _THE_PARENT = Made(id=PARENT, role="parent")
 
 
@@ -281,16 +283,27 @@ class _Nursery:
         return Member(id=made.id, digest=facts["digest"], network=kept)
 
 
-def adopt(inputs: Inputs, candidates: Mapping[str, Checkpoint], store: Store) -> Grown:
-    """Networks made elsewhere as one family, in order of measured prune ratio; nothing is made or copied."""
+def adopt(
+    inputs: Inputs, candidates: Mapping[str, Checkpoint], store: Store, shipped: Mapping[str, Checkpoint] = NOTHING
+) -> Grown:
+    """Networks made elsewhere as one family, in order of measured prune ratio; nothing is made or copied.
+
+    Files whose ratio cannot be told are judged beside the family, and so are those that are `shipped` in the place of
+    a network of the run: neither makes a claim of its own.
+    """
     shape, family = inputs.dataset.shape, FamilyFacts(id="candidates", pruner=None, seed=0)
-    whole = cost(inputs.parent.network, shape)
-    networks = {PARENT: inputs.parent.network.eval(), **{each: c.network for each, c in candidates.items()}}
+    whole = counted(inputs.parent.network, shape)
+    named = [(PARENT, inputs.parent, _THE_PARENT)]
+    for each, checkpoint in candidates.items():
+        orderly = whole is not None and counted(checkpoint.network, shape) is not None
+        made = Made(id=each, role="pruned", family=family["id"]) if orderly else Made(id=each, role="control")
+        named.append((each, checkpoint, made))
+    named += [(each, checkpoint, Made(id=each, role="shipped")) for each, checkpoint in shipped.items()]
     members: list[Member] = []
     addresses: list[str] = []
-    for identity, network in networks.items():
-        made = Made(id=identity, role="pruned", family=family["id"])
-        facts = describe(network, _THE_PARENT if identity == PARENT else made, whole=whole, shape=shape)
+    for identity, checkpoint, made in named:
+        network = checkpoint.network.eval()
+        facts = describe(network, made, whole=whole, shape=shape)
         addresses.append(digest({"adopted": facts["digest"], "as": identity}))
         store.add_network(addresses[-1], facts)
         members.append(Member(id=identity, digest=facts["digest"], network=network))
@@ -305,7 +318,7 @@ def _separate(inputs: Inputs, store: Store) -> list[tuple[str, Member]]:
     if inputs.separate is None:
         return []
     network, shape = inputs.separate.network.eval(), inputs.dataset.shape
-    whole = cost(inputs.parent.network, shape)
+    whole = counted(inputs.parent.network, shape)
     facts = describe(network, Made(id=SEPARATE, role="control"), whole=whole, shape=shape)
     address = digest({"adopted": facts["digest"], "as": SEPARATE})
     store.add_network(address, facts)

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,8 +27,9 @@ from evalsuite.networks.digest import network_digest, tensor_digest
 from evalsuite.order import Judging, Making
 from evalsuite.progress import Reporter, Silent
 from evalsuite.report.page import EXEMPLARS, Picture, render
-from evalsuite.resolve import Inputs
+from evalsuite.resolve import Inputs, statistics
 from evalsuite.results import Row, summarise
+from evalsuite.shipped import hold_against
 from evalsuite.sliced import sliced
 from evalsuite.spec import digest, to_toml
 from evalsuite.store import Store, opened
@@ -42,6 +43,8 @@ _LIBRARIES = (
     "scipy",
     "pyautoattack",
     "torch-pruning",
+    "onnx",
+    "onnxruntime",
     "imagecorruptions-imaug",
     "timm",
 )
@@ -63,6 +66,24 @@ class Origin:
     request: str = ""
     options: Mapping[str, object] | None = None
     amend: bool = False
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Shipped:
+    """A file that is said to be a network of the run, after export.
+
+    Attributes:
+        id: Its name in results.
+        of: The network's.
+        path: Where it was read from.
+        checkpoint: What it computes, on the run's device.
+    """
+
+    id: str
+    of: str
+    path: Path
+    checkpoint: Checkpoint
 
 
 def run(
@@ -98,18 +119,42 @@ def evaluate(
     out: Path,
     origin: Origin,
     reporter: Reporter | None = None,
+    shipped: Sequence[Shipped] = (),
 ) -> Row:
     """Judge networks made elsewhere, by name, against their parent; writes what `run` writes.
 
+    Files that are `shipped` as one of them (or as the parent) are asked the same and held against it.
+
     Raises:
         UsageError: `out` belongs to another run.
+        RefusedInputError: A shipped file gives outputs that are not finite.
     """
     examples = _chosen(inputs, judging)
-    made = {name: network_digest(candidate.network) for name, candidate in sorted(candidates.items())}
-    with _working(inputs, {"candidates": made}, judging, examples, out, origin) as store:
+    made: dict[str, object] = {"candidates": _digests(candidates)}
+    files = {each.id: each.checkpoint for each in shipped}
+    if shipped:
+        made["shipped"] = {"files": _digests(files), "as": {each.id: each.of for each in shipped}}
+    with _working(inputs, made, judging, examples, out, origin) as store:
         questions = _asked(judging, inputs, examples, store)
-        grown = adopt(inputs, candidates, store)
+        grown = adopt(inputs, candidates, store, files)
+        networks = {member.id: member.network for member in grown.members}
+        compared = [
+            hold_against(
+                networks[each.of],
+                each.checkpoint,
+                examples,
+                names=(each.id, each.of, str(each.path)),
+                confidence=judging.confidence,
+                statistics=statistics(inputs),
+            )
+            for each in shipped
+        ]
+        store.set_meta(Meta(shipped=compared))
         return _judged(grown, questions, store, out, reporter or Silent())
+
+
+def _digests(networks: Mapping[str, Checkpoint]) -> dict[str, str]:
+    return {name: network_digest(each.network) for name, each in sorted(networks.items())}
 
 
 def only_prune(inputs: Inputs, making: Making, *, out: Path, seed: int, reporter: Reporter) -> list[NetworkFacts]:

@@ -13,6 +13,8 @@ from evalsuite.measures._base import Figure
 from evalsuite.naming import name as spelled
 from evalsuite.naming import parse
 from evalsuite.networks.architectures import convention, split
+from evalsuite.networks.artefact import artefact_in
+from evalsuite.networks.artefacts import Statistics, is_artefact, read_artefact
 from evalsuite.networks.checkpoint import Checkpoint, check_fits, read
 from evalsuite.order import Judging, Making
 from evalsuite.registry import names
@@ -50,20 +52,29 @@ def inputs(spec: Spec) -> Inputs:
         UsageError: A file is missing, or network and data do not fit together.
         RefusedInputError: A file is corrupt or would have to be trusted.
     """
-    found = read_inputs(spec.ckpt, arch=spec.arch, data=spec.data, trust=spec.trust, on=spec.device)
+    normalised = spec.artefact_input == "normalised"
+    found = read_inputs(
+        spec.ckpt, arch=spec.arch, data=spec.data, trust=spec.trust, on=spec.device, normalised=normalised
+    )
     return found if spec.separate is None else replace(found, separate=candidate(spec.separate, spec, found))
 
 
-def read_inputs(ckpt: Path, *, arch: str | None, data: str | None, trust: Sequence[str], on: str) -> Inputs:
-    """As `inputs`, for a single checkpoint."""
+def read_inputs(
+    ckpt: Path, *, arch: str | None, data: str | None, trust: Sequence[str], on: str, normalised: bool = False
+) -> Inputs:
+    """As `inputs`, for a single checkpoint; `normalised`: exported files take images normalised as the data are."""
     device = chosen_device(on)
     trusted = frozenset(digest.removeprefix("sha256:") for digest in trust)
-    if data is not None or arch is not None:
-        # a state dict says nothing of its images: the data set does
-        dataset = load(data) if data is not None else None
-        parent = _read(ckpt, arch, dataset, trusted)
+    # a state dict and an exported file say nothing of their images: the data set does
+    given = load(data) if data is not None else None
+    if is_artefact(ckpt):
+        if given is None:
+            raise UsageError(f"expected --data NAME beside an exported file, which does not tell its images: {ckpt}")
+        before = (given.mean, given.std) if normalised else None
+        parent = read_artefact(ckpt, classes=given.classes, shape=given.shape, normalisation=before)
     else:
-        dataset, parent = None, read(ckpt, trusted=trusted)
+        parent = _read(ckpt, arch, given, trusted)
+    dataset = given
     if dataset is None:
         if parent.data is None:
             known = ", ".join(name.replace("_", "-") for name in names("evalsuite.data"))
@@ -97,10 +108,21 @@ def candidate(path: Path, spec: Spec, inputs: Inputs) -> Checkpoint:
         UsageError: It does not fit the data.
         RefusedInputError: The file is corrupt or would have to be trusted.
     """
+    if is_artefact(path):
+        dataset, before = inputs.dataset, statistics(inputs) if spec.artefact_input == "normalised" else None
+        read_as = read_artefact(path, classes=dataset.classes, shape=dataset.shape, normalisation=before)
+        return replace(read_as, network=read_as.network.to(inputs.device))
     trusted = frozenset(digest.removeprefix("sha256:") for digest in spec.trust)
     found = _read(path, spec.arch, inputs.dataset if spec.arch else None, trusted)
     check_fits(found, len(inputs.dataset.classes), inputs.dataset.shape)
     return replace(found, network=found.network.to(inputs.device).eval())
+
+
+def statistics(inputs: Inputs) -> Statistics:
+    """Mean and standard deviation by which the parent normalises its images; those of the data where it does not."""
+    mean, std = inputs.parent.network.mean.tolist(), inputs.parent.network.std.tolist()
+    trivial = not any(mean) and all(each == 1 for each in std)
+    return (inputs.dataset.mean, inputs.dataset.std) if trivial else (mean, std)
 
 
 def making(spec: Spec, inputs: Inputs) -> Making:
@@ -135,8 +157,10 @@ def check_making(making: Making, inputs: Inputs) -> None:
     """Refuse what cannot be made, before anything is.
 
     Raises:
-        UsageError: A pruner or a control needs data or training that there is not.
+        UsageError: A pruner or a control needs data or training that there is not, or the parent cannot be pruned.
     """
+    if artefact_in(inputs.parent.network) is not None:
+        raise UsageError("an exported file is run as it is and cannot be pruned: give the network's checkpoint")
     for pruner in making.pruners:
         _check_pruner(pruner, making, inputs)
     if making.recipe is None:

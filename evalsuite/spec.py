@@ -59,6 +59,7 @@ class Spec(BaseModel):
     threads: int | None = Field(default=None, ge=1)
     gate: Path | None = None
     trust: tuple[str, ...] = ()
+    artefact_input: Literal["images", "normalised"] = "images"
     out: Path | None = None
 
     @field_validator("ratios")

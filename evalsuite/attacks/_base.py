@@ -56,9 +56,11 @@ class Attack(ABC):
 
     Attributes:
         norms: Norms that the attack knows.
+        gradients: Whether it needs the network's gradients; if not, it asks for outputs only.
     """
 
     norms: ClassVar[tuple[Norm, ...]]
+    gradients: ClassVar[bool] = True
 
     @abstractmethod
     def typical_steps(self) -> int:

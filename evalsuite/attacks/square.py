@@ -26,6 +26,7 @@ class Square(Attack):
     """
 
     norms: ClassVar[tuple[Norm, ...]] = ("linf", "l2", "l1")
+    gradients: ClassVar[bool] = False
 
     queries: int = 5000
 

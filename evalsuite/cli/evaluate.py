@@ -6,7 +6,9 @@ import click
 
 from evalsuite.cli._console import reporter, write_json
 from evalsuite.cli._options import JSON, given, judge_options, run_options
+from evalsuite.errors import UnknownNameError, UsageError
 
+PARENT = "parent"
 _FILE = click.Path(path_type=Path)
 
 
@@ -14,11 +16,25 @@ _FILE = click.Path(path_type=Path)
     epilog="\b\nExamples:\n"
     "  evalsuite evaluate --parent model.safetensors --candidates pruned50.safetensors,pruned80.safetensors\n"
     "  evalsuite evaluate --parent resnet20.pt --candidates masked.pt --arch resnet20 --data cifar10\n"
-    "  evalsuite evaluate --parent resnet18.pt --arch resnet18 --data cifar10 --preset robustbench",
+    "  evalsuite evaluate --parent resnet18.pt --arch resnet18 --data cifar10 --preset robustbench\n"
+    "  evalsuite evaluate --parent model.safetensors --candidates int8.onnx,program.pt2\n"
+    "  evalsuite evaluate --parent model.safetensors --candidates pruned50.safetensors --shipped pruned50=app.onnx\n\n"
+    "Candidates may be state dicts, masks, channel-pruned networks, programs of torch.export (.pt2) and ONNX files,\n"
+    "quantised ones too. A shipped file that gives other predictions than the network it is said to be ends with 1.",
 )
 @click.option("--parent", "ckpt", type=_FILE, required=True, help="The network that the candidates are compared with.")
 @click.option(
     "--candidates", multiple=True, help="Networks to judge; several, or separated by commas; none: the parent."
+)
+@click.option(
+    "--shipped",
+    multiple=True,
+    help="NAME=FILE: the file that is shipped as candidate NAME (or parent); held against it.",
+)
+@click.option(
+    "--artefact-input",
+    type=click.Choice(["images", "normalised"]),
+    help="What .pt2 and ONNX files take: images in [0, 1] (default), or normalised as for the parent.",
 )
 @click.option("--arch", help="For state dicts: as for sweep.")
 @click.option("--data", help="As for sweep.")
@@ -31,23 +47,36 @@ _FILE = click.Path(path_type=Path)
 @click.option("--amend", is_flag=True, help="Continue a run folder with other options than it was begun with.")
 @JSON
 @click.pass_context
-def command(ctx: click.Context, /, candidates: tuple[str, ...], amend: bool, as_json: bool, **options: object) -> None:
-    """Judge masked or channel-pruned networks made by anyone against their parent, and report."""
+def command(
+    ctx: click.Context,
+    /,
+    candidates: tuple[str, ...],
+    shipped: tuple[str, ...],
+    amend: bool,
+    as_json: bool,
+    **options: object,
+) -> None:
+    """Judge networks made by anyone (masked, channel-pruned, exported, quantised) against their parent, and report."""
     import torch
 
     from evalsuite.cli._typed import default_out, typed
-    from evalsuite.pipeline import Origin, evaluate
+    from evalsuite.pipeline import Origin, Shipped, evaluate
     from evalsuite.resolve import candidate, inputs, judging
     from evalsuite.spec import resolve
 
     spec = resolve(given({**options, "trust": options.get("trust") or None}))
     if spec.threads is not None:
         torch.set_num_threads(spec.threads)
+    files = _named([Path(part.strip()) for value in candidates for part in value.split(",") if part.strip()])
+    pairs = [_pair(part, files) for value in shipped for part in value.split(",") if part.strip()]
     out, loaded = spec.out or default_out(spec.ckpt), inputs(spec)
-    files = [Path(part.strip()) for value in candidates for part in value.split(",") if part.strip()]
-    networks = {file.stem: candidate(file, spec, loaded) for file in files}
+    networks = {name: candidate(file, spec, loaded) for name, file in files.items()}
+    held = [
+        Shipped(id=name, of=of, path=file, checkpoint=candidate(file, spec, loaded))
+        for name, of, file in _distinct(pairs, files)
+    ]
     origin = Origin(command=typed(), options=None, amend=amend)
-    results = evaluate(loaded, networks, judging(spec), out=out, origin=origin, reporter=reporter())
+    results = evaluate(loaded, networks, judging(spec), out=out, origin=origin, reporter=reporter(), shipped=held)
     if as_json:
         write_json(results)
     else:
@@ -59,4 +88,48 @@ def command(ctx: click.Context, /, candidates: tuple[str, ...], amend: bool, as_
         from evalsuite.cli.gate import gate
 
         ctx.exit(gate(results, spec.gate, out / "junit.xml"))
-    ctx.exit(0 if results["complete"] else 3)
+    ctx.exit(_code(results))
+
+
+def _named(files: list[Path]) -> dict[str, Path]:
+    """Files by their name without its ending, and with it where that is not enough to tell them apart."""
+    stems = [file.stem for file in files]
+    named: dict[str, Path] = {}
+    for file in files:
+        short = file.stem not in {PARENT, "separate"} and stems.count(file.stem) == 1
+        name = file.stem if short else file.name
+        if name in named:
+            raise UsageError(f"--candidates: expected files with different names, got {named[name]} and {file}")
+        named[name] = file
+    return named
+
+
+def _pair(part: str, candidates: dict[str, Path]) -> tuple[str, Path]:
+    """`NAME=FILE` → the network's name and the file."""
+    name, equals, file = (each.strip() for each in part.partition("="))
+    if not equals or not file:
+        raise UsageError(f"--shipped: expected NAME=FILE, e.g. {next(iter(candidates), PARENT)}=app.onnx, got {part!r}")
+    if name not in {PARENT, *candidates}:
+        raise UnknownNameError("candidate", name, (PARENT, *candidates))
+    return name, Path(file)
+
+
+def _distinct(pairs: list[tuple[str, Path]], candidates: dict[str, Path]) -> list[tuple[str, str, Path]]:
+    """Name in results, name of the network, file."""
+    found: list[tuple[str, str, Path]] = []
+    taken = {PARENT, *candidates}
+    for of, file in pairs:
+        name = file.name if file.name not in taken else f"{file.name} as {of}"
+        if name in taken:
+            raise UsageError(f"--shipped: expected files with different names, got {file} twice")
+        taken.add(name)
+        found.append((name, of, file))
+    return found
+
+
+def _code(results: dict[str, object]) -> int:
+    """1 where a shipped file is another network: that is known however much other evidence is missing."""
+    shipped = results["shipped"]
+    if isinstance(shipped, list) and not all(each["holds"] for each in shipped):
+        return 1
+    return 0 if results["complete"] else 3

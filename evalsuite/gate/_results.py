@@ -104,6 +104,18 @@ class Family(BaseModel):
 
 
 @final
+class Shipped(BaseModel):
+    """A file that is said to be a network of the run; `holds`: whether it gives the same predictions."""
+
+    model_config = _READ
+    id: str
+    of: str
+    n: int
+    disagreements: int
+    holds: bool
+
+
+@final
 class Results(BaseModel):
     """All of it."""
 
@@ -115,3 +127,4 @@ class Results(BaseModel):
     potential: list[Potential]
     families: list[Family] = []
     deployable: Deployable | None = None
+    shipped: list[Shipped] = []

@@ -8,7 +8,7 @@ from typing import final
 from pydantic import ValidationError
 
 from evalsuite.errors import RefusedInputError
-from evalsuite.gate._results import Cell, Deployable, Potential, Results
+from evalsuite.gate._results import Cell, Deployable, Potential, Results, Shipped
 from evalsuite.gate.checks import Check, GateResult, Outcome
 from evalsuite.gate.policy import DEPLOYABLE, Policy, Requirement, Terms
 
@@ -23,6 +23,8 @@ Found = tuple[Outcome, str]
 def judge(policy: Policy, results: Mapping[str, object]) -> GateResult:
     """Hold the dictionary of results.json against a policy.
 
+    A file that is shipped in the place of a network that is judged, and gives other predictions, fails every policy.
+
     Raises:
         RefusedInputError: A part of the results that the gate reads is missing or of the wrong type.
     """
@@ -36,6 +38,7 @@ def judge(policy: Policy, results: Mapping[str, object]) -> GateResult:
     checks: list[Check] = []
     if (minimum := policy.terms.min_deployable) is not None:
         checks += [_check_deployable(minimum, policy.terms, read, subject) for subject in subjects]
+    checks += [_check_shipped(each) for each in read.shipped if each.of in {subject.network for subject in subjects}]
     for requirement in policy.require:
         checks += _check(requirement, policy.terms, read, subjects)
     return GateResult(policy=policy.terms.name, checks=tuple(checks))
@@ -268,6 +271,19 @@ def _deployable(minimum: float, terms: Terms, read: Results, subject: _Subject) 
     if held.ratio >= minimum - RATIO_SLACK:
         return Outcome.PASS, told
     return _short(told, [p for p in rows if p.task == binding[0] and binding[1] in {None, p.measure}], minimum)
+
+
+def _check_shipped(shipped: Shipped) -> Check:
+    told = f"{shipped.disagreements} of {shipped.n} examples are given another class than by {shipped.of}"
+    return Check(
+        requirement="shipped",
+        limit="same predictions",
+        task="shipped",
+        measure=None,
+        network=shipped.of,
+        outcome=Outcome.PASS if shipped.holds else Outcome.FAIL,
+        message=f"{shipped.id}, shipped as {shipped.of}: {told}",
+    )
 
 
 def _doubt(cells: Iterable[Cell]) -> str | None:

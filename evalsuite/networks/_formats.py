@@ -148,17 +148,28 @@ def _data_pickle(path: Path, data: bytes) -> bytes:
     return pickled
 
 
-def _objection(entries: Sequence[zipfile.ZipInfo], size: int) -> str | None:
-    """Why a zip archive of `size` bytes is not opened further."""
+def objection_to(entries: Sequence[zipfile.ZipInfo], size: int) -> str | None:
+    """Why a zip archive of `size` bytes, whoever wrote it, is not opened further."""
     names = [entry.filename for entry in entries]
     unpacked = sum(entry.file_size for entry in entries)
     if len(set(names)) < len(names) or any(name.startswith("/") or ".." in name.split("/") for name in names):
         return "expected a torch archive, got names that torch never writes"
     if unpacked > max(_WORST_BYTES, _WORST_RATIO * size):
         return f"expected an archive of about the size of its contents, got {size} bytes that unpack to {unpacked}"
+    return None
+
+
+def _objection(entries: Sequence[zipfile.ZipInfo], size: int) -> str | None:
+    """Why a zip archive of `size` bytes is not opened as one of torch.save."""
     last = [_last(entry) for entry in entries]
+    if (objection := objection_to(entries, size)) is not None:
+        return objection
     if "constants.pkl" in last:
-        return "expected a state_dict from torch.save, got a TorchScript archive"
+        # TorchScript is a program with operators that read and write files, and its reader offers no way to forbid them
+        return (
+            "expected a state_dict from torch.save, got a TorchScript archive, which is a program of its own: "
+            "save the network with torch.export.save (.pt2) or as ONNX, or its state_dict() and say --arch"
+        )
     if last.count("data.pkl") != 1:
         return "expected a torch archive, got a zip file without data.pkl"
     return None

@@ -7,6 +7,7 @@ from typing import final
 from evalsuite.report import _words as words
 from evalsuite.report._between import contradictions
 from evalsuite.report._index import Index
+from evalsuite.report._shipped import differing
 from evalsuite.report.verdict import answered, binds
 
 _FIELDS: tuple[tuple[frozenset[str], str, str], ...] = (
@@ -39,9 +40,14 @@ _FIELDS: tuple[tuple[frozenset[str], str, str], ...] = (
 _ALWAYS = (
     "Data that are not drawn like the held-out examples: another sensor, site, season or population.",
     "Prune ratios between and beyond the ones tested, other pruning methods, and other parents.",
-    "The network after export, quantisation or another compiler: only the tensors with the digests below were run.",
     "The parent itself: commensurate means “not worse than the parent”, not “good enough”.",
     "Conformity with any standard. The report states facts that an assurance argument may use.",
+)
+_NOT_EXPORTED = (
+    "The network after export, quantisation or another compiler: only the tensors with the digests below were run."
+)
+_EXPORTED = (
+    "Other files than the shipped ones with the digests below, and these on other hardware or with another library."
 )
 
 
@@ -63,6 +69,7 @@ def gaps(index: Index) -> tuple[Gap, ...]:
     """Everything the run set out to say and does not, the most serious first."""
     found = (
         _contradicted(index),
+        _other_files(index),
         _unfinished(index),
         _unavailable(index),
         _silent(index),
@@ -77,12 +84,18 @@ def not_evidence_for(index: Index) -> tuple[str, ...]:
     """What a reader must not take these results for."""
     kinds = {t.kind for t in index.results.tasks if answered(index, t)}
     kinds |= {t.name.partition("/")[0] for t in index.results.tasks if answered(index, t)}
-    return (*(asked if kinds & names else absent for names, absent, asked in _FIELDS), *_ALWAYS)
+    tested = _EXPORTED if index.results.shipped else _NOT_EXPORTED
+    return (*(asked if kinds & names else absent for names, absent, asked in _FIELDS), *_ALWAYS, tested)
 
 
 def _contradicted(index: Index) -> Gap | None:
     items = contradictions(index.results)
     return Gap(title="Results contradict each other: nothing here is to be relied on", items=items) if items else None
+
+
+def _other_files(index: Index) -> Gap | None:
+    items = differing(index.results)
+    return Gap(title="Shipped files that are other networks than the tested ones", items=items) if items else None
 
 
 def _unfinished(index: Index) -> Gap | None:
@@ -108,6 +121,9 @@ def _silent(index: Index) -> Gap | None:
         for reason, tasks in reasons.items()
     ]
     seen = {c.task for c in index.results.cells} | {f.task for f in index.results.features}
+    items += [
+        f"parameters and FLOPs of {words.name(n.id)}: {n.uncounted}" for n in index.results.networks if n.uncounted
+    ]
     lost = [words.name(t.name) for t in index.results.tasks if t.name in available - seen]
     if lost and index.lines:
         items.append(f"{words.listed(lost, most=4)}: no result is stored")

@@ -74,7 +74,7 @@ class Network:
     """One network that was judged; ratios are shares in [0, 1)."""
 
     id: str
-    role: Literal["parent", "pruned", "control"]
+    role: Literal["parent", "pruned", "control", "shipped"]
     family: str | None = None
     digest: str | None = None
     pruner: str | None = None
@@ -90,6 +90,7 @@ class Network:
     peak_megabytes: Number = None
     latency_ms: Latency | None = None
     throughput_ms: Latency | None = None
+    uncounted: str | None = None
     seed: int | None = None
     file: str | None = None
 
@@ -121,6 +122,7 @@ class Measure:
     name: str
     title: str | None = None
     unit: Unit = "share"
+    required: bool = False
 
 
 @final
@@ -312,6 +314,30 @@ class Invariant:
 
 @final
 @dataclass(frozen=True, kw_only=True)
+class Shipped:
+    """A file that is said to be the network `of`; differences are of logits, `share` that of other predictions."""
+
+    id: str
+    of: str
+    n: int
+    disagreements: int
+    verdict: Literal["same outputs", "same predictions", "differs"]
+    holds: bool
+    file: str | None = None
+    sha256: str | None = None
+    kind: str | None = None
+    share: Number = None
+    low: Number = None
+    high: Number = None
+    confidence: Number = None
+    largest: Number = None
+    median: Number = None
+    tolerance: Number = None
+    hint: str | None = None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
 class Results:
     """All of it."""
 
@@ -333,3 +359,4 @@ class Results:
     exemplars: tuple[Exemplars, ...] = ()
     features: tuple[Feature, ...] = ()
     invariants: tuple[Invariant, ...] = ()
+    shipped: tuple[Shipped, ...] = ()

@@ -30,6 +30,7 @@ from evalsuite.report._model import (
     Potential,
     Results,
     Run,
+    Shipped,
     Task,
     Unit,
     Verdict,
@@ -76,6 +77,7 @@ def read(results: Mapping[str, object]) -> Results:
         exemplars=tuple(_build(Exemplars, e, "exemplars") for e in _rows(raw, "exemplars")),
         features=tuple(_build(Feature, f, "features") for f in _rows(raw, "features")),
         invariants=tuple(_build(Invariant, i, "invariants") for i in _rows(raw, "invariants")),
+        shipped=tuple(_build(Shipped, each, "shipped") for each in _rows(raw, "shipped")),
         measures=tuple(_known_unit(_build(Measure, m, "measures")) for m in _rows(raw, "measures")),
     )
 

@@ -108,7 +108,7 @@ def _plain(value: object) -> str:
 
 
 def _network(n: Network) -> Row:
-    kind = {"parent": " (parent)", "control": " (control)", "pruned": ""}[n.role]
+    kind = {"parent": " (parent)", "control": " (control)", "shipped": " (shipped)", "pruned": ""}[n.role]
     return (
         f"{n.id}{kind}", words.ratio(n.prune_ratio), words.ratio(n.flop_reduction), words.size(n.parameters),
         words.size(n.nonzero), words.size(n.flops), words.size(n.dense_flops), words.figure(n.megabytes),

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from evalsuite.errors import UsageError
-from evalsuite.report import _between, _exemplars, _features, _losses, _map, _ratios, _svg, _tables, _together
+from evalsuite.report import _between, _exemplars, _features, _losses, _map, _ratios, _shipped, _svg, _tables, _together
 from evalsuite.report import _words as words
 from evalsuite.report._curves import family_mark
 from evalsuite.report._gaps import gaps, not_evidence_for
@@ -229,6 +229,7 @@ def _render(page: Page) -> str:
         words=words,
         tables=_tables,
         between=_between,
+        shipped=_shipped,
         exemplars=_exemplars,
         ratios=_ratios,
         gaps=gaps(page.index),

@@ -1,13 +1,14 @@
 """The answer in plain sentences: how far to prune, what gives out first, and how sure that is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, final
 
 from evalsuite.report import _words as words
 from evalsuite.report._index import Index, Line, indexed
-from evalsuite.report._model import Deployable, Potential, Task
+from evalsuite.report._model import Deployable, Network, Potential, Task
 from evalsuite.report._read import read
+from evalsuite.report._shipped import differing, sentence
 
 
 @final
@@ -29,6 +30,16 @@ class Answer:
 
 def answer(index: Index) -> Answer:
     """The verdict over all families."""
+    said, shipped = _answer(index), tuple(map(sentence, index.results.shipped))
+    end = index.results.deployable
+    other = said.status == "deployable" and end is not None and differing(index.results, end.network)
+    headline = f"{said.headline} The shipped file is another network." if other else said.headline
+    # a file that differs comes before what does not hold for it
+    return replace(said, headline=headline, sentences=(*shipped, *said.sentences))
+
+
+def _answer(index: Index) -> Answer:
+    """The verdict on the tested networks."""
     found = index.results.deployable
     if found is not None and found.ratio:
         return Answer(
@@ -36,6 +47,14 @@ def answer(index: Index) -> Answer:
             headline=f"Prune up to {words.share(found.ratio)}.",
             sentences=(*_ground(index), *_end(index, found), *_clean_alone(index, found.family, found.ratio)),
         )
+    if found is not None and found.binding_task is None and found.network not in {None, index.results.parent.id}:
+        return Answer(
+            status="deployable",
+            headline=f"{words.name(found.network or '')} is shown to be deployable.",
+            sentences=("None of its weights is zero.", *_ground(index)),
+        )
+    if not any(line.networks for line in index.lines) and _uncounted(index):
+        return _of_uncounted(index)
     if not any(line.networks for line in index.lines):
         return Answer(
             status="empty",
@@ -56,6 +75,40 @@ def answer(index: Index) -> Answer:
             ),
         )
     return Answer(status="incomplete", headline="No verdict: required evidence is missing.", sentences=_lacking(index))
+
+
+def _uncounted(index: Index) -> list[Network]:
+    return [n for n in index.results.networks if n.role == "control" and n.uncounted is not None]
+
+
+def _of_uncounted(index: Index) -> Answer:
+    """Networks without a prune ratio are no family: each is held against the parent by itself."""
+    good: list[str] = []
+    said: list[str] = []
+    for network in _uncounted(index):
+        open_tasks = [t for t in required(index) if not _shown(index, t, network)]
+        name = words.name(network.id)
+        if open_tasks or not required(index):
+            tasks = words.listed([words.name(t.name) for t in open_tasks])
+            said.append(f"{name} is not shown to stay within {margins(index)} of the parent on {tasks}.")
+        else:
+            good.append(name)
+            said.append(f"{name} is shown to stay within {margins(index)} of the parent on every required task.")
+        said.append(f"It has no prune ratio: {network.uncounted}.")
+    headline = f"{words.listed(good)} {'is' if len(good) == 1 else 'are'} shown to be deployable."
+    return Answer(
+        status="deployable" if good else "none",
+        headline=headline if good else "No network is shown to be deployable.",
+        sentences=tuple(said),
+    )
+
+
+def _shown(index: Index, task: Task, network: Network) -> bool:
+    """Whether a network is commensurate on a task by all measures that bind, and by one at least."""
+    binding = {measure.name for measure in index.results.measures if measure.required} or {index.shown(task.name)}
+    cells = [index.cell(task.name, network.id, measure) for measure in binding]
+    verdicts = [cell.verdict for cell in cells if cell is not None]
+    return bool(verdicts) and all(verdict == "commensurate" for verdict in verdicts)
 
 
 def headline(results: Mapping[str, object]) -> str:

@@ -12,8 +12,9 @@ from typing_extensions import override
 from evalsuite.attacks._base import Attack, Budget, Flag, Norm
 from evalsuite.attacks._validity import doubts, unbounded, zero_gradient
 from evalsuite.data._base import Batch
+from evalsuite.networks.artefact import differentiable
 from evalsuite.registry import find
-from evalsuite.tasks._base import Domain, Observations, Seen, Task
+from evalsuite.tasks._base import Column, Domain, Observations, Seen, Task
 
 PACKAGE = "evalsuite.attacks"
 FLAGS = tuple(Flag)
@@ -30,6 +31,8 @@ class Adversarial(Task):
     `flags` holds what was seen on the whole shard, one bit each in the order of `FLAGS`; of every example
     `zero_gradient` tells that the margin of the true class has no gradient there, `black_box` that it was broken
     without gradients after all that use them had failed, and `unbounded` that it even survives where any image will do.
+    Of networks that have no gradients at all only attacks that need none are asked, and the first and the last of these
+    are not written down.
 
     Attributes:
         norm: "linf", "l2" or "l1".
@@ -70,12 +73,13 @@ class Adversarial(Task):
             with torch.inference_mode():
                 prediction = network(attacked.images).argmax(1)
             flags = attacked.flags | doubts(network, shard.images)
-            found = {
+            found: dict[str, Column] = {
                 "prediction": prediction.to(torch.int32).cpu().numpy(),
                 "flags": np.full(len(prediction), sum(1 << FLAGS.index(flag) for flag in flags), dtype=np.uint8),
-                "zero_gradient": zero_gradient(network, shard).cpu().numpy(),
-                "unbounded": unbounded(network, shard, seed).cpu().numpy(),
             }
+            if attack.gradients or differentiable(network, _shape(shard.images)):
+                found["zero_gradient"] = zero_gradient(network, shard).cpu().numpy()
+                found["unbounded"] = unbounded(network, shard, seed).cpu().numpy()
             if attacked.black_box is not None:
                 found["black_box"] = attacked.black_box.cpu().numpy()
             seen.append(found)
@@ -85,6 +89,15 @@ class Adversarial(Task):
     @override
     def refuses(self, domain: Domain) -> str | None:
         return None if domain.classes > 1 else "an attack needs at least two classes"
+
+    @override
+    def refuses_network(self, network: nn.Module, domain: Domain) -> str | None:
+        if not find(PACKAGE, self.attack, Attack).gradients or differentiable(network, domain.shape):
+            return None
+        return (
+            f"{self.attack} needs gradients, and a network of this run has none (quantised, or run by onnxruntime); "
+            f"adversarial/{self.norm}/{self.eps:g}?attack=square asks for outputs only"
+        )
 
     @override
     def passes(self) -> float:
@@ -104,3 +117,8 @@ class Adversarial(Task):
             raise AssertionError(f"{self.attack} left its budget: {float(size.max())} > {self.eps}")
         if not bool(((found >= -_TOLERANCE) & (found <= 1 + _TOLERANCE)).all()):
             raise AssertionError(f"{self.attack} left the range [0, 1]")
+
+
+def _shape(images: Tensor) -> tuple[int, int, int]:
+    _, channels, height, width = images.shape
+    return channels, height, width

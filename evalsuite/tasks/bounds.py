@@ -14,6 +14,7 @@ from typing_extensions import override
 import bounds
 from evalsuite.attacks._base import Attack, Budget
 from evalsuite.data._base import Batch
+from evalsuite.networks.artefact import artefact_in
 from evalsuite.registry import find
 from evalsuite.tasks._base import Domain, Observations, Seen, Task
 
@@ -83,6 +84,11 @@ class Bounds(Task):
 
     @override
     def refuses_network(self, network: nn.Module, domain: Domain) -> str | None:
+        if artefact_in(network) is not None:
+            return (
+                "bounds are computed layer by layer, and a network of this run is a file that is run as it is; "
+                "certified/l2/... asks for outputs only"
+            )
         weight = next(network.parameters())
         try:
             bounds.trace(network, torch.zeros(1, *domain.shape, dtype=weight.dtype, device=weight.device))

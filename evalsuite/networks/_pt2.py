@@ -1,0 +1,167 @@
+"""Archives of torch.export.save (`.pt2`) → a program and its tensors, without unpickling or evaluating anything."""
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.networks._formats import objection_to, refuse_not_finite
+from evalsuite.networks._program import DTYPES, Json, NotUnderstoodError, Program, as_list, as_mapping, as_name
+from evalsuite.networks._program_cost import program_cost
+from evalsuite.networks.artefact import Artefact, Told
+
+_SCHEMA: Final = 8
+_WAY_OUT: Final = (
+    "export it in evaluation mode, without custom objects and control flow, with torch.export.save, or as ONNX"
+)
+_MARKS: Final = (b"/models/model.json", b"/data/weights/", b"/archive_format")
+_FOLDERS: Final = {"parameter": "weights", "buffer": "weights", "tensor_constant": "constants"}
+
+
+def is_program(data: bytes) -> bool:
+    """Whether the bytes are an archive of torch.export, whole or not."""
+    return data[:4] == b"PK\x03\x04" and (b"/models/model.json" in data or b"/archive_format" in data[: 2**20])
+
+
+def read_program(path: Path, data: bytes, digest: str, shape: tuple[int, int, int]) -> Artefact:
+    """The program in `data`, the bytes of `path`.
+
+    Raises:
+        RefusedInputError: The archive is damaged, or holds something that would have to be trusted.
+        UsageError: The program does not take images of `shape`.
+    """
+    parts = _parts(path, data)
+    try:
+        description = as_mapping(json.loads(parts.get("models/model.json", b"null")))
+        program, user = _program(description, parts)
+    except NotUnderstoodError as error:
+        raise RefusedInputError(f"expected a program that can be run as data: {error}: {path}; {_WAY_OUT}") from error
+    except Exception as error:
+        raise RefusedInputError(_damaged(path, error)) from error
+    refuse_not_finite(path, dict(program.named_buffers()))
+    batch = _batch(path, user, shape)
+    blank = torch.full((batch or 1, *shape), 0.5)
+    try:
+        with torch.no_grad():
+            program(blank)
+    except NotUnderstoodError as error:
+        raise RefusedInputError(f"{error}: {path}") from error
+    except Exception as error:
+        first = str(error).strip().partition("\n")[0]
+        raise RefusedInputError(f"expected a program that runs, got {first}: {path}") from error
+    counted = program_cost(program, blank)
+    told = Told(
+        kind="torch.export",
+        sha256=digest,
+        batch=batch,
+        megabytes=len(data) / 1e6,
+        cost=None if isinstance(counted, str) else counted,
+        uncounted=counted if isinstance(counted, str) else None,
+    )
+    return Artefact(program, told, shape)
+
+
+def _parts(path: Path, data: bytes) -> Mapping[str, bytes]:
+    """What the archive holds, by name without the folder around everything."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            objection = objection_to(archive.infolist(), len(data))
+            names = [] if objection else archive.namelist()
+            parts = {name.partition("/")[2]: archive.read(name) for name in names}
+    except Exception as error:
+        raise RefusedInputError(_damaged(path, error)) from error
+    if objection is not None:
+        raise RefusedInputError(f"{objection}: {path}")
+    return parts
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    return f"expected a whole file from torch.export.save, got a damaged one: {path}: {error}"
+
+
+def _program(description: Json, parts: Mapping[str, bytes]) -> tuple[Program, Json]:
+    """The program, and what the archive says of its images."""
+    major = as_mapping(description.get("schema_version")).get("major")
+    if major != _SCHEMA:
+        raise NotUnderstoodError(f"expected schema {_SCHEMA} of torch.export, got {major!r}")
+    module = as_mapping(description.get("graph_module"))
+    graph, signature = as_mapping(module.get("graph")), as_mapping(module.get("signature"))
+    changes = [next(iter(as_mapping(each)), "") for each in as_list(signature.get("output_specs"))]
+    if changes != ["user_output"]:
+        raise NotUnderstoodError(f"expected one output and nothing changed, got {', '.join(changes) or 'no output'}")
+    tensors: dict[str, Tensor] = {}
+    inputs: list[str] = []
+    learnt: set[str] = set()
+    kept = {folder: _config(parts, folder) for folder in set(_FOLDERS.values())}
+    for each in as_list(signature.get("input_specs")):
+        ((kind, spec),) = as_mapping(each).items()
+        argument = as_mapping(as_mapping(spec).get("arg"))
+        if kind == "user_input":
+            inputs.append(as_name(as_mapping(argument.get("as_tensor")).get("name")))
+        elif kind in _FOLDERS:
+            name = as_name(as_mapping(spec).get(f"{kind}_name"))
+            # buffers that are not part of the state dict are kept with the constants
+            folder = _FOLDERS[kind] if name in kept[_FOLDERS[kind]] else "constants"
+            learnt |= {as_name(argument.get("name"))} if kind == "parameter" else set()
+            tensors[as_name(argument.get("name"))] = _tensor(parts, folder, as_mapping(kept[folder].get(name)))
+        else:
+            raise NotUnderstoodError(f"expected tensors as inputs, got {kind}")
+    if len(inputs) != 1:
+        raise NotUnderstoodError(f"expected one input, the images, got {len(inputs)}")
+    return Program(graph, tensors, learnt, inputs[0]), as_mapping(as_mapping(graph.get("tensor_values")).get(inputs[0]))
+
+
+def _config(parts: Mapping[str, bytes], folder: str) -> Json:
+    found = parts.get(f"data/{folder}/model_{folder}_config.json", b'{"config": {}}')
+    return as_mapping(as_mapping(json.loads(found)).get("config"))
+
+
+def _tensor(parts: Mapping[str, bytes], folder: str, entry: Json) -> Tensor:
+    where = as_name(entry.get("path_name"))
+    if entry.get("use_pickle") or not where.startswith(("weight_", "tensor_")):
+        raise NotUnderstoodError(f"expected tensors that are stored as numbers, got {where!r}, which is pickled")
+    meta = as_mapping(entry.get("tensor_meta"))
+    dtype = DTYPES.get(meta.get("dtype"))
+    if dtype is None:
+        raise NotUnderstoodError(f"expected real numbers, got type {meta.get('dtype')!r} in {where!r}")
+    sizes, strides = _numbers(meta, "sizes"), _numbers(meta, "strides")
+    (offset,) = _numbers({"offset": [meta.get("storage_offset")]}, "offset")
+    raw = parts[f"data/{folder}/{where}"]
+    flat = torch.frombuffer(bytearray(raw), dtype=dtype) if raw else torch.empty(0, dtype=dtype)
+    reach = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True)) + 1
+    count = prod(sizes)
+    if count > len(flat) or (count and not 0 < reach <= len(flat)):
+        raise ValueError(f"{where} holds {len(flat)} numbers, too few for a tensor of {sizes}")
+    return flat.as_strided(sizes, strides, offset).clone()
+
+
+def _numbers(meta: Json, key: str) -> list[int]:
+    found: list[int] = []
+    for each in as_list(meta.get(key)):
+        number = as_mapping(each).get("as_int")
+        if not isinstance(number, int) or number < 0:
+            raise NotUnderstoodError(f"expected tensors of known sizes, got {key} {number!r}")
+        found.append(number)
+    return found
+
+
+def _batch(path: Path, user: Json, shape: tuple[int, int, int]) -> int | None:
+    """How many images the program takes at once; None: any number."""
+    told = [as_mapping(each).get("as_int") for each in as_list(user.get("sizes"))]
+    # a size without a number is one that may vary
+    fits = len(told) == 4 and all(given in {None, size} for given, size in zip(told[1:], shape, strict=True))
+    if not fits or DTYPES.get(user.get("dtype")) is not torch.float32:
+        given = "x".join("n" if each is None else str(each) for each in told)
+        wanted = f"nx{'x'.join(map(str, shape))}"
+        raise UsageError(
+            f"expected a program for float32 images of shape {wanted}, got one for {DTYPES.get(user.get('dtype'))} "
+            f"of shape {given}: {path}"
+        )
+    return told[0] if isinstance(told[0], int) else None

@@ -1,0 +1,122 @@
+"""A network as it is shipped: a file that is run as it is, not rebuilt from an architecture."""
+
+from dataclasses import dataclass
+from typing import Final, Literal, final
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from evalsuite.networks.cost import Cost
+
+Kind = Literal["torch.export", "onnx"]
+_ROUNDING: Final = 1e-5
+"""Relative to the largest output: libraries add up in another order when the batch is another."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What is known of a file without running it on examples.
+
+    Attributes:
+        kind: Its format.
+        sha256: Of the file's bytes, and of those of the files beside it that hold its tensors; 64 hex digits.
+        batch: Images that it takes at once; None: any number.
+        megabytes: Its size, 10^6 bytes.
+        cost: What it costs for one image; None where that cannot be told.
+        uncounted: Why it cannot.
+    """
+
+    kind: Kind
+    sha256: str
+    batch: int | None
+    megabytes: float
+    cost: Cost | None
+    uncounted: str | None = None
+
+
+@final
+class Artefact(nn.Module):
+    """Takes images (n, c, h, w) in [0, 1], any n, and gives logits (n, classes), whatever batch the file was made for.
+
+    A file made for one size of batch is run batch by batch, the last one filled up with copies of its last image.
+    Where the logits of an image depend on the other images of the batch (dynamic quantisation takes its range from all
+    of them), every image is run alone, as it is in use: filled up with copies of itself.
+
+    Attributes:
+        told: What is known of the file.
+        alone: Whether images are run one by one.
+        place: An empty tensor that says where images are expected.
+    """
+
+    def __init__(self, core: nn.Module, told: Told, shape: tuple[int, int, int]) -> None:
+        """Wraps what runs the file; `core` is kept, not copied. Runs a few images of `shape`."""
+        nn.Module.__init__(self)
+        self.told = told
+        self.core = core
+        self.place = nn.Parameter(torch.empty(0), requires_grad=False)
+        self.alone = False
+        self.alone = told.batch != 1 and self._neighbours_matter(shape)
+
+    @override
+    def forward(self, images: Tensor) -> Tensor:
+        size = self.told.batch
+        if size is None and not self.alone:
+            return self._run(images)
+        size = size or 1
+        if self.alone:
+            parts = [image[None].expand(size, -1, -1, -1) for image in images]
+            return torch.cat([self._run(part)[:1] for part in parts]) if parts else self._run(images)
+        found = [self._filled(part, size) for part in images.split(size)]
+        return torch.cat(found)
+
+    @override
+    def __repr__(self) -> str:
+        # what it is made of stands in the file: digests of networks are made from these words
+        return f"Artefact({self.told.kind}, sha256={self.told.sha256}, alone={self.alone})"
+
+    def _filled(self, part: Tensor, size: int) -> Tensor:
+        missing = size - len(part)
+        whole = torch.cat([part, part[-1:].expand(missing, -1, -1, -1)]) if missing and len(part) else part
+        return self._run(whole)[: len(part)]
+
+    def _run(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.core(images.contiguous())
+        return logits
+
+    def _neighbours_matter(self, shape: tuple[int, int, int]) -> bool:
+        ramp = torch.linspace(0, 1, shape[0] * shape[1] * shape[2]).reshape(1, *shape)
+        size = self.told.batch or 3
+        with torch.no_grad():
+            own = self._run(ramp.expand(size, -1, -1, -1))[0]
+            beside = self._run(torch.cat([ramp, 1000 * ramp.expand(size - 1, -1, -1, -1)]))[0]
+        # not "any is further": what is not a number is no agreement
+        return not bool(((own - beside).abs() <= _ROUNDING * (1 + own.abs().amax())).all())
+
+
+def artefact_in(network: nn.Module) -> Artefact | None:
+    """The file that `network` runs, where it does."""
+    return next((module for module in network.modules() if isinstance(module, Artefact)), None)
+
+
+def differentiable(network: nn.Module, shape: tuple[int, int, int]) -> bool:
+    """Whether torch finds its way from the logits back to the images: whether there is anything that ascends a loss.
+
+    A gradient that is zero counts as one: to tell whether it hides something is the attacks' business.
+
+    Args:
+        network: Run and derived once, on one image.
+        shape: (channels, height, width) of the images.
+    """
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    image = torch.full((1, *shape), 0.5, device=device, requires_grad=True)
+    with torch.enable_grad():
+        logits = network(image)
+        if not logits.requires_grad:
+            return False
+        try:
+            (gradient,) = torch.autograd.grad(logits.sum(), image, allow_unused=True)
+        except (RuntimeError, NotImplementedError):
+            return False
+    return gradient is not None

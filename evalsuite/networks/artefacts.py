@@ -1,0 +1,73 @@
+"""Reading networks as they are shipped: programs of torch.export and ONNX files."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.networks._onnx import is_onnx, read_onnx
+from evalsuite.networks._pour import outputs
+from evalsuite.networks._pt2 import is_program, read_program
+from evalsuite.networks.checkpoint import Checkpoint
+from evalsuite.networks.normalized import Normalized
+
+Statistics = tuple[Sequence[float], Sequence[float]]
+"""Mean and standard deviation of each channel."""
+
+
+def is_artefact(path: Path) -> bool:
+    """Whether the file is one that is run as it is, whole or not; told by what it holds, and for ONNX by its name too.
+
+    Not where it cannot be opened: whoever reads it says so.
+    """
+    if not path.is_file():
+        return False
+    data = _bytes(path)
+    return is_program(data) or is_onnx(path, data)
+
+
+def read_artefact(
+    path: Path, *, classes: Sequence[str], shape: tuple[int, int, int], normalisation: Statistics | None = None
+) -> Checkpoint:
+    """The network in `path`, run as it is. Nothing in the file is executed as code of its own, and nothing unpickled.
+
+    Args:
+        path: A program of torch.export (`.pt2`) or an ONNX file.
+        classes: Names of the classes of the data.
+        shape: (channels, height, width) of the images.
+        normalisation: Put before the network; None: the file takes images in [0, 1] as they are.
+
+    Raises:
+        UsageError: It does not take such images, or does not tell as many classes apart; ONNX without onnxruntime.
+        RefusedInputError: The file is empty, damaged, or holds more than a network that is only computed.
+    """
+    data = _bytes(path)
+    if not data:
+        raise RefusedInputError(f"expected a network, got an empty file: {path}")
+    digest = hashlib.sha256(data).hexdigest()
+    read = read_program if is_program(data) else read_onnx
+    artefact = read(path, data, digest, shape)
+    mean, std = normalisation or ((0.0,) * shape[0], (1.0,) * shape[0])
+    network = Normalized(artefact, mean, std).eval()
+    try:
+        found = outputs(network, shape)
+    except UsageError as error:
+        raise UsageError(f"{error}: {path}") from error
+    if found != len(classes):
+        raise UsageError(f"expected a network for the {len(classes)} classes of the data, got one for {found}: {path}")
+    return Checkpoint(
+        network=network,
+        arch=artefact.told.kind,
+        class_count=found,
+        classes=tuple(classes),
+        shape=shape,
+        file_digest=artefact.told.sha256,
+    )
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        what = "a folder" if path.is_dir() else error.strerror or str(error)
+        raise UsageError(f"expected a file, got {str(path)!r}: {what}") from error

@@ -1,0 +1,118 @@
+"""Is the file that is shipped the network that was tested?
+
+A verdict on a network says nothing of a file that computes something else. A file that is said to be a network of the
+run is held against it on the run's held-out examples:
+
+- "same outputs": every output is the same but for rounding. What was shown for the network holds for the file.
+- "same predictions": outputs differ by more, and every example is given the same class. What was shown of errors on
+  these examples holds; how often predictions may differ elsewhere stands beside it as an interval.
+- "differs": some examples are given another class. Nothing that was shown for the network holds for the file: the run
+  ends with exit code 1, as a gate that fails does, and every policy on that network fails. The file is asked every task
+  all the same, and the report shows how it fares. A file that is meant to differ, being quantised say, is a candidate
+  of its own.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import torch
+from torch import Tensor, nn
+
+from evalsuite.data import Examples
+from evalsuite.decide.proportion import clopper_pearson
+from evalsuite.errors import RefusedInputError
+from evalsuite.facts import ShippedFacts
+from evalsuite.networks.artefact import artefact_in
+from evalsuite.networks.checkpoint import Checkpoint
+from evalsuite.networks.normalized import Normalized
+
+_TOLERANCE: Final = 1e-4
+"""Of the largest output: libraries round float32 in other places; two networks that differ are further apart."""
+_BATCH: Final = 256
+_FEW: Final = 64
+
+Statistics = tuple[Sequence[float], Sequence[float]]
+
+
+def hold_against(
+    tested: nn.Module,
+    shipped: Checkpoint,
+    examples: Examples,
+    *,
+    names: tuple[str, str, str],
+    confidence: float,
+    statistics: Statistics,
+) -> ShippedFacts:
+    """Ask both networks about all examples and compare what they say.
+
+    Args:
+        tested: A network of the run, in evaluation mode.
+        shipped: The file that is said to be it, on the same device.
+        examples: The run's held-out examples, at least one.
+        names: The file's name in results, the network's, and the file's path.
+        confidence: Of the interval, in (0.5, 1).
+        statistics: Mean and standard deviation by which the parent normalises; tried where outputs differ.
+
+    Raises:
+        RefusedInputError: The file gives outputs that are not finite.
+    """
+    identity, of, file = names
+    expected, found = _outputs(tested, examples), _outputs(shipped.network, examples)
+    if not bool(found.isfinite().all()):
+        raise RefusedInputError(f"expected finite outputs, got NaN or infinity from {file}")
+    apart = (found - expected).abs()
+    disagreements = int((found.argmax(1) != expected.argmax(1)).sum())
+    tolerance = _TOLERANCE * float(expected.abs().max())
+    verdict = _verdict(disagreements, float(apart.max()), tolerance)
+    artefact = artefact_in(shipped.network)
+    share = clopper_pearson(disagreements, len(examples), confidence=confidence)
+    return ShippedFacts(
+        id=identity,
+        of=of,
+        file=file,
+        sha256=shipped.file_digest or "",
+        kind="checkpoint" if artefact is None else artefact.told.kind,
+        n=len(examples),
+        disagreements=disagreements,
+        share=disagreements / len(examples),
+        low=share.low,
+        high=share.high,
+        confidence=confidence,
+        largest=float(apart.max()),
+        median=float(apart.flatten().median()),
+        tolerance=tolerance,
+        verdict=verdict,
+        hint=None if verdict == "same outputs" else _hint(shipped.network, expected, examples, statistics, tolerance),
+    )
+
+
+def _verdict(
+    disagreements: int, largest: float, tolerance: float
+) -> Literal["same outputs", "same predictions", "differs"]:
+    if disagreements:
+        return "differs"
+    return "same outputs" if largest <= tolerance else "same predictions"
+
+
+@torch.inference_mode()
+def _outputs(network: nn.Module, examples: Examples) -> Tensor:
+    device = next(network.parameters()).device
+    parts = torch.arange(len(examples)).split(_BATCH)
+    return torch.cat([network(examples.pixels(part).to(device)).float().cpu() for part in parts])
+
+
+def _hint(
+    shipped: nn.Module, expected: Tensor, examples: Examples, statistics: Statistics, tolerance: float
+) -> str | None:
+    """What would make the outputs the same, where that is known."""
+    artefact = artefact_in(shipped)
+    if artefact is None:
+        return None
+    first = examples.select(range(min(_FEW, len(examples))))
+    channels = len(statistics[0])
+    for before, option in ((statistics, "normalised"), (((0.0,) * channels, (1.0,) * channels), "images")):
+        other = Normalized(artefact, *before).to(next(shipped.parameters()).device).eval()
+        apart = (_outputs(other, first) - expected[: len(first)]).abs()
+        if bool((apart <= tolerance).all()):
+            return f"with --artefact-input {option} its outputs are the same"
+    return None
