@@ -27,7 +27,7 @@ _FOLDERS: Final = {"parameter": "weights", "buffer": "weights", "tensor_constant
 
 def is_program(data: bytes) -> bool:
     """Whether the bytes are an archive of torch.export, whole or not."""
-    return data[:4] == b"PK\x03\x04" and (b"/models/model.json" in data or b"/archive_format" in data[: 2**20])
+    return data[:4] == b"PK\x03\x04" and any(mark in data for mark in _MARKS)
 
 
 def read_program(path: Path, data: bytes, digest: str, shape: tuple[int, int, int]) -> Artefact:
