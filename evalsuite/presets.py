@@ -14,6 +14,7 @@ MEASURES = (
     "worst_class",
     "worst_slice",  # where slices are given
     "feature_confidence",  # of informative features
+    "saliency_disagreement",
     "ood_auroc",  # of tasks with outliers
     "ood_fpr95",
 )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from evalsuite.data._base import Batch
+from evalsuite.networks.artefact import differentiable
 from evalsuite.networks.normalized import Normalized
 from evalsuite.tasks._base import Column, Domain, Observations, Seen, Task
 
@@ -38,7 +39,7 @@ class Features(Task):
     Attributes:
         share: Of pixels kept, in (0, 1). The paper keeps 10 %.
         method: "exact": each remaining pixel is tried at each step, as in the paper. "gradient": several pixels a step,
-            by the first-order effect of masking them (Carter et al. 2021, arXiv:2003.08907, section 3).
+            by the first-order effect of masking them (Carter et al. 2021, arXiv:2003.08907).
         steps: Gradients taken by "gradient", >= 1; without effect on "exact".
     """
 
@@ -83,6 +84,12 @@ class Features(Task):
         return None
 
     @override
+    def refuses_network(self, network: nn.Module, domain: Domain) -> str | None:
+        if self.method == "exact" or differentiable(network, domain.shape):
+            return None
+        return "a network of this run has no gradients (quantised, or run by onnxruntime): method=exact needs none"
+
+    @override
     def passes(self) -> float:
         """Those of "exact" on 32 × 32 pixels."""
         return self._passes(_CIFAR)
@@ -90,6 +97,12 @@ class Features(Task):
     @override
     def passes_on(self, domain: Domain) -> float:
         return self._passes(domain.shape[1] * domain.shape[2])
+
+    @override
+    def note(self, domain: Domain) -> str | None:
+        if self.method == "exact":
+            return None
+        return "pixels are chosen by gradients, several a step, which finds other ones than trying each (method=exact)"
 
     @override
     def title(self) -> str:

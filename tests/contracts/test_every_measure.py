@@ -43,6 +43,7 @@ def observed(seed, draws=None):
     to_parent = {
         "softmax_distance": draw.uniform(0, np.sqrt(2), shape).astype(np.float32),
         "lent_confidence": draw.uniform(0, 1, shape).astype(np.float32),
+        "salient_overlap": draw.uniform(0, 1, shape).astype(np.float32),
     }
     return Stored(own=own, to_parent=to_parent)
 

@@ -26,6 +26,7 @@ ASKED = (
     *("adversarial/linf/0.05?attack=pgd", "adversarial/l2/0.5?attack=pgd"),
     *("certified/l2/0.1?n=40&n0=10&sigma=0.25&alpha=0.01", "bounds/linf/0.01", "bounds/l2/0.1?method=crown-ibp"),
     "features/0.1?steps=3",
+    "saliency/0.1",
 )
 OF_DISK = {"shift"}
 """Asked about files, with tests of their own."""

@@ -195,11 +195,29 @@ def test_others_are_shown_the_pixels_in_their_own_colour():
     np.testing.assert_array_equal(task.cross(second, shard, own)["lent_confidence"], own["own_confidence"])
 
 
+class Stepped(nn.Module):
+    """Its outputs are cut off from its inputs."""
+
+    def forward(self, images):
+        return images.flatten(1)[:, :3].detach()
+
+
+def test_networks_without_gradients_are_asked_in_full_only():
+    domain = Domain(shape=(1, 4, 4), classes=3)
+    assert "method=exact" in Features().refuses_network(Stepped(), domain)
+    assert Features(method="exact").refuses_network(Stepped(), domain) is None
+    assert Features().refuses_network(small_net(), domain) is None
+    shard = batch(torch.rand(1, 1, 4, 4, generator=torch.Generator().manual_seed(1)), [0])
+    assert kept_of(Features(share=0.5, method="exact"), Stepped(), shard).sum() == 8
+
+
 def test_where_it_makes_no_sense():
     assert "no other class" in Features().refuses(Domain(shape=(1, 8, 8), classes=1))
     assert "one pixel" in Features().refuses(Domain(shape=(3, 1, 1), classes=2))
     photo = Domain(shape=(3, 224, 224), classes=2)
     assert Features().refuses(photo) is None
+    assert "method=exact" in Features().note(photo)
+    assert Features(method="exact").note(photo) is None
     assert "method=gradient" in Features(method="exact").refuses(photo)
 
 

@@ -1,0 +1,14 @@
+"""Salient pixels that are not shared, by hand."""
+
+import numpy as np
+
+from evalsuite.measures._base import Annotations, Stored
+from evalsuite.measures.saliency_disagreement import SaliencyDisagreement
+
+
+def test_by_hand() -> None:
+    child = Stored(own={}, to_parent={"salient_overlap": np.array([1.0, 0.25, 0.0], np.float32)})
+    known = Annotations(labels=np.zeros(3, np.int64))
+    paired = SaliencyDisagreement()(child, Stored(own={}, to_parent={}), known, {})
+    assert paired.child.tolist() == [0.0, 0.75, 1.0]
+    assert paired.parent.tolist() == [0.0, 0.0, 0.0]
