@@ -4,18 +4,22 @@
 
 The network is that of Tanaka et al. 2020 (arXiv:2006.05467): 14 layers with weights, He-normal with fan-in, pruned to
 10^-alpha of its weights. Nothing is trained. A layer is emptied, or no path of weights is left from the input to any
-class: from then on a network cannot learn. SNIP and GraSP look at crops of photographs with random labels in place of
-CIFAR-100.
+class: from then on a network cannot learn. SNIP and GraSP look at crops of photographs, or at noise, with random labels
+in place of CIFAR-100. Beside it stands what the result files say that the paper's authors published: of each of three
+runs how many weights each layer has left, and the accuracy after training.
 """
 
 import argparse
-import platform
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import log10
 from pathlib import Path
 from statistics import median
+from textwrap import fill
+from typing import final
 
 import matplotlib as mpl
 import torch
@@ -23,9 +27,10 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 from sklearn.datasets import load_sample_images
 from torch import Tensor, nn
+from typing_extensions import override
 
 from evalsuite.networks.vgg import VGG
-from pruners import Context, Pruner, WeightPruner, keep_global, prunable, remaining
+from pruners import Context, Pruner, Scores, WeightPruner, keep_global, prunable, remaining
 from pruners.grasp import GraSP
 from pruners.magnitude import Magnitude
 from pruners.random import Random
@@ -37,21 +42,60 @@ FIGURE = RESULT.with_suffix(".svg")
 STEP = 0.25
 ALPHAS = tuple(STEP * i for i in range(1, 25))
 CLASSES = 100
-PER_CLASS = 1
-"""Examples of each class that SNIP and GraSP look at; the paper's ten take ten times as long."""
 STEPS = 5
 """SynFlow's steps per quarter of alpha: 100 steps to alpha = 5, as in the paper, and on from there."""
+NEVER = float("inf")
 
-METHODS: dict[str, tuple[Pruner, float | None]] = {
-    "random": (Random(), 2.75),
-    "magnitude": (Magnitude(), 2.5),
-    "SNIP": (SNIP(per_class=PER_CLASS, batch_statistics=False, batch_size=50), 3.25),
-    "SNIP, batch statistics": (SNIP(per_class=PER_CLASS, batch_size=50), None),
-    "GraSP": (GraSP(per_class=PER_CLASS, temperature=1, batch_statistics=False, batch_size=50), 3.25),
-    "GraSP, batch statistics, temperature 200": (GraSP(per_class=PER_CLASS, batch_size=50), None),
-    "SynFlow": (SynFlow(iterations=STEPS), 5.25),
-}
-"""Method, and the alpha from which the networks of the paper's own result files are at chance on CIFAR-100."""
+Look = Callable[[int], Context]
+"""Seed → what a method looks at."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Reversed(WeightPruner):
+    """Keeps what `method` removes first."""
+
+    method: WeightPruner
+
+    @override
+    def score(self, network: nn.Module, context: Context) -> Scores:
+        return {name: -score for name, score in self.method.score(network, context).items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """What the authors' result files say of each of their three runs on CIFAR-100, every quarter of alpha.
+
+    Attributes:
+        chance: The alpha from which on the test accuracy after training is 1.00 % in the mean of the three.
+        emptied: The first alpha at which a layer has no weight.
+        fewest: Alpha → weights left in the layer that has the fewest.
+    """
+
+    chance: float
+    emptied: tuple[float, float, float]
+    fewest: Mapping[float, tuple[int, int, int]]
+
+
+RANDOM = Files(chance=2.75, emptied=(3, 4, 3.75), fewest={2.5: (6, 8, 2), 3: (0, 2, 3)})
+MAGNITUDE = Files(chance=2.5, emptied=(3, 3, 3), fewest={2.5: (45, 51, 45), 3: (0, 0, 0)})
+SNIPS = Files(chance=3.25, emptied=(4, 3.75, 3.75), fewest={2.5: (1059, 892, 1097), 3: (160, 85, 109)})
+GRASP = Files(chance=3.25, emptied=(3.75, 4, 3.75), fewest={2.5: (540, 498, 567), 3: (120, 96, 83)})
+SYNFLOW = Files(
+    chance=5.25,
+    emptied=(NEVER, NEVER, 6),
+    fewest={2.5: (1388, 1370, 1364), 3: (752, 780, 741), 5.25: (3, 4, 5)},
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A method, what it looks at, and what is published of it."""
+
+    method: Pruner
+    look: Look
+    files: Files | None = None
+
 
 Alive = Mapping[str, Tensor]
 
@@ -63,12 +107,29 @@ class Point:
     Attributes:
         alpha: The weights are 10^-alpha of all.
         least: Fraction left of the layer that has the least left.
+        fewest: Weights left in the layer that has the fewest.
         classes: Classes that a path of weights from the input reaches.
+        narrowest: Channels on such paths in the layer that has the fewest.
     """
 
     alpha: float
     least: float
+    fewest: int
     classes: int
+    narrowest: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One method on one network.
+
+    Attributes:
+        points: At increasing compressions.
+        cut: The alpha at which no path is left, to a hundredth; None for what is scored again and again.
+    """
+
+    points: tuple[Point, ...]
+    cut: float | None
 
 
 def vgg16(seed: int, *, classes: int = CLASSES, image_size: int = 32, width: int = 64) -> nn.Module:
@@ -87,50 +148,124 @@ def vgg16(seed: int, *, classes: int = CLASSES, image_size: int = 32, width: int
     return network
 
 
-def photographs(seed: int, *, classes: int = CLASSES, image_size: int = 32) -> Context:
+def photographs(seed: int, *, per_class: int = 1, classes: int = CLASSES, image_size: int = 32) -> Context:
     """Crops of the two photographs that scikit-learn carries, a quarter of their size, normalised, with any labels."""
     sources = [torch.from_numpy(each.copy()).permute(2, 0, 1) / 255 for each in load_sample_images().images]
     side, generator = 4 * image_size, torch.Generator().manual_seed(seed)
     crops = []
-    for number in range(classes * PER_CLASS):
+    for number in range(classes * per_class):
         source = sources[number % 2]
         y, x = (int(torch.randint(most - side, (), generator=generator)) for most in source.shape[1:])
         crops.append(F.avg_pool2d(source[:, y : y + side, x : x + side], 4))
-    images, labels = torch.stack(crops), torch.arange(len(crops)) % classes
+    images = torch.stack(crops)
     images = (images - images.mean((0, 2, 3), keepdim=True)) / images.std((0, 2, 3), keepdim=True)
-    labels = labels[torch.randperm(len(labels), generator=generator)]
-    return Context(example=images[:1], seed=seed, batches=lambda: [(images, labels)])
+    return _labelled(images, classes, generator)
 
 
-def curve(method: Pruner, network: nn.Module, context: Context, alphas: tuple[float, ...]) -> Iterator[Point]:
+def noise(seed: int, *, per_class: int = 1, classes: int = CLASSES, image_size: int = 32) -> Context:
+    """Independent normal pixels with any labels: examples that have nothing in common."""
+    generator = torch.Generator().manual_seed(seed)
+    return _labelled(
+        torch.randn(classes * per_class, 3, image_size, image_size, generator=generator), classes, generator
+    )
+
+
+def _labelled(images: Tensor, classes: int, generator: torch.Generator) -> Context:
+    labels = (torch.arange(len(images)) % classes)[torch.randperm(len(images), generator=generator)]
+    return Context(example=images[:1], seed=generator.initial_seed(), batches=lambda: [(images, labels)])
+
+
+def many(seed: int) -> Context:
+    """As many photographs as the paper takes examples of CIFAR-100."""
+    return photographs(seed, per_class=10)
+
+
+_FIRST_GRASP = GraSP(per_class=1, temperature=1, batch_statistics=False, batch_size=50)
+
+METHODS: dict[str, Row] = {
+    "random": Row(method=Random(), look=photographs, files=RANDOM),
+    "magnitude": Row(method=Magnitude(), look=photographs, files=MAGNITUDE),
+    "SNIP, 1000 photographs": Row(
+        method=SNIP(per_class=10, batch_statistics=False, batch_size=50), look=many, files=SNIPS
+    ),
+    "SNIP, 100 photographs": Row(method=SNIP(per_class=1, batch_statistics=False, batch_size=50), look=photographs),
+    "SNIP, 100 times noise": Row(method=SNIP(per_class=1, batch_statistics=False, batch_size=50), look=noise),
+    "SNIP, 100 times noise, batch statistics": Row(method=SNIP(per_class=1, batch_size=50), look=noise),
+    "GraSP, 100 photographs": Row(method=_FIRST_GRASP, look=photographs, files=GRASP),
+    "GraSP, 100 times noise": Row(method=_FIRST_GRASP, look=noise),
+    "GraSP, 100 times noise, signs reversed": Row(method=Reversed(method=_FIRST_GRASP), look=noise),
+    "GraSP, 100 times noise, batch statistics, T = 200": Row(method=GraSP(per_class=1, batch_size=50), look=noise),
+    "SynFlow": Row(method=SynFlow(iterations=STEPS), look=photographs, files=SYNFLOW),
+}
+
+
+def curve(method: Pruner, network: nn.Module, context: Context, alphas: Sequence[float]) -> Curve:
     """`method` at increasing compressions; what scores once is asked for scores once."""
     total = remaining(network)
-    alive = {name: weight.detach() != 0 for name, weight in prunable(network).items()}
-    scores = method.score(network, context) if isinstance(method, WeightPruner) else None
+    alive = _alive(network)
+    found: list[Point] = []
+    if isinstance(method, WeightPruner):
+        scores, cut_at, last = method.score(network, context), NEVER, 0.0
+        for alpha in alphas:
+            # fewer weights are a part of more, so that they are looked for there, and a path that is gone stays gone
+            before, alive = alive, keep_global(scores, round(total / 10**alpha), alive)
+            found.append(_point(alpha, alive))
+            if cut(found[-1]) and cut_at == NEVER:
+                cut_at = _exactly(scores, total, before, last, alpha)
+            last = alpha
+        return Curve(points=tuple(found), cut=cut_at)
     for alpha in alphas:
-        keep = round(total / 10**alpha)
-        if scores is None:
-            # from compression to compression, which makes one exponential schedule of all steps
-            network = method(network, keep=keep, context=context)
-            alive = {name: weight.detach() != 0 for name, weight in prunable(network).items()}
-        else:
-            alive = keep_global(scores, keep, alive)
-        least = min(float(mask.float().mean()) for mask in alive.values())
-        yield Point(alpha=alpha, least=least, classes=reached(alive))
+        # from compression to compression, which makes one exponential schedule of all steps
+        network = method(network, keep=round(total / 10**alpha), context=context)
+        found.append(_point(alpha, _alive(network)))
+    return Curve(points=tuple(found), cut=None)
+
+
+def _exactly(scores: Scores, total: int, alive: Alive, low: float, high: float) -> float:
+    """The hundredth above `low`, at which `alive` is left, and up to `high` at which no path is left."""
+    hundredths = range(round(100 * low) + 1, round(100 * high))
+
+    def gone(hundredth: int) -> bool:
+        return not reached(keep_global(scores, round(total / 10 ** (hundredth / 100)), alive))
+
+    return (hundredths.start + bisect_left(hundredths, 1, key=gone)) / 100
+
+
+def _alive(network: nn.Module) -> Alive:
+    return {name: weight.detach() != 0 for name, weight in prunable(network).items()}
+
+
+def _point(alpha: float, alive: Alive) -> Point:
+    return Point(
+        alpha=alpha,
+        least=min(float(mask.float().mean()) for mask in alive.values()),
+        fewest=min(int(mask.sum()) for mask in alive.values()),
+        classes=reached(alive),
+        narrowest=min(paths(alive)[:-1]),
+    )
+
+
+def paths(alive: Alive) -> list[int]:
+    """Outputs of each layer of a chain that lie on a path from input to output; all places of a kernel are one."""
+    layers = [mask.flatten(2).any(2) if mask.dim() > 2 else mask for mask in alive.values()]
+    on = torch.ones(layers[0].shape[1], dtype=torch.bool)
+    fed = [on := (layer & on).any(1) for layer in layers]
+    lead = torch.ones(len(layers[-1]), dtype=torch.bool)
+    counts = [int(fed[-1].sum())]
+    for layer, here in zip(reversed(layers[1:]), reversed(fed[:-1]), strict=True):
+        lead = (layer & lead[:, None]).any(0)
+        counts.append(int((here & lead).sum()))
+    return counts[::-1]
 
 
 def reached(alive: Alive) -> int:
     """Outputs of a chain of layers that its inputs reach; every place of a kernel reaches every pixel."""
-    layers = [mask.flatten(2).any(2) if mask.dim() > 2 else mask for mask in alive.values()]
-    on = torch.ones(layers[0].shape[1], dtype=torch.bool)
-    for layer in layers:
-        on = (layer & on).any(1)
-    return int(on.sum())
+    return paths(alive)[-1]
 
 
-def first(points: list[Point], gone: Callable[[Point], bool]) -> float:
+def first(points: Sequence[Point], gone: Callable[[Point], bool]) -> float:
     """The alpha of the first point where something is gone; infinity where it never is."""
-    return next((point.alpha for point in points if gone(point)), float("inf"))
+    return next((point.alpha for point in points if gone(point)), NEVER)
 
 
 def emptied(point: Point) -> bool:
@@ -143,48 +278,57 @@ def cut(point: Point) -> bool:
     return point.classes == 0
 
 
-def measure(seeds: int) -> dict[str, list[list[Point]]]:
-    """Of every method the points of each seed."""
-    found: dict[str, list[list[Point]]] = {name: [] for name in METHODS}
+def measure(seeds: int) -> dict[str, list[Curve]]:
+    """Of every method the curve of each seed."""
+    found: dict[str, list[Curve]] = {name: [] for name in METHODS}
     for seed in range(seeds):
-        network, context = vgg16(seed), photographs(seed)
-        for name, (method, _) in METHODS.items():
+        network = vgg16(seed)
+        for name, row in METHODS.items():
             began = time.perf_counter()
-            points = list(curve(method, network, context, ALPHAS))
-            found[name].append(points)
+            run = curve(row.method, network, row.look(seed), ALPHAS)
+            found[name].append(run)
             print(
-                f"seed {seed} {name}: emptied at {first(points, emptied)}, cut at {first(points, cut)} "
-                f"({time.perf_counter() - began:.0f} s)",
+                f"seed {seed} {name}: emptied at {first(run.points, emptied)}, cut at {first(run.points, cut)}, "
+                f"exactly {run.cut} ({time.perf_counter() - began:.0f} s)",
                 file=sys.stderr,
                 flush=True,
             )
     return found
 
 
-def alphas(values: list[float]) -> str:
+def alphas(values: Sequence[float]) -> str:
     """Median, and all where they differ."""
-    shown = ["never" if value == float("inf") else f"{value:g}" for value in values]
+    shown = ["never" if value == NEVER else f"{value:g}" for value in values]
     middle = median(values)
-    text = "never" if middle == float("inf") else f"{middle:g}"
+    text = "never" if middle == NEVER else f"{middle:g}"
     return text if len(set(shown)) == 1 else f"{text} ({', '.join(shown)})"
 
 
-def table(found: dict[str, list[list[Point]]]) -> str:
+def table(found: dict[str, list[Curve]]) -> str:
     """The critical compressions as Markdown."""
     lines = [
-        "| method | layer emptied at alpha | no path left at alpha | at chance in the paper's files |",
-        "|---|---:|---:|---:|",
+        "| method | no path left at alpha | to a hundredth | files: at chance | layer emptied at | files: emptied |",
+        "|---|---:|---:|---:|---:|---:|",
     ]
     for name, runs in found.items():
-        published = METHODS[name][1]
-        lines.append(
-            f"| {name} | {alphas([first(run, emptied) for run in runs])} | {alphas([first(run, cut) for run in runs])} "
-            f"| {'' if published is None else f'{published:g}'} |"
+        files = METHODS[name].files
+        cells = (
+            alphas([first(run.points, cut) for run in runs]),
+            exact(found, name),
+            "" if files is None else f"{files.chance:g}",
+            alphas([first(run.points, emptied) for run in runs]),
+            "" if files is None else alphas(files.emptied),
         )
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def classes_table(found: dict[str, list[list[Point]]]) -> str:
+def at(runs: Sequence[Curve], alpha: float) -> list[Point]:
+    """The points of all runs at one alpha."""
+    return [run.points[ALPHAS.index(alpha)] for run in runs]
+
+
+def classes_table(found: dict[str, list[Curve]]) -> str:
     """Classes that are still reached, median over the seeds."""
     shown = (2, 2.25, 2.5, 2.75, 3, 3.25, 3.5, 4, 4.5, 5, 5.25, 5.5, 6)
     lines = [
@@ -192,33 +336,50 @@ def classes_table(found: dict[str, list[list[Point]]]) -> str:
         "|---|" + "---:|" * len(shown),
     ]
     for name, runs in found.items():
-        cells = [f"{median(run[ALPHAS.index(alpha)].classes for run in runs):g}" for alpha in shown]
+        cells = [f"{median(point.classes for point in at(runs, alpha)):g}" for alpha in shown]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def draw(found: dict[str, list[list[Point]]]) -> None:
+def fewest_table(found: dict[str, list[Curve]]) -> str:
+    """Weights in the layer that has the fewest, every seed, beside the three runs of the files."""
+    shown = (2.5, 3, 5.25)
+    lines = [
+        "| weights in the layer with the fewest | " + " | ".join(f"{a:g} | files" for a in shown) + " |",
+        "|---|" + "---:|---:|" * len(shown),
+    ]
+    for name, runs in found.items():
+        files = METHODS[name].files
+        if files is not None:
+            cells = []
+            for alpha in shown:
+                cells.append(", ".join(str(point.fewest) for point in at(runs, alpha)))
+                cells.append(", ".join(map(str, files.fewest.get(alpha, ()))))
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def draw(found: dict[str, list[Curve]]) -> None:
     """Fraction left of the emptiest layer against alpha; triangles are the published compressions."""
-    colours = ("#1f2328", "#0072b2", "#d55e00", "#d55e00", "#009e73", "#009e73", "#cc79a7")
+    shown = {name: row.files for name, row in METHODS.items() if row.files is not None}
+    colours = ("#1f2328", "#0072b2", "#d55e00", "#009e73", "#cc79a7")
     with mpl.rc_context({"svg.hashsalt": "layer collapse", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(7, 4), layout="constrained")
         axes = figure.subplots()
         axes.set_yscale("symlog", linthresh=1e-6, linscale=0.4)
-        for (name, runs), colour in zip(found.items(), colours, strict=True):
+        for (name, row), colour in zip(shown.items(), colours, strict=True):
+            runs = [run.points for run in found[name]]
             least = [sorted(run[i].least for run in runs) for i in range(len(ALPHAS))]
-            line = "--" if "batch statistics" in name else "-"
-            axes.plot(ALPHAS, [median(each) for each in least], line, color=colour, label=name)
+            axes.plot(ALPHAS, [median(each) for each in least], color=colour, label=name)
             axes.fill_between(
                 ALPHAS, [each[0] for each in least], [each[-1] for each in least], color=colour, alpha=0.15, lw=0
             )
             cuts = median(first(run, cut) for run in runs)
             if cuts in ALPHAS:
                 axes.plot([cuts], [median(each[ALPHAS.index(cuts)].least for each in runs)], "o", color=colour)
-            published = METHODS[name][1]
-            if published is not None:
-                # SNIP and GraSP stand at the same place
-                shift = {"SNIP": -0.03, "GraSP": 0.03}.get(name, 0)
-                axes.plot([published + shift], [1e-7], "v", color=colour, clip_on=False, zorder=5)
+            # SNIP and GraSP stand at the same place
+            shift = {SNIPS.chance: 0.03}.get(row.chance, 0) * (-1 if row is SNIPS else 1)
+            axes.plot([row.chance + shift], [1e-7], "v", color=colour, clip_on=False, zorder=5)
         axes.plot(ALPHAS, [10**-alpha for alpha in ALPHAS], ":", color="#5c6570", label="the same fraction everywhere")
         axes.set(xlim=(ALPHAS[0], ALPHAS[-1]), ylim=(0, 1), yticks=[0, 1e-6, 1e-4, 1e-2, 1])
         axes.set_xlabel(
@@ -237,27 +398,127 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     found = measure(options.seeds)
-    print(table(found), classes_table(found), sep="\n\n")
+    print(table(found), classes_table(found), fewest_table(found), sep="\n\n")
     if options.write:
         RESULT.parent.mkdir(exist_ok=True)
         RESULT.write_text(report(found, options.seeds))
         draw(found)
 
 
-def report(found: dict[str, list[list[Point]]], seeds: int) -> str:
+def cuts(found: dict[str, list[Curve]], name: str) -> str:
+    """Where the last path goes, on the grid."""
+    return alphas([first(run.points, cut) for run in found[name]])
+
+
+def exact(found: dict[str, list[Curve]], name: str) -> str:
+    """Where the last path goes, to a hundredth; nothing for what is scored again and again."""
+    known = [run.cut for run in found[name] if run.cut is not None]
+    return alphas(known) if known else ""
+
+
+def each(found: dict[str, list[Curve]], name: str, alpha: float, read: Callable[[Point], int]) -> str:
+    """A number of every seed at one alpha."""
+    return ", ".join(str(read(point)) for point in at(found[name], alpha))
+
+
+def _fewest(point: Point) -> int:
+    return point.fewest
+
+
+def _classes(point: Point) -> int:
+    return point.classes
+
+
+def _narrowest(point: Point) -> int:
+    return point.narrowest
+
+
+def report(found: dict[str, list[Curve]], seeds: int) -> str:
     """The whole page."""
+    items = "\n".join(
+        fill(text, 120, initial_indent="- ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        for text in explanations(found)
+    )
     return f"""# At which compression is a layer emptied?
 
-`python benchmarks/layer_collapse.py --write`: VGG-16 for 32 px and 100 classes, {seeds} seeds, steps of {STEP:g};
-medians, every seed in brackets where they differ. CPU ({platform.machine()}, torch {torch.__version__}).
+`python benchmarks/layer_collapse.py --write`: VGG-16 for 32 px and {CLASSES} classes, {seeds} seeds, steps of {STEP:g};
+medians, every seed in brackets where they differ. Columns called "files" are read off the result files that the authors
+of SynFlow published (github.com/ganguli-lab/Synaptic-Flow, `Results/data`, three runs on CIFAR-100): the alpha from
+which on the mean accuracy after training is 1.00 %, and the first at which a layer has no weight left.
 
 {table(found)}
 
 {classes_table(found)}
 
+{fewest_table(found)}
+
 ![Fraction left of the emptiest layer](layer_collapse.svg)
 
+## What differs from the published compressions, and why
+
+The published compressions are those at which a *trained* network is at chance. Nothing is trained here. Where no path
+of weights is left from the input to any class, a network is at chance for certain; where one is left, it need not be
+above it. With the same masks, "no path left" stands at the alpha of "at chance" or behind it.
+
+{items}
 """
+
+
+def explanations(found: dict[str, list[Curve]]) -> list[str]:
+    """Why numbers are not the published ones, each with what was measured."""
+    total = remaining(vgg16(0))
+    last = {name: exact(found, name) for name in METHODS}
+    text = f"""
+**An empty layer is not what makes a network collapse.** In the files no layer is empty yet when networks are at chance:
+random {RANDOM.chance:g} against {alphas(RANDOM.emptied)}, magnitude {MAGNITUDE.chance:g} against
+{alphas(MAGNITUDE.emptied)}, SNIP {SNIPS.chance:g} against {alphas(SNIPS.emptied)}, GraSP {GRASP.chance:g} against
+{alphas(GRASP.emptied)}, SynFlow {SYNFLOW.chance:g} against {alphas(SYNFLOW.emptied)}. The same is measured here of
+scores in evaluation mode: the last path goes while every layer still has weights.
+
+**Magnitude** has the published value in every seed, and as many weights left in the smallest layer as the files: no
+data is looked at.
+
+**Random.** The first layer has 1728 weights, of which {1728 / 10**2.75:.1f} are expected to be left at 2.75. The files'
+runs have 2, 4 and 1 there and are at chance, though no layer is empty. The seeds here have
+{each(found, "random", 2.75, _fewest)}; paths reach {each(found, "random", 2.75, _classes)} classes, over
+{each(found, "random", 2.75, _narrowest)} channels where they are fewest. Whether one of so few leads on is luck; seeds
+in which it does are not counted as collapsed here, while in the files they have not learnt.
+
+**Examples of SNIP.** With the paper's ten examples a class the last path goes at {last["SNIP, 1000 photographs"]}, with
+one a class at {last["SNIP, 100 photographs"]}: earlier in every seed, and in one of them by a point of the grid. With
+100 pictures of independent noise it goes at {last["SNIP, 100 times noise"]}, as late as with ten times as many
+photographs, which are crops of two and have much in common. CIFAR-100 itself is not looked at; its examples leave more
+weights in the smallest layer (at 3: {", ".join(map(str, SNIPS.fewest[3]))} against
+{each(found, "SNIP, 1000 photographs", 3, _fewest)}), at the same point of the grid.
+
+**Examples of GraSP.** {last["GraSP, 100 photographs"]} with photographs, {last["GraSP, 100 times noise"]} with noise,
+later in every seed: data moves the last path by as much as a point of the grid. The smallest layer at 3 has
+{each(found, "GraSP, 100 photographs", 3, _fewest)} weights with photographs,
+{each(found, "GraSP, 100 times noise", 3, _fewest)} with noise and {", ".join(map(str, GRASP.fewest[3]))} in the files.
+
+**GraSP's sign.** The authors' first public code, of the same weeks as the files, scores -theta Hg and keeps the
+largest, the opposite of the GraSP paper and of `pruners`. Reversed like that, the last path goes at
+{last["GraSP, 100 times noise, signs reversed"]} instead of {last["GraSP, 100 times noise"]}: seeds differ by more. That
+a path is left for longer than networks learn is seen in the files too: their third run is at chance from 3 on, with 83
+weights or more in every layer.
+
+**Batch statistics.** The files come from scores in evaluation mode, in which batch norm normalises nothing at
+initialisation. With batch statistics, as in SNIP's and GraSP's own code and as `pruners` does by default, SNIP falls to
+{last["SNIP, 100 times noise, batch statistics"]} and GraSP, with its temperature, to
+{last["GraSP, 100 times noise, batch statistics, T = 200"]}.
+
+**SynFlow.** No path left: {cuts(found, "SynFlow")}. By construction a weight of every layer may stay up to alpha =
+log10({total} / 14) = {log10(total / 14):.2f}. In the files, too, no layer is empty at 5.25, from where on networks are
+at chance: the smallest have 3, 4 and 5 weights, here {each(found, "SynFlow", 5.25, _fewest)}. Paths then reach
+{each(found, "SynFlow", 5.25, _classes)} of the classes, over {each(found, "SynFlow", 5.25, _narrowest)} channel where
+they are fewest: one number in the place of a picture. The outputs of all other classes do not depend on the picture,
+and one of them at most can ever be right. SynFlow takes {STEPS} steps per quarter of alpha here, which is the paper's
+100 at alpha = 5 and fewer below.
+
+**The grid.** Published values stand on quarters; the third column has the hundredth. Medians lie up to a quarter below
+the point of the grid that they are counted at.
+"""
+    return [" ".join(part.split()) for part in text.split("\n\n")]
 
 
 if __name__ == "__main__":
