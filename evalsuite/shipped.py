@@ -7,9 +7,8 @@ run is held against it on the run's held-out examples:
 - "same predictions": outputs differ by more, and every example is given the same class. What was shown of errors on
   these examples holds; how often predictions may differ elsewhere stands beside it as an interval.
 - "differs": some examples are given another class. Nothing that was shown for the network holds for the file: the run
-  ends with exit code 1, as a gate that fails does, and every policy on that network fails. The file is asked every task
-  all the same, and the report shows how it fares. A file that is meant to differ, being quantised say, is a candidate
-  of its own.
+  ends with exit code 1, as a gate that fails does, and every policy fails. The file is asked every task all the same,
+  and the report shows how it fares. A file that is meant to differ, being quantised say, is a candidate of its own.
 """
 
 from collections.abc import Sequence

@@ -23,7 +23,7 @@ Found = tuple[Outcome, str]
 def judge(policy: Policy, results: Mapping[str, object]) -> GateResult:
     """Hold the dictionary of results.json against a policy.
 
-    A file that is shipped in the place of a network that is judged, and gives other predictions, fails every policy.
+    A file that is shipped in the place of a network of the run, and gives other predictions, fails every policy.
 
     Raises:
         RefusedInputError: A part of the results that the gate reads is missing or of the wrong type.
@@ -38,7 +38,7 @@ def judge(policy: Policy, results: Mapping[str, object]) -> GateResult:
     checks: list[Check] = []
     if (minimum := policy.terms.min_deployable) is not None:
         checks += [_check_deployable(minimum, policy.terms, read, subject) for subject in subjects]
-    checks += [_check_shipped(each) for each in read.shipped if each.of in {subject.network for subject in subjects}]
+    checks += [_check_shipped(each) for each in read.shipped]
     for requirement in policy.require:
         checks += _check(requirement, policy.terms, read, subjects)
     return GateResult(policy=policy.terms.name, checks=tuple(checks))

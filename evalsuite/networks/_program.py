@@ -205,7 +205,7 @@ def _operator(target: str) -> Callable[..., object]:
     if not isinstance(found, torch._ops.OpOverload):  # noqa: SLF001 - the type has no public name
         raise NotUnderstoodError(f"expected operators that this torch knows, got {target!r}")
     known = torch._C._dispatch_has_kernel(found.name())  # noqa: SLF001 - nothing public tells it
-    if not known or any(argument.name in {"filename", "path"} for argument in found._schema.arguments):  # noqa: SLF001
+    if not known or any(argument.name == "filename" for argument in found._schema.arguments):  # noqa: SLF001
         raise NotUnderstoodError(f"expected operators on tensors, got {target!r}")
     call: Callable[..., object] = found
     return call

@@ -510,3 +510,15 @@ def test_taking_evidence_away_never_makes_a_pass_of_anything_else(results: Resul
         for poorer in removals(results):
             for found in gate(poorer, policy).checks:
                 assert found.outcome is not Outcome.PASS or before[found.requirement, found.task] is Outcome.PASS
+
+
+@pytest.mark.parametrize("of", ["m-0.3", "parent"])
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_shipped_file_that_is_another_network_fails_every_policy(results: Results, of: str, holds: bool) -> None:
+    wrong = 0 if holds else 7
+    shipped = {"id": "app.onnx", "of": of, "n": 100, "disagreements": wrong, "holds": holds, "verdict": "ignored"}
+    found = gate(results | {"shipped": [shipped]}, require("clean", 'verdict = "commensurate"'))
+    check = next(each for each in found.checks if each.requirement == "shipped")
+    assert (check.network, str(check.outcome)) == (of, "pass" if holds else "fail")
+    assert f"app.onnx, shipped as {of}: {wrong} of 100 examples" in check.message
+    assert found.exit_code == (0 if holds else 1)

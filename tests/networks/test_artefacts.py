@@ -190,7 +190,7 @@ class Quantised(nn.Module):
 
 
 def test_an_int8_program(tmp_path):
-    import torch.ao.quantization.fx._decomposed  # noqa: F401 - makes the operators known
+    import torch.ao.quantization.fx._decomposed
 
     quantised = Quantised()
     path = tmp_path / "int8.pt2"
@@ -316,7 +316,7 @@ def test_a_network_that_changes_itself_is_refused(tmp_path):
     network = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 10)).train()
     path = tmp_path / "train.pt2"
     torch.export.save(torch.export.export(network, (images(4),)), path)
-    with pytest.raises(RefusedInputError, match="expected .*(nothing changed|evaluation mode)"):
+    with pytest.raises(RefusedInputError, match=r"expected .*(nothing changed|evaluation mode)"):
         read(path)
 
 

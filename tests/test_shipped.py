@@ -1,0 +1,85 @@
+"""Two networks held against each other: by hand, by scipy, and where the verdict turns."""
+
+import pytest
+import torch
+from scipy.stats import binomtest
+from torch import nn
+
+from evalsuite.data import Examples
+from evalsuite.errors import RefusedInputError
+from evalsuite.networks.checkpoint import Checkpoint
+from evalsuite.networks.normalized import Normalized
+from evalsuite.shipped import hold_against
+
+N = 300
+
+
+class Pixels(nn.Module):
+    """The first two pixels are the logits; what is added to the second."""
+
+    def __init__(self, more):
+        super().__init__()
+        self.more = nn.Parameter(torch.tensor(more))
+
+    def forward(self, images):
+        logits = images.flatten(1)[:, :2]
+        return torch.stack([logits[:, 0], logits[:, 1] + self.more], 1)
+
+
+def wrapped(network):
+    return Normalized(network, (0.0,), (1.0,)).eval()
+
+
+@pytest.fixture
+def examples():
+    """The first logit runs from 0 to 1, the second is 1/2: class 0 in the upper half; the largest output is 1."""
+    images = torch.zeros(N, 1, 1, 2)
+    images[:, 0, 0, 0] = torch.linspace(0, 1, N)
+    images[:, 0, 0, 1] = 0.5
+    return Examples.of(images, torch.zeros(N, dtype=torch.int64))
+
+
+def held(examples, more):
+    shipped = Checkpoint(
+        network=wrapped(Pixels(more)), arch=None, class_count=2, shape=(1, 1, 2), file_digest="ab" * 32
+    )
+    return hold_against(
+        wrapped(Pixels(0.0)),
+        shipped,
+        examples,
+        names=("app.pt", "small", "out/app.pt"),
+        confidence=0.9,
+        statistics=((0.5,), (0.5,)),
+    )
+
+
+def test_the_same_network(examples):
+    found = held(examples, 0.0)
+    assert (found["id"], found["of"], found["file"], found["sha256"]) == ("app.pt", "small", "out/app.pt", "ab" * 32)
+    assert (found["verdict"], found["n"], found["disagreements"], found["largest"]) == ("same outputs", N, 0, 0.0)
+    assert found["low"] == 0
+    assert found["high"] == pytest.approx(binomtest(0, N).proportion_ci(0.9, method="exact").high)
+
+
+@pytest.mark.parametrize(("more", "verdict"), [(0.9e-4, "same outputs"), (1.1e-4, "same predictions")])
+def test_rounding_is_a_ten_thousandth_of_the_largest_output(examples, more, verdict):
+    found = held(examples, more)
+    assert found["verdict"] == verdict
+    assert found["tolerance"] == pytest.approx(1e-4)
+    assert found["largest"] == pytest.approx(more, rel=1e-2)
+    assert found["disagreements"] == 0
+
+
+def test_other_predictions(examples):
+    found = held(examples, 0.1)
+    # logits between 0.5 and 0.6 change sides: k / 299 for k = 150, ..., 179
+    assert (found["verdict"], found["disagreements"], found["share"]) == ("differs", 30, 0.1)
+    exact = binomtest(30, N).proportion_ci(0.9, method="exact")
+    assert (found["low"], found["high"]) == (pytest.approx(exact.low), pytest.approx(exact.high))
+    # one logit of two differs, by 0.1: the lower middle of all differences is 0
+    assert (found["largest"], found["median"]) == (pytest.approx(0.1), 0)
+
+
+def test_outputs_that_are_no_numbers_are_refused(examples):
+    with pytest.raises(RefusedInputError, match=r"NaN or infinity from out/app\.pt"):
+        held(examples, float("nan"))
