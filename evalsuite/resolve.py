@@ -113,7 +113,7 @@ def candidate(path: Path, spec: Spec, inputs: Inputs) -> Checkpoint:
         read_as = read_artefact(path, classes=dataset.classes, shape=dataset.shape, normalisation=before)
         return replace(read_as, network=read_as.network.to(inputs.device))
     trusted = frozenset(digest.removeprefix("sha256:") for digest in spec.trust)
-    found = _read(path, spec.arch, inputs.dataset if spec.arch else None, trusted)
+    found = _read(path, spec.arch, inputs.dataset, trusted)
     check_fits(found, len(inputs.dataset.classes), inputs.dataset.shape)
     return replace(found, network=found.network.to(inputs.device).eval())
 

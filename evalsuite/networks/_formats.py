@@ -20,6 +20,7 @@ from evalsuite.networks._pickles import globals_of, harmless
 
 _WORST_RATIO: Final = 50
 _WORST_BYTES: Final = 2**30
+_RUN_AS_IT_IS: Final = ", which is run as it is: name it under --candidates or --shipped of evalsuite evaluate"
 _CONTAINERS: Final = ("state_dict", "model_state_dict", "model", "net", "network", "ema", "state_dict_ema", "module")
 
 
@@ -74,6 +75,8 @@ def _contents(path: Path, data: bytes, digest: str, trusted: frozenset[str]) -> 
         return _safetensors(path, data, digest)
     if data[:1] == b"\x80" or data[:4] == b"PK\x03\x04":
         return _torch(path, data, digest, trusted)
+    if path.suffix.lower() == ".onnx":
+        raise RefusedInputError(f"expected a checkpoint, got an ONNX file{_RUN_AS_IT_IS}: {path}")
     wanted = "a safetensors file or one written by torch.save"
     raise RefusedInputError(f"expected {wanted}, got bytes that begin with {data[:8]!r} (cut short?): {path}")
 
@@ -164,6 +167,8 @@ def _objection(entries: Sequence[zipfile.ZipInfo], size: int) -> str | None:
     last = [_last(entry) for entry in entries]
     if (objection := objection_to(entries, size)) is not None:
         return objection
+    if "archive_format" in last:
+        return f"expected a state_dict from torch.save, got a program of torch.export{_RUN_AS_IT_IS}"
     if "constants.pkl" in last:
         # TorchScript is a program with operators that read and write files, and its reader offers no way to forbid them
         return (

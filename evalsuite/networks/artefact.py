@@ -1,5 +1,6 @@
 """A network as it is shipped: a file that is run as it is, not rebuilt from an architecture."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Final, Literal, final
 
@@ -111,7 +112,9 @@ def differentiable(network: nn.Module, shape: tuple[int, int, int]) -> bool:
     """
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
     image = torch.full((1, *shape), 0.5, device=device, requires_grad=True)
-    with torch.enable_grad():
+    with torch.enable_grad(), warnings.catch_warnings():
+        # operators without a derivative say so, and give no gradient
+        warnings.filterwarnings("ignore", message=".*autograd kernel was not registered", category=UserWarning)
         logits = network(image)
         if not logits.requires_grad:
             return False

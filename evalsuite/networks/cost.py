@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from evalsuite.networks._effective import named_tensors
+from evalsuite.networks._packed import CONVOLUTIONS, megabytes, weight_and_bias
 
 _CONVOLUTIONS: Final = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED: Final = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -44,7 +45,7 @@ def cost(network: nn.Module, shape: tuple[int, int, int]) -> Cost:
     """Counts on one blank image of `shape` (channels, height, width); masks of torch.nn.utils.prune count as zeros."""
     named = dict(named_tensors(network))
     buffers = {name for name, _ in network.named_buffers()}
-    parameters = [tensor for name, tensor in named.items() if name not in buffers]
+    parameters = [tensor for name, tensor in named.items() if name not in buffers] + _in_packed(network)
     # the sources are kept beside, so that no id is given twice
     found = {id(source): (source, weight) for module in network.modules() for source, weight in _weights(module)}
     weights = [weight for _, weight in found.values()]
@@ -56,7 +57,7 @@ def cost(network: nn.Module, shape: tuple[int, int, int]) -> Cost:
         prunable_nonzero=sum(_nonzero(weight) for weight in weights),
         flops=flops,
         dense_flops=dense_flops,
-        megabytes=sum(tensor.numel() * tensor.element_size() for tensor in named.values()) / 1e6,
+        megabytes=sum(tensor.numel() * tensor.element_size() for tensor in named.values()) / 1e6 + megabytes(network),
     )
 
 
@@ -65,6 +66,8 @@ def _weights(module: nn.Module) -> list[tuple[Tensor, Tensor]]:
     if isinstance(module, _WEIGHTED):
         masked = dict(module.named_parameters(recurse=False)).get("weight_orig")
         return [(module.weight if masked is None else masked, module.weight.detach())]
+    if (quantised := weight_and_bias(module)) is not None:
+        return [(quantised[0], quantised[0])]
     if isinstance(module, nn.MultiheadAttention):
         projections: tuple[Tensor | None, ...] = (
             module.in_proj_weight,
@@ -74,6 +77,11 @@ def _weights(module: nn.Module) -> list[tuple[Tensor, Tensor]]:
         )
         return [(weight, weight.detach()) for weight in projections if weight is not None]
     return []
+
+
+def _in_packed(network: nn.Module) -> list[Tensor]:
+    found = [both for module in network.modules() if (both := weight_and_bias(module)) is not None]
+    return [tensor for both in found for tensor in both if tensor is not None]
 
 
 def _flops(network: nn.Module, shape: tuple[int, int, int]) -> tuple[int, int]:
@@ -103,7 +111,7 @@ def _flops(network: nn.Module, shape: tuple[int, int, int]) -> tuple[int, int]:
 
 def _positions(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> int:
     """At how many places each weight is used for one image."""
-    if isinstance(module, _CONVOLUTIONS):
+    if isinstance(module, (*_CONVOLUTIONS, *CONVOLUTIONS)):
         return output[0, 0].numel()
     if isinstance(module, _TRANSPOSED):
         return inputs[0][0, 0].numel()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from evalsuite.networks._attributes import scalars, structure
 from evalsuite.networks._effective import named_tensors
+from evalsuite.networks._packed import packed
 
 _BOOK_KEEPING = "num_batches_tracked"
 
@@ -16,11 +17,12 @@ _BOOK_KEEPING = "num_batches_tracked"
 def network_digest(network: nn.Module) -> str:
     """64 hex digits: sha256 over the modules in words and over all tensors, bit by bit.
 
-    Names, shapes, types and bytes of parameters and buffers count, masks multiplied in; batch norm's
+    Names, shapes, types and bytes of parameters and buffers count, masks multiplied in, and the integers, scales and
+    zero points of quantised layers; batch norm's
     `num_batches_tracked`, the device, training mode and `requires_grad` do not.
     """
     words = json.dumps([structure(network), scalars(network)], sort_keys=True)
-    tensors = tensor_digest(dict(named_tensors(network)))
+    tensors = tensor_digest({**dict(named_tensors(network)), **packed(network)})
     return hashlib.sha256(f"{words}\n{tensors}".encode()).hexdigest()
 
 

@@ -142,6 +142,25 @@ def test_tasks_that_need_gradients_name_the_way_out(evalsuite, checkpoint, tmp_p
     assert all(cell["reason"] is None and cell["n"] == 3 for cell in square)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_network_that_torch_quantised_is_judged_where_its_file_is_trusted(evalsuite, checkpoint, tmp_path):
+    quantised = torch.ao.quantization.quantize_dynamic(read(checkpoint).network, {nn.Linear}, dtype=torch.qint8)
+    path = tmp_path / "int8.pt"
+    torch.save(quantised, path)
+    out = tmp_path / "run"
+    tasks = "clean,adversarial/linf/0.1?attack=pgd"
+    options = ("--parent", checkpoint, "--candidates", path, "--tasks", tasks, "--examples", 20, "--out", out, "--json")
+    refused = evalsuite("evaluate", *options)
+    assert refused.code == 4
+    trust = refused.err.partition("--trust ")[2].split()[0]
+    found = json.loads(evalsuite("evaluate", *options, "--trust", trust).out)
+    parent, int8 = found["networks"]
+    assert (int8["parameters"], int8["dense_flops"]) == (parent["parameters"], parent["dense_flops"])
+    assert 0 < int8["prune_ratio"] < 0.1
+    assert "needs gradients" in found["tasks"][1]["unavailable"]
+    assert {c["network"] for c in found["cells"] if c["task"] == "clean"} == {"parent", "int8"}
+
+
 class Uncounted(nn.Module):
     """Its weights are not where weights are looked for."""
 

@@ -332,6 +332,16 @@ def test_torchscript_is_refused_with_a_way_out(tmp_path):
         read_checkpoint(path, arch="lenet5", classes=10, shape=SHAPE)
 
 
+def test_where_a_checkpoint_is_needed_an_exported_file_is_none(program, tmp_path):
+    from evalsuite.networks.checkpoint import read as read_checkpoint
+
+    onnx = tmp_path / "small.onnx"
+    onnx.write_bytes(b"\x08\x0a\x12\x07pytorch")
+    for path in (program, onnx):
+        with pytest.raises(RefusedInputError, match="name it under --candidates or --shipped"):
+            read_checkpoint(path, arch="lenet5", classes=10, shape=SHAPE)
+
+
 # --- damaged and unfitting programs
 
 
