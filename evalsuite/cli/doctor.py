@@ -15,6 +15,7 @@ from evalsuite.version import __version__
 _NEEDED = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pyautoattack", "torch-pruning", "safetensors")
 _OPTIONAL = {
     "timm": ("timm", "networks by name (timm:NAME): pip install 'evalsuite[timm]'"),
+    "onnxruntime": ("onnxruntime", "exported networks (.onnx): pip install 'evalsuite[onnx]'"),
     "imagecorruptions-imaug": ("imagecorruptions", "the published frost textures: pip install 'evalsuite[frost]'"),
     "robustbench": ("robustbench", "robust networks by name (robustbench:NAME): pip install 'evalsuite[robustbench]'"),
 }
