@@ -27,7 +27,7 @@ def largest_shares(layer: nn.Module, inputs: Tensor) -> Tensor:
         inputs: What it reads, (examples, ...).
     """
     found = inputs.new_zeros(inputs.shape[-1 if isinstance(layer, nn.Linear) else 1])
-    for columns, weight in layer_products(layer, inputs):
+    for columns, weight in _products(layer, inputs):
         for seen in _signs(columns):
             for signed in _signs(weight):
                 best = _largest(signed.flatten(2), seen.flatten(2)).unflatten(1, weight.shape[2:])
@@ -55,36 +55,37 @@ def _largest(weight: Tensor, columns: Tensor) -> Tensor:
     return found
 
 
-def layer_products(layer: nn.Module, inputs: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """`layer` as products: columns (places, groups, inputs, kernel) and weight (groups, outputs, inputs, kernel).
+def _products(layer: nn.Module, inputs: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """`layer` as a product: columns (places, groups, inputs, kernel) and weight (groups, outputs, inputs, kernel)."""
+    weight = grouped_weight(layer)
+    if not isinstance(layer, _ConvNd):
+        yield inputs.reshape(-1, 1, inputs.shape[-1], 1), weight
+        return
+    each = prod(inputs.shape[1:]) * weight.shape[3]
+    for part in inputs.split(max(1, 4 * _MOST // each)):
+        spatial = len(layer.kernel_size)
+        by_place = windows(layer, part).flatten(2 + spatial).flatten(2, 1 + spatial).transpose(1, 2)
+        yield by_place.flatten(0, 1).unflatten(1, (layer.groups, -1)), weight
 
-    Places are those of one example after the other, some examples at a time.
 
-    Args:
-        layer: A convolution, plain or transposed, or a linear layer.
-        inputs: What it reads, (examples, ...).
-    """
+def grouped_weight(layer: nn.Module) -> Tensor:
+    """The weight as what stands under the kernel is multiplied by it: (groups, outputs, inputs, kernel)."""
     weight = layer.get_parameter("weight").detach()
     if not isinstance(layer, _ConvNd):
-        yield inputs.reshape(-1, 1, inputs.shape[-1], 1), weight[None, :, :, None]
-        return
-    grouped = weight.flatten(2).unflatten(0, (layer.groups, -1))
+        return weight[None, :, :, None]
+    grouped: Tensor = weight.flatten(2).unflatten(0, (layer.groups, -1))
     if layer.transposed:
         grouped = grouped.transpose(1, 2).flip(3)
-    each = prod(inputs.shape[1:]) * grouped.shape[3]
-    for part in inputs.split(max(1, 4 * _MOST // each)):
-        yield _patches(layer, part).unflatten(1, (layer.groups, -1)), grouped
+    return grouped
 
 
-def _patches(layer: _ConvNd, inputs: Tensor) -> Tensor:
-    """What stands under the kernel at every place: (examples * places, channels, kernel)."""
-    windows = _spread(layer, inputs) if layer.transposed else _padded(layer, inputs)
-    spatial = len(layer.kernel_size)
-    strides = [1] * spatial if layer.transposed else layer.stride
+def windows(layer: _ConvNd, inputs: Tensor) -> Tensor:
+    """What stands under the kernel at every place: (examples, channels, places..., kernel...), not copied for each."""
+    seen = _spread(layer, inputs) if layer.transposed else _padded(layer, inputs)
+    strides = [1] * len(layer.kernel_size) if layer.transposed else layer.stride
     for axis, (size, gap, step) in enumerate(zip(layer.kernel_size, layer.dilation, strides, strict=True)):
-        windows = windows.unfold(2 + axis, gap * (size - 1) + 1, step)[..., ::gap]
-    # (examples, channels, places..., kernel...)
-    return windows.flatten(2 + spatial).flatten(2, 1 + spatial).transpose(1, 2).flatten(0, 1)
+        seen = seen.unfold(2 + axis, gap * (size - 1) + 1, step)[..., ::gap]
+    return seen
 
 
 def _padded(layer: _ConvNd, inputs: Tensor) -> Tensor:

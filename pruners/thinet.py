@@ -7,6 +7,7 @@ from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 from typing_extensions import override
 
 from pruners._base import Context, Need
@@ -14,7 +15,7 @@ from pruners._channel_pruner import ChannelPruner
 from pruners._channels import TRANSPOSED, ChannelGroup, Keep, Side
 from pruners._copies import copied
 from pruners._data import examples, scoring
-from pruners._shares import layer_products
+from pruners._shares import grouped_weight, windows
 
 
 @final
@@ -132,18 +133,19 @@ def _contributions(layer: nn.Module, inputs: Tensor, positions: int, generator: 
     width = outputs.shape[-1] if last else outputs.shape[1]
     places = outputs[0].numel() // width
     drawn = torch.randint(width * places, (positions, len(inputs)), generator=generator).to(inputs.device)
-    place, output = (drawn // width, drawn % width) if last else (drawn % places, drawn // places)
-    start = 0
-    for columns, weight in layer_products(layer, inputs):
-        rows = columns.unflatten(0, (-1, places))
-        part = slice(start, start := start + len(rows))
-        example = torch.arange(len(rows), device=inputs.device)
-        group = output[:, part] // weight.shape[1]
-        # (positions, examples, inputs of the output's group)
-        added = (rows[example, place[:, part], group] * weight[group, output[:, part] % weight.shape[1]]).sum(3)
-        spread = added.new_zeros(*added.shape[:2], *rows.shape[2:4])
-        spread[torch.arange(positions, device=inputs.device)[:, None], example, group] = added
-        yield spread.flatten(2).flatten(0, 1)
+    weight, example = grouped_weight(layer), torch.arange(len(inputs), device=inputs.device)
+    seen = windows(layer, inputs) if isinstance(layer, _ConvNd) else inputs.reshape(len(inputs), places, -1)
+    for each in drawn:
+        place, output = (each // width, each % width) if last else (each % places, each // places)
+        group = output // weight.shape[1]
+        if isinstance(layer, _ConvNd):
+            where = torch.unravel_index(place, outputs.shape[2:])
+            under = seen.movedim(1, -1)[(example, *where)].movedim(-1, 1).flatten(2).unflatten(1, (layer.groups, -1))
+        else:
+            under = seen[example, place][:, None, :, None]
+        added = under.new_zeros(under.shape[:3])
+        added[example, group] = (under[example, group] * weight[group, output % weight.shape[1]]).sum(2)
+        yield added.flatten(1)
 
 
 def _by_channel(parts: Tensor, side: Side, size: int) -> Tensor:
