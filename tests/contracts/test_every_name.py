@@ -17,7 +17,11 @@ FOLDERS = {
     "pruners": Pruner,
     "pruners.regularisers": Regulariser,
 }
-NEEDED = {"corruption": {"corruption": "fog"}}
+NEEDED = {
+    "corruption": {"corruption": "fog"},
+    "ood": {"outliers": "noise"},
+    "shift": {"layout": "npz", "at": "night.npz"},
+}
 """Fields that have no default."""
 PARTS = [(folder, name) for folder in FOLDERS for name in names(folder)]
 
