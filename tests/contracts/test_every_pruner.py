@@ -19,6 +19,12 @@ from pruners import Context, Pruner, prunable, remaining, sgd
 FOLDER = Path(str(pruners.__file__)).parent
 PARTS = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
 RATIOS = (0.3, 0.9, 0.99)
+SHORTER: dict[str, dict[str, int]] = {
+    "constrained_rl": {"episodes": 20},
+    "singe": {"steps": 2},
+    "synflow": {"iterations": 10},
+}
+"""What only takes time, for promises that do not depend on it; that defaults work has a test of its own."""
 
 
 def part(name: str) -> type[Pruner]:
@@ -93,7 +99,7 @@ def pruned_before(pruner: Pruner, kind: str, keep: int) -> nn.Module:
 
 @pytest.fixture(params=PARTS)
 def pruner(request: pytest.FixtureRequest) -> Pruner:
-    return part(request.param)()
+    return part(request.param)(**SHORTER.get(request.param, {}))
 
 
 @pytest.fixture(params=NETWORKS)
@@ -123,6 +129,14 @@ def test_a_part_is_a_final_frozen_dataclass_with_its_own_test(name: str) -> None
     assert found.criterion
     assert found.paper
     assert (Path(__file__).parents[1] / "pruners" / f"test_{name}.py").is_file()
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_the_defaults_work(name: str) -> None:
+    found, network = part(name), NETWORKS["random"]()
+    keep = pruners.keep_for(remaining(network), 0.9)
+    left = remaining(found()(network, keep=keep, context=context()))
+    assert abs(left - keep) <= (0 if found.structure == "weights" else widest_channel(network))
 
 
 @pytest.mark.parametrize("training", [False, True])
