@@ -84,3 +84,23 @@ def test_norms_of_the_attack_are_checked():
 def test_one_class_is_refused():
     assert Adversarial().refuses(Domain(shape=(1, 8, 8), classes=1))
     assert Adversarial().refuses(Domain(shape=(1, 8, 8), classes=2)) is None
+
+
+def test_no_attack_makes_a_wrong_answer_right(monkeypatch):
+    class Kind(Attack):
+        norms = ("linf",)
+
+        @override
+        def typical_steps(self):
+            return 1
+
+        @override
+        def __call__(self, network, batch, budget, *, seed):
+            return Attacked(images=(batch.images - budget.eps).clamp(0, 1))
+
+    monkeypatch.setattr(adversarial, "find", lambda *_: Kind)
+    # means 0.45 and 0.55, and 0.1 less under attack: right before and after; wrong before, right after
+    images = torch.tensor([0.45, 0.55])[:, None, None, None].expand(-1, 1, 4, 4).contiguous()
+    shard = Batch(images=images, labels=torch.zeros(2).long(), ids=("a", "b"))
+    (seen,) = Adversarial(eps=0.1).observe([Threshold()], shard, seed=0).networks
+    assert seen["prediction"].tolist() == [0, 1]
