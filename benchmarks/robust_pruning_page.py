@@ -84,7 +84,7 @@ def against(point: Point, points: Iterable[Point], name: str) -> npt.NDArray[np.
 def share(values: npt.NDArray[np.float64]) -> str:
     """A mean of values in [0, 1] with its interval, in percent."""
     around = betting.interval(values, confidence=0.95)
-    return f"{values.mean():.1%} [{100 * max(around.low, 0.0):.1f}, {100 * around.high:.1f}]"
+    return f"{values.mean():.1%} [{100 * abs(max(around.low, 0.0)):.1f}, {100 * around.high:.1f}]"
 
 
 def difference(values: npt.NDArray[np.float64]) -> str:
