@@ -6,6 +6,7 @@ or too many weights. Here ties are broken by position: of equal scores the one t
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -104,8 +105,16 @@ def _largest(scores: Tensor, keep: int) -> Tensor:
         raise ValueError(f"expected 0 <= keep <= {len(scores)}, the entries alive, got {keep}")
     if keep == 0:
         return torch.zeros_like(scores, dtype=torch.bool)
-    threshold = scores.kthvalue(len(scores) - keep + 1).values
+    threshold = _smallest(scores, len(scores) - keep)
     above = scores > threshold
     ties = (scores == threshold).nonzero().squeeze(1)
     above[ties[: keep - int(above.sum())]] = True
     return above
+
+
+def _smallest(scores: Tensor, place: int) -> float:
+    """The score before which `place` others come in ascending order."""
+    if scores.device.type == "cpu":
+        # torch's kthvalue takes three to seven times as long for the same value
+        return float(np.partition(scores.detach().numpy(), place)[place])
+    return float(scores.kthvalue(place + 1).values)
