@@ -112,7 +112,7 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
         shape=dataset.shape,
         data=dataset.name,
     )
-    check_fits(parent, len(dataset.classes), dataset.shape)
+    check_fits(parent, dataset.outputs, dataset.shape)
     if judging is None:
         named = expand([task for task in tasks if isinstance(task, str)])
         judging = Judging(tasks=(*named, *(task for task in tasks if isinstance(task, Task))))

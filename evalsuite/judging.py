@@ -13,6 +13,7 @@ from evalsuite.facts import TaskFacts
 from evalsuite.naming import kind, name, settings
 from evalsuite.order import Judging
 from evalsuite.plan import Member, Pair, Pending, chosen_for, pending
+from evalsuite.problems import Classification
 from evalsuite.progress import Reporter
 from evalsuite.store import Store
 from evalsuite.tasks._base import Domain, Task
@@ -46,7 +47,7 @@ def judge(
 def _missing(members: Sequence[Member], parent: Member, asked: Asked, store: Store) -> list[Pending]:
     """The shards that the store lacks, in the order of the tasks."""
     networks = [member.network for member in members]
-    domain = Domain(shape=asked.dataset.shape, classes=len(asked.dataset.classes))
+    domain = domain_of(asked.dataset)
     pairs = _pairs(members, store)
     found: list[Pending] = []
     for task in asked.judging.tasks:
@@ -64,16 +65,23 @@ def _pairs(members: Sequence[Member], store: Store) -> list[Pair]:
     return [Pair(of=by_id[of["id"]], to=by_id[to["id"]]) for of, to in crossing.pairs(known)]
 
 
+def domain_of(dataset: Dataset) -> Domain:
+    """What tasks have to cope with on this data."""
+    return Domain(shape=dataset.shape, classes=len(dataset.classes), problem=dataset.problem)
+
+
 def refusal(task: Task, dataset: Dataset, networks: Iterable[nn.Module]) -> str | None:
     """Why `task` makes no sense on this data, or for one of the networks; None where it does."""
-    domain = Domain(shape=dataset.shape, classes=len(dataset.classes))
+    domain = domain_of(dataset)
+    if task.of_classes and not isinstance(dataset.problem, Classification):
+        return f"it asks about one class an image, and {dataset.name} is about {dataset.problem.title}"
     reasons = (task.refuses_network(network, domain) for network in networks)
     return task.refuses(domain) or next((reason for reason in reasons if reason is not None), None)
 
 
 def _facts(task: Task, asked: Asked, networks: Sequence[nn.Module]) -> TaskFacts:
     judging, dataset, shards = asked.judging, asked.dataset, asked.shards[name(task)]
-    domain = Domain(shape=dataset.shape, classes=len(dataset.classes))
+    domain = domain_of(dataset)
     unavailable = refusal(task, dataset, networks)
     return {
         "name": name(task),

@@ -1,13 +1,13 @@
 """What a run is asked to do, as parts; `identity` says what its outcome depends on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, final
 
 from torch import Tensor
 
 from evalsuite.naming import name
-from evalsuite.presets import MEASURES
+from evalsuite.problems import Classification, Problem
 from evalsuite.slices import Slices
 from evalsuite.tasks._base import Task
 from evalsuite.training._base import Recipe
@@ -82,7 +82,7 @@ class Judging:
 
     Attributes:
         tasks: In the order in which they are computed and shown.
-        measures: Names of what is read off observations.
+        measures: Names of what is read off observations; None: what the problem is usually judged by.
         required: Patterns (`fnmatch`) of task names that bind the deployable ratio.
         margin: Largest mean loss difference to the parent that counts as commensurate, in [0, 1).
         margin_for: Other margins for some tasks, by full name or kind.
@@ -94,7 +94,7 @@ class Judging:
     """
 
     tasks: tuple[Task, ...]
-    measures: tuple[str, ...] = MEASURES
+    measures: tuple[str, ...] | None = None
     required: tuple[str, ...] = ("*",)
     margin: float = 0.005
     margin_for: Mapping[str, float] = field(default_factory=dict)
@@ -104,13 +104,21 @@ class Judging:
     seed: int = 0
     slices: Slices | None = None
 
+    def on(self, problem: Problem) -> "Judging":
+        """The same, with measures; where answers are no classes, the problem's own loss is always among them."""
+        if self.measures is None:
+            return replace(self, measures=problem.measures)
+        if isinstance(problem, Classification) or problem.measures[0] in self.measures:
+            return self
+        return replace(self, measures=(problem.measures[0], *self.measures))
+
     def identity(self) -> dict[str, object]:
         """What the verdicts depend on beside the networks and the data."""
         sliced = {} if self.slices is None else {"slices": self.slices.digest}
         return {
             **sliced,
             "tasks": [name(task) for task in self.tasks],
-            "measures": list(self.measures),
+            "measures": list(self.measures or ()),
             "required": list(self.required),
             "margin": self.margin,
             "margin_for": dict(sorted(self.margin_for.items())),

@@ -13,7 +13,7 @@ from evalsuite.networks.checkpoint import Checkpoint, write
 from evalsuite.networks.normalized import Normalized
 from evalsuite.progress import Reporter
 from evalsuite.resolve import chosen_device, recipe_for
-from evalsuite.training import Progress, accuracy, train
+from evalsuite.training import Progress, score, train
 from evalsuite.version import __version__
 
 
@@ -27,8 +27,8 @@ def train_parent(
     device: str,
     out: Path,
     reporter: Reporter,
-) -> float:
-    """Train a network by recipe, write its checkpoint (and its early weights), return its held-out accuracy.
+) -> str:
+    """Train a network by recipe, write its checkpoint (and its early weights), tell its held-out score.
 
     Weights after the first 5 % of training stand beside it, for weight rewinding (Frankle et al. 2020).
     """
@@ -46,7 +46,7 @@ def train_parent(
             early.append(copy.deepcopy(student))
 
     def told(progress: Progress) -> None:
-        reporter.advance(1, f"loss {progress.loss:.3f}  accuracy {progress.accuracy:.1%}")
+        reporter.advance(1, f"loss {progress.loss:.3f}  {dataset.problem.score_title} {progress.score:.1%}")
 
     reporter.start(f"Training {arch}", chosen.epochs)
     on = chosen_device(device)
@@ -68,4 +68,4 @@ def train_parent(
                 lineage=({"step": step, "recipe": spelled(chosen), "seed": seed, "version": __version__},),
             ),
         )
-    return accuracy(trained, dataset.test, device=on)
+    return f"{dataset.problem.score_title} {score(trained, dataset.test, device=on):.2%}"

@@ -103,6 +103,7 @@ def run(
         UsageError: `out` belongs to another run, or the options do not fit the data.
     """
     reporter = reporter or Silent()
+    judging = judging.on(inputs.dataset.problem)
     examples = _chosen(inputs, judging)
     early = None if making.rewind_to is None else tensor_digest(making.rewind_to)
     with _working(inputs, making.identity(early), judging, examples, out, origin) as store:
@@ -129,6 +130,7 @@ def evaluate(
         UsageError: `out` belongs to another run.
         RefusedInputError: A shipped file gives outputs that are not finite.
     """
+    judging = judging.on(inputs.dataset.problem)
     examples = _chosen(inputs, judging)
     made: dict[str, object] = {"candidates": _digests(candidates)}
     files = {each.id: each.checkpoint for each in shipped}
@@ -249,7 +251,7 @@ def _begin(
             identity=identity,
             request=origin.request,
             complete=False,
-            measures=list(judging.measures),
+            measures=list(judging.measures or ()),
             data=data,
             parent=_parent_facts(inputs, parent),
             run=_run_facts(meta, judging, inputs, out, origin, digest(identity)),

@@ -2,17 +2,19 @@
 
 import math
 
+import numpy as np
+
 from evalsuite.asked import examples_of, limit
 from evalsuite.controls import control_count
 from evalsuite.crossing import pair_count
 from evalsuite.data import choose
-from evalsuite.decide import tango
-from evalsuite.judging import refusal
+from evalsuite.decide import betting, tango
+from evalsuite.judging import domain_of, refusal
 from evalsuite.naming import name
 from evalsuite.plan import chosen_for
+from evalsuite.problems import Classification, Problem
 from evalsuite.resolve import inputs, judging, making
 from evalsuite.spec import Spec
-from evalsuite.tasks._base import Domain
 
 
 def outlook(spec: Spec) -> dict[str, object]:
@@ -28,7 +30,7 @@ def outlook(spec: Spec) -> dict[str, object]:
     examples = choose(loaded.dataset.test, min(judge.examples, len(loaded.dataset.test)), judge.seed)
     networks = 1 + families * len(make.ratios) + control_count(make) + (loaded.separate is not None)
     pairs = pair_count(networks, len(make.ratios))
-    domain = Domain(shape=loaded.dataset.shape, classes=len(loaded.dataset.classes))
+    domain = domain_of(loaded.dataset)
     rows: list[dict[str, object]] = []
     for task in judge.tasks:
         n = min(limit(task, judge), len(examples_of(task, judge, loaded.dataset, examples)))
@@ -39,7 +41,7 @@ def outlook(spec: Spec) -> dict[str, object]:
                 "shards": math.ceil(n / task.shard_size),
                 "passes": n * (networks * task.passes_on(domain) + task.crosses * pairs),
                 "margin": chosen_for(task, judge.margin, judge.margin_for),
-                "smallest_margin": tango.upper(0, 0, n, confidence=confidence),
+                "smallest_margin": _smallest(n, confidence, loaded.dataset.problem),
                 "unavailable": refusal(task, loaded.dataset, [loaded.parent.network]),
             }
         )
@@ -51,3 +53,10 @@ def outlook(spec: Spec) -> dict[str, object]:
         "confidence_each": confidence,
         "tasks": rows,
     }
+
+
+def _smallest(n: int, confidence: float, problem: Problem) -> float:
+    """The upper bound of the difference where no loss of n examples has changed."""
+    if isinstance(problem, Classification):
+        return tango.upper(0, 0, n, confidence=confidence)
+    return betting.upper(np.zeros(n), confidence=confidence, support=(-1.0, 1.0))

@@ -80,7 +80,7 @@ def read_inputs(
             known = ", ".join(name.replace("_", "-") for name in names("evalsuite.data"))
             raise UsageError(f"{ckpt} does not say on which data it was trained: add --data NAME (one of {known})")
         dataset = load(parent.data)
-    check_fits(parent, len(dataset.classes), dataset.shape)
+    check_fits(parent, dataset.outputs, dataset.shape)
     moved = replace(parent, network=parent.network.to(device), data=dataset.name)
     return Inputs(parent=moved, dataset=dataset, device=device)
 
@@ -114,7 +114,7 @@ def candidate(path: Path, spec: Spec, inputs: Inputs) -> Checkpoint:
         return replace(read_as, network=read_as.network.to(inputs.device))
     trusted = frozenset(digest.removeprefix("sha256:") for digest in spec.trust)
     found = _read(path, spec.arch, inputs.dataset, trusted)
-    check_fits(found, len(inputs.dataset.classes), inputs.dataset.shape)
+    check_fits(found, inputs.dataset.outputs, inputs.dataset.shape)
     return replace(found, network=found.network.to(inputs.device).eval())
 
 
@@ -161,6 +161,9 @@ def check_making(making: Making, inputs: Inputs) -> None:
     """
     if artefact_in(inputs.parent.network) is not None:
         raise UsageError("an exported file is run as it is and cannot be pruned: give the network's checkpoint")
+    for recipe in filter(None, (making.recipe, making.full)):
+        if (refusal := recipe.refuses(inputs.dataset.problem)) is not None:
+            raise UsageError(f"--retrain {spelled(recipe).partition('?')[0]}: {refusal}")
     for pruner in making.pruners:
         _check_pruner(pruner, making, inputs)
     if making.recipe is None:
@@ -188,15 +191,10 @@ def _full_recipe(spec: Spec, inputs: Inputs) -> Recipe | None:
 
 def judging(spec: Spec) -> Judging:
     """What the family is to be asked."""
-    every = names("evalsuite.measures")
-    asked = dict.fromkeys(m for given in spec.measures for m in (every if given == "all" else [given]))
-    measures = dict.fromkeys(spelled(parse("evalsuite.measures", measure, Figure)) for measure in asked)
     slices = None if spec.slices is None else read_slices(spec.slices)
-    if slices is not None:
-        measures.setdefault("worst_slice")
     return Judging(
         tasks=expand(spec.tasks),
-        measures=tuple(measures),
+        measures=None if spec.measures is None else _measures(spec.measures, sliced=slices is not None),
         required=spec.require,
         margin=spec.margin,
         margin_for=spec.margin_for,
@@ -206,6 +204,13 @@ def judging(spec: Spec) -> Judging:
         seed=spec.seed,
         slices=slices,
     )
+
+
+def _measures(asked: Sequence[str], *, sliced: bool) -> tuple[str, ...]:
+    every = names("evalsuite.measures")
+    given = dict.fromkeys(m for each in asked for m in (every if each == "all" else [each]))
+    found = dict.fromkeys(spelled(parse("evalsuite.measures", measure, Figure)) for measure in given)
+    return tuple({**found, **({"worst_slice": None} if sliced else {})})
 
 
 def recipe_for(name: str, arch: str | None, data: str, epochs: int | None, *, again: bool) -> Recipe | None:

@@ -84,8 +84,10 @@ class Retraining:
         if examples is None:
             raise UsageError(f"{self.inputs.dataset.name} has no training examples: nothing can be trained")
 
+        title = examples.problem.score_title
+
         def told(progress: Progress) -> None:
-            self.reporter.advance(1, f"epoch {progress.epoch}/{progress.epochs}  accuracy {progress.accuracy:.1%}")
+            self.reporter.advance(1, f"epoch {progress.epoch}/{progress.epochs}  {title} {progress.score:.1%}")
 
         student = network if adapters is None else adapted(network, adapters)
         hooks = [*self._regularisers, *([] if hook is None else [hook])]

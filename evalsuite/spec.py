@@ -10,7 +10,7 @@ from typing import Literal, final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from evalsuite.errors import UnknownNameError, UsageError
-from evalsuite.presets import MEASURES, PRESETS
+from evalsuite.presets import PRESETS
 
 _ELSEWHERE = frozenset({"out", "engine", "device", "threads", "gate", "trust", "ckpt", "preset", "slices", "separate"})
 """Options that change where and how a run is computed, not what comes out; files count by their content."""
@@ -43,7 +43,7 @@ class Spec(BaseModel):
         ...,
     ] = ()
     tasks: tuple[str, ...] = Field(min_length=1)
-    measures: tuple[str, ...] = MEASURES
+    measures: tuple[str, ...] | None = None
     require: tuple[str, ...] = ("*",)
     margin: float = Field(default=0.005, ge=0, lt=1)
     margin_for: dict[str, float] = {}

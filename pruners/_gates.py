@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pruners._channels import ChannelGroup
+from pruners._loss import loss
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def gated(network: nn.Module, groups: Sequence[ChannelGroup], gates: Sequence[Te
 def gate_gradients(
     network: nn.Module, groups: Sequence[ChannelGroup], images: Tensor, labels: Tensor, *, at: float = 1.0
 ) -> tuple[Tensor, ...]:
-    """Derivatives of each example's cross-entropy by the gates: per group (examples, size).
+    """Derivatives of each example's loss by the gates: per group (examples, size).
 
     One forward and one backward pass for all channels and examples. `network` is in eval mode, so that no example
     sees another.
@@ -52,13 +52,13 @@ def gate_gradients(
         network: Not changed.
         groups: Groups of channels; channels of other groups are not gated.
         images: (examples, c, h, w).
-        labels: (examples,), int64.
+        labels: Right answers, (examples, ...).
         at: Where all gates stand.
     """
     gates = [torch.full((len(images), group.size), at, device=images.device, requires_grad=True) for group in groups]
     with gated(network, groups, gates):
-        loss = F.cross_entropy(network(images), labels, reduction="sum")
-    return torch.autograd.grad(loss, gates)
+        total = loss(network(images), labels)
+    return torch.autograd.grad(total, gates)
 
 
 def _multiplier(channels: Tensor, gate: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:

@@ -103,6 +103,8 @@ def trial(
     It takes one forward pass of all examples, four batches at once: without gradients these need less memory than
     training on one. Layers whose number is the same as in the call before are left alone.
     """
+    if batches and (batches[0][1].dim() != 1 or batches[0][1].is_floating_point()):
+        raise ValueError("expected one class an image to search layers by, got other right answers")
     fours = [batches[first : first + 4] for first in range(0, len(batches), 4)]
     joined = [(torch.cat([images for images, _ in four]), torch.cat([labels for _, labels in four])) for four in fours]
     with torch.inference_mode(mode=False), torch.no_grad():

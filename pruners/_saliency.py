@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pruners._base import Context
+from pruners._data import examples
+from pruners._loss import loss
 
 Batch = tuple[Tensor, Tensor]
 
@@ -15,6 +17,8 @@ _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm
 
 def balanced(network: nn.Module, context: Context, *, per_class: int, batch_size: int) -> list[Batch]:
     """The first `per_class` training examples of every class, in even batches of at most `batch_size`.
+
+    Where the right answers are no classes of images: the first ten times as many.
 
     The training set is gone through until every class is complete, or to its end.
 
@@ -29,6 +33,8 @@ def balanced(network: nn.Module, context: Context, *, per_class: int, batch_size
     """
     if context.batches is None:
         raise ValueError("expected training examples to prune by, got none: give data that has a training split")
+    if (truths := next((truths for _, truths in context.batches()), None)) is not None and not _of_classes(truths):
+        return _even(examples(context, 10 * per_class), batch_size)
     with torch.no_grad():
         logits = network(torch.zeros(context.example.shape, device=context.example.device))
     if not (isinstance(logits, Tensor) and logits.dim() == 2):
@@ -46,6 +52,14 @@ def balanced(network: nn.Module, context: Context, *, per_class: int, batch_size
         room = room - of_class[take].sum(0)
         if not bool(room.any()):
             break
+    return _even(taken, batch_size)
+
+
+def _of_classes(truths: Tensor) -> bool:
+    return truths.dim() == 1 and not truths.is_floating_point()
+
+
+def _even(taken: Sequence[Batch], batch_size: int) -> list[Batch]:
     found = [torch.cat(parts) for parts in zip(*taken, strict=True)]
     if not found or not len(found[1]):
         raise ValueError("expected at least one training example to prune by, got none")
@@ -69,9 +83,10 @@ def loss_slopes(
     temperature: float = 1.0,
     differentiable: bool = False,
 ) -> Sequence[Tensor]:
-    """The gradient of the summed cross-entropy of softmax(logits / temperature) by each of `weights`."""
+    """The gradient of the summed loss by each of `weights`; where logits are judged, of them over `temperature`."""
     images, labels = batch
-    loss = F.cross_entropy(network(images) / temperature, labels, reduction="sum")
+    outputs = network(images)
+    total = loss(outputs if labels.is_floating_point() else outputs / temperature, labels)
     return torch.autograd.grad(
-        loss, list(weights.values()), create_graph=differentiable, allow_unused=True, materialize_grads=True
+        total, list(weights.values()), create_graph=differentiable, allow_unused=True, materialize_grads=True
     )

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable
 from itertools import chain, islice, repeat
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pruners._base import Train
 from pruners._copies import copied
 from pruners._hooks import Hook
+from pruners._loss import loss
 from pruners._schedule import hold_zeros
 
 
@@ -42,9 +42,9 @@ def sgd(
             for step, (images, labels) in enumerate(islice(endless, steps)):
                 done = step / steps
                 optimizer.zero_grad()
-                loss = F.cross_entropy(student(images), labels)
+                total = loss(student(images), labels, reduction="mean")
                 penalty = hook.penalty(student, images, labels, done)
-                (loss if penalty is None else loss + penalty).backward()
+                (total if penalty is None else total + penalty).backward()
                 hook.after_backward(student, done)
                 optimizer.step()
                 hold(student)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -15,6 +14,7 @@ from pruners._channels import ChannelGroup, filters
 from pruners._copies import copied
 from pruners._data import examples, scoring
 from pruners._gates import gate_gradients, gated
+from pruners._loss import loss
 from pruners._weights import prunable
 
 _Batches = Sequence[tuple[Tensor, Tensor]]
@@ -103,8 +103,8 @@ def _variation(model: nn.Module, group: ChannelGroup, batches: _Batches, scales:
         for images, labels in batches:
             gate = torch.full((1, group.size), scale, device=images.device)
             with gated(model, [group], [gate]):
-                loss = F.cross_entropy(model(images), labels, reduction="sum") / _count(batches)
-            slopes = [a + b for a, b in zip(slopes, torch.autograd.grad(loss, list(weights.values())), strict=True)]
+                mean = loss(model(images), labels) / _count(batches)
+            slopes = [a + b for a, b in zip(slopes, torch.autograd.grad(mean, list(weights.values())), strict=True)]
         with torch.no_grad():
             for name, slope in zip(weights, slopes, strict=True):
                 slopes_of.get_parameter(name).copy_(slope)

@@ -15,6 +15,7 @@ from typing_extensions import override
 from pruners._allocation import Allocation, allocate
 from pruners._base import Context, Need, Pruner
 from pruners._data import examples, scoring
+from pruners._loss import loss
 from pruners._masks import Masks, apply_masks, nonzero
 from pruners._weights import check_keep, prunable
 
@@ -166,12 +167,12 @@ def _each_block(
 def example_gradients(
     network: nn.Module, names: Sequence[str], data: tuple[Tensor, Tensor], alive: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Gradients of the mean cross-entropy of each set of examples, (sets, alive entries), for each of `names`.
+    """Gradients of the mean loss of each set of examples, (sets, alive entries), for each of `names`.
 
     Args:
         network: In eval mode.
         names: Parameters.
-        data: Images (sets, examples, c, h, w) and labels (sets, examples).
+        data: Images (sets, examples, c, h, w) and right answers (sets, examples, ...).
         alive: Entries of the parameters that are asked for.
 
     Raises:
@@ -180,10 +181,10 @@ def example_gradients(
     fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
     weights = {name: fixed[name] for name in names}
 
-    def loss(weights: dict[str, Tensor], images: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(functional_call(network, {**fixed, **weights}, (images,)), labels)
+    def mean(weights: dict[str, Tensor], images: Tensor, labels: Tensor) -> Tensor:
+        return loss(functional_call(network, {**fixed, **weights}, (images,)), labels, reduction="mean")
 
-    slopes = vmap(grad(loss), in_dims=(None, 0, 0))
+    slopes = vmap(grad(mean), in_dims=(None, 0, 0))
     found: dict[str, list[Tensor]] = {name: [] for name in names}
     for images, labels in zip(data[0].split(_TOGETHER), data[1].split(_TOGETHER), strict=True):
         try:

@@ -44,7 +44,7 @@ class Elsewhere(Task):
         return (Path(self.at),)
 
     def observe(self, networks, shard, *, seed):
-        return Seen(networks=predict(networks, shard.images, shard.labels))
+        return Seen(networks=predict(networks, shard.images, shard))
 
 
 class Brightest(nn.Module):

@@ -40,7 +40,7 @@ def command(ctx: click.Context, out: Path) -> None:
     if not parent.exists():
         from evalsuite.parents import train_parent
 
-        accuracy = train_parent(
+        score = train_parent(
             arch="resnet8",
             data="digits",
             recipe="standard",
@@ -50,5 +50,5 @@ def command(ctx: click.Context, out: Path) -> None:
             out=parent,
             reporter=reporter(),
         )
-        click.echo(f"trained {parent}: {accuracy:.1%} of the held-out digits right", err=True)
+        click.echo(f"trained {parent}: {score} on the held-out digits", err=True)
     sweep.main(["--ckpt", str(parent), "--out", str(out), *_SWEEP], standalone_mode=False, parent=ctx.parent)

@@ -41,7 +41,7 @@ def command(
 
     if threads is not None:
         torch.set_num_threads(threads)
-    accuracy = train_parent(
+    score = train_parent(
         arch=arch, data=data, recipe=recipe, epochs=epochs, seed=seed, device=device, out=out, reporter=reporter()
     )
-    click.echo(f"{out}: {accuracy:.2%} of the held-out examples right", err=True)
+    click.echo(f"{out}: {score} on the held-out examples", err=True)

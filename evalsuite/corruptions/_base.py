@@ -13,9 +13,11 @@ class Corruption(ABC):
 
     Attributes:
         group: "noise", "blur", "weather", "digital", as in the paper, or "extra" for the four validation corruptions.
+        moves: Whether what an image shows stands elsewhere afterwards, beyond being blurred where it stood.
     """
 
     group: ClassVar[str]
+    moves: ClassVar[bool] = False
     severity: int
 
     @abstractmethod

@@ -37,6 +37,7 @@ class ElasticTransform(Corruption):
     """
 
     group: ClassVar[str] = "digital"
+    moves: ClassVar[bool] = True
     severity: int
 
     def __post_init__(self) -> None:

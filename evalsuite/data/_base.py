@@ -12,6 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from evalsuite.problems import CLASSIFICATION, Problem
+
 
 class Images(Protocol):
     """Anything that yields images by index: a tensor in memory, or files read when asked for."""
@@ -20,6 +22,13 @@ class Images(Protocol):
 
     def __getitem__(self, index: Tensor, /) -> Tensor:
         """Images (k, c, h, w) at the int64 positions `index` (k,): uint8 in 0..255, or float in [0, 1]."""
+
+
+class Targets(Protocol):
+    """Anything that yields right answers by index, as `Images` yields images."""
+
+    def __getitem__(self, index: Tensor, /) -> Tensor:
+        """Right answers (k, ...) at the int64 positions `index` (k,), in the type that the problem asks for."""
 
 
 @final
@@ -32,20 +41,30 @@ class Batch:
         labels: (n,), int64.
         ids: One content digest per example; random draws and the store's addresses are derived from it.
         accepted: As of `Examples`.
+        targets: (n, ...), as of `Examples`.
+        problem: As of `Examples`.
     """
 
     images: Tensor
     labels: Tensor
     ids: tuple[str, ...]
     accepted: Tensor | None = None
+    targets: Tensor | None = None
+    problem: Problem = CLASSIFICATION
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def truths(self) -> Tensor:
+        """The right answers, (n, ...)."""
+        return self.labels if self.targets is None else self.targets
+
     def to(self, device: torch.device) -> "Batch":
         """The same examples on `device`."""
-        accepted = None if self.accepted is None else self.accepted.to(device)
-        return replace(self, images=self.images.to(device), labels=self.labels.to(device), accepted=accepted)
+        accepted, targets = (None if of is None else of.to(device) for of in (self.accepted, self.targets))
+        there = replace(self, images=self.images.to(device), labels=self.labels.to(device))
+        return replace(there, accepted=accepted, targets=targets)
 
 
 @final
@@ -55,21 +74,32 @@ class Examples:
 
     Attributes:
         images: Where the images come from.
-        labels: (n,), int64, class numbers.
+        labels: (n,), int64, class numbers; 0 for all where the right answers are none.
         positions: (n,), int64, where in `images` each example stands.
         accepted: (n, k), int64, where several classes count as right: these, the label first, padded with the label.
             None where the label alone does.
+        targets: Where the right answers come from that are no class numbers, by the position of their image; None
+            where the label is the answer.
+        problem: What is asked of the network.
     """
 
     images: Images
     labels: Tensor
     positions: Tensor
     accepted: Tensor | None = None
+    targets: Targets | None = None
+    problem: Problem = CLASSIFICATION
 
     @classmethod
     def of(cls, images: Images, labels: Tensor) -> "Examples":
         """All of `images`, in their own order."""
         return cls(images=images, labels=labels.long(), positions=torch.arange(len(labels)))
+
+    @classmethod
+    def asking(cls, problem: Problem, images: Images, targets: Targets) -> "Examples":
+        """All of `images`, in their own order, with right answers that are no class numbers."""
+        none, positions = torch.zeros(len(images), dtype=torch.int64), torch.arange(len(images))
+        return cls(images=images, labels=none, positions=positions, targets=targets, problem=problem)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -84,22 +114,36 @@ class Examples:
         """Images at `index` as float32 in [0, 1], shape (k, c, h, w)."""
         return _scaled(self.images[self.positions[torch.as_tensor(index, dtype=torch.int64)]])
 
+    def truths(self, index: Tensor | Sequence[int]) -> Tensor:
+        """Right answers at `index`, (k, ...): class numbers, or targets as they are kept."""
+        index = torch.as_tensor(index, dtype=torch.int64)
+        return self.labels[index] if self.targets is None else self.targets[self.positions[index]]
+
     def batch(self, start: int, stop: int) -> Batch:
         """Examples start, ..., stop - 1 with their ids; reads no other image."""
         index = torch.arange(start, min(stop, len(self)))
         raw = self.images[self.positions[index]]
         chosen = self.select(index)
-        ids = _joined(_digests(raw), chosen.answers)
-        return Batch(images=_scaled(raw), labels=chosen.labels, ids=ids, accepted=chosen.accepted)
+        targets = None if self.targets is None else self.truths(index)
+        return Batch(
+            images=_scaled(raw),
+            labels=chosen.labels,
+            ids=_joined(_digests(raw), chosen.answers if targets is None else _written(targets)),
+            accepted=chosen.accepted,
+            targets=targets,
+            problem=self.problem,
+        )
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
-        """A digest of each example's pixels and label (and what else is accepted), 16 hex digits."""
+        """A digest of each example's pixels and its right answer (and what else is accepted), 16 hex digits."""
         return _joined(self.image_ids, self.answers)
 
     @property
     def answers(self) -> list[str]:
-        """What counts as right for each example, as text."""
+        """What counts as right for each example, as text: class numbers, or a digest of the target."""
+        if self.targets is not None:
+            return [text for chunk in torch.arange(len(self)).split(1024) for text in _written(self.truths(chunk))]
         if self.accepted is None:
             return [str(label) for label in self.labels.tolist()]
         return ["/".join(map(str, dict.fromkeys(row))) for row in self.accepted.tolist()]
@@ -109,6 +153,10 @@ class Examples:
         """A digest of each example's pixels alone: what must not stand in both training and held-out examples."""
         chunks = torch.arange(len(self)).split(1024)
         return tuple(digest for chunk in chunks for digest in _digests(self.images[self.positions[chunk]]))
+
+
+def _written(targets: Tensor) -> list[str]:
+    return [_sha(row) for row in targets.cpu().contiguous().numpy()]
 
 
 def _scaled(raw: Tensor) -> Tensor:
@@ -142,7 +190,7 @@ class Dataset:
 
     Attributes:
         name: As given on the command line, e.g. "fashion-mnist" or "folder:photos".
-        classes: Names of the classes, in the order of their numbers.
+        classes: Names of the classes, in the order of their numbers; of a network's outputs, where these are none.
         shape: (channels, height, width) of every image.
         train: Examples for training, retraining and calibration; None where there are none.
         test: Held-out examples; nothing but the judge ever sees them.
@@ -159,6 +207,16 @@ class Dataset:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     overlap: int = 0
+
+    @property
+    def problem(self) -> Problem:
+        """What is asked of the network."""
+        return self.test.problem
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The shape of a network's outputs for one image."""
+        return self.problem.outputs(len(self.classes), self.shape)
 
 
 class Source(ABC):

@@ -7,6 +7,9 @@ from evalsuite.data._base import Examples
 NEUTRAL_MEAN = 0.0
 NEUTRAL_STD = 1.0
 
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and standard deviation of each channel of ImageNet's training images: the custom for photos."""
+
 
 def channel_statistics(examples: Examples) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation (of the population, not below 1/255) of every channel over all `examples`."""

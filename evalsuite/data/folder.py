@@ -14,11 +14,10 @@ from typing_extensions import override
 
 from evalsuite.data._base import Dataset, Examples, Source
 from evalsuite.data._choose import choose
-from evalsuite.data._statistics import channel_statistics, neutral_statistics
+from evalsuite.data._statistics import IMAGENET, channel_statistics, neutral_statistics
 from evalsuite.errors import RefusedInputError, UsageError
 
-_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_HELD_OUT = ("test", "val")
+HELD_OUT = ("test", "val")
 
 
 @final
@@ -77,7 +76,7 @@ class Folder(Source):
 
     def _statistics(self, train: Examples | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
         if self.channels == 3:
-            return _IMAGENET
+            return IMAGENET
         if train is None:
             return neutral_statistics(self.channels)
         return channel_statistics(choose(train, min(len(train), 2000), seed=0))
@@ -93,6 +92,8 @@ class Photos:
         size: Height and width after resizing and cropping.
         channels: 3 or 1.
         border: Pixels that are cut off at each side first.
+        context: The shorter side is resized to so many times `size` before the centre is cut out; None: the photo keeps
+            its size, which has to be `size` at least.
         as_they_are: Whether a photo that has that size already is neither resized nor cropped.
     """
 
@@ -100,6 +101,7 @@ class Photos:
     size: int
     channels: int
     border: int = 0
+    context: float | None = 256 / 224
     as_they_are: bool = False
 
     def __len__(self) -> int:
@@ -132,17 +134,28 @@ class Photos:
                 )
             image = image.crop((self.border, self.border, width - self.border, height - self.border))
         if not (self.as_they_are and image.size == (self.size, self.size)):
-            image = functional.center_crop(functional.resize(image, round(self.size * 256 / 224)), [self.size] * 2)
+            image = functional.center_crop(self._resized(image, path), [self.size] * 2)
         pixels: Tensor = functional.pil_to_tensor(image)
         return pixels
 
+    def _resized(self, image: Image.Image, path: str) -> Image.Image:
+        if self.context is not None:
+            larger: Image.Image = functional.resize(image, round(self.size * self.context))
+            return larger
+        if min(image.size) < self.size:
+            width, height = image.size
+            raise RefusedInputError(
+                f"expected {path} to have {self.size} pixels a side at least, got {width} x {height}"
+            )
+        return image
+
 
 def _parts(root: Path) -> tuple[Path | None, Path]:
-    held_out = [root / name for name in _HELD_OUT if (root / name).is_dir()]
+    held_out = [root / name for name in HELD_OUT if (root / name).is_dir()]
     if held_out:
         return (root / "train" if (root / "train").is_dir() else None), held_out[0]
     if (root / "train").is_dir():
-        raise UsageError(f"expected {' or '.join(_HELD_OUT)} beside train in {root}, got train alone")
+        raise UsageError(f"expected {' or '.join(HELD_OUT)} beside train in {root}, got train alone")
     return None, root
 
 

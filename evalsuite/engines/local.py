@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import final
+from typing import TypeGuard, final
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from evalsuite.store import ALONE, Address, Row, Store
 from evalsuite.tasks._base import Observations, Seen, Task
 
 _PICTURES = 8
-_TRANSIENT = frozenset({"probabilities"})
+_TRANSIENT = frozenset({"probabilities", "map", "values"})
 
 
 def run(
@@ -133,9 +133,14 @@ def _compute(pending: Pending, parent: Member, batch: Batch, store: Store, seed:
     seen = pending.cut.task.observe([m.network for m in members], batch, seed=seed)
     seconds = (time.perf_counter() - began) / len(members)
     pictures: dict[str, bytes] = {}
-    if pending.cut.start == 0 and seen.pictures is not None and members[0].digest == parent.digest:
+    if pending.cut.start == 0 and _is_picture(seen.pictures) and members[0].digest == parent.digest:
         pictures[name(pending.cut.task)] = strip(seen.pictures[:_PICTURES])
     store.write(_rows(pending, members, parent, seen, seed, seconds), pictures)
+
+
+def _is_picture(images: Tensor | None) -> TypeGuard[Tensor]:
+    """Whether there is something to look at: rows of a table are images of one pixel."""
+    return images is not None and max(images.shape[2:]) > 1
 
 
 def _cross(pending: Pending, batch: Batch, store: Store, seed: int) -> None:

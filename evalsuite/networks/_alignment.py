@@ -21,6 +21,8 @@ _RENAMED: Final = (
 )
 # constants that a constructor sets; files may do without them
 _CONSTANTS: Final = frozenset({"num_batches_tracked", "mu", "sigma"})
+# heads that only training uses
+_TRAINED_BY: Final = "aux_classifier."
 # written by wrappers beside the network's own tensors
 _FOREIGN: Final = frozenset({"n_averaged", "num_batches_tracked"})
 
@@ -91,7 +93,7 @@ def _compare(given: Mapping[str, Tensor], names: Sequence[str]) -> Aligned:
     return Aligned(
         tensors={name: tensor for name, tensor in given.items() if name in wanted},
         missing=tuple(name for name in wanted if name not in given and _last(name) not in _CONSTANTS),
-        unexpected=tuple(name for name in extra if _last(name) not in _FOREIGN),
+        unexpected=tuple(name for name in extra if not _idle(name)),
         normalisation=beside,
     )
 
@@ -120,6 +122,10 @@ def _rename(name: str) -> str:
 
 def _numbers(tensor: Tensor | None) -> tuple[float, ...] | None:
     return tuple(tensor.flatten().tolist()) if tensor is not None and 0 < tensor.numel() <= 16 else None
+
+
+def _idle(name: str) -> bool:
+    return _last(name) in _FOREIGN or name.startswith(_TRAINED_BY)
 
 
 def _last(name: str) -> str:

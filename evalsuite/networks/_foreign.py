@@ -77,7 +77,7 @@ def read(path: Path, contents: Contents, asked: Asked) -> Found:
         poured = pour(contents.tensors, built, name=name, read_heads=True, whole_heads=heads)
         usual = (habits.mean, habits.std) if habits.mean is not None and habits.std is not None else None
         network = _normalized(poured.network, poured.aligned.normalisation or asked.normalisation or usual, shape[0])
-    count = outputs(network.eval(), shape)
+    count = outputs(network.eval(), shape)[0]
     if asked.classes is not None and count != asked.classes:
         raise UsageError(f"expected a network for the {asked.classes} classes of the data, got one for {count}: {path}")
     lineage = (_unpickled(contents),) if whole else ()

@@ -59,11 +59,11 @@ def pour(
     return Poured(network=narrowed.network, aligned=aligned)
 
 
-def outputs(network: nn.Module, shape: tuple[int, int, int]) -> int:
-    """Number of logits for one blank image of `shape`.
+def outputs(network: nn.Module, shape: tuple[int, int, int]) -> tuple[int, ...]:
+    """The shape of the outputs for one blank image of `shape`: (classes,), or (channels, height, width).
 
     Raises:
-        UsageError: The network does not take it, or does not give one row of logits.
+        UsageError: The network does not take it, or gives something else.
     """
     if isinstance(network, Normalized) and len(network.mean) != shape[0]:
         # broadcasting would spread gray images over three channels
@@ -80,10 +80,10 @@ def outputs(network: nn.Module, shape: tuple[int, int, int]) -> int:
     finally:
         for module, training in modes.items():
             module.training = training
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 1:
+    if not isinstance(logits, Tensor) or logits.ndim not in {2, 4} or len(logits) != 1:
         got = f"shape {_times(tuple(logits.shape))}" if isinstance(logits, Tensor) else type(logits).__name__
-        raise UsageError(f"expected a network that gives one row of logits per image, got {got}")
-    return logits.shape[1]
+        raise UsageError(f"expected a network that gives one row of outputs, or one map of them, per image, got {got}")
+    return tuple(logits.shape[1:])
 
 
 def _times(shape: tuple[int, ...]) -> str:

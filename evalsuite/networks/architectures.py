@@ -16,7 +16,9 @@ from evalsuite.networks._base import Architecture
 from evalsuite.networks._convention import NO_ARGUMENTS, Arguments, Convention
 from evalsuite.networks._initialisation import seeded
 from evalsuite.networks.densenet import DenseNet
+from evalsuite.networks.espcn import Espcn
 from evalsuite.networks.lenet import LeNet
+from evalsuite.networks.mlp import Mlp
 from evalsuite.networks.resnet import ResNet
 from evalsuite.networks.vgg import VGG
 from evalsuite.networks.vit import ViT
@@ -33,12 +35,14 @@ BUILT_IN: Mapping[str, Architecture] = MappingProxyType(
         "densenet22": DenseNet(depth=22),
         "wrn16_8": WideResNet(depth=16, width=8),
         "vit_small": ViT(),
+        "mlp": Mlp(),
+        "espcn": Espcn(),
     }
 )
 
 _PATTERNS: Mapping[str, str] = MappingProxyType(
     {
-        "torchvision:NAME": "any of torchvision's classification networks",
+        "torchvision:NAME": "any of torchvision's networks for classification or semantic segmentation",
         "timm:NAME": "any of timm's networks (pip install 'evalsuite[timm]')",
         "robustbench:NAME@dataset/threat": "RobustBench's model zoo (pip install 'evalsuite[robustbench]')",
         "package.module:factory": "a callable of yours that gives a torch.nn.Module",
@@ -77,7 +81,7 @@ def build(
     Args:
         arch: A name in `BUILT_IN`, `torchvision:NAME`, `timm:NAME`, `robustbench:NAME@dataset/threat` or
             `package.module:factory`; settings may stand behind it, `resnet20?shortcut=padding`.
-        classes: Number of logits, at least 2.
+        classes: Number of logits, of numbers or of channels that it gives, at least 1.
         channels: Channels of the images.
         image_size: Their side in pixels.
         arguments: Fields of a built-in architecture, or what else the other library's constructor takes.
@@ -87,7 +91,7 @@ def build(
         UnknownNameError: There is no such architecture; the nearest names are told.
         UsageError: It does not take such arguments or images, or the library is not installed.
     """
-    for name, number, least in (("classes", classes, 2), ("channels", channels, 1), ("image_size", image_size, 1)):
+    for name, number, least in (("classes", classes, 1), ("channels", channels, 1), ("image_size", image_size, 1)):
         if number < least:
             raise UsageError(f"expected {name} >= {least}, got {number}")
     bare, settings = split(arch, arguments)

@@ -50,7 +50,7 @@ def read_artefact(
     mean, std = normalisation or ((0.0,) * shape[0], (1.0,) * shape[0])
     network = Normalized(artefact, mean, std).eval()
     try:
-        found = outputs(network, shape)
+        found = outputs(network, shape)[0]
     except UsageError as error:
         raise UsageError(f"{error}: {path}") from error
     if found != len(classes):

@@ -155,15 +155,24 @@ def restore(path: Path, network: nn.Module) -> nn.Module:
     return poured.network.eval()
 
 
-def check_fits(checkpoint: Checkpoint, classes: int, shape: tuple[int, int, int]) -> None:
+def check_fits(checkpoint: Checkpoint, expected: tuple[int, ...], shape: tuple[int, int, int]) -> None:
     """Runs the network on one blank image of `shape`.
 
+    Args:
+        checkpoint: The network.
+        expected: The shape of its outputs for one image; (classes,) where it classifies.
+        shape: (channels, height, width).
+
     Raises:
-        UsageError: It does not take such images, or does not tell `classes` classes apart.
+        UsageError: It does not take such images, or gives other outputs.
     """
     found = outputs(checkpoint.network, shape)
-    if found != classes:
-        raise UsageError(f"expected a network for the {classes} classes of the data, got one for {found} classes")
+    if found == expected:
+        return
+    if len(found) == len(expected) == 1:
+        raise UsageError(f"expected a network for the {expected[0]} classes of the data, got one for {found[0]}")
+    asked, given = ("x".join(map(str, each)) for each in (expected, found))
+    raise UsageError(f"expected a network that gives {asked} numbers for an image of the data, got {given}")
 
 
 def _own(path: Path, contents: Contents, text: str, arch: str | None, arguments: Arguments) -> Checkpoint:
@@ -190,7 +199,7 @@ def _own(path: Path, contents: Contents, text: str, arch: str | None, arguments:
     network = pour(contents.tensors, blank, name=name, read_heads=False).network.eval()
     restore_scalars(network, header.attributes)
     assert isinstance(network, Normalized)  # noqa: S101  (a copy of `blank`)
-    count = outputs(network, header.shape)
+    count = outputs(network, header.shape)[0]
     if count != header.class_count:
         raise RefusedInputError(f"expected {header.class_count} classes, as the header says, got {count}: {path}")
     return Checkpoint(

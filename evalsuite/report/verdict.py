@@ -199,13 +199,24 @@ def margin_in_words(index: Index) -> str:
     margin = index.results.run.margin
     if margin <= 0:
         return "The margin is 0: a pruned network has to be shown to be no worse than its parent."
-    extra = f"{1000 * margin:.3g}"
-    said = (
-        f"The margin is {words.margin(margin)}: out of 1000 examples, a pruned network may get at most {extra} more "
-        f"wrong than its parent, counted on the same examples."
-    )
+    said = f"The margin is {words.margin(margin)}: {_allowed(index, margin)}"
     others = [f"{words.margin(m)} on {where}" for where, m in _other_margins(index)]
     return said if not others else f"{said} It is {words.listed(others)}."
+
+
+def _allowed(index: Index, margin: float) -> str:
+    """What a network that stays within the margin may do."""
+    judged = {index.shown(task.name) for task in index.results.tasks if task.required and index.measures.get(task.name)}
+    titles = [measure.title or measure.name for measure in index.results.measures if measure.name in judged]
+    if not titles or "error" in judged:
+        return (
+            f"out of 1000 examples, a pruned network may get at most {1000 * margin:.3g} more wrong than its parent, "
+            f"counted on the same examples."
+        )
+    return (
+        f"averaged over the same examples, a pruned network's loss ({words.listed(titles)}) may be at most "
+        f"{words.margin(margin)} above its parent's."
+    )
 
 
 def confidence_in_words(index: Index) -> str:

@@ -10,10 +10,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from evalsuite.data._base import Batch, Dataset, Examples
+from evalsuite.problems import CLASSIFICATION, Column, Observations, Problem
 
-Column = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
-Observations = Mapping[str, Column]
-"""Columns by name; the first axis of each is the example. `prediction` is the class a network chose (-1: abstained)."""
+__all__ = ["Column", "Domain", "Observations", "Seen", "Task"]
 
 
 @final
@@ -24,10 +23,12 @@ class Domain:
     Attributes:
         shape: (channels, height, width) of the images.
         classes: Number of classes.
+        problem: What is asked of the networks.
     """
 
     shape: tuple[int, int, int]
     classes: int
+    problem: Problem = CLASSIFICATION
 
 
 @final
@@ -36,8 +37,8 @@ class Seen:
     """What a task returns for one shard.
 
     Attributes:
-        networks: One entry per network, in the order given. The column `probabilities` (n, classes) is handed on to
-            `Task.relate` and not stored.
+        networks: One entry per network, in the order given. The columns `probabilities` (n, classes), `map` (n, pixels)
+            and `values` (n, numbers) are handed on to `Task.relate` and not stored.
         pictures: (k, c, h, w) in [0, 1]: what the first examples looked like to the first network, or None.
     """
 
@@ -65,6 +66,7 @@ class Task(ABC):
         crosses: Whether networks are also shown what was observed of each other (`cross`), in a second pass; such a
             task relates nothing, since both would have the same address.
         usage: Names as one would type them, one for each way of asking whose cost differs.
+        of_classes: Whether it can be asked only where the right answer is one class an image.
     """
 
     version: ClassVar[int]
@@ -76,6 +78,7 @@ class Task(ABC):
     relates: ClassVar[bool] = False
     crosses: ClassVar[bool] = False
     usage: ClassVar[tuple[str, ...]] = ()
+    of_classes: ClassVar[bool] = True
 
     @abstractmethod
     def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:
@@ -140,15 +143,21 @@ class Task(ABC):
         return None
 
     def relate(self, child: Observations, parent: Observations) -> Observations:
-        """Columns that need the parent's outputs too: `softmax_distance`, ||p - p_parent||_2 in [0, sqrt 2].
+        """Columns that need the parent's outputs too, (n,) or (n, draws).
 
-        Lost in Pruning (Liebenwein et al. 2021), section 4: functional distance under noise.
+        `softmax_distance`, ||p - p_parent||_2 in [0, sqrt 2], of classes: Lost in Pruning (Liebenwein et al. 2021),
+        section 4. Of other answers `answer_distance`, in [0, 1]: the share of pixels that are given another class, or
+        the mean absolute difference of the numbers.
         """
-        if "probabilities" not in child:
-            return {}
-        gap = child["probabilities"].astype(np.float64) - parent["probabilities"].astype(np.float64)
-        distance = np.sqrt((gap**2).sum(-1))
-        return {"softmax_distance": distance.astype(np.float32)}
+        if "probabilities" in child:
+            gap = child["probabilities"].astype(np.float64) - parent["probabilities"].astype(np.float64)
+            return {"softmax_distance": np.sqrt((gap**2).sum(-1)).astype(np.float32)}
+        if "map" in child:
+            return {"answer_distance": (child["map"] != parent["map"]).mean(-1).astype(np.float32)}
+        if "values" in child:
+            gap = child["values"].astype(np.float64) - parent["values"].astype(np.float64)
+            return {"answer_distance": np.minimum(np.abs(gap), 1).mean(-1).astype(np.float32)}
+        return {}
 
     def cross(self, network: nn.Module, shard: Batch, other: Observations) -> Observations:
         """Columns of `network` that need what is stored of another network on the same examples.

@@ -19,12 +19,13 @@ class Clean(Task):
 
     version: ClassVar[int] = 2
     relates: ClassVar[bool] = True
+    of_classes: ClassVar[bool] = False
     usage: ClassVar[tuple[str, ...]] = ("clean",)
 
     @override
     def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:
         del seed  # nothing is random here
-        return Seen(networks=predict(networks, shard.images, shard.labels), pictures=shard.images)
+        return Seen(networks=predict(networks, shard.images, shard), pictures=shard.images)
 
     @override
     def title(self) -> str:

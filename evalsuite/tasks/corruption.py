@@ -35,6 +35,7 @@ class Corruption(Task):
     version: ClassVar[int] = 2
     path: ClassVar[tuple[str, ...]] = ("corruption", "severity")
     relates: ClassVar[bool] = True
+    of_classes: ClassVar[bool] = False
     usage: ClassVar[tuple[str, ...]] = ("corruption/fog/3", "corruption/common/1-5")
 
     corruption: str
@@ -47,11 +48,16 @@ class Corruption(Task):
     def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:
         stream = keys(seed, f"corruption/{self.corruption}", shard.ids).to(shard.images.device)
         images = self._part()(shard.images, stream)
-        return Seen(networks=predict(networks, images, shard.labels), pictures=images)
+        return Seen(networks=predict(networks, images, shard), pictures=images)
 
     @override
     def refuses(self, domain: Domain) -> str | None:
-        return self._part().refuses(domain.shape)
+        part = self._part()
+        if domain.shape[0] not in {1, 3} or max(domain.shape[1:]) == 1:
+            return "corruptions are of gray and colour images"
+        if part.moves and domain.problem.aligned:
+            return "pixels are moved, and the right answers stand where the pixels stood"
+        return part.refuses(domain.shape)
 
     @override
     def note(self, domain: Domain) -> str | None:

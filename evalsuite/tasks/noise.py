@@ -32,6 +32,7 @@ class Noise(Task):
     version: ClassVar[int] = 2
     path: ClassVar[tuple[str, ...]] = ("distribution", "level")
     relates: ClassVar[bool] = True
+    of_classes: ClassVar[bool] = False
     usage: ClassVar[tuple[str, ...]] = ("noise/uniform/0.1", "noise/gaussian/0.1?draws=10")
 
     distribution: Literal["uniform", "gaussian"] = "uniform"
@@ -48,7 +49,7 @@ class Noise(Task):
     @override
     def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:
         drawn = [self._noisy(shard, seed, draw) for draw in range(self.draws)]
-        seen = [predict(networks, images, shard.labels) for images in drawn]
+        seen = [predict(networks, images, shard) for images in drawn]
         if self.draws == 1:
             return Seen(networks=seen[0], pictures=drawn[0].clamp(0, 1))
         joined = tuple(_stack([of[k] for of in seen]) for k in range(len(networks)))

@@ -52,8 +52,8 @@ class Ood(Task):
             strangers = drawn(self.at, shard.images, stream)
         else:
             strangers = outliers(self.outliers, shard.images, stream)
-        inside = predict(networks, shard.images, shard.labels)
-        outside = predict(networks, strangers, shard.labels)
+        inside = predict(networks, shard.images, shard)
+        outside = predict(networks, strangers, shard)
         return Seen(networks=tuple(map(_scores, inside, outside)), pictures=strangers)
 
     @override

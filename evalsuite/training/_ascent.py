@@ -1,10 +1,9 @@
 """The inner maximisation of adversarial training: signed gradient steps in an L-infinity ball, batch by batch."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 def ascend(
@@ -28,21 +27,6 @@ def ascend(
         (gradient,) = torch.autograd.grad(objective(moved), moved)
         moved = _within(moved.detach() + length * gradient.sign(), images, eps)
     return moved
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[nn.Module]:
-    """Inside, `network` is in evaluation mode; after, every module is in the mode in which it was.
-
-    So an attack meets the network that will be used, and leaves batch-norm statistics alone.
-    """
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield network
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def _within(moved: Tensor, images: Tensor, eps: float) -> Tensor:

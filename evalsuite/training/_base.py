@@ -4,10 +4,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar, TypeVar, final
 
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from evalsuite.errors import UsageError
+from evalsuite.problems import Classification, Problem
+from evalsuite.training._criterion import criterion
 
 Kind = TypeVar("Kind", bound="Recipe")
 
@@ -21,14 +22,14 @@ class Progress:
         epoch: Finished epochs, from 1.
         epochs: All of them.
         loss: Mean loss of the epoch's batches, as they were seen (augmented).
-        accuracy: Likewise, in [0, 1].
+        score: One minus their mean loss as the problem has it, likewise, in [0, 1]; of classes the accuracy.
         seconds_left: Estimated from the epochs so far.
     """
 
     epoch: int
     epochs: int
     loss: float
-    accuracy: float
+    score: float
     seconds_left: float
 
 
@@ -46,9 +47,11 @@ class Recipe(ABC):
         weight_decay: Factor of half the squared norm of all parameters, at least 0.
         nesterov: Whether the gradient is taken after the momentum step (Sutskever et al. 2013).
         ahead: Steps whose images are `prepared` together.
+        of_classes: Whether the loss is defined only where the right answer is one class an image.
     """
 
     ahead: ClassVar[int] = 1
+    of_classes: ClassVar[bool] = False
 
     epochs: int
     batch_size: int
@@ -84,6 +87,8 @@ class Recipe(ABC):
     def augment(self, images: Tensor, generator: Generator) -> Tensor:
         """What the network sees in place of `images` (n, c, h, w), float32 in [0, 1]; same shape and range.
 
+        Not called where a shifted or mirrored image has another right answer (`Problem.views`).
+
         Args:
             images: Not changed.
             generator: On the CPU; the only source of randomness.
@@ -92,17 +97,23 @@ class Recipe(ABC):
         return images
 
     def loss(self, network: nn.Module, images: Tensor, labels: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        """The loss to go down, and the logits (n, classes) from which the accuracy is read; here cross-entropy.
+        """The loss to go down, and the outputs from which the score is read; here `criterion`.
 
         Args:
             network: In training mode.
             images: (n, c, h, w), augmented.
-            labels: (n,).
+            labels: (n,); of problems without classes the right answers, (n, ...).
             generator: On the CPU; for losses that draw, e.g. noise or the start of an attack.
         """
         del generator
         logits: Tensor = network(images)
-        return F.cross_entropy(logits, labels), logits
+        return criterion(logits, labels), logits
+
+    def refuses(self, problem: Problem) -> str | None:
+        """Why networks cannot be trained by this recipe for `problem`, or None where they can."""
+        if self.of_classes and not isinstance(problem, Classification):
+            return f"its loss asks about one class an image, and the data are about {problem.title}"
+        return None
 
     def opened(self, network: nn.Module, images: Tensor) -> nn.Module:
         """What `loss` is handed for `network`, from the first step of a training to the last; here `network` itself.

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import Self, final
+from typing import ClassVar, Self, final
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from typing_extensions import override
 
 import bounds
 from evalsuite.errors import UsageError
-from evalsuite.training._scheduled import Scheduled
+from evalsuite.training._scheduled import Scheduled, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,11 @@ class Bounded(Scheduled):
         start: Share of all steps before the radius starts to grow, in [0, 1].
         full: Share of all steps after which it has grown, in [start, 1].
     """
+
+    of_classes: ClassVar[bool] = True
+    # radii as in the recipe pgd
+    settings: ClassVar[Settings] = {"digits": {"eps": 0.1}, "mnist": {"eps": 0.3}, "fashion-mnist": {"eps": 0.1}}
+    times: ClassVar[int] = 3  # the radius has to grow
 
     eps: float = 8 / 255
     kappa: float = 0.5

@@ -1,28 +1,46 @@
-"""What robust recipes share: one rise and fall of the learning rate, shifted and mirrored images; losses differ."""
+"""What most recipes share: one rise and fall of the learning rate, shifted and mirrored images; losses differ."""
 
 import math
-from abc import abstractmethod
-from dataclasses import dataclass
-from typing import final
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self, final
 
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from typing_extensions import override
 
 from evalsuite.errors import UsageError
 from evalsuite.training._augment import shift_and_flip
-from evalsuite.training._base import Recipe
+from evalsuite.training._base import Recipe, keeping
+
+Settings = Mapping[str, Mapping[str, float]]
+"""Name of a data set → hyperparameters by name."""
+
+# measured with the plain loss on Fashion-MNIST (a ResNet-8 of 78 000 parameters: 92.3 % held-out accuracy, one seed)
+# and on the digits (a small convolutional network: 98.5 %); other rows are the field's custom for that size of image
+_SCHEDULES: Settings = {
+    "digits": {"epochs": 20},
+    "mnist": {"epochs": 6},
+    "fashion-mnist": {"epochs": 6, "flip": True},
+    "svhn": {"epochs": 12, "batch_size": 128, "learning_rate": 0.2, "shift": 4},
+    "cifar10": {"epochs": 30, "batch_size": 128, "learning_rate": 0.2, "shift": 4, "flip": True},
+    "cifar100": {"epochs": 30, "batch_size": 128, "learning_rate": 0.2, "shift": 4, "flip": True},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scheduled(Recipe):
-    """The schedule and views of the standard recipe, so that what differs from it is the loss.
+    """Nesterov's momentum; linear warm-up, then a cosine to 0 (Goyal et al. 2017; Loshchilov and Hutter 2017).
 
     Attributes:
-        warm_up: Share of all steps in which the learning rate grows linearly to its highest, in [0, 1]; then a cosine
-            to 0.
+        settings: What a recipe's source sets for a data set beside the schedule.
+        times: How many times as long as the plain recipe it trains.
+        warm_up: Share of all steps in which the learning rate grows linearly to its highest, in [0, 1].
         shift: Pixels by which images are padded before a random cut-out, at least 0.
         flip: Whether half of the images are mirrored; False is safe for every data set.
     """
+
+    settings: ClassVar[Settings] = {}
+    times: ClassVar[int] = 1
 
     epochs: int = 8
     batch_size: int = 64
@@ -54,6 +72,10 @@ class Scheduled(Recipe):
         return shift_and_flip(images, generator, pixels=self.shift, flip=self.flip)
 
     @override
-    @abstractmethod
-    def loss(self, network: nn.Module, images: Tensor, labels: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        """See `Recipe`."""
+    @final
+    def prescribed(self, *, architecture: str, data: str) -> Self:
+        del architecture
+        if data not in _SCHEDULES:
+            return self
+        published = replace(self, **{**_SCHEDULES[data], **self.settings.get(data, {})})  # type: ignore[arg-type]
+        return keeping(self, replace(published, epochs=self.times * published.epochs))

@@ -13,6 +13,7 @@ from torch import Generator, Tensor, nn
 
 from evalsuite.data import Examples
 from evalsuite.errors import EvalsuiteError, UsageError
+from evalsuite.problems import Problem
 from evalsuite.randomness import derive
 from evalsuite.training._base import Progress, Recipe
 from evalsuite.training._feed import Feed, feed
@@ -58,6 +59,8 @@ def train(  # noqa: PLR0913 - one keyword a question
     """
     if not len(examples):
         raise UsageError("expected at least one training example, got none")
+    if (refusal := recipe.refuses(examples.problem)) is not None:
+        raise UsageError(f"expected a recipe for {examples.problem.title}, got {type(recipe).__name__}: {refusal}")
     student = copy.deepcopy(network).to(device).to(memory_format=torch.channels_last)
     source = feed(examples, device)
     generator = Generator().manual_seed(derive(seed, "train"))
@@ -68,6 +71,7 @@ def train(  # noqa: PLR0913 - one keyword a question
             student=student.train(),
             opened=recipe.opened(student, source.batch(torch.arange(1))[0]),
             recipe=recipe,
+            problem=examples.problem,
             optimizer=_optimizer(student, recipe),
             generator=generator,
             steps_per_epoch=len(examples) // batch_size,
@@ -80,10 +84,10 @@ def train(  # noqa: PLR0913 - one keyword a question
             early(0, student)
         for epoch in range(recipe.epochs):
             order = torch.randperm(len(examples), generator=generator).split(batch_size)
-            loss, accuracy = loop.epoch(epoch, source, order[: loop.steps_per_epoch])
+            loss, score = loop.epoch(epoch, source, order[: loop.steps_per_epoch])
             if progress is not None:
                 left = (time.monotonic() - start) / (epoch + 1) * (recipe.epochs - epoch - 1)
-                told = Progress(epoch=epoch + 1, epochs=recipe.epochs, loss=loss, accuracy=accuracy, seconds_left=left)
+                told = Progress(epoch=epoch + 1, epochs=recipe.epochs, loss=loss, score=score, seconds_left=left)
                 progress(told)
     return student.to(memory_format=torch.contiguous_format).eval()
 
@@ -94,6 +98,7 @@ class _Loop:
     student: nn.Module
     opened: nn.Module
     recipe: Recipe
+    problem: Problem
     optimizer: torch.optim.SGD
     generator: Generator
     steps_per_epoch: int
@@ -103,15 +108,15 @@ class _Loop:
     early: Callable[[int, nn.Module], None] | None
 
     def epoch(self, epoch: int, source: Feed, order: tuple[Tensor, ...]) -> tuple[float, float]:
-        loss, right, seen = torch.zeros((), device=source.labels.device), torch.zeros_like(source.labels[0]), 0
+        loss, missed, seen = torch.zeros((), device=source.device), torch.zeros((), device=source.device), 0
         for place, (images, labels) in enumerate(self.batches(source, order)):
             step = epoch * self.steps_per_epoch + place
-            batch_loss, batch_right = self.step(step, images, labels)
-            loss, right, seen = loss + batch_loss * len(labels), right + batch_right, seen + len(labels)
+            batch_loss, batch_missed = self.step(step, images, labels)
+            loss, missed, seen = loss + batch_loss * len(labels), missed + batch_missed, seen + len(labels)
             # a look at a number makes a GPU wait, so not at every step
             if (step + 1) % _CHECKED_EVERY == 0 or place + 1 == len(order):
                 self.check(loss, epoch)
-        return float(loss) / seen, float(right) / seen
+        return float(loss) / seen, (seen - float(missed)) / seen
 
     def batches(self, source: Feed, order: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
         for first in range(0, len(order), self.recipe.ahead):
@@ -126,7 +131,8 @@ class _Loop:
         rate = recipe.rate(step, self.steps_per_epoch) if self.constant_rate is None else self.constant_rate
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        views = recipe.augment(images, self.generator).contiguous(memory_format=torch.channels_last)
+        views = recipe.augment(images, self.generator) if self.problem.views else images
+        views = views.contiguous(memory_format=torch.channels_last)
         self.optimizer.zero_grad()
         loss, logits = recipe.loss(self.opened, views, labels, self.generator)
         penalty = None if self.hook is None else self.hook.penalty(self.student, views, labels, done)
@@ -140,7 +146,7 @@ class _Loop:
             self.after_step(self.student)
         if self.early is not None:
             self.early(step + 1, self.student)
-        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+        return loss.detach(), self.problem.losses(logits.detach(), labels).sum()
 
     def check(self, loss: Tensor, epoch: int) -> None:
         if not math.isfinite(float(loss)):

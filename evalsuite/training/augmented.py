@@ -1,20 +1,18 @@
 """Common corruptions on the training images: the robust training of Lost in Pruning (Liebenwein et al. 2021)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar, Literal, final
 
 import torch
-import torch.nn.functional as F
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from typing_extensions import override
 
 from evalsuite.corruptions import MIX1
 from evalsuite.corruptions._base import Corruption
 from evalsuite.errors import UsageError
+from evalsuite.problems import Problem
 from evalsuite.registry import find
-from evalsuite.training._base import keeping
 from evalsuite.training._scheduled import Scheduled
 
 _HIGHEST = 5
@@ -70,15 +68,10 @@ class Augmented(Scheduled):
         return (self.severity,) if self.levels == "one" else tuple(range(1, _HIGHEST + 1))
 
     @override
-    def loss(self, network: nn.Module, images: Tensor, labels: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        del generator
-        logits: Tensor = network(images)
-        return F.cross_entropy(logits, labels), logits
-
-    @override
-    def prescribed(self, *, architecture: str, data: str) -> "Augmented":
-        del architecture
-        return keeping(self, _SETTINGS.get(data, self))
+    def refuses(self, problem: Problem) -> str | None:
+        if problem.aligned:
+            return "corruptions of mix1 move pixels, and the right answers stand where the pixels stood"
+        return Scheduled.refuses(self, problem)
 
     def _drawn(self, n: int, kinds: tuple[int, ...], generator: Generator) -> tuple[Tensor, Tensor]:
         """Place in `MIX1` and severity (0: left as it is) for each of n images, (n,) each."""
@@ -106,14 +99,3 @@ def usable(shape: tuple[int, int, int], severities: tuple[int, ...]) -> tuple[in
 def _part(kind: str, severity: int) -> Corruption:
     part = find("evalsuite.corruptions", kind, Corruption)
     return part(severity=severity)  # type: ignore[call-arg]
-
-
-# schedules are those of the standard recipe
-_SETTINGS: Mapping[str, Augmented] = {
-    "digits": Augmented(epochs=20),
-    "mnist": Augmented(epochs=6),
-    "fashion-mnist": Augmented(epochs=6, flip=True),
-    "svhn": Augmented(epochs=12, batch_size=128, learning_rate=0.2, shift=4),
-    "cifar10": Augmented(epochs=30, batch_size=128, learning_rate=0.2, shift=4, flip=True),
-    "cifar100": Augmented(epochs=30, batch_size=128, learning_rate=0.2, shift=4, flip=True),
-}

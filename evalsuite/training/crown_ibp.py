@@ -1,6 +1,5 @@
 """Certified training with CROWN-IBP: linear bounds while the ball is small, interval bounds once it has grown."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -9,7 +8,6 @@ from typing_extensions import override
 
 import bounds
 from evalsuite.errors import UsageError
-from evalsuite.training._base import keeping
 from evalsuite.training._bounded import Bounded
 
 
@@ -46,19 +44,3 @@ class CrownIbp(Bounded):
         if self.beta == 1:
             return linear
         return (1 - self.beta) * bounds.interval_margins(graph, ball, labels) + self.beta * linear
-
-    @override
-    def prescribed(self, *, architecture: str, data: str) -> "CrownIbp":
-        del architecture
-        return keeping(self, _SETTINGS.get(data, self))
-
-
-# radii as in the recipe pgd; the standard recipe's schedules, three times as long since the radius has to grow
-_SETTINGS: Mapping[str, CrownIbp] = {
-    "digits": CrownIbp(epochs=60, eps=0.1),
-    "mnist": CrownIbp(epochs=18, eps=0.3),
-    "fashion-mnist": CrownIbp(epochs=18, flip=True, eps=0.1),
-    "svhn": CrownIbp(epochs=36, batch_size=128, learning_rate=0.2, shift=4),
-    "cifar10": CrownIbp(epochs=90, batch_size=128, learning_rate=0.2, shift=4, flip=True),
-    "cifar100": CrownIbp(epochs=90, batch_size=128, learning_rate=0.2, shift=4, flip=True),
-}

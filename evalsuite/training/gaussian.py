@@ -1,16 +1,14 @@
 """Gaussian noise on every image: the training of networks that will be smoothed."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from evalsuite.errors import UsageError
-from evalsuite.training._base import keeping
+from evalsuite.training._criterion import criterion
 from evalsuite.training._scheduled import Scheduled
 
 
@@ -38,20 +36,4 @@ class Gaussian(Scheduled):
     def loss(self, network: nn.Module, images: Tensor, labels: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         noise = torch.randn(images.shape, generator=generator).to(images.device)
         logits: Tensor = network(images + self.sigma * noise)
-        return F.cross_entropy(logits, labels), logits
-
-    @override
-    def prescribed(self, *, architecture: str, data: str) -> "Gaussian":
-        del architecture
-        return keeping(self, _SETTINGS.get(data, self))
-
-
-# schedules are those of the standard recipe
-_SETTINGS: Mapping[str, Gaussian] = {
-    "digits": Gaussian(epochs=20),
-    "mnist": Gaussian(epochs=6),
-    "fashion-mnist": Gaussian(epochs=6, flip=True),
-    "svhn": Gaussian(epochs=12, batch_size=128, learning_rate=0.2, shift=4),
-    "cifar10": Gaussian(epochs=30, batch_size=128, learning_rate=0.2, shift=4, flip=True),
-    "cifar100": Gaussian(epochs=30, batch_size=128, learning_rate=0.2, shift=4, flip=True),
-}
+        return criterion(logits, labels), logits

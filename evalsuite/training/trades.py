@@ -1,8 +1,7 @@
 """TRADES: accuracy on the images, and the same answer all around them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import torch
 import torch.nn.functional as F
@@ -10,9 +9,9 @@ from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from evalsuite.errors import UsageError
-from evalsuite.training._ascent import ascend, evaluating
-from evalsuite.training._base import keeping
-from evalsuite.training._scheduled import Scheduled
+from evalsuite.training._ascent import ascend
+from evalsuite.training._modes import evaluating
+from evalsuite.training._scheduled import Scheduled, Settings
 
 _NUDGE = 0.001
 
@@ -32,6 +31,14 @@ class Trades(Scheduled):
         steps: Gradient steps, at least 1.
         step: Length of a step as a share of eps, above 0.
     """
+
+    of_classes: ClassVar[bool] = True
+    # MNIST: the authors' radius, steps and beta; other radii as in the recipe pgd
+    settings: ClassVar[Settings] = {
+        "digits": {"eps": 0.1},
+        "mnist": {"beta": 1.0, "eps": 0.3, "steps": 40, "step": 1 / 30},
+        "fashion-mnist": {"eps": 0.1},
+    }
 
     beta: float = 6.0
     eps: float = 0.031
@@ -72,23 +79,7 @@ class Trades(Scheduled):
                 steps=self.steps,
             )
 
-    @override
-    def prescribed(self, *, architecture: str, data: str) -> "Trades":
-        del architecture
-        return keeping(self, _SETTINGS.get(data, self))
-
 
 def divergence(said: Tensor, other: Tensor) -> Tensor:
     """Kullback-Leibler divergence of what `other` says from what `said` says, logits (n, classes), summed over n."""
     return F.kl_div(other.log_softmax(1), said.log_softmax(1), reduction="sum", log_target=True)
-
-
-# MNIST: the authors' radius, steps and beta; other radii as in the recipe pgd; schedules as in the standard recipe
-_SETTINGS: Mapping[str, Trades] = {
-    "digits": Trades(epochs=20, eps=0.1),
-    "mnist": Trades(epochs=6, beta=1.0, eps=0.3, steps=40, step=1 / 30),
-    "fashion-mnist": Trades(epochs=6, flip=True, eps=0.1),
-    "svhn": Trades(epochs=12, batch_size=128, learning_rate=0.2, shift=4),
-    "cifar10": Trades(epochs=30, batch_size=128, learning_rate=0.2, shift=4, flip=True),
-    "cifar100": Trades(epochs=30, batch_size=128, learning_rate=0.2, shift=4, flip=True),
-}

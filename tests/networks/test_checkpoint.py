@@ -165,27 +165,33 @@ def test_a_factory_of_the_users_own_is_called_when_they_name_it(
 
 def test_check_fits(trained: Make) -> None:
     checkpoint = _checkpoint(trained("lenet5"), "lenet5")
-    check_fits(checkpoint, 10, (3, 32, 32))
+    check_fits(checkpoint, (10,), (3, 32, 32))
     with pytest.raises(UsageError, match="the 7 classes of the data, got one for 10"):
-        check_fits(checkpoint, 7, (3, 32, 32))
+        check_fits(checkpoint, (7,), (3, 32, 32))
     with pytest.raises(UsageError, match=r"images of shape 3x28x28, got: .*mat1"):
-        check_fits(checkpoint, 10, (3, 28, 28))
+        check_fits(checkpoint, (10,), (3, 28, 28))
     # one channel would be spread over three by the normalisation's own broadcasting
     with pytest.raises(UsageError, match="images of shape 1x32x32, got one for 3 channels"):
-        check_fits(checkpoint, 10, (1, 32, 32))
+        check_fits(checkpoint, (10,), (1, 32, 32))
     with pytest.raises(UsageError, match="images of shape 4x32x32"):
-        check_fits(checkpoint, 10, (4, 32, 32))
+        check_fits(checkpoint, (10,), (4, 32, 32))
 
 
-@pytest.mark.parametrize("network", [nn.Flatten(0), nn.Identity()])
-def test_check_fits_wants_rows_of_logits(network: nn.Module) -> None:
-    with pytest.raises(UsageError, match="one row of logits"):
-        check_fits(_checkpoint(network, None), 10, (3, 32, 32))
+@pytest.mark.parametrize(
+    ("network", "told"),
+    [
+        (nn.Flatten(0), "one row of outputs, or one map of them, per image, got shape 3072"),
+        (nn.Identity(), "gives 10 numbers for an image of the data, got 3x32x32"),
+    ],
+)
+def test_check_fits_wants_rows_of_logits(network: nn.Module, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        check_fits(_checkpoint(network, None), (10,), (3, 32, 32))
 
 
 def test_check_fits_leaves_modes_alone() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(12, 10))
     checkpoint = Checkpoint(network=Normalized(network, MEAN, STD), arch=None, class_count=10, shape=(3, 2, 2))
     checkpoint.network.train()
-    check_fits(checkpoint, 10, (3, 2, 2))
+    check_fits(checkpoint, (10,), (3, 2, 2))
     assert all(module.training for module in checkpoint.network.modules())

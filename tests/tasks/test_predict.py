@@ -5,13 +5,18 @@ import pytest
 import torch
 from scipy.special import logsumexp, softmax
 
+from evalsuite.data import Batch
 from evalsuite.tasks._predict import predict
+
+
+def shard(labels: torch.Tensor) -> Batch:
+    return Batch(images=torch.zeros(len(labels), 1, 1, 1), labels=labels, ids=("",) * len(labels))
 
 
 def test_columns() -> None:
     logits = torch.tensor([[2.0, 0.0, -1.0], [-3.0, 4.0, 4.5], [0.0, 0.0, 0.0]])
     labels = torch.tensor([0, 1, 2])
-    (seen,) = predict([torch.nn.Flatten()], logits.view(3, 1, 1, 3), labels)
+    (seen,) = predict([torch.nn.Flatten()], logits.view(3, 1, 1, 3), shard(labels))
     probabilities = softmax(logits.double().numpy(), axis=1)
     assert seen["prediction"].tolist() == [0, 2, 0]
     assert seen["confidence"] == pytest.approx(probabilities.max(1), abs=1e-6)
@@ -23,6 +28,6 @@ def test_columns() -> None:
 
 
 def test_large_logits_stay_finite() -> None:
-    (seen,) = predict([torch.nn.Flatten()], torch.tensor([[1e4, -1e4]]).view(1, 1, 1, 2), torch.tensor([1]))
+    (seen,) = predict([torch.nn.Flatten()], torch.tensor([[1e4, -1e4]]).view(1, 1, 1, 2), shard(torch.tensor([1])))
     assert seen["energy"].tolist() == [1e4]
     assert seen["truth"].tolist() == [0.0]

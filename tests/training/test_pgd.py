@@ -8,8 +8,9 @@ from evalsuite.attacks.pgd import Pgd as Attack
 from evalsuite.data import Examples, load
 from evalsuite.data._base import Batch
 from evalsuite.errors import UsageError
-from evalsuite.training import accuracy, named, train
-from evalsuite.training._ascent import ascend, evaluating
+from evalsuite.training import named, score, train
+from evalsuite.training._ascent import ascend
+from evalsuite.training._modes import evaluating
 from evalsuite.training.pgd import Pgd
 from evalsuite.training.standard import Standard
 
@@ -127,7 +128,7 @@ def test_digits_trained_with_it_withstand_more() -> None:
         train(small_cnn(), examples, recipe, seed=0, device=CPU)
         for recipe in (Pgd(epochs=4, eps=0.1), Standard(epochs=4))
     )
-    assert accuracy(robust, held_out, device=CPU) > 0.85
+    assert score(robust, held_out, device=CPU) > 0.85
     found = [robust_accuracy(network, held_out, 0.1) for network in (robust, plain)]
     # 200 examples: a difference of 0.15 is more than three standard errors
     assert found[0] > found[1] + 0.15

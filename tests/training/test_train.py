@@ -8,7 +8,7 @@ from torch import Generator, Tensor, nn
 
 from evalsuite.data import Examples, load
 from evalsuite.errors import EvalsuiteError, UsageError
-from evalsuite.training import Recipe, accuracy, named, train
+from evalsuite.training import Recipe, named, score, train
 from evalsuite.training._feed import feed
 from evalsuite.training.standard import Standard
 
@@ -66,7 +66,7 @@ def test_digits_are_learnt_in_seconds() -> None:
     digits = load("digits")
     recipe = named("standard", architecture="small", data="digits")
     trained = train(seeded(small_cnn), digits.train, recipe, seed=0, device=CPU)
-    assert accuracy(trained, digits.test, device=CPU) > 0.95
+    assert score(trained, digits.test, device=CPU) > 0.95
 
 
 def test_the_same_arguments_give_the_same_bits_and_touch_nothing() -> None:
@@ -146,7 +146,7 @@ def test_progress_reads_loss_and_accuracy_of_the_batches() -> None:
         progress=told.append,
     )
     # 4 of 40 are of class 0
-    assert told[0].accuracy == pytest.approx(0.1)
+    assert told[0].score == pytest.approx(0.1)
     assert told[0].loss == pytest.approx(torch.tensor(torch.e + 9).log().item() - 0.1, rel=1e-6)
 
 
@@ -246,10 +246,10 @@ def test_accuracy_counts_and_leaves_modes_as_they_are() -> None:
     modes = [module.training for module in network.modules()]
     before = state(network)
     examples = few(30)
-    found = accuracy(network, examples, device=CPU, batch_size=7)
+    found = score(network, examples, device=CPU, batch_size=7)
     assert [module.training for module in network.modules()] == modes
     assert same(before, state(network))
     logits = copy.deepcopy(network).eval()(examples.pixels(range(30)))
     assert found == (logits.argmax(1) == examples.labels).double().mean().item()
     with pytest.raises(UsageError, match="at least one example"):
-        accuracy(network, few(0), device=CPU)
+        score(network, few(0), device=CPU)

@@ -1,0 +1,121 @@
+"""Pascal VOC's segmentation challenge, and data kept in its folders."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, final
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from torchvision.datasets import VOCSegmentation
+from torchvision.transforms import InterpolationMode, functional
+from typing_extensions import override
+
+from evalsuite.data._base import Dataset, Examples, Source
+from evalsuite.data._statistics import IMAGENET
+from evalsuite.data.folder import Photos
+from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.problems.segmentation import VOID, Segmentation
+
+_VOID = 255
+CLASSES = (
+    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
+)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Voc(Source):
+    """PATH/VOCdevkit/VOC{year}: JPEGImages, SegmentationClass, ImageSets/Segmentation (Everingham et al. 2010).
+
+    Networks are trained on `train` and judged on `val`. The shorter side of an image is resized to `size` and the
+    centre cut out; masks likewise, without blending classes. Pixels of the void class (255) are not judged.
+
+    Attributes:
+        path: The folder that holds VOCdevkit.
+        year: Of the challenge, 2007 to 2012.
+        size: Height and width after cropping, in pixels.
+        classes: As many as masks have, the background included: 21 of the challenge; others for data of one's own.
+    """
+
+    path: Path
+    year: Literal["2007", "2008", "2009", "2010", "2011", "2012"] = "2012"
+    size: int = 256
+    classes: int = 21
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise UsageError(f"expected size to be at least 1, got {self.size}")
+        if not 2 <= self.classes <= _VOID:
+            raise UsageError(f"expected classes from 2 to {_VOID}, got {self.classes}")
+
+    @override
+    def load(self) -> Dataset:
+        own = self.classes != len(CLASSES)
+        mean, std = IMAGENET
+        return Dataset(
+            name=f"voc:{self.path}",
+            classes=tuple(f"class {number}" for number in range(self.classes)) if own else CLASSES,
+            shape=(3, self.size, self.size),
+            train=self._examples("train"),
+            test=self._examples("val"),
+            mean=mean,
+            std=std,
+        )
+
+    def _examples(self, part: str) -> Examples:
+        root = self.path.expanduser()
+        try:
+            found = VOCSegmentation(str(root), year=self.year, image_set=part)
+        except (OSError, RuntimeError) as error:
+            expected = f"JPEGImages, SegmentationClass and ImageSets/Segmentation/{part}.txt"
+            raise UsageError(f"expected {expected} in {root}/VOCdevkit/VOC{self.year}, got: {error}") from error
+        images = Photos(paths=tuple(found.images), size=self.size, channels=3, context=1.0)
+        masks = Masks(paths=tuple(found.masks), size=self.size, classes=self.classes)
+        return Examples.asking(Segmentation(), images, masks)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Masks:
+    """Class numbers of pixels, decoded when asked for.
+
+    Attributes:
+        paths: One palette image a mask; the palette's index is the class, 255 is void.
+        size: Height and width after resizing and cropping.
+        classes: As many as there are.
+    """
+
+    paths: tuple[str, ...]
+    size: int
+    classes: int
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        """Masks (k, size, size), int64, at `index` (k,); void pixels are `VOID`.
+
+        Raises:
+            RefusedInputError: A file cannot be decoded, or has other classes.
+        """
+        with ThreadPoolExecutor() as pool:
+            return torch.stack(list(pool.map(self._decoded, index.tolist())))
+
+    def _decoded(self, position: int) -> Tensor:
+        path = self.paths[position]
+        try:
+            with Image.open(path) as file:
+                # a gray image holds class numbers as well as a palette's indices do; colours would have lost them
+                mask = file.copy() if file.mode in {"P", "L"} else None
+                mode = file.mode
+        except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+            raise RefusedInputError(f"expected {path} to be an image, got an error: {error}") from error
+        if mask is None:
+            raise RefusedInputError(f"expected {path} to hold class numbers (a palette or gray image), got mode {mode}")
+        resized = functional.resize(mask, [self.size], interpolation=InterpolationMode.NEAREST)
+        numbers = torch.from_numpy(np.array(functional.center_crop(resized, [self.size] * 2))).long()
+        found = numbers.where(numbers != _VOID, VOID)
+        if int(found.max()) >= self.classes:
+            raise RefusedInputError(f"expected classes below {self.classes} in {path}, got {int(found.max())}")
+        return found

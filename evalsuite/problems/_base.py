@@ -1,0 +1,58 @@
+"""The problem contract: what right answers are, how outputs are held against them, and what is written down."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from torch import Tensor
+
+Column = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
+Observations = Mapping[str, Column]
+"""Columns by name; the first axis of each is the example. `prediction` is the class a network chose (-1: abstained)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem(ABC):
+    """What is asked of a network. Subclasses are frozen keyword-only dataclasses; fields are facts of the data.
+
+    Attributes:
+        title: What a reader sees, e.g. "semantic segmentation".
+        measures: What is read off observations unless told otherwise; the first tells how well a network does.
+        score_title: What one minus the mean loss is called.
+        views: Whether an image that is shifted or mirrored has the same right answer.
+        aligned: Whether the right answer has pixels that stand where those of the image stand.
+    """
+
+    title: ClassVar[str]
+    measures: ClassVar[tuple[str, ...]]
+    score_title: ClassVar[str]
+    views: ClassVar[bool] = False
+    aligned: ClassVar[bool] = False
+
+    @abstractmethod
+    def outputs(self, classes: int, shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """The shape of a network's outputs for one image.
+
+        Args:
+            classes: As many names as the data set has for its outputs.
+            shape: (channels, height, width) of the image.
+        """
+
+    @abstractmethod
+    def losses(self, outputs: Tensor, truths: Tensor) -> Tensor:
+        """How wrong each output is, (n,), in [0, 1].
+
+        Args:
+            outputs: (n, ...), each of the shape that `outputs` gives.
+            truths: (n, ...): the right answers.
+        """
+
+    @abstractmethod
+    def observe(self, outputs: Tensor, truths: Tensor) -> Observations:
+        """What is written down of each example; arguments as of `losses`.
+
+        The columns `probabilities` (n, classes), `map` (n, pixels) and `values` (n, numbers) are for `Task.relate` and
+        not stored.
+        """

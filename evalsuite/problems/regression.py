@@ -1,0 +1,49 @@
+"""Which numbers belong to this?"""
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from torch import Tensor
+from typing_extensions import override
+
+from evalsuite.problems._base import Observations, Problem
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Regression(Problem):
+    """Outputs and right answers are numbers (n, outputs), in one and the same unit.
+
+    The loss of an example is its absolute error in units of `scale`, cut to 1 and averaged over the outputs.
+
+    Attributes:
+        scale: Of each output, above 0: what an error is held against, e.g. the range of the training answers.
+    """
+
+    title: ClassVar[str] = "regression"
+    measures: ClassVar[tuple[str, ...]] = ("scaled_error", "answer_distance")
+    score_title: ClassVar[str] = "1 - scaled error"
+
+    scale: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.scale or not all(each > 0 for each in self.scale):
+            raise ValueError(f"expected scales above 0, one for each output, got {self.scale}")
+
+    @override
+    def outputs(self, classes: int, shape: tuple[int, int, int]) -> tuple[int, ...]:
+        del shape
+        return (classes,)
+
+    @override
+    def losses(self, outputs: Tensor, truths: Tensor) -> Tensor:
+        return ((outputs - truths).abs() / outputs.new_tensor(self.scale)).clamp(max=1).mean(1)
+
+    @override
+    def observe(self, outputs: Tensor, truths: Tensor) -> Observations:
+        """`scaled_error` (n,), in [0, 1]."""
+        numbers = outputs.float()
+        return {
+            "scaled_error": self.losses(numbers, truths).cpu().numpy(),
+            "values": (numbers / numbers.new_tensor(self.scale)).cpu().numpy(),
+        }
