@@ -1,0 +1,106 @@
+"""Training where the answers are no classes of images."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from torch import nn
+
+from evalsuite.data import Examples
+from evalsuite.errors import UsageError
+from evalsuite.problems.regression import Regression
+from evalsuite.problems.segmentation import VOID, Segmentation
+from evalsuite.training import Recipe, batches, named, score, train
+from evalsuite.training._criterion import criterion
+
+CPU = torch.device("cpu")
+
+
+def regression(n: int = 128) -> Examples:
+    """Answers that are a linear function of two columns."""
+    columns = torch.rand(n, 2, 1, 1, generator=torch.Generator().manual_seed(0))
+    answers = 0.3 + 0.5 * columns[:, 0, 0] - 0.2 * columns[:, 1, 0]
+    return Examples.asking(Regression(scale=(1.0,)), columns, answers)
+
+
+def segmentation(n: int = 32) -> Examples:
+    """The class of a pixel is whether it is bright; the first row is void."""
+    images = torch.rand(n, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    masks = (images[:, 0] > 0.5).long()
+    masks[:, 0] = VOID
+    return Examples.asking(Segmentation(), images, masks)
+
+
+def test_the_criterion_is_told_by_the_type_of_the_answers() -> None:
+    # squared errors 1 and 9; cross-entropy of a coin is log 2, void pixels left out
+    assert criterion(torch.tensor([[1.0, 3.0]]), torch.zeros(1, 2)).item() == 5
+    assert criterion(torch.tensor([[1.0, 3.0]]), torch.zeros(1, 2), reduction="sum").item() == 10
+    masks = torch.tensor([[[0, VOID]]])
+    assert criterion(torch.zeros(1, 2, 1, 2), masks, reduction="sum").item() == pytest.approx(0.6931472)
+    assert criterion(torch.zeros(1, 2, 1, 2), masks).item() == pytest.approx(0.6931472)
+
+
+def test_a_linear_network_finds_a_linear_function() -> None:
+    examples = regression()
+    recipe = named("standard?epochs=200&weight_decay=0&batch_size=32", architecture="", data="")
+    found = train(nn.Sequential(nn.Flatten(), nn.Linear(2, 1)), examples, recipe, seed=0, device=CPU)
+    assert found[1].weight.flatten().tolist() == pytest.approx([0.5, -0.2], abs=1e-2)
+    assert found[1].bias.tolist() == pytest.approx([0.3], abs=1e-2)
+    assert score(found, examples, device=CPU) > 0.995
+
+
+def test_a_convolution_learns_what_is_bright() -> None:
+    examples, told = segmentation(), []
+    recipe = named("standard?epochs=60&learning_rate=0.5&batch_size=8", architecture="", data="")
+    train(nn.Conv2d(1, 2, 1), examples, recipe, seed=0, device=CPU, progress=told.append)
+    assert told[-1].score > 0.9
+    assert told[0].score < told[-1].score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mirrored(Recipe):
+    """Fails where an image is mirrored."""
+
+    epochs: int = 1
+    batch_size: int = 8
+    learning_rate: float = 0.1
+
+    def rate(self, step, steps_per_epoch):
+        return 0.1
+
+    def augment(self, images, generator):
+        raise AssertionError("a mirrored image has another answer")
+
+
+def test_images_are_neither_shifted_nor_mirrored() -> None:
+    train(nn.Conv2d(1, 2, 1), segmentation(), Mirrored(), seed=0, device=CPU)
+    train(nn.Sequential(nn.Flatten(), nn.Linear(2, 1)), regression(), Mirrored(), seed=0, device=CPU)
+
+
+@pytest.mark.parametrize("recipe", ["trades", "ibp", "crown-ibp", "augmented"])
+def test_recipes_that_ask_about_classes_or_move_pixels_are_refused(recipe: str) -> None:
+    asked = replace(named(recipe, architecture="", data=""), epochs=1)
+    with pytest.raises(UsageError, match="expected a recipe for semantic segmentation, got"):
+        train(nn.Conv2d(1, 2, 1), segmentation(), asked, seed=0, device=CPU)
+
+
+@pytest.mark.parametrize("recipe", ["pgd", "gaussian"])
+def test_robust_recipes_know_other_losses(recipe: str) -> None:
+    asked = replace(named(recipe, architecture="", data=""), epochs=1, batch_size=8)
+    for network, examples in (
+        (nn.Conv2d(1, 2, 1), segmentation()),
+        (nn.Sequential(nn.Flatten(), nn.Linear(2, 1)), regression(16)),
+    ):
+        train(network, examples, asked, seed=0, device=CPU)
+
+
+def test_answers_that_do_not_fit_in_memory_are_read_batch_by_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = segmentation()
+    whole = list(batches(examples, seed=0, device=CPU, size=8)())
+    monkeypatch.setattr("evalsuite.training._feed._held", lambda *_: pytest.fail("expected nothing to be held"))
+    monkeypatch.setattr("evalsuite.training._feed.feed.__kwdefaults__", {"memory": 10})
+    again = list(batches(examples, seed=0, device=CPU, size=8)())
+    for (images, truths), (same, answers) in zip(whole, again, strict=True):
+        assert torch.equal(images, same)
+        assert torch.equal(truths, answers)
+        assert truths.shape == (8, 6, 6)
