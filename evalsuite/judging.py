@@ -12,11 +12,11 @@ from evalsuite.engines import local
 from evalsuite.facts import TaskFacts
 from evalsuite.naming import kind, name, settings
 from evalsuite.order import Judging
-from evalsuite.plan import Member, Pair, Pending, chosen_for, pending
+from evalsuite.plan import Member, Pair, Pending, chosen_for, pending, preceded
 from evalsuite.progress import Reporter
 from evalsuite.store import Store
 from evalsuite.tasks._base import Domain, Task
-from evalsuite.tasks._names import digest, readings
+from evalsuite.tasks._names import readings
 
 
 def judge(
@@ -40,19 +40,22 @@ def judge(
     for member in members:
         member.network.eval().requires_grad_(requires_grad=False)  # attacks need gradients of images only
     todo = _missing(members, parent, asked, store)
-    local.run(todo, parent, asked.of, store, seed=asked.judging.seed, reporter=reporter)
+    seed = asked.judging.seed
+    local.run(todo, parent, asked.of, store, seed=seed, reporter=reporter, training=asked.training)
 
 
 def _missing(members: Sequence[Member], parent: Member, asked: Asked, store: Store) -> list[Pending]:
     """The shards that the store lacks, in the order of the tasks."""
     networks = [member.network for member in members]
-    domain = Domain(shape=asked.dataset.shape, classes=len(asked.dataset.classes))
+    domain = domain_of(asked.dataset)
     pairs = _pairs(members, store)
     found: list[Pending] = []
     for task in asked.judging.tasks:
         if refusal(task, asked.dataset, networks) is None:
             shards, seed = asked.shards[name(task)], asked.judging.seed
-            found.extend(pending(shards, members, parent, store, seed, pairs=pairs, domain=domain))
+            todo = pending(shards, members, parent, store, seed, pairs=pairs, domain=domain)
+            training = asked.training.get(name(task))
+            found.extend(todo if training is None else preceded(todo, parent, training))
     return found
 
 
@@ -64,16 +67,22 @@ def _pairs(members: Sequence[Member], store: Store) -> list[Pair]:
     return [Pair(of=by_id[of["id"]], to=by_id[to["id"]]) for of, to in crossing.pairs(known)]
 
 
+def domain_of(dataset: Dataset) -> Domain:
+    """What tasks have to cope with on this data."""
+    training = 0 if dataset.train is None else len(dataset.train)
+    return Domain(shape=dataset.shape, classes=len(dataset.classes), training=training)
+
+
 def refusal(task: Task, dataset: Dataset, networks: Iterable[nn.Module]) -> str | None:
     """Why `task` makes no sense on this data, or for one of the networks; None where it does."""
-    domain = Domain(shape=dataset.shape, classes=len(dataset.classes))
+    domain = domain_of(dataset)
     reasons = (task.refuses_network(network, domain) for network in networks)
     return task.refuses(domain) or next((reason for reason in reasons if reason is not None), None)
 
 
 def _facts(task: Task, asked: Asked, networks: Sequence[nn.Module]) -> TaskFacts:
     judging, dataset, shards = asked.judging, asked.dataset, asked.shards[name(task)]
-    domain = Domain(shape=dataset.shape, classes=len(dataset.classes))
+    domain = domain_of(dataset)
     unavailable = refusal(task, dataset, networks)
     return {
         "name": name(task),
@@ -86,7 +95,7 @@ def _facts(task: Task, asked: Asked, networks: Sequence[nn.Module]) -> TaskFacts
         "readings": readings(task),
         "note": task.note(domain),
         "unavailable": unavailable,
-        "digest": digest(task),
+        "digest": asked.digest(task),
         "shards": [shard.examples for shard in shards],
         "n": shards[-1].stop if shards else 0,
     }

@@ -7,12 +7,11 @@ from evalsuite.controls import control_count
 from evalsuite.crossing import pair_count
 from evalsuite.data import choose
 from evalsuite.decide import tango
-from evalsuite.judging import refusal
+from evalsuite.judging import domain_of, refusal
 from evalsuite.naming import name
 from evalsuite.plan import chosen_for
 from evalsuite.resolve import inputs, judging, making
 from evalsuite.spec import Spec
-from evalsuite.tasks._base import Domain
 
 
 def outlook(spec: Spec) -> dict[str, object]:
@@ -28,16 +27,17 @@ def outlook(spec: Spec) -> dict[str, object]:
     examples = choose(loaded.dataset.test, min(judge.examples, len(loaded.dataset.test)), judge.seed)
     networks = 1 + families * len(make.ratios) + control_count(make) + (loaded.separate is not None)
     pairs = pair_count(networks, len(make.ratios))
-    domain = Domain(shape=loaded.dataset.shape, classes=len(loaded.dataset.classes))
+    domain = domain_of(loaded.dataset)
     rows: list[dict[str, object]] = []
     for task in judge.tasks:
+        first = networks * min(task.training(), domain.training)
         n = min(limit(task, judge), len(examples_of(task, judge, loaded.dataset, examples)))
         rows.append(
             {
                 "task": name(task),
                 "examples": n,
                 "shards": math.ceil(n / task.shard_size),
-                "passes": n * (networks * task.passes_on(domain) + task.crosses * pairs),
+                "passes": n * (networks * task.passes_on(domain) + task.crosses * pairs) + first,
                 "margin": chosen_for(task, judge.margin, judge.margin_for),
                 "smallest_margin": tango.upper(0, 0, n, confidence=confidence),
                 "unavailable": refusal(task, loaded.dataset, [loaded.parent.network]),

@@ -8,11 +8,15 @@ import numpy as np
 from evalsuite.measures._base import Annotations, Losses, Sampled, Stored, Weights
 from evalsuite.measures._ranked import owners, ranked
 
-Score = Literal["confidence", "energy"]
-COLUMNS = ("confidence", "energy", "out_confidence", "out_energy")
+Score = Literal["confidence", "energy", "knn"]
 Reading = Callable[[Losses, Losses], Losses]
 """From the shares of examples and of outliers with at least each distinct score, both (resamples, 1 + levels) and 0
 first, to figures (resamples,)."""
+
+
+def columns(score: Score) -> tuple[str, str]:
+    """Where the scores of examples and of outliers stand."""
+    return score, f"out_{score}"
 
 
 def detection(child: Stored, parent: Stored, known: Annotations, score: Score, read: Reading) -> Sampled:
@@ -22,7 +26,7 @@ def detection(child: Stored, parent: Stored, known: Annotations, score: Score, r
 
 
 def _figure(stored: Stored, score: Score, read: Reading) -> Callable[[Weights], Losses]:
-    inside, outside = (stored.own[column].astype(np.float64) for column in (score, f"out_{score}"))
+    inside, outside = (stored.own[column].astype(np.float64) for column in columns(score))
     order = ranked(
         -np.concatenate([inside.ravel(), outside.ravel()]), np.concatenate([owners(inside), owners(outside)])
     )

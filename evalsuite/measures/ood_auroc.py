@@ -8,7 +8,7 @@ import numpy as np
 from typing_extensions import override
 
 from evalsuite.measures._base import Annotations, Losses, Sampled, Statistic, Stored
-from evalsuite.measures._outliers import COLUMNS, Score, detection
+from evalsuite.measures._outliers import Score, columns, detection
 
 
 @final
@@ -20,13 +20,19 @@ class OodAuroc(Statistic):
 
     Attributes:
         score: "confidence": the maximum softmax probability of that paper. "energy": log sum exp of the logits, the
-            negative free energy of Liu et al. 2020 (arXiv:2010.03759), equation 4 at temperature 1.
+            negative free energy of Liu et al. 2020 (arXiv:2010.03759), equation 4 at temperature 1. "knn": the negative
+            distance to the k-th nearest training example, of Sun et al. 2022 (arXiv:2204.06507); of tasks that ask
+            for it, as `ood/blobs?knn=10` does.
     """
 
-    needs: ClassVar[tuple[str, ...]] = COLUMNS
+    needs: ClassVar[tuple[str, ...]] = columns("confidence")
     title: ClassVar[str] = "outliers taken for examples (1 - AUROC)"
 
     score: Score = "confidence"
+
+    @override
+    def columns(self) -> tuple[str, ...]:
+        return columns(self.score)
 
     @override
     def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Sampled:

@@ -8,7 +8,7 @@ import numpy as np
 from typing_extensions import override
 
 from evalsuite.measures._base import Annotations, Losses, Sampled, Statistic, Stored
-from evalsuite.measures._outliers import COLUMNS, Score, detection
+from evalsuite.measures._outliers import Score, columns, detection
 
 _PASS = 0.95
 _ROUNDING = 1e-9
@@ -22,13 +22,17 @@ class OodFpr95(Statistic):
     The threshold is the highest score that at least 95 % of the examples reach; outliers that reach it pass.
 
     Attributes:
-        score: As for `ood_auroc`: "confidence" or "energy".
+        score: As for `ood_auroc`: "confidence", "energy" or "knn".
     """
 
-    needs: ClassVar[tuple[str, ...]] = COLUMNS
+    needs: ClassVar[tuple[str, ...]] = columns("confidence")
     title: ClassVar[str] = "outliers that pass with 95 % of the examples"
 
     score: Score = "confidence"
+
+    @override
+    def columns(self) -> tuple[str, ...]:
+        return columns(self.score)
 
     @override
     def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Sampled:
