@@ -1,6 +1,5 @@
 """The library's one call: `evalsuite.sweep(network, data, ...)`."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from torch import nn
 
 from evalsuite.data import Dataset, load
 from evalsuite.networks.checkpoint import Checkpoint, check_fits
+from evalsuite.networks.copies import copied
 from evalsuite.networks.normalized import Normalized
 from evalsuite.order import Judging, Making
 from evalsuite.pipeline import Origin, run
@@ -102,7 +102,7 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
     dataset = load(data) if isinstance(data, str) else data
     device_found = chosen_device(device)
     channels = dataset.shape[0]
-    own = copy.deepcopy(network)
+    own = copied(network)
     wrapped = own if isinstance(own, Normalized) else Normalized(own, (0.0,) * channels, (1.0,) * channels)
     parent = Checkpoint(
         network=wrapped.to(device_found).eval(),

@@ -28,16 +28,22 @@ class Asked:
         dataset: What the networks were trained on.
         examples: The run's held-out examples, in order.
         shards: Shards of every task, by its name.
+        training: Training examples that networks are shown first, by the name of the task; of most there are none.
     """
 
     judging: Judging
     dataset: Dataset
     examples: Examples
     shards: Mapping[str, tuple[Cut, ...]]
+    training: Mapping[str, Examples]
 
     def of(self, task: Task) -> Examples:
         """The examples of one task, read again where they are its own."""
         return examples_of(task, self.judging, self.dataset, self.examples)
+
+    def digest(self, task: Task) -> str:
+        """The task's part of addresses."""
+        return digest(task, self.training.get(name(task)))
 
 
 def asked(judging: Judging, dataset: Dataset, examples: Examples, store: Store) -> Asked:
@@ -49,20 +55,31 @@ def asked(judging: Judging, dataset: Dataset, examples: Examples, store: Store) 
         UsageError: A task's own examples are missing, or do not fit the data set.
         RefusedInputError: A file is corrupt.
     """
+    training = _training(judging, dataset)
     found: dict[str, tuple[Cut, ...]] = {}
     for task in judging.tasks:
         source = _source(task, judging, dataset)
         known = None if source is None else store.cuts(source)
         if known is not None:
-            found[name(task)] = _joined(task, known)
+            found[name(task)] = _joined(task, known, training.get(name(task)))
             continue
         chosen = examples_of(task, judging, dataset, examples)
-        shards = cuts(task, chosen, limit(task, judging))
+        shards = cuts(task, chosen, limit(task, judging), training.get(name(task)))
         store.set_labels({cut.examples: chosen.labels[cut.start : cut.stop].tolist() for cut in shards})
         if source is not None:
             store.set_cuts(source, [(cut.examples, cut.stop - cut.start) for cut in shards])
         found[name(task)] = shards
-    return Asked(judging=judging, dataset=dataset, examples=examples, shards=found)
+    return Asked(judging=judging, dataset=dataset, examples=examples, shards=found, training=training)
+
+
+def _training(judging: Judging, dataset: Dataset) -> dict[str, Examples]:
+    """What networks are shown first, by the name of the task: chosen by the run's seed, the same for equal numbers."""
+    available = 0 if dataset.train is None else len(dataset.train)
+    wanted = {name(task): min(task.training(), available) for task in judging.tasks}
+    if dataset.train is None:
+        return {}
+    chosen = {n: choose(dataset.train, n, judging.seed) for n in {*wanted.values()} - {0}}
+    return {task: chosen[n] for task, n in wanted.items() if n}
 
 
 def examples_of(task: Task, judging: Judging, dataset: Dataset, examples: Examples) -> Examples:
@@ -121,10 +138,11 @@ def _stamps(files: Sequence[Path]) -> list[list[object]]:
     return [[str(file), stat.st_size, stat.st_mtime_ns] for file, stat in found]
 
 
-def _joined(task: Task, shards: Sequence[tuple[str, int]]) -> tuple[Cut, ...]:
+def _joined(task: Task, shards: Sequence[tuple[str, int]], training: Examples | None) -> tuple[Cut, ...]:
+    address = digest(task, training)
     found: list[Cut] = []
     start = 0
     for examples, n in shards:
-        found.append(Cut(task=task, task_digest=digest(task), start=start, stop=start + n, examples=examples))
+        found.append(Cut(task=task, task_digest=address, start=start, stop=start + n, examples=examples))
         start += n
     return tuple(found)

@@ -242,9 +242,9 @@ class Evidence:
         if child is None or parent is None:
             return Missing(reason="not evaluated yet") if measure.required else None
         columns = {**child.to_parent, **child.own}
-        if not columns.keys() >= set(measure.needs):
+        if not columns.keys() >= set(measure.columns()):
             return None  # the task writes nothing that this measure reads, or the network is the parent itself
-        if not all(np.isfinite(columns[need]).all() for need in measure.needs):
+        if not all(np.isfinite(columns[need]).all() for need in measure.columns()):
             return Missing(reason="the network puts out numbers that are not finite")
         known = Annotations(labels=self.labels(task), slices=self.slices(task))
         if measure.needs_slices and not known.slices:

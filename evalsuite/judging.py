@@ -12,12 +12,12 @@ from evalsuite.engines import local
 from evalsuite.facts import TaskFacts
 from evalsuite.naming import kind, name, settings
 from evalsuite.order import Judging
-from evalsuite.plan import Member, Pair, Pending, chosen_for, pending
+from evalsuite.plan import Member, Pair, Pending, chosen_for, pending, preceded
 from evalsuite.problems import Classification
 from evalsuite.progress import Reporter
 from evalsuite.store import Store
 from evalsuite.tasks._base import Domain, Task
-from evalsuite.tasks._names import digest, readings
+from evalsuite.tasks._names import readings
 
 
 def judge(
@@ -41,7 +41,8 @@ def judge(
     for member in members:
         member.network.eval().requires_grad_(requires_grad=False)  # attacks need gradients of images only
     todo = _missing(members, parent, asked, store)
-    local.run(todo, parent, asked.of, store, seed=asked.judging.seed, reporter=reporter)
+    seed = asked.judging.seed
+    local.run(todo, parent, asked.of, store, seed=seed, reporter=reporter, training=asked.training)
 
 
 def _missing(members: Sequence[Member], parent: Member, asked: Asked, store: Store) -> list[Pending]:
@@ -53,7 +54,9 @@ def _missing(members: Sequence[Member], parent: Member, asked: Asked, store: Sto
     for task in asked.judging.tasks:
         if refusal(task, asked.dataset, networks) is None:
             shards, seed = asked.shards[name(task)], asked.judging.seed
-            found.extend(pending(shards, members, parent, store, seed, pairs=pairs, domain=domain))
+            todo = pending(shards, members, parent, store, seed, pairs=pairs, domain=domain)
+            training = asked.training.get(name(task))
+            found.extend(todo if training is None else preceded(todo, parent, training))
     return found
 
 
@@ -67,7 +70,8 @@ def _pairs(members: Sequence[Member], store: Store) -> list[Pair]:
 
 def domain_of(dataset: Dataset) -> Domain:
     """What tasks have to cope with on this data."""
-    return Domain(shape=dataset.shape, classes=len(dataset.classes), problem=dataset.problem)
+    training = 0 if dataset.train is None else len(dataset.train)
+    return Domain(shape=dataset.shape, classes=len(dataset.classes), problem=dataset.problem, training=training)
 
 
 def refusal(task: Task, dataset: Dataset, networks: Iterable[nn.Module]) -> str | None:
@@ -94,7 +98,7 @@ def _facts(task: Task, asked: Asked, networks: Sequence[nn.Module]) -> TaskFacts
         "readings": readings(task),
         "note": task.note(domain),
         "unavailable": unavailable,
-        "digest": digest(task),
+        "digest": asked.digest(task),
         "shards": [shard.examples for shard in shards],
         "n": shards[-1].stop if shards else 0,
     }

@@ -1,44 +1,16 @@
 """What is certified survives every attack in the ball, and what survives was right before: checked in every run."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import final
 
 import numpy as np
 import numpy.typing as npt
 
 from evalsuite.evidence import Evidence
-from evalsuite.facts import NetworkFacts, TaskFacts
+from evalsuite.facts import Nested, NetworkFacts, TaskFacts
 
 Right = npt.NDArray[np.bool_]
 _TIES = 0.001
 """Share of examples, or one, that may be right under attack and wrong without: equal logits, rounded by batch."""
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Nested:
-    """Two tasks on the same examples, one of whose right answers should all be among the other's.
-
-    Attributes:
-        network: Its name.
-        inner: The harder task.
-        outer: The easier one.
-        n: Examples that both were asked about.
-        inner_right: Of them, right in the harder task.
-        outer_right: Of them, right in the easier one.
-        violations: Right in the harder task and wrong in the easier one.
-        broken: Whether that is more than rounding explains: something is wrong with the run.
-    """
-
-    network: str
-    inner: str
-    outer: str
-    n: int
-    inner_right: int
-    outer_right: int
-    violations: int
-    broken: bool
 
 
 def nested(evidence: Evidence) -> list[Nested]:

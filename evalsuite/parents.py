@@ -1,6 +1,5 @@
 """Trains a parent by recipe and writes its checkpoint, with the early weights that weight rewinding goes back to."""
 
-import copy
 from pathlib import Path
 
 from torch import nn
@@ -10,6 +9,7 @@ from evalsuite.errors import UsageError
 from evalsuite.naming import name as spelled
 from evalsuite.networks.architectures import build, split
 from evalsuite.networks.checkpoint import Checkpoint, write
+from evalsuite.networks.copies import copied
 from evalsuite.networks.normalized import Normalized
 from evalsuite.progress import Reporter
 from evalsuite.resolve import chosen_device, recipe_for
@@ -43,7 +43,7 @@ def train_parent(
 
     def keep_early(step: int, student: nn.Module) -> None:
         if step == max(1, round(0.05 * steps)):
-            early.append(copy.deepcopy(student))
+            early.append(copied(student))
 
     def told(progress: Progress) -> None:
         reporter.advance(1, f"loss {progress.loss:.3f}  {dataset.problem.score_title} {progress.score:.1%}")

@@ -72,6 +72,8 @@ class Pending:
         related: Networks whose comparison with the parent is missing.
         weight: Forward passes that it will about take.
         crossed: Pairs that are missing; then nothing else is, for their own observations have to be stored before.
+        studied: Networks that are to be shown the shard, which then is one of the task's training examples, so that
+            they remember it; then nothing else is missing.
     """
 
     cut: Cut
@@ -79,16 +81,18 @@ class Pending:
     related: tuple[Member, ...]
     weight: float
     crossed: tuple[Pair, ...] = ()
+    studied: tuple[Member, ...] = ()
 
 
-def cuts(task: Task, examples: Examples, limit: int) -> tuple[Cut, ...]:
-    """The shards of `task` on the first `limit` examples."""
+def cuts(task: Task, examples: Examples, limit: int, training: Examples | None = None) -> tuple[Cut, ...]:
+    """The shards of `task` on the first `limit` examples; `training` are those that networks are shown first."""
+    address = digest(task, training)
     count = min(limit, len(examples))
     found: list[Cut] = []
     for start in range(0, count, task.shard_size):
         stop = min(start + task.shard_size, count)
         ids = digest_of(examples.ids[start:stop])
-        found.append(Cut(task=task, task_digest=digest(task), start=start, stop=stop, examples=ids))
+        found.append(Cut(task=task, task_digest=address, start=start, stop=stop, examples=ids))
     return tuple(found)
 
 
@@ -144,6 +148,21 @@ def pending(
             weight = float((cut.stop - cut.start) * len(crossed))
             found.append(Pending(cut=cut, alone=(), related=(), weight=weight, crossed=crossed))
     return found
+
+
+def preceded(todo: Sequence[Pending], parent: Member, training: Examples) -> list[Pending]:
+    """`todo`, of one task, after what its networks have to be shown first: all of `training`."""
+    asked = [member for pending in todo for member in (*pending.alone, *pending.related)]
+    if any(pending.related for pending in todo):
+        asked.append(parent)
+    unique = tuple({member.digest: member for member in asked}.values())
+    if not unique:
+        return [*todo]
+    first = [
+        Pending(cut=cut, alone=(), related=(), weight=float((cut.stop - cut.start) * len(unique)), studied=unique)
+        for cut in cuts(todo[0].cut.task, training, len(training), training)
+    ]
+    return [*first, *todo]
 
 
 def _crossed(cut: Cut, pairs: Sequence[Pair], have: Set[tuple[str, str, str]]) -> tuple[Pair, ...]:

@@ -33,13 +33,14 @@ def outlook(spec: Spec) -> dict[str, object]:
     domain = domain_of(loaded.dataset)
     rows: list[dict[str, object]] = []
     for task in judge.tasks:
+        first = networks * min(task.training(), domain.training)
         n = min(limit(task, judge), len(examples_of(task, judge, loaded.dataset, examples)))
         rows.append(
             {
                 "task": name(task),
                 "examples": n,
                 "shards": math.ceil(n / task.shard_size),
-                "passes": n * (networks * task.passes_on(domain) + task.crosses * pairs),
+                "passes": n * (networks * task.passes_on(domain) + task.crosses * pairs) + first,
                 "margin": chosen_for(task, judge.margin, judge.margin_for),
                 "smallest_margin": _smallest(n, confidence, loaded.dataset.problem),
                 "unavailable": refusal(task, loaded.dataset, [loaded.parent.network]),

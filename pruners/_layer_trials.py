@@ -5,7 +5,6 @@ Within a layer the largest weights stay, so that a number says which. Batch-norm
 
 import math
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import final
 
@@ -13,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pruners._copies import copied
 from pruners._masks import Masks, keep_global, nonzero
 from pruners._weights import prunable
 
@@ -108,7 +108,7 @@ def trial(
     fours = [batches[first : first + 4] for first in range(0, len(batches), 4)]
     joined = [(torch.cat([images for images, _ in four]), torch.cat([labels for _, labels in four])) for four in fours]
     with torch.inference_mode(mode=False), torch.no_grad():
-        model = deepcopy(network).float().eval()
+        model = copied(network).float().eval()
         whole = [model.get_parameter(name).detach().clone() for name in layers.names]
     current = list(layers.sizes)
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from evalsuite.nested import Nested, nested
+from evalsuite.facts import Nested
+from evalsuite.nested import nested
 
 N = 2000
 

@@ -99,17 +99,21 @@ def _tasks(*, as_json: bool) -> None:
         for text in find(package, kind, Task).usage or (kind.replace("_", "-"),):
             tasks = expand([text])
             asks = tasks[0].title() if len(tasks) == 1 else f"{tasks[0].title()}, and {len(tasks) - 1} more"
-            rows[text] = {"kind": kind, "asks": asks, "passes": sum(task.passes() for task in tasks)}
+            passes, training = sum(task.passes() for task in tasks), sum(task.training() for task in tasks)
+            rows[text] = {"kind": kind, "asks": asks, "passes": passes, "training": training}
     if as_json:
         write_json({"tasks": rows})
         return
-    table = Table("task", "asks", "about so many passes", box=SIMPLE_HEAD)
-    table.columns[2].justify = "right"
+    table = Table("task", "asks", "about so many passes", "and once", box=SIMPLE_HEAD)
+    table.columns[2].justify = table.columns[3].justify = "right"
     for text, row in rows.items():
-        table.add_row(text, str(row["asks"]), f"{row['passes']:,.0f}")
+        table.add_row(
+            text, str(row["asks"]), f"{row['passes']:,.0f}", f"{row['training']:,}" if row["training"] else ""
+        )
     _wide().print(table)
     click.echo(
-        "  forward passes per example and network; a gradient step counts as three; evalsuite plan adds up a run"
+        "  forward passes per example and network, and once per network; a gradient step counts as three; "
+        "evalsuite plan adds up a run"
     )
 
 

@@ -2,9 +2,10 @@
 
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
+from types import MappingProxyType
 from typing import TypeGuard, final
 
 import numpy as np
@@ -20,6 +21,7 @@ from evalsuite.progress import Reporter
 from evalsuite.store import ALONE, Address, Row, Store
 from evalsuite.tasks._base import Observations, Seen, Task
 
+_NONE: Mapping[str, Examples] = MappingProxyType({})
 _PICTURES = 8
 _TRANSIENT = frozenset({"probabilities", "map", "values"})
 
@@ -32,6 +34,7 @@ def run(
     *,
     seed: int,
     reporter: Reporter,
+    training: Mapping[str, Examples] = _NONE,
 ) -> None:
     """Compute everything in `todo` and store it, shard by shard.
 
@@ -44,6 +47,7 @@ def run(
         store: Where observations go.
         seed: The run's.
         reporter: Hears about progress.
+        training: By the name of the task: what networks are shown first.
 
     Raises:
         UsageError: The examples are no longer those that the shards were cut from.
@@ -55,14 +59,18 @@ def run(
     pace = _Pace(todo)
     for task, shards in groupby(todo, key=lambda pending: pending.cut.task):
         asked = examples(task)
+        memory = _Memory()
         for pending in shards:
-            batch = _batch(asked, pending.cut).to(device)
+            source = training[name(task)] if pending.studied else asked
+            batch = _batch(source, pending.cut).to(device)
             for call in _calls(pending):
                 began = time.perf_counter()
-                if call.crossed:
+                if call.studied:
+                    memory.study(call, batch)
+                elif call.crossed:
                     _cross(call, batch, store, seed)
                 else:
-                    _compute(call, parent, batch, store, seed)
+                    _compute(call, parent, batch, store, seed, memory)
                 pace.took(call, time.perf_counter() - began)
                 reporter.advance(call.weight, f"{name(task)}  examples to {pending.cut.stop}", pace.left())
     reporter.finish()
@@ -104,8 +112,30 @@ class _Pace:
         return total
 
 
+@final
+class _Memory:
+    """What the networks remember of a task's training examples."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, list[Tensor]] = {}  # by the digest of the network
+
+    def study(self, pending: Pending, batch: Batch) -> None:
+        """Show networks some more."""
+        for member in pending.studied:
+            self._parts.setdefault(member.digest, []).append(pending.cut.task.study(member.network, batch))
+
+    def of(self, member: Member) -> Tensor:
+        """All that a network has studied, a row an example."""
+        parts = self._parts[member.digest]
+        if len(parts) > 1:
+            parts[:] = [torch.cat(parts)]
+        return parts[0]
+
+
 def _calls(pending: Pending) -> list[Pending]:
     """What is computed and stored together."""
+    if pending.studied:
+        return [pending]
     if pending.crossed:
         return _by_source(pending)
     return [pending] if pending.cut.task.shares else _one_by_one(pending)
@@ -125,12 +155,12 @@ def _one_by_one(pending: Pending) -> list[Pending]:
     return [Pending(cut=pending.cut, alone=(member,), related=(), weight=weight) for member in pending.alone]
 
 
-def _compute(pending: Pending, parent: Member, batch: Batch, store: Store, seed: int) -> None:
+def _compute(pending: Pending, parent: Member, batch: Batch, store: Store, seed: int, memory: _Memory) -> None:
     members = list({m.digest: m for m in (*pending.alone, *pending.related)}.values())
     if pending.related:  # they are compared with the parent's outputs on the very same inputs
         members = [parent, *(m for m in members if m.digest != parent.digest)]
     began = time.perf_counter()
-    seen = pending.cut.task.observe([m.network for m in members], batch, seed=seed)
+    seen = _seen(pending.cut.task, members, batch, seed, memory)
     seconds = (time.perf_counter() - began) / len(members)
     pictures: dict[str, bytes] = {}
     if pending.cut.start == 0 and _is_picture(seen.pictures) and members[0].digest == parent.digest:
@@ -141,6 +171,13 @@ def _compute(pending: Pending, parent: Member, batch: Batch, store: Store, seed:
 def _is_picture(images: Tensor | None) -> TypeGuard[Tensor]:
     """Whether there is something to look at: rows of a table are images of one pixel."""
     return images is not None and max(images.shape[2:]) > 1
+
+
+def _seen(task: Task, members: Sequence[Member], batch: Batch, seed: int, memory: _Memory) -> Seen:
+    networks = [member.network for member in members]
+    if not task.training():
+        return task.observe(networks, batch, seed=seed)
+    return task.observe_beside(networks, batch, [memory.of(member) for member in members], seed=seed)
 
 
 def _cross(pending: Pending, batch: Batch, store: Store, seed: int) -> None:

@@ -90,7 +90,7 @@ class Figure(ABC):
     mark in the name: `ood_auroc?score=energy`.
 
     Attributes:
-        needs: Columns without which the figure has no meaning; tasks that do not write them are left out.
+        needs: Columns without which the figure has no meaning at its defaults; see `columns`.
         needs_slices: Whether it has no meaning without attributes that the user gave.
         title: What a reader of the report sees, e.g. "error".
         unit: "share" where the figure lies in [0, 1], "nats" where it has no upper end.
@@ -102,6 +102,10 @@ class Figure(ABC):
     title: ClassVar[str]
     unit: ClassVar[Unit] = "share"
     required: ClassVar[bool] = False
+
+    def columns(self) -> tuple[str, ...]:
+        """Columns without which the figure has no meaning; tasks that do not write them are left out."""
+        return self.needs
 
 
 class Measure(Figure, ABC):

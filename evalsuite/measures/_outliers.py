@@ -1,29 +1,39 @@
-"""Scores of examples and outliers in one order: what the figures of outlier detection share."""
+"""What the figures of outlier detection share: shares of examples and of outliers that pass at each threshold."""
 
-from typing import Literal, final
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from evalsuite.measures._base import Stored, Weights
+from evalsuite.measures._base import Annotations, Losses, Sampled, Stored, Weights
 from evalsuite.measures._ranked import owners, ranked
 
-Score = Literal["confidence", "energy"]
-COLUMNS = ("confidence", "energy", "out_confidence", "out_energy")
+Score = Literal["confidence", "energy", "knn"]
+Reading = Callable[[Losses, Losses], Losses]
+"""From the shares of examples and of outliers with at least each distinct score, both (resamples, 1 + levels) and 0
+first, to figures (resamples,)."""
 
 
-@final
-class Detection:
-    """Examples and outliers in decreasing order of a score; a larger score speaks for an example."""
+def columns(score: Score) -> tuple[str, str]:
+    """Where the scores of examples and of outliers stand."""
+    return score, f"out_{score}"
 
-    def __init__(self, stored: Stored, score: Score) -> None:
-        inside, outside = (stored.own[column].astype(np.float64) for column in (score, f"out_{score}"))
-        self._order = ranked(
-            -np.concatenate([inside.ravel(), outside.ravel()]), np.concatenate([owners(inside), owners(outside)])
-        )
-        self._inside = np.repeat([1.0, 0.0], [inside.size, outside.size])
 
-    def accepted(self, weights: Weights) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Shares of examples and of outliers with at least each distinct score: (resamples, 1 + levels), 0 first."""
-        inside, outside = self._order.sums(weights, self._inside, 1 - self._inside)
-        return inside / inside[:, -1:], outside / outside[:, -1:]
+def detection(child: Stored, parent: Stored, known: Annotations, score: Score, read: Reading) -> Sampled:
+    """What `read` makes of the examples and outliers that pass; a larger score speaks for an example."""
+    own, of_parent = (_figure(stored, score, read) for stored in (child, parent))
+    return Sampled(n=len(known.labels), child=own, parent=of_parent)
+
+
+def _figure(stored: Stored, score: Score, read: Reading) -> Callable[[Weights], Losses]:
+    inside, outside = (stored.own[column].astype(np.float64) for column in columns(score))
+    order = ranked(
+        -np.concatenate([inside.ravel(), outside.ravel()]), np.concatenate([owners(inside), owners(outside)])
+    )
+    examples = np.repeat([1.0, 0.0], [inside.size, outside.size])
+
+    def figure(weights: Weights) -> Losses:
+        of_examples, of_outliers = order.sums(weights, examples, 1 - examples)
+        return read(of_examples / of_examples[:, -1:], of_outliers / of_outliers[:, -1:])
+
+    return figure

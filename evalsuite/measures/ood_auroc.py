@@ -1,14 +1,14 @@
 """How often an outlier looks more familiar to the network than an example: one minus the area under the ROC curve."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
 
 import numpy as np
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Losses, Sampled, Statistic, Stored, Weights
-from evalsuite.measures._outliers import COLUMNS, Detection, Score
+from evalsuite.measures._base import Annotations, Losses, Sampled, Statistic, Stored
+from evalsuite.measures._outliers import Score, columns, detection
 
 
 @final
@@ -20,27 +20,27 @@ class OodAuroc(Statistic):
 
     Attributes:
         score: "confidence": the maximum softmax probability of that paper. "energy": log sum exp of the logits, the
-            negative free energy of Liu et al. 2020 (arXiv:2010.03759), equation 4 at temperature 1.
+            negative free energy of Liu et al. 2020 (arXiv:2010.03759), equation 4 at temperature 1. "knn": the negative
+            distance to the k-th nearest training example, of Sun et al. 2022 (arXiv:2204.06507); of tasks that ask
+            for it, as `ood/blobs?knn=10` does.
     """
 
-    needs: ClassVar[tuple[str, ...]] = COLUMNS
+    needs: ClassVar[tuple[str, ...]] = columns("confidence")
     title: ClassVar[str] = "outliers taken for examples (1 - AUROC)"
 
     score: Score = "confidence"
 
     @override
+    def columns(self) -> tuple[str, ...]:
+        return columns(self.score)
+
+    @override
     def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Sampled:
         del readings
-        return Sampled(n=len(known.labels), child=_figure(child, self.score), parent=_figure(parent, self.score))
+        return detection(child, parent, known, self.score, _outliers_above)
 
 
-def _figure(stored: Stored, score: Score) -> Callable[[Weights], Losses]:
-    detection = Detection(stored, score)
-
-    def figure(weights: Weights) -> Losses:
-        inside, outside = detection.accepted(weights)
-        # the trapezoid's rule under the ROC curve counts ties by half
-        area = (np.diff(outside, axis=1) * (inside[:, 1:] + inside[:, :-1]) / 2).sum(axis=1)
-        return np.asarray(1.0 - area)
-
-    return figure
+def _outliers_above(inside: Losses, outside: Losses) -> Losses:
+    # the trapezoid's rule under the ROC curve counts ties by half
+    area = (np.diff(outside, axis=1) * (inside[:, 1:] + inside[:, :-1]) / 2).sum(axis=1)
+    return np.asarray(1.0 - area)

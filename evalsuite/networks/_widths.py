@@ -3,7 +3,6 @@
 A file that holds the tensors of a narrower network says everything but the code; the code is the full network's.
 """
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, final
@@ -13,6 +12,7 @@ from torch import nn
 from torchvision.models import VisionTransformer
 
 from evalsuite.errors import UsageError
+from evalsuite.networks.copies import copied
 
 Shape = tuple[int, ...]
 _CONVOLUTIONS: Final = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -50,7 +50,7 @@ def narrow(network: nn.Module, shapes: Mapping[str, Shape]) -> Narrowed:
     Convolutions (plain, grouped, depthwise, transposed), linear layers, normalisations and multi-head attention are
     told their new numbers of channels. Other parameters (position embeddings, layer scales) may shrink along one axis.
     """
-    network = copy.deepcopy(network)
+    network = copied(network)
     changed: list[str] = []
     misshapen: list[str] = []
     for prefix, module in network.named_modules():

@@ -1,7 +1,8 @@
 """Between certificate and attack: where the robust accuracy of each network lies, and what contradicts itself."""
 
+from evalsuite.facts import Nested
 from evalsuite.report import _words as words
-from evalsuite.report._model import Invariant, Results
+from evalsuite.report._model import Results
 
 Row = tuple[str, ...]
 
@@ -23,7 +24,7 @@ def contradictions(results: Results) -> tuple[str, ...]:
     )
 
 
-def _row(pair: Invariant) -> Row:
+def _row(pair: Nested) -> Row:
     return (
         pair.network, words.name(pair.inner), words.name(pair.outer), words.count(pair.n),
         words.share(pair.inner_right / pair.n), words.share(pair.outer_right / pair.n),

@@ -4,20 +4,12 @@ from dataclasses import dataclass
 from typing import final
 
 from evalsuite.report import _words as words
+from evalsuite.report._field import EMPTY, Field
 from evalsuite.report._index import Index
 from evalsuite.report._model import Feature
 
 Row = tuple[str, ...]
 _SHADES = 9
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Field:
-    """One pair: its shade (0: no confidence ... 8: full, or None) and the confidence in percent."""
-
-    shade: int | None
-    text: str
 
 
 @final
@@ -29,7 +21,7 @@ class Matrix:
         task: Its name.
         title: What it says of itself.
         labels: Networks, in the order of rows and columns.
-        rows: By the network whose pixels are shown, one field for each network that sees them.
+        rows: By the network whose pixels are shown, one field for each network that sees them: percent.
         finding: What it shows, in a sentence.
         left_out: Networks that are shown the parent's pixels only, and are no row.
         figures: pixels from, seen by, examples, confidence in percent, interval, what there is to say.
@@ -76,8 +68,9 @@ def _label(index: Index, network: str) -> str:
 
 def _field(feature: Feature | None) -> Field:
     if feature is None or feature.value is None:
-        return Field(shade=None, text=words.NOTHING)
-    return Field(shade=min(int(feature.value * _SHADES), _SHADES - 1), text=f"{100 * feature.value:.0f}")
+        return EMPTY
+    shade = min(int(feature.value * _SHADES), _SHADES - 1)
+    return Field(shade=f"f{shade}", text=f"{100 * feature.value:.0f}")
 
 
 def _figures(feature: Feature) -> Row:

@@ -6,6 +6,7 @@ from typing import final
 
 from evalsuite.report import _words as words
 from evalsuite.report._curves import SMALLEST_SCALE
+from evalsuite.report._field import EMPTY, Field
 from evalsuite.report._index import Group, Index, Line
 from evalsuite.report._model import Cell, Network, Task, Unit, Verdict
 from evalsuite.report._ratios import end
@@ -16,17 +17,8 @@ _EDGES = (-2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Field:
-    """One cell: its shade (0 better ... 8 far worse, or None), sign and difference in points."""
-
-    shade: int | None
-    text: str
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
 class MapRow:
-    """A task and its fields, one a network."""
+    """A task and its fields, one a network: sign and difference in points."""
 
     task: str
     binding: bool
@@ -93,9 +85,9 @@ def _row(index: Index, line: Line, group: Group, task: Task) -> MapRow:
 
 def _field(cell: Cell | None, scale: float, unit: Unit) -> Field:
     if cell is None or cell.difference is None:
-        return Field(shade=None, text=words.NOTHING)
+        return EMPTY
     shade = sum(cell.difference > edge * scale for edge in _EDGES)
-    return Field(shade=shade, text=f"{SIGNS[cell.verdict]} {_brief(cell.difference, unit)}".strip())
+    return Field(shade=f"s{shade}", text=f"{SIGNS[cell.verdict]} {_brief(cell.difference, unit)}".strip())
 
 
 def _brief(difference: float, unit: Unit) -> str:

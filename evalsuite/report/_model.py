@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, final
 
+from evalsuite.facts import Nested
+
 Verdict = Literal["commensurate", "not_commensurate", "inconclusive"]
 Unit = Literal["share", "nats"]
 Number = float | None
@@ -299,21 +301,6 @@ class Family:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Invariant:
-    """Two tasks on the same examples: what is right on the inner one should be right on the outer one too."""
-
-    network: str
-    inner: str
-    outer: str
-    n: int
-    inner_right: int
-    outer_right: int
-    violations: int
-    broken: bool
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
 class Shipped:
     """A file that is said to be the network `of`; differences are of logits, `share` that of other predictions."""
 
@@ -358,5 +345,5 @@ class Results:
     measures: tuple[Measure, ...] = ()
     exemplars: tuple[Exemplars, ...] = ()
     features: tuple[Feature, ...] = ()
-    invariants: tuple[Invariant, ...] = ()
+    invariants: tuple[Nested, ...] = ()
     shipped: tuple[Shipped, ...] = ()

@@ -10,6 +10,7 @@ from typing import TypeVar, cast, get_args
 import numpy as np
 
 from evalsuite.errors import UsageError
+from evalsuite.facts import Nested
 from evalsuite.report._model import (
     Aggregate,
     Average,
@@ -22,7 +23,6 @@ from evalsuite.report._model import (
     Failure,
     Family,
     Feature,
-    Invariant,
     Latency,
     Measure,
     Network,
@@ -76,7 +76,7 @@ def read(results: Mapping[str, object]) -> Results:
         complete=bool(raw.get("complete", True)),
         exemplars=tuple(_build(Exemplars, e, "exemplars") for e in _rows(raw, "exemplars")),
         features=tuple(_build(Feature, f, "features") for f in _rows(raw, "features")),
-        invariants=tuple(_build(Invariant, i, "invariants") for i in _rows(raw, "invariants")),
+        invariants=tuple(_build(Nested, i, "invariants") for i in _rows(raw, "invariants")),
         shipped=tuple(_build(Shipped, each, "shipped") for each in _rows(raw, "shipped")),
         measures=tuple(_known_unit(_build(Measure, m, "measures")) for m in _rows(raw, "measures")),
     )

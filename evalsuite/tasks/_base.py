@@ -24,11 +24,13 @@ class Domain:
         shape: (channels, height, width) of the images.
         classes: Number of classes.
         problem: What is asked of the networks.
+        training: Number of training examples.
     """
 
     shape: tuple[int, int, int]
     classes: int
     problem: Problem = CLASSIFICATION
+    training: int = 0
 
 
 @final
@@ -58,8 +60,7 @@ class Task(ABC):
         version: Raised whenever the observations of an unchanged task would change.
         shard_size: Examples per shard: the unit that is stored, and lost when the process is killed.
         readings: Fields that only say how stored observations are read (a radius, say); not part of the address.
-        whereabouts: Fields that only say where the task's own examples are found; not part of the address, which
-            names examples by their content.
+        whereabouts: Fields that stand in the address by what is found there: examples by their content, or `identity`.
         path: Fields that stand in the path, in order.
         shares: Whether asking several networks at once saves work; if not, each network is asked and stored alone.
         relates: Whether networks can be compared with their parent by what was observed (`relate`).
@@ -99,6 +100,29 @@ class Task(ABC):
         """
         del dataset
         return None
+
+    def training(self) -> int:
+        """How many training examples every network is shown first (`study`), if there are as many; 0: none.
+
+        They are chosen by the run's seed, and their content is part of the address.
+        """
+        return 0
+
+    def study(self, network: nn.Module, training: Batch) -> Tensor:
+        """What is remembered of training examples, one row each that depends on no other: (n, ...).
+
+        Called before the first shard, once for each network and training example.
+        """
+        raise NotImplementedError(f"{type(self).__name__} looks at no training examples")
+
+    def observe_beside(
+        self, networks: Sequence[nn.Module], shard: Batch, studied: Sequence[Tensor], *, seed: int
+    ) -> Seen:
+        """As `observe`, and called instead of it, where training examples were studied.
+
+        `studied` has for each of the networks what `study` returned, joined.
+        """
+        raise NotImplementedError(f"{type(self).__name__} looks at no training examples")
 
     def files(self) -> Sequence[Path]:
         """What own examples are read from; while these files are the same, a finished task's are not read again."""

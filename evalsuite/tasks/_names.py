@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 
 from evalsuite import naming
+from evalsuite.data._base import Examples
 from evalsuite.errors import UsageError
 from evalsuite.registry import find
 from evalsuite.tasks._base import Task
@@ -28,17 +29,22 @@ def expand(patterns: Iterable[str]) -> tuple[Task, ...]:
     return tuple(found.values())
 
 
-def address(task: Task) -> str:
-    """Everything that the observations of a task depend on beside its examples, as canonical text."""
+def address(task: Task, training: Examples | None = None) -> str:
+    """Everything that the observations of a task depend on beside its examples, as canonical text.
+
+    `training` are the examples that networks are shown first.
+    """
     left_out = task.readings | task.whereabouts
     kept = {field: value for field, value in naming.settings(task).items() if field not in left_out}
     identity = {"kind": naming.kind(task), "version": task.version, **kept, **task.identity()}
+    if training is not None:
+        identity["training"] = hashlib.sha256(",".join(training.ids).encode()).hexdigest()[:16]
     return json.dumps(identity, sort_keys=True)
 
 
-def digest(task: Task) -> str:
-    """The task's part of a shard's address, 16 hex digits."""
-    return hashlib.sha256(address(task).encode()).hexdigest()[:16]
+def digest(task: Task, training: Examples | None = None) -> str:
+    """The task's part of a shard's address, 16 hex digits; arguments as of `address`."""
+    return hashlib.sha256(address(task, training).encode()).hexdigest()[:16]
 
 
 def readings(task: Task) -> dict[str, float]:

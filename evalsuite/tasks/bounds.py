@@ -1,7 +1,6 @@
 """Certified robustness by bounds on the outputs: a lower bound on robust accuracy, with an attack beside it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
@@ -15,6 +14,7 @@ import bounds
 from evalsuite.attacks._base import Attack, Budget
 from evalsuite.data._base import Batch
 from evalsuite.networks.artefact import artefact_in
+from evalsuite.networks.copies import copied
 from evalsuite.registry import find
 from evalsuite.tasks._base import Domain, Observations, Seen, Task
 
@@ -136,7 +136,7 @@ class Bounds(Task):
                 near = low.abs() <= _NEAR * (1 + low.abs().amax())
                 if bool(near.any()):
                     sure = images[rest[near]].double()
-                    exact = exact or bounds.trace(deepcopy(network).double(), sure[:1])
+                    exact = exact or bounds.trace(copied(network).double(), sure[:1])
                     low[near] = margins(exact, self._ball(sure), top[rest[near]]).amin(1).sign().to(low.dtype)
             certified[rest] = low > 0
         return certified

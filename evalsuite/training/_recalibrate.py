@@ -1,13 +1,12 @@
 """Batch-norm recalibration: pruning shifts activations, and the running statistics have to follow."""
 
-import copy
-
 import torch
 from torch import Generator, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from evalsuite.data import Examples
 from evalsuite.errors import UsageError
+from evalsuite.networks.copies import copied
 from evalsuite.randomness import derive
 
 
@@ -38,7 +37,7 @@ def recalibrate(
             f"expected at least 1 batch of at least 2 examples, "
             f"got {batches} of {batch_size} from {len(examples)} examples"
         )
-    measured = copy.deepcopy(network).to(device).eval()
+    measured = copied(network).to(device).eval()
     norms = [m for m in measured.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     if not norms:
         return measured

@@ -1,6 +1,5 @@
 """Training: a network, examples and a recipe become a trained copy of the network."""
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from torch import Generator, Tensor, nn
 
 from evalsuite.data import Examples
 from evalsuite.errors import EvalsuiteError, UsageError
+from evalsuite.networks.copies import copied
 from evalsuite.problems import Problem
 from evalsuite.randomness import derive
 from evalsuite.training._base import Progress, Recipe
@@ -61,7 +61,7 @@ def train(  # noqa: PLR0913 - one keyword a question
         raise UsageError("expected at least one training example, got none")
     if (refusal := recipe.refuses(examples.problem)) is not None:
         raise UsageError(f"expected a recipe for {examples.problem.title}, got {type(recipe).__name__}: {refusal}")
-    student = copy.deepcopy(network).to(device).to(memory_format=torch.channels_last)
+    student = copied(network).to(device).to(memory_format=torch.channels_last)
     source = feed(examples, device)
     generator = Generator().manual_seed(derive(seed, "train"))
     batch_size = min(recipe.batch_size, len(examples))

@@ -1,5 +1,6 @@
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
+from collections.abc import Iterator
+from importlib import import_module
 from math import erfc, log10
 from pathlib import Path
 from types import ModuleType
@@ -16,14 +17,17 @@ from pruners.synflow import SynFlow
 
 
 @pytest.fixture(scope="module")
-def collapse() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "layer_collapse.py"
-    spec = spec_from_file_location("layer_collapse", path)
-    module = module_from_spec(spec)
-    sys.modules["layer_collapse"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["layer_collapse"]
+def collapse() -> Iterator[ModuleType]:
+    folder = str(Path(__file__).parents[2] / "benchmarks")
+    sys.path.insert(0, folder)
+    yield import_module("layer_collapse")
+    sys.path.remove(folder)
+    del sys.modules["layer_collapse"], sys.modules["layer_collapse_page"]
+
+
+@pytest.fixture(scope="module")
+def page(collapse: ModuleType) -> ModuleType:
+    return sys.modules["layer_collapse_page"]
 
 
 @pytest.fixture(scope="module")
@@ -158,39 +162,38 @@ def test_paths_by_hand(collapse: ModuleType) -> None:
     assert collapse.reached({"first": first, "second": second, "last": last}) == 0
 
 
-def test_the_first_point_where_something_is_gone(collapse: ModuleType) -> None:
+def test_the_first_point_where_something_is_gone(page: ModuleType) -> None:
     points = [
-        collapse.Point(alpha=1.0, least=0.5, fewest=4, classes=3, narrowest=2),
-        collapse.Point(alpha=1.25, least=0.1, fewest=1, classes=0, narrowest=0),
-        collapse.Point(alpha=1.5, least=0.0, fewest=0, classes=0, narrowest=0),
+        page.Point(alpha=1.0, least=0.5, fewest=4, classes=3, narrowest=2),
+        page.Point(alpha=1.25, least=0.1, fewest=1, classes=0, narrowest=0),
+        page.Point(alpha=1.5, least=0.0, fewest=0, classes=0, narrowest=0),
     ]
-    assert collapse.first(points, collapse.cut) == 1.25
-    assert collapse.first(points, collapse.emptied) == 1.5
-    assert collapse.first(points[:1], collapse.emptied) == float("inf")
-    assert collapse.alphas([2.5, 2.5, 2.5]) == "2.5"
-    assert collapse.alphas([2.5, 3.0, float("inf")]) == "3 (2.5, 3, never)"
+    assert page.first(points, page.cut) == 1.25
+    assert page.first(points, page.emptied) == 1.5
+    assert page.first(points[:1], page.emptied) == float("inf")
+    assert page.alphas([2.5, 2.5, 2.5]) == "2.5"
+    assert page.alphas([2.5, 3.0, float("inf")]) == "3 (2.5, 3, never)"
 
 
-def test_the_page_says_what_was_measured(collapse: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_says_what_was_measured(collapse: ModuleType, page: ModuleType, network: nn.Module) -> None:
     def run(last: int) -> object:
         points = tuple(
-            collapse.Point(
+            page.Point(
                 alpha=alpha,
                 least=10**-alpha if place < last + 2 else 0.0,
                 fewest=max(0, 777 - place),
                 classes=55 if place < last else 0,
                 narrowest=3 if place < last else 0,
             )
-            for place, alpha in enumerate(collapse.ALPHAS)
+            for place, alpha in enumerate(page.ALPHAS)
         )
-        return collapse.Curve(points=points, cut=collapse.ALPHAS[last] - 0.07)
+        return page.Curve(points=points, cut=page.ALPHAS[last] - 0.07)
 
     found = {name: [run(9), run(11), run(10)] for name in collapse.METHODS}
-    page = collapse.report(found, 3)
+    text = page.report(found, 3, remaining(network))
     # places 9, 11 and 10 of the grid, and the hundredths below them
-    assert "| magnitude | 2.75 (2.5, 3, 2.75) | 2.68 (2.43, 2.93, 2.68) | 2.5 | 3.25 (3, 3.5, 3.25) | 3 |" in page
-    assert "here 757, 757, 757. Paths then reach 0, 0, 0 of the classes" in page
-    assert "768, 768, 768 | 45, 51, 45" in page
-    assert max(len(line) for line in page.splitlines() if not line.startswith("|")) <= 120
-    monkeypatch.setattr(collapse, "METHODS", {"random": collapse.METHODS["random"]})
-    assert collapse.classes_table({"random": found["random"]}).count("| 55 ") == 3
+    assert "| magnitude | 2.75 (2.5, 3, 2.75) | 2.68 (2.43, 2.93, 2.68) | 2.5 | 3.25 (3, 3.5, 3.25) | 3 |" in text
+    assert "here 757, 757, 757. Paths then reach 0, 0, 0 of the classes" in text
+    assert "768, 768, 768 | 45, 51, 45" in text
+    assert max(len(line) for line in text.splitlines() if not line.startswith("|")) <= 120
+    assert page.classes_table({"random": found["random"]}).count("| 55 ") == 3

@@ -14,14 +14,15 @@ from evalsuite.tasks._base import Domain, Task
 from evalsuite.tasks._names import expand, parse
 
 DOMAINS = {
-    "grey": Domain(shape=(1, 28, 28), classes=10),
-    "two": Domain(shape=(1, 28, 28), classes=2),
-    "colour": Domain(shape=(3, 32, 32), classes=10),
-    "thousand": Domain(shape=(3, 32, 32), classes=1000),
-    "photo": Domain(shape=(3, 224, 224), classes=2),
+    "grey": Domain(shape=(1, 28, 28), classes=10, training=30),
+    "two": Domain(shape=(1, 28, 28), classes=2, training=30),
+    "colour": Domain(shape=(3, 32, 32), classes=10, training=30),
+    "thousand": Domain(shape=(3, 32, 32), classes=1000, training=30),
+    "photo": Domain(shape=(3, 224, 224), classes=2, training=30),
 }
 ASKED = (
     *("clean", "noise/uniform/0.1", "noise/gaussian/0.2?draws=2", "ood/noise", "ood/shuffled", "ood/blobs"),
+    "ood/blobs?knn=2",
     *("corruption/fog/3", "corruption/gaussian_noise/5", "corruption/glass_blur/2"),
     *("adversarial/linf/0.05?attack=pgd", "adversarial/l2/0.5?attack=pgd"),
     *("certified/l2/0.1?n=40&n0=10&sigma=0.25&alpha=0.01", "bounds/linf/0.01", "bounds/l2/0.1?method=crown-ibp"),
@@ -58,6 +59,17 @@ def part(whole, start, stop):
     return Batch(images=whole.images[start:stop], labels=whole.labels[start:stop], ids=whole.ids[start:stop])
 
 
+def asked(task, networks, shard, seed):
+    """As the engine asks: after all networks have studied, where the task wants it."""
+    if not task.training():
+        return task.observe(networks, shard, seed=seed)
+    channels, *sides = shard.images.shape[1:]
+    training = batch(Domain(shape=(channels, *sides), classes=2), 5, seed=9)
+    studied = [torch.cat([task.study(each, part(training, k, k + 2)) for k in (0, 2, 4)]) for each in networks]
+    assert all(len(rows) == 5 for rows in studied)
+    return task.observe_beside(networks, shard, studied, seed=seed)
+
+
 def same(first, second):
     assert first.keys() == second.keys()
     for column, values in first.items():
@@ -90,7 +102,7 @@ def test_every_domain(task, where):
     shard = batch(domain, 2)
     images, labels = shard.images.clone(), shard.labels.clone()
     networks = [network(domain, 0), network(domain, 1)]
-    seen = task.observe(networks, shard, seed=0)
+    seen = asked(task, networks, shard, seed=0)
     assert torch.equal(shard.images, images)
     assert torch.equal(shard.labels, labels)
     for each, found in zip(networks, seen.networks, strict=True):
@@ -113,18 +125,18 @@ def test_every_domain(task, where):
 def test_an_example_knows_nothing_of_its_batch(task):
     domain = DOMAINS["grey"]
     net, whole = network(domain, 0), batch(domain, 5)
-    (together,) = task.observe([net], whole, seed=3).networks
+    (together,) = asked(task, [net], whole, seed=3).networks
     for start, stop in ((0, 1), (1, 4), (4, 5)):
-        (alone,) = task.observe([net], part(whole, start, stop), seed=3).networks
+        (alone,) = asked(task, [net], part(whole, start, stop), seed=3).networks
         same(alone, {column: values[start:stop] for column, values in together.items()})
 
 
 def test_a_network_knows_nothing_of_the_others(task):
     domain = DOMAINS["grey"]
     first, second, shard = network(domain, 0), network(domain, 1), batch(domain, 3)
-    forth = task.observe([first, second], shard, seed=3).networks
-    back = task.observe([second, first], shard, seed=3).networks
-    (alone,) = task.observe([first], shard, seed=3).networks
+    forth = asked(task, [first, second], shard, seed=3).networks
+    back = asked(task, [second, first], shard, seed=3).networks
+    (alone,) = asked(task, [first], shard, seed=3).networks
     same(forth[0], back[1])
     same(forth[1], back[0])
     same(forth[0], alone)

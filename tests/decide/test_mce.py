@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from torchvision.models import AlexNet_Weights
 
 from evalsuite.corruptions import COMMON
 from evalsuite.decide.mce import (
     ALEXNET,
+    ALEXNET_CLEAN,
     Errors,
     Published,
     mean_corruption_error,
@@ -50,6 +52,13 @@ def test_published_errors_are_the_ones_that_others_divide_by():
     means += [0.564592, 0.853204, 0.646056, 0.717840, 0.606500]
     assert tuple(ALEXNET) == COMMON
     assert [np.mean(ALEXNET[c]) for c in COMMON] == pytest.approx(means, abs=1e-9)
+
+
+def test_the_clean_error_is_the_one_that_torchvision_documents():
+    documented = AlexNet_Weights.IMAGENET1K_V1.meta["_metrics"]["ImageNet-1K"]["acc@1"]
+    assert pytest.approx(1 - documented / 100, abs=1e-12) == ALEXNET_CLEAN
+    # no corruption at any severity may help the network
+    assert min(min(errors) for errors in ALEXNET.values()) > ALEXNET_CLEAN
 
 
 def test_the_published_formula_beside_a_published_network():

@@ -25,6 +25,8 @@ EVERY = [
     OodAuroc(score="energy"),
     OodFpr95(),
     OodFpr95(score="energy"),
+    OodAuroc(score="knn"),
+    OodFpr95(score="knn"),
 ]
 
 
@@ -56,6 +58,8 @@ def observed(n: int, seed: int = 0, *, levels: int | None = None, classes: int =
         "energy": energy,
         "out_confidence": np.round(outside, 2) if levels is not None else outside,
         "out_energy": np.round(draw.normal(2, 1, n), 1),
+        "knn": -np.round(draw.uniform(0, 1, n), 1 if levels is not None else 9),
+        "out_knn": -np.round(draw.uniform(0.2, 1.2, n), 1 if levels is not None else 9),
     }
     return columns, labels
 
@@ -215,7 +219,7 @@ def test_a_constant_score_has_the_error_as_area_and_a_perfect_one_no_excess() ->
 # --- outliers
 
 
-@pytest.mark.parametrize("score", ["confidence", "energy"])
+@pytest.mark.parametrize("score", ["confidence", "energy", "knn"])
 @pytest.mark.parametrize("levels", [None, 6])
 def test_outliers_against_scikit_learn(score: str, levels: int | None) -> None:
     columns, labels = observed(150, levels=levels)
@@ -248,7 +252,7 @@ def test_perfect_and_reversed_detection() -> None:
 def test_names_with_settings() -> None:
     assert parse("evalsuite.measures", "ood-auroc?score=energy", Figure) == OodAuroc(score="energy")
     assert parse("evalsuite.measures", "calibration?bins=10", Figure) == Calibration(bins=10)
-    with pytest.raises(UsageError, match="confidence, energy"):
-        parse("evalsuite.measures", "ood-auroc?score=knn", Figure)
+    with pytest.raises(UsageError, match="confidence, energy, knn"):
+        parse("evalsuite.measures", "ood-auroc?score=odin", Figure)
     with pytest.raises(UsageError, match="bins >= 1"):
         parse("evalsuite.measures", "calibration?bins=0", Figure)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from evalsuite.networks.architectures import build
+from evalsuite.networks.normalized import Normalized
 
 Images = Callable[..., Tensor]
 
@@ -40,3 +41,14 @@ def trained() -> Callable[..., nn.Module]:
         return network.eval()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def network() -> nn.Module:
+    """A LeNet for digits of 8 × 8 pixels that normalises its images, a third of its weights pruned."""
+    network = Normalized(build("lenet5", classes=10, channels=1, image_size=8, seed=3), (0.3,), (0.4,)).eval()
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                module.weight[module.weight.abs() < module.weight.abs().quantile(1 / 3)] = 0
+    return network

@@ -1,10 +1,9 @@
 """Spiking networks: layers called at every time step, states that modules keep, spikes with made-up derivatives."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 
 import pytest
-import snntorch as snn
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
@@ -32,46 +31,6 @@ from pruners.woodfisher import WoodFisher
 STEPS = 4
 
 
-class Spiking(nn.Module):
-    """Three layers of leaky integrate-and-fire neurons; logits are what the last membranes hold on average."""
-
-    def __init__(self, *, potentials: bool = False) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(1, 8, 3, padding=1)
-        self.lif1 = snn.Leaky(beta=0.8, init_hidden=True)
-        self.conv2 = nn.Conv2d(8, 12, 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(12)
-        self.lif2 = snn.Leaky(beta=0.8, init_hidden=True)
-        self.pool = nn.AvgPool2d(2)
-        self.fc = nn.Linear(48, 10)
-        self.lif3 = snn.Leaky(beta=0.8, init_hidden=True, output=True)
-        self.potentials = potentials
-
-    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        for neurons in (self.lif1, self.lif2, self.lif3):
-            neurons.reset_mem()
-        held, spikes = [], []
-        for _ in range(STEPS):
-            x = self.pool(self.lif1(self.conv1(images)))
-            x = self.pool(self.lif2(self.norm(self.conv2(x))))
-            spike, membrane = self.lif3(self.fc(x.flatten(1)))
-            held.append(membrane)
-            spikes.append(spike)
-        logits = torch.stack(held).mean(0)
-        return (torch.stack(spikes).sum(0), logits) if self.potentials else logits
-
-
-def initial(*, potentials: bool = False) -> Spiking:
-    network = Spiking(potentials=potentials)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            if parameter.dim() > 1:
-                # with gains of ReLU networks few membranes would ever reach their threshold
-                parameter.normal_(0, 2 / parameter[0].numel() ** 0.5, generator=generator)
-    return network
-
-
 @pytest.fixture(scope="module")
 def digits() -> tuple[Tensor, Tensor]:
     bunch = load_digits()
@@ -90,8 +49,8 @@ def context(digits: tuple[Tensor, Tensor]) -> Context:
 
 
 @pytest.fixture(scope="module")
-def trained(context: Context) -> nn.Module:
-    return context.train(initial(), Hook())
+def trained(spiking: Callable[..., nn.Module], context: Context) -> nn.Module:
+    return context.train(spiking(), Hook())
 
 
 def accuracy(network: nn.Module, digits: tuple[Tensor, Tensor]) -> float:
@@ -158,8 +117,8 @@ def test_half_of_the_weights_are_as_good(trained: nn.Module, context: Context, d
     assert accuracy(Random()(trained, keep=half, context=context), digits) < dense - 0.3
 
 
-def test_snip_is_weight_times_gradient_through_all_steps(context: Context) -> None:
-    network = initial()
+def test_snip_is_weight_times_gradient_through_all_steps(spiking: Callable[..., nn.Module], context: Context) -> None:
+    network = spiking()
     found = SNIP(per_class=2, batch_statistics=False).score(network, context)
     taken: dict[int, int] = dict.fromkeys(range(10), 0)
     chosen = []
@@ -246,8 +205,10 @@ def test_examples_one_by_one_are_refused_where_torch_cannot(trained: nn.Module, 
         WoodFisher()(trained, keep=100, context=context)
 
 
-def test_spikes_and_membranes_instead_of_logits_are_refused(context: Context) -> None:
-    network = initial(potentials=True)
+def test_spikes_and_membranes_instead_of_logits_are_refused(
+    spiking: Callable[..., nn.Module], context: Context
+) -> None:
+    network = spiking(potentials=True)
     for pruner in (SNIP(), GraSP()):
         with pytest.raises(ValueError, match="expected a network that returns logits"):
             pruner(network, keep=100, context=context)

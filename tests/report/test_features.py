@@ -38,9 +38,9 @@ def test_rows_are_where_pixels_come_from_and_columns_who_sees_them(told: Row) ->
     (matrix,) = matrices(indexed(read(told)))
     assert matrix.labels == ("m", "62.0\N{NO-BREAK SPACE}%", "71.0\N{NO-BREAK SPACE}%")
     found = {label: [(f.shade, f.text) for f in fields] for label, fields in matrix.rows}
-    assert found["m"] == [(8, "93"), (7, "78"), (0, "0")]
-    assert found[matrix.labels[1]] == [(4, "50"), (8, "90"), (4, "50")]
-    assert found[matrix.labels[2]] == [(4, "50"), (None, "–"), (8, "100")]
+    assert found["m"] == [("f8", "93"), ("f7", "78"), ("f0", "0")]
+    assert found[matrix.labels[1]] == [("f4", "50"), ("f8", "90"), ("f4", "50")]
+    assert found[matrix.labels[2]] == [("f4", "50"), (None, "–"), ("f8", "100")]
     assert matrix.left_out == ("separate",)
 
 

@@ -1,0 +1,25 @@
+"""A field of a coloured table."""
+
+from dataclasses import dataclass
+from typing import final
+
+from evalsuite.report import _words as words
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One cell of a table by rows and columns of the same kind.
+
+    Attributes:
+        shade: The style of its colour: "s0" better than the parent ... "s8" far worse, "f0" nothing ... "f8" all of it,
+            None for none.
+        text: What stands in it.
+    """
+
+    shade: str | None
+    text: str
+
+
+EMPTY = Field(shade=None, text=words.NOTHING)
+"""Nothing was measured."""

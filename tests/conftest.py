@@ -1,0 +1,55 @@
+"""What tests of several packages share."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+
+@pytest.fixture(scope="session")
+def spiking() -> Callable[..., nn.Module]:
+    """Makes a spiking network of four time steps for 8 × 8 digits, which remembers the membranes of its last pass."""
+    import snntorch as snn  # takes a second, which few tests need
+
+    steps = 4
+
+    class Spiking(nn.Module):
+        """Three layers of leaky integrate-and-fire neurons; logits are what the last membranes hold on average."""
+
+        def __init__(self, *, potentials: bool = False) -> None:
+            super().__init__()
+            self.conv1 = nn.Conv2d(1, 8, 3, padding=1)
+            self.lif1 = snn.Leaky(beta=0.8, init_hidden=True)
+            self.conv2 = nn.Conv2d(8, 12, 3, padding=1, bias=False)
+            self.norm = nn.BatchNorm2d(12)
+            self.lif2 = snn.Leaky(beta=0.8, init_hidden=True)
+            self.pool = nn.AvgPool2d(2)
+            self.fc = nn.Linear(48, 10)
+            self.lif3 = snn.Leaky(beta=0.8, init_hidden=True, output=True)
+            self.potentials = potentials
+
+        def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+            for neurons in (self.lif1, self.lif2, self.lif3):
+                neurons.reset_mem()
+            held, spikes = [], []
+            for _ in range(steps):
+                x = self.pool(self.lif1(self.conv1(images)))
+                x = self.pool(self.lif2(self.norm(self.conv2(x))))
+                spike, membrane = self.lif3(self.fc(x.flatten(1)))
+                held.append(membrane)
+                spikes.append(spike)
+            logits = torch.stack(held).mean(0)
+            return (torch.stack(spikes).sum(0), logits) if self.potentials else logits
+
+    def initial(*, potentials: bool = False) -> nn.Module:
+        network = Spiking(potentials=potentials)
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                if parameter.dim() > 1:
+                    # with gains of ReLU networks few membranes would ever reach their threshold
+                    parameter.normal_(0, 2 / parameter[0].numel() ** 0.5, generator=generator)
+        return network
+
+    return initial

@@ -1,0 +1,85 @@
+"""Networks that remember their last pass are copied wherever the judge copies: as values, without its graph."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+
+from evalsuite.api import sweep
+from evalsuite.data import load
+from evalsuite.networks._widths import narrow
+from evalsuite.networks.copies import copied
+from evalsuite.training import recalibrate, train
+from evalsuite.training.standard import Standard
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("digits")
+
+
+@pytest.fixture
+def remembering(spiking, digits):
+    network = spiking().eval()
+    network(digits.train.pixels(range(3)))
+    assert network.lif1.mem.grad_fn is not None
+    with pytest.raises(RuntimeError, match="deepcopy"):
+        deepcopy(network)
+    return network
+
+
+def test_a_copy_computes_the_same_and_shares_nothing(remembering, digits):
+    images = digits.test.pixels(range(5))
+    copy = copied(remembering)
+    assert torch.equal(copy.lif1.mem, remembering.lif1.mem)
+    assert torch.equal(copy(images), remembering(images))
+    with torch.no_grad():
+        copy.fc.weight.zero_()
+    assert remembering.fc.weight.any()
+
+
+def test_of_other_networks_a_copy_is_the_deep_copy():
+    network = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    network[0].weight.requires_grad_(requires_grad=False)
+    twin = nn.Sequential(network, network[0])  # a layer in two places stays one
+    made, expected = copied(twin), deepcopy(twin)
+    assert made[0][0] is made[1]
+    assert [p.requires_grad for p in made.parameters()] == [p.requires_grad for p in expected.parameters()]
+    assert all(torch.equal(a, b) for a, b in zip(made.buffers(), expected.buffers(), strict=True))
+
+
+def test_training_recalibration_and_narrowing_take_it(remembering, digits):
+    kept = {name: tensor.clone() for name, tensor in remembering.state_dict().items()}
+    examples = digits.train.select(range(60))
+    early = []
+    trained = train(
+        remembering,
+        examples,
+        Standard(epochs=1, shift=0),
+        seed=0,
+        device=CPU,
+        early=lambda _, student: early.append(copied(student)),
+    )
+    trained(digits.test.pixels(range(2)))
+    measured = recalibrate(trained, examples, seed=0, device=CPU)
+    assert not torch.equal(measured.norm.running_mean, trained.norm.running_mean)
+    assert torch.equal(early[0].conv1.weight, remembering.conv1.weight)
+    shapes = {"conv1.weight": (5, 1, 3, 3), "conv1.bias": (5,), "conv2.weight": (12, 5, 3, 3)}
+    found = narrow(remembering, shapes)
+    assert set(found.changed) == set(shapes)
+    assert not found.misshapen
+    assert found.network(digits.test.pixels(range(2))).shape == (2, 10)
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in remembering.state_dict().items())
+
+
+def test_a_sweep_takes_it(remembering, digits, tmp_path):
+    membranes = remembering.lif1.mem
+    summary = sweep(
+        remembering, digits, out=tmp_path, ratios=(0.5,), tasks=("clean",), options={"examples": 10}
+    ).summary
+    ratios = [network["prune_ratio"] for network in summary["networks"]]
+    assert ratios == pytest.approx([0, 0.5], abs=1e-3)
+    assert remembering.lif1.mem is membranes
