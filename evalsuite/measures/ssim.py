@@ -14,7 +14,11 @@ from evalsuite.measures._draws import average
 @final
 @dataclass(frozen=True, kw_only=True)
 class Ssim(Measure):
-    """(1 - SSIM) / 2, in [0, 1], of the structural similarity of Wang et al. 2004 (IEEE TIP 13), equation 13."""
+    """(1 - SSIM) / 2, in [0, 1], of the structural similarity of Wang et al. 2004 (IEEE TIP 13), equation 13.
+
+    As they have it: a Gaussian window of 11 pixels and standard deviation 1.5, K1 = 0.01, K2 = 0.03, the mean over all
+    places where the window fits and over channels. Smaller images have none.
+    """
 
     needs: ClassVar[tuple[str, ...]] = ("ssim",)
     title: ClassVar[str] = "(1 - SSIM) / 2"

@@ -54,7 +54,7 @@ def train(  # noqa: PLR0913 - one keyword a question
             for weight rewinding (Frankle et al. 2020). The copy it is handed goes on being trained.
 
     Raises:
-        UsageError: There are no examples, or the recipe's loss is not defined for this network.
+        UsageError: There are no examples or nothing to train, or the recipe's loss is not defined for this network.
         EvalsuiteError: The loss is no longer finite.
     """
     if not len(examples):
@@ -158,8 +158,11 @@ class _Loop:
 
 
 def _optimizer(student: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    trained = [parameter for parameter in student.parameters() if parameter.requires_grad]
+    if not trained:
+        raise UsageError("expected a network with parameters to train, got none that requires a gradient")
     return torch.optim.SGD(
-        [parameter for parameter in student.parameters() if parameter.requires_grad],
+        trained,
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,

@@ -39,11 +39,19 @@ def observed(seed, draws=None):
         "radius": draw.uniform(0, 1, shape).astype(np.float32),
         "survives": draw.random(shape) < 0.5,
         "own_confidence": draw.uniform(0, 1, shape).astype(np.float32),
+        "iou": draw.uniform(0, 1, shape).astype(np.float32),
+        "pixel_error": draw.uniform(0, 1, shape).astype(np.float32),
+        "psnr": draw.uniform(10, 60, shape).astype(np.float32),
+        "ssim": draw.uniform(-1, 1, shape).astype(np.float32),
+        "scaled_error": draw.uniform(0, 1, shape).astype(np.float32),
+        "intersections": draw.integers(0, 20, (*shape, 4)).astype(np.int32),
+        "unions": draw.integers(20, 40, (*shape, 4)).astype(np.int32),
     }
     to_parent = {
         "softmax_distance": draw.uniform(0, np.sqrt(2), shape).astype(np.float32),
         "lent_confidence": draw.uniform(0, 1, shape).astype(np.float32),
         "salient_overlap": draw.uniform(0, 1, shape).astype(np.float32),
+        "answer_distance": draw.uniform(0, 1, shape).astype(np.float32),
     }
     return Stored(own=own, to_parent=to_parent)
 

@@ -104,3 +104,8 @@ def test_answers_that_do_not_fit_in_memory_are_read_batch_by_batch(monkeypatch: 
         assert torch.equal(images, same)
         assert torch.equal(truths, answers)
         assert truths.shape == (8, 6, 6)
+
+
+def test_a_network_that_is_frozen_as_a_whole_is_told() -> None:
+    with pytest.raises(UsageError, match="parameters to train, got none that requires a gradient"):
+        train(nn.Conv2d(1, 2, 1).requires_grad_(requires_grad=False), segmentation(), Mirrored(), seed=0, device=CPU)
