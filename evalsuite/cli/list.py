@@ -23,6 +23,7 @@ FOLDERS = {
     "corruptions": "evalsuite.corruptions",
     "data": "evalsuite.data",
     "measures": "evalsuite.measures",
+    "problems": "evalsuite.problems",
     "pruners": "pruners",
     "regularisers": "pruners.regularisers",
     "recipes": "evalsuite.training",
