@@ -18,10 +18,10 @@ from lost_in_pruning_page import write_page
 
 from evalsuite.cli._console import reporter
 from evalsuite.data import choose, load
+from evalsuite.making.parents import train_parent
 from evalsuite.naming import name, parse
 from evalsuite.networks.checkpoint import read
 from evalsuite.order import Judging, Making
-from evalsuite.parents import train_parent
 from evalsuite.pipeline import Origin, run
 from evalsuite.progress import Reporter
 from evalsuite.resolve import Inputs, chosen_device

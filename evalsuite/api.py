@@ -8,6 +8,7 @@ from typing import cast, final
 from torch import nn
 
 from evalsuite.data import Dataset, load
+from evalsuite.findings.results import Claimed, Row
 from evalsuite.networks.checkpoint import Checkpoint, check_fits
 from evalsuite.networks.copies import copied
 from evalsuite.networks.normalized import Normalized
@@ -15,7 +16,6 @@ from evalsuite.order import Judging, Making
 from evalsuite.pipeline import Origin, run
 from evalsuite.progress import Reporter
 from evalsuite.resolve import Inputs, chosen_device
-from evalsuite.results import Claimed, Row
 from evalsuite.tasks._base import Task
 from evalsuite.tasks._names import expand
 from evalsuite.training import Recipe

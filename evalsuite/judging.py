@@ -5,11 +5,11 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from evalsuite import crossing
 from evalsuite.asked import Asked
 from evalsuite.data._base import Dataset
 from evalsuite.engines import local
 from evalsuite.facts import TaskFacts
+from evalsuite.findings import crossing
 from evalsuite.naming import kind, name, settings
 from evalsuite.order import Judging
 from evalsuite.plan import Member, Pair, Pending, chosen_for, pending, preceded

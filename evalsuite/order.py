@@ -41,7 +41,7 @@ class Making:
         adapters: Rank of low-rank adapters that are trained instead of the weights, and merged afterwards; None trains
             the weights.
         regularisers: What is added to the loss in retraining.
-        controls: Networks to hold the pruned ones against, see `evalsuite.controls`.
+        controls: Networks to hold the pruned ones against, see `evalsuite.making.controls`.
         seeds: Families per pruner.
     """
 

@@ -19,16 +19,16 @@ from evalsuite.data import Examples, choose
 from evalsuite.engines.local import strip
 from evalsuite.errors import UsageError
 from evalsuite.facts import DataFacts, Meta, NetworkFacts, ParentFacts, RunFacts
-from evalsuite.family import Grown, adopt, grow
 from evalsuite.files import write_atomically
+from evalsuite.findings.results import Row, summarise
 from evalsuite.judging import judge
+from evalsuite.making.family import Grown, adopt, grow
 from evalsuite.networks.checkpoint import Checkpoint
 from evalsuite.networks.digest import network_digest, tensor_digest
 from evalsuite.order import Judging, Making
 from evalsuite.progress import Reporter, Silent
 from evalsuite.report.page import EXEMPLARS, Picture, render
 from evalsuite.resolve import Inputs, statistics
-from evalsuite.results import Row, summarise
 from evalsuite.shipped import hold_against
 from evalsuite.sliced import sliced
 from evalsuite.spec import digest, to_toml

@@ -5,11 +5,11 @@ import math
 import numpy as np
 
 from evalsuite.asked import examples_of, limit
-from evalsuite.controls import control_count
-from evalsuite.crossing import pair_count
 from evalsuite.data import choose
 from evalsuite.decide import betting, tango
+from evalsuite.findings.crossing import pair_count
 from evalsuite.judging import domain_of, refusal
+from evalsuite.making.controls import control_count
 from evalsuite.naming import name
 from evalsuite.plan import chosen_for
 from evalsuite.problems import Classification, Problem

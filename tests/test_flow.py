@@ -156,7 +156,7 @@ def test_the_same_call_again_computes_nothing(result, digits, trained, monkeypat
 
     for task in TASKS:
         monkeypatch.setattr(type(task), "observe", never)
-    monkeypatch.setattr("evalsuite.retraining.train", never)
+    monkeypatch.setattr("evalsuite.making.retraining.train", never)
     again = sweep(
         trained,
         digits,
@@ -177,7 +177,7 @@ def test_another_run_is_refused_in_the_same_folder(result, digits):
 def test_amending_adds_work_and_keeps_what_is_there(result, digits, trained, tmp_path, monkeypatch):
     folder = tmp_path / "copy"
     shutil.copytree(result.folder, folder)
-    monkeypatch.setattr("evalsuite.retraining.train", None)  # no network is made again
+    monkeypatch.setattr("evalsuite.making.retraining.train", None)  # no network is made again
     more = replace(JUDGING, tasks=(*TASKS, Noise(distribution="gaussian", level=0.1)))
 
     def again(*, amend):

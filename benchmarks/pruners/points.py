@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from evalsuite.decide.proportion import clopper_pearson
-from evalsuite.evidence import Evidence
 from evalsuite.facts import NetworkFacts
+from evalsuite.findings.evidence import Evidence
 from evalsuite.store import opened
 
 Right = npt.NDArray[np.bool_]

@@ -20,10 +20,10 @@ import torch
 
 from evalsuite.cli._console import reporter
 from evalsuite.data import Dataset, choose, load
+from evalsuite.making.parents import train_parent
 from evalsuite.naming import parse
 from evalsuite.networks.checkpoint import read
 from evalsuite.order import Control, Judging, Making
-from evalsuite.parents import train_parent
 from evalsuite.pipeline import Origin, run
 from evalsuite.progress import Reporter
 from evalsuite.resolve import Inputs, chosen_device

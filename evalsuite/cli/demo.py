@@ -38,7 +38,7 @@ def command(ctx: click.Context, out: Path) -> None:
 
     parent = out / "resnet8.safetensors"
     if not parent.exists():
-        from evalsuite.parents import train_parent
+        from evalsuite.making.parents import train_parent
 
         score = train_parent(
             arch="resnet8",

@@ -19,7 +19,7 @@ from evalsuite.cli.gate import read_results
 def command(run: Path, form: str, out: Path | None) -> None:
     """Write the report of RUN from what its store holds; no network is run."""
     from evalsuite.files import write_atomically
-    from evalsuite.results import refresh
+    from evalsuite.findings.results import refresh
 
     results, pictures = refresh(run) if (run / "results.sqlite").exists() else (read_results(run), {})
     text = _rendered(results, pictures, form)

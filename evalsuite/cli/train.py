@@ -37,7 +37,7 @@ def command(
     """
     import torch
 
-    from evalsuite.parents import train_parent
+    from evalsuite.making.parents import train_parent
 
     if threads is not None:
         torch.set_num_threads(threads)

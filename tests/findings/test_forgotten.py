@@ -13,8 +13,8 @@ from torch import nn
 
 from evalsuite.api import sweep
 from evalsuite.data import choose, load
-from evalsuite.evidence import Family
-from evalsuite.forgotten import forgotten
+from evalsuite.findings.evidence import Family
+from evalsuite.findings.forgotten import forgotten
 from evalsuite.networks.checkpoint import restore
 from evalsuite.order import Judging
 from evalsuite.tasks.clean import Clean

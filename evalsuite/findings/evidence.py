@@ -13,9 +13,9 @@ from evalsuite.decide.bootstrap import Spread, compare_spreads, spread
 from evalsuite.decide.compare import Comparison, Verdict, compare
 from evalsuite.decide.deployable import Claim
 from evalsuite.decide.potential import Potential, potential
-from evalsuite.doubts import doubts
 from evalsuite.errors import IncompleteEvidenceError
 from evalsuite.facts import FamilyFacts, Meta, NetworkFacts, TaskFacts
+from evalsuite.findings.doubts import doubts
 from evalsuite.measures._base import Annotations, Figure, Losses, Measure, Statistic, Stored
 from evalsuite.measures._wrong import wrong
 from evalsuite.naming import name as spelled

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from evalsuite.aggregates import aggregates
 from evalsuite.corruptions import COMMON, MIX1, MIX2
-from evalsuite.evidence import Evidence
-from evalsuite.results import summarise
+from evalsuite.findings.aggregates import aggregates
+from evalsuite.findings.evidence import Evidence
+from evalsuite.findings.results import summarise
 from evalsuite.store import Address, Row, opened
 
 N = 80

@@ -19,8 +19,8 @@ from evalsuite.decide.mce import (
     mean_corruption_error,
     relative_mean_corruption_error,
 )
-from evalsuite.evidence import Evidence
 from evalsuite.facts import DataFacts, NetworkFacts, TaskFacts
+from evalsuite.findings.evidence import Evidence
 
 Array = npt.NDArray[np.float64]
 Row = dict[str, object]

@@ -7,8 +7,8 @@ from typing import final
 import numpy as np
 
 from evalsuite.decide.exemplars import Exemplars, exemplars
-from evalsuite.evidence import Evidence
 from evalsuite.facts import NetworkFacts
+from evalsuite.findings.evidence import Evidence
 
 Row = dict[str, object]
 _LISTED = 24

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evalsuite.facts import Nested
-from evalsuite.nested import nested
+from evalsuite.findings.nested import nested
 
 N = 2000
 

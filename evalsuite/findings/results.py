@@ -8,18 +8,18 @@ from typing import TypedDict
 
 import numpy as np
 
-from evalsuite.aggregates import SEVERITIES, aggregates
 from evalsuite.corruptions import MIX1, MIX2
-from evalsuite.crossing import features
 from evalsuite.decide.compare import Comparison
 from evalsuite.decide.deployable import deployable, over_tasks
 from evalsuite.decide.potential import Potential
-from evalsuite.evidence import Evidence, Family, Missing
 from evalsuite.facts import NetworkFacts, TaskFacts
 from evalsuite.files import write_atomically
-from evalsuite.forgotten import forgotten
+from evalsuite.findings.aggregates import SEVERITIES, aggregates
+from evalsuite.findings.crossing import features
+from evalsuite.findings.evidence import Evidence, Family, Missing
+from evalsuite.findings.forgotten import forgotten
+from evalsuite.findings.nested import nested
 from evalsuite.measures._base import Figure
-from evalsuite.nested import nested
 from evalsuite.store import Store, opened
 
 SCHEMA = "evalsuite-results/1"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evalsuite.attacks._base import Flag
-from evalsuite.doubts import FLAGS, SIGNS, doubts
+from evalsuite.findings.doubts import FLAGS, SIGNS, doubts
 
 
 def test_bits_stand_for_the_flags_of_attacks():

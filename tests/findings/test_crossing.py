@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from evalsuite.crossing import WHOLE, features, pair_count, pairs, sources
 from evalsuite.data import Examples
 from evalsuite.decide.betting import interval
 from evalsuite.engines import local
+from evalsuite.findings.crossing import WHOLE, features, pair_count, pairs, sources
 from evalsuite.measures._base import Stored
 from evalsuite.plan import Member, Pair, cuts, pending
 from evalsuite.progress import Silent

@@ -9,10 +9,11 @@ from typing import final
 
 from torch import nn
 
-from evalsuite.controls import compared, make_control, passes, work
-from evalsuite.describe import Made, counted, describe
 from evalsuite.errors import EvalsuiteError
 from evalsuite.facts import FamilyFacts
+from evalsuite.making.controls import compared, make_control, passes, work
+from evalsuite.making.describe import Made, counted, describe
+from evalsuite.making.retraining import Retraining
 from evalsuite.naming import name
 from evalsuite.networks._convention import Arguments
 from evalsuite.networks.checkpoint import Checkpoint, read, restore, write
@@ -25,7 +26,6 @@ from evalsuite.plan import Member
 from evalsuite.progress import Reporter
 from evalsuite.randomness import derive
 from evalsuite.resolve import Inputs
-from evalsuite.retraining import Retraining
 from evalsuite.spec import digest
 from evalsuite.store import Store
 from evalsuite.version import __version__

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from evalsuite.decide.betting import interval
-from evalsuite.evidence import Evidence
 from evalsuite.facts import NetworkFacts, TaskFacts
+from evalsuite.findings.evidence import Evidence
 from evalsuite.store import Column
 
 WHOLE = 20

@@ -18,13 +18,13 @@ from dataclasses import fields, replace
 from torch import nn
 
 from evalsuite.errors import UsageError
+from evalsuite.making.retraining import Retraining, lengthened
 from evalsuite.networks._convention import Arguments
 from evalsuite.networks.architectures import BUILT_IN, build
 from evalsuite.networks.checkpoint import Checkpoint
 from evalsuite.networks.cost import cost
 from evalsuite.networks.normalized import Normalized
 from evalsuite.order import Control, Making
-from evalsuite.retraining import Retraining, lengthened
 from pruners import Context, Pruner, copycat, reinitialised, remaining, same_ratios_random, shuffled, width_reduced
 
 _OF_CHANNELS = frozenset({"copycat"})

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from evalsuite.evidence import Evidence
 from evalsuite.facts import Nested, NetworkFacts, TaskFacts
+from evalsuite.findings.evidence import Evidence
 
 Right = npt.NDArray[np.bool_]
 _TIES = 0.001

@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from evalsuite.controls import compared, control_count, make_control, work
 from evalsuite.data import load
 from evalsuite.errors import UsageError
+from evalsuite.making.controls import compared, control_count, make_control, work
+from evalsuite.making.retraining import Retraining
 from evalsuite.networks.architectures import build
 from evalsuite.networks.checkpoint import Checkpoint, read, write
 from evalsuite.networks.normalized import Normalized
 from evalsuite.order import Control, Making
 from evalsuite.progress import Silent
 from evalsuite.resolve import Inputs, check_making
-from evalsuite.retraining import Retraining
 from evalsuite.training.standard import Standard
 from pruners import prunable, prune, remaining
 from pruners.filter_norm import FilterNorm

@@ -1,0 +1,1 @@
+"""What the store holds, read: comparisons, claims and what else is seen in observations; no network is run."""
