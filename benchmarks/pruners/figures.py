@@ -85,6 +85,8 @@ def draw(setting: str, points: Sequence[Point], across: str, path: Path) -> None
             axes.spines[["top", "right"]].set_visible(False)
         for axes in list(panels):
             axes.set_visible(False)
+        for axes in figure.axes[len(methods) - columns : len(methods)]:
+            axes.tick_params(labelbottom=True)
         figure.supxlabel({"prune_ratio": "prune ratio", "flop_reduction": "FLOP reduction"}[across], fontsize=9)
         figure.supylabel("accuracy on held-out examples, %", fontsize=9)
         title = (
@@ -120,6 +122,21 @@ def _cell(seeds: Sequence[Point]) -> str:
     return f"{mean(values):.1f} ({min(values):.1f} to {max(values):.1f})"
 
 
+def narrowness(points: Sequence[Point], targets: Sequence[float]) -> str:
+    """Filters that the narrowest convolution has left, least and most over the seeds, as Markdown."""
+    lines = ["| method | " + " | ".join(f"{target:g}" for target in targets) + " |"]
+    lines.append("|---|" + "---:|" * len(targets))
+    for method, curve in by_method(points).items():
+        if 0.0 not in curve:
+            lines.append(f"| {method} | " + " | ".join(_width(curve.get(target, [])) for target in targets) + " |")
+    return "\n".join(lines)
+
+
+def _width(seeds: Sequence[Point]) -> str:
+    widths = sorted({point.narrowest for point in seeds if point.narrowest is not None})
+    return "" if not widths else str(widths[0]) if len(widths) == 1 else f"{widths[0]} to {widths[-1]}"
+
+
 def orderings(found: Mapping[Point, Right], targets: Sequence[float]) -> str:
     """Differences in points where both methods have the same parents, as Markdown."""
     rights = {(p.setting, p.method, p.seed, p.target): right for p, right in found.items()}
@@ -138,12 +155,16 @@ def orderings(found: Mapping[Point, Right], targets: Sequence[float]) -> str:
 
 
 def difference(pairs: Sequence[tuple[Right, Right]]) -> str:
-    """Points by which the first is ahead, with Tango's 95 % interval over examples; bold where it leaves out 0."""
+    """Points by which the first is ahead, with Tango's 95 % interval over examples.
+
+    Bold where it leaves out 0 and the first is ahead, or behind, for every seed.
+    """
     first, second = (np.concatenate(side) for side in zip(*pairs, strict=True))
     ahead, behind, n = int((first & ~second).sum()), int((second & ~first).sum()), len(first)
     low, high = tango.lower(ahead, behind, n, confidence=0.975), tango.upper(ahead, behind, n, confidence=0.975)
     text = f"{100 * (ahead - behind) / n:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
-    return f"**{text}**" if low > 0 or high < 0 else text
+    each = [int(a.sum()) - int(b.sum()) for a, b in pairs]
+    return f"**{text}**" if (low > 0 and min(each) > 0) or (high < 0 and max(each) < 0) else text
 
 
 def page(found: Mapping[Point, Right]) -> str:
@@ -163,9 +184,10 @@ def page(found: Mapping[Point, Right]) -> str:
             parts += [accuracies(own, targets) + "\n"]
             parts += [f"![{setting} by prune ratio]({setting}_prune_ratio.svg)\n"]
             parts += [f"![{setting} by FLOP reduction]({setting}_flop_reduction.svg)\n"]
+            parts += [f"Filters that the narrowest convolution has left: {setting}\n", narrowness(own, targets) + "\n"]
     told = (
         "Points by which the first is ahead of the second on the same examples of the same parents, with Tango's 95 % "
-        "interval over examples, seeds taken as they are; bold where it leaves out 0.\n"
+        "interval over examples, seeds taken as they are; bold where it leaves out 0 and all seeds agree.\n"
     )
     return "\n".join([*parts, "## Published orderings\n", told, orderings(found, targets) + "\n"])
 

@@ -8,6 +8,7 @@ from typing import final
 
 import numpy as np
 import numpy.typing as npt
+from safetensors.torch import load_file
 
 from evalsuite.decide.proportion import clopper_pearson
 from evalsuite.facts import NetworkFacts
@@ -30,6 +31,8 @@ class Point:
         target: Prune ratio that was asked for, 0 for networks that are not pruned.
         prune_ratio: As measured.
         flop_reduction: Likewise, counting operations with nonzero weights.
+        narrowest: Filters or units with a nonzero weight in the layer that has fewest, the classifier left out; None
+            where there is no file.
         n: Held-out examples.
         right: How many of them the network gets right.
     """
@@ -40,6 +43,7 @@ class Point:
     target: float
     prune_ratio: float
     flop_reduction: float
+    narrowest: int | None
     n: int
     right: int
 
@@ -81,10 +85,17 @@ def _networks(run_folder: Path, setting: str, run: str, seed: int) -> Iterator[t
                 target=network["target_ratio"] or 0.0,
                 prune_ratio=network["prune_ratio"],
                 flop_reduction=network["flop_reduction"],
+                narrowest=None if network["file"] is None else narrowest(run_folder / network["file"]),
                 n=len(right),
                 right=int(right.sum()),
             )
             yield point, right
+
+
+def narrowest(file: Path) -> int:
+    """See `Point`."""
+    weights = [tensor for tensor in load_file(file).values() if tensor.ndim == 4]
+    return min(int((weight.flatten(1) != 0).any(1).sum()) for weight in weights)
 
 
 def _method(network: NetworkFacts, run: str) -> str | None:
