@@ -9,6 +9,8 @@ from evalsuite.data import Examples
 from evalsuite.errors import RefusedInputError
 from evalsuite.networks.checkpoint import Checkpoint
 from evalsuite.networks.normalized import Normalized
+from evalsuite.problems.regression import Regression
+from evalsuite.problems.segmentation import Segmentation
 from evalsuite.shipped import hold_against
 
 N = 300
@@ -83,3 +85,46 @@ def test_other_predictions(examples):
 def test_outputs_that_are_no_numbers_are_refused(examples):
     with pytest.raises(RefusedInputError, match=r"NaN or infinity from out/app\.pt"):
         held(examples, float("nan"))
+
+
+class Says(nn.Module):
+    """The same outputs whatever it sees."""
+
+    def __init__(self, outputs):
+        super().__init__()
+        self.outputs = nn.Parameter(outputs)
+
+    def forward(self, images):
+        return self.outputs[: len(images)]
+
+
+def held_outputs(problem, targets, expected, found):
+    examples = Examples.asking(problem, torch.zeros(len(targets), 1, 4, 4), targets)
+    shipped = Checkpoint(network=wrapped(Says(found)), arch=None, class_count=2, shape=(1, 4, 4), file_digest="ab" * 32)
+    return hold_against(
+        wrapped(Says(expected)),
+        shipped,
+        examples,
+        names=("app.pt", "small", "out/app.pt"),
+        confidence=0.9,
+        statistics=((0.5,), (0.5,)),
+    )
+
+
+def test_a_map_differs_where_one_pixel_does():
+    expected = torch.randn(5, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    found = expected.clone()
+    found[1] = found[1].flip(0)
+    found[3, :, 0, 0] = found[3, :, 0, 0].flip(0)
+    told = held_outputs(Segmentation(), torch.zeros(5, 4, 4, dtype=torch.int64), expected, found)
+    assert (told["verdict"], told["n"], told["disagreements"]) == ("differs", 5, 2)
+
+
+def test_numbers_differ_where_rounding_does_not_explain_it():
+    expected = torch.tensor([[10.0], [20.0], [30.0], [40.0]])
+    found = expected + torch.tensor([[0.0], [0.0039], [0.0041], [-1.0]])
+    told = held_outputs(Regression(scale=(1.0,)), expected, expected, found)
+    assert told["tolerance"] == pytest.approx(0.004)
+    assert (told["verdict"], told["disagreements"]) == ("differs", 2)
+    same = held_outputs(Regression(scale=(1.0,)), expected, expected, expected + 0.001)
+    assert (same["verdict"], same["disagreements"]) == ("same outputs", 0)

@@ -21,6 +21,7 @@ class Problem(ABC):
         title: What a reader sees, e.g. "semantic segmentation".
         measures: What is read off observations unless told otherwise; the first tells how well a network does.
         score_title: What one minus the mean loss is called.
+        logits: Whether outputs tell classes apart along their second axis, (n, classes, ...); else they are numbers.
         views: Whether an image that is shifted or mirrored has the same right answer.
         aligned: Whether the right answer has pixels that stand where those of the image stand.
     """
@@ -28,6 +29,7 @@ class Problem(ABC):
     title: ClassVar[str]
     measures: ClassVar[tuple[str, ...]]
     score_title: ClassVar[str]
+    logits: ClassVar[bool] = False
     views: ClassVar[bool] = False
     aligned: ClassVar[bool] = False
 

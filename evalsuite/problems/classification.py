@@ -18,6 +18,7 @@ class Classification(Problem):
     title: ClassVar[str] = "classification"
     measures: ClassVar[tuple[str, ...]] = MEASURES
     score_title: ClassVar[str] = "accuracy"
+    logits: ClassVar[bool] = True
     views: ClassVar[bool] = True
 
     @override

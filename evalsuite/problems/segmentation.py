@@ -26,6 +26,7 @@ class Segmentation(Problem):
     title: ClassVar[str] = "semantic segmentation"
     measures: ClassVar[tuple[str, ...]] = ("iou", "pixel_error", "answer_distance")
     score_title: ClassVar[str] = "IoU"
+    logits: ClassVar[bool] = True
     aligned: ClassVar[bool] = True
 
     @override
