@@ -24,7 +24,8 @@ def command(as_json: bool, **options: object) -> None:
     if as_json:
         write_json(found)
         return
-    click.echo(f"{found['networks']} networks: the parent, {found['families']} families of {found['steps']} ratios")
+    families = "1 family" if found["families"] == 1 else f"{found['families']} families"
+    click.echo(f"{found['networks']} networks: the parent, {families} of {found['steps']} ratios")
     click.echo(f"{'task':40} {'examples':>8} {'shards':>6} {'passes':>12} {'smallest drop shown':>20}")
     rows = found["tasks"]
     assert isinstance(rows, list)  # noqa: S101 - for the type checker
