@@ -128,7 +128,7 @@ class Examples:
         return Batch(
             images=_scaled(raw),
             labels=chosen.labels,
-            ids=_joined(_digests(raw), chosen.answers if targets is None else _written(targets)),
+            ids=_joined(_digests(raw), chosen.answers if targets is None else self._written(targets)),
             accepted=chosen.accepted,
             targets=targets,
             problem=self.problem,
@@ -141,22 +141,24 @@ class Examples:
 
     @property
     def answers(self) -> list[str]:
-        """What counts as right for each example, as text: class numbers, or a digest of the target."""
+        """What counts as right for each example, as text: class numbers, or a digest of the target and what it is."""
         if self.targets is not None:
-            return [text for chunk in torch.arange(len(self)).split(1024) for text in _written(self.truths(chunk))]
+            chunks = torch.arange(len(self)).split(1024)
+            return [text for chunk in chunks for text in self._written(self.truths(chunk))]
         if self.accepted is None:
             return [str(label) for label in self.labels.tolist()]
         return ["/".join(map(str, dict.fromkeys(row))) for row in self.accepted.tolist()]
+
+    def _written(self, targets: Tensor) -> list[str]:
+        # what is observed of an example depends on the facts of the problem too, such as its scale
+        asked = f"{self.problem!r} version {self.problem.version}"
+        return [f"{_sha(row)} {asked}" for row in targets.cpu().contiguous().numpy()]
 
     @cached_property
     def image_ids(self) -> tuple[str, ...]:
         """A digest of each example's pixels alone: what must not stand in both training and held-out examples."""
         chunks = torch.arange(len(self)).split(1024)
         return tuple(digest for chunk in chunks for digest in _digests(self.images[self.positions[chunk]]))
-
-
-def _written(targets: Tensor) -> list[str]:
-    return [_sha(row) for row in targets.cpu().contiguous().numpy()]
 
 
 def _scaled(raw: Tensor) -> Tensor:

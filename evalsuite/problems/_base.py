@@ -19,6 +19,7 @@ class Problem(ABC):
 
     Attributes:
         title: What a reader sees, e.g. "semantic segmentation".
+        version: Raised whenever what is observed would change; part of the examples' ids, with the fields.
         measures: What is read off observations unless told otherwise; the first tells how well a network does.
         score_title: What one minus the mean loss is called.
         logits: Whether outputs tell classes apart along their second axis, (n, classes, ...); else they are numbers.
@@ -27,6 +28,7 @@ class Problem(ABC):
     """
 
     title: ClassVar[str]
+    version: ClassVar[int] = 1
     measures: ClassVar[tuple[str, ...]]
     score_title: ClassVar[str]
     logits: ClassVar[bool] = False

@@ -89,3 +89,17 @@ def test_a_row_counts_as_seen_only_with_its_answer(tmp_path: Path) -> None:
     data = load(f"csv:{train}?target=y&raw=true&test={test}")
     assert data.overlap == 1
     assert data.test.truths(range(len(data.test))).tolist() == [[107.0]]
+
+
+def test_an_example_is_its_scale_too(tmp_path: Path) -> None:
+    # another range of the training answers makes another loss of the same row: it must not be found in a store
+    test = written(tmp_path / "test.csv", [[3, 4.7, 107]])
+    wider = [*twenty()[:-1], [19, 3.1, 200]]
+    first, second = (
+        load(f"csv:{written(tmp_path / name, rows)}?target=y&raw=true&test={test}").test
+        for name, rows in (("one.csv", twenty()), ("two.csv", wider))
+    )
+    assert first.image_ids == second.image_ids
+    assert first.truths([0]).tolist() == second.truths([0]).tolist()
+    assert first.ids != second.ids
+    assert first.batch(0, 1).ids == first.ids
