@@ -85,7 +85,7 @@ def draw(setting: str, points: Sequence[Point], across: str, path: Path) -> None
             axes.spines[["top", "right"]].set_visible(False)
         for axes in list(panels):
             axes.set_visible(False)
-        for axes in figure.axes[len(methods) - columns : len(methods)]:
+        for axes in figure.axes[max(0, len(methods) - columns) : len(methods)]:
             axes.tick_params(labelbottom=True)
         figure.supxlabel({"prune_ratio": "prune ratio", "flop_reduction": "FLOP reduction"}[across], fontsize=9)
         figure.supylabel("accuracy on held-out examples, %", fontsize=9)
