@@ -1,6 +1,7 @@
 """What methods that prune at initialisation look at: as many examples of every class, and the slope of their loss."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain, islice
 
 import torch
 import torch.nn.functional as F
@@ -33,7 +34,9 @@ def balanced(network: nn.Module, context: Context, *, per_class: int, batch_size
     """
     if context.batches is None:
         raise ValueError("expected training examples to prune by, got none: give data that has a training split")
-    if (truths := next((truths for _, truths in context.batches()), None)) is not None and not _of_classes(truths):
+    batches = iter(context.batches())
+    first = [*islice(batches, 1)]
+    if first and not _of_classes(first[0][1]):
         return _even(examples(context, 10 * per_class), batch_size)
     with torch.no_grad():
         logits = network(torch.zeros(context.example.shape, device=context.example.device))
@@ -42,7 +45,7 @@ def balanced(network: nn.Module, context: Context, *, per_class: int, batch_size
     classes = logits.shape[1]
     room = torch.full((classes,), per_class, device=logits.device)
     taken: list[Batch] = []
-    for images, labels in context.batches():
+    for images, labels in chain(first, batches):
         if len(labels) and int(labels.max()) >= classes:
             raise ValueError(f"expected labels below {classes}, as many as the network has, got {int(labels.max())}")
         of_class = F.one_hot(labels, classes)

@@ -77,7 +77,7 @@ def test_settings_that_are_not_accepted_are_told(arch: str, told: str) -> None:
         build(arch, classes=10, channels=3, image_size=30)
 
 
-@pytest.mark.parametrize(("classes", "channels", "side"), [(1, 3, 32), (10, 0, 32), (10, 3, 0)])
+@pytest.mark.parametrize(("classes", "channels", "side"), [(0, 3, 32), (10, 0, 32), (10, 3, 0)])
 def test_impossible_numbers_are_refused(classes: int, channels: int, side: int) -> None:
     with pytest.raises(UsageError, match=r"expected (classes|channels|image_size) >= "):
         build("resnet8", classes=classes, channels=channels, image_size=side)
