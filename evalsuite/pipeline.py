@@ -156,7 +156,7 @@ def evaluate(
 
 
 def _digests(networks: Mapping[str, Checkpoint]) -> dict[str, str]:
-    return {name: network_digest(each.network) for name, each in sorted(networks.items())}
+    return {name: network_digest(each.network, each.shape) for name, each in sorted(networks.items())}
 
 
 def only_prune(inputs: Inputs, making: Making, *, out: Path, seed: int, reporter: Reporter) -> list[NetworkFacts]:
@@ -233,10 +233,10 @@ def _begin(
     out: Path,
     origin: Origin,
 ) -> None:
-    parent, data = network_digest(inputs.parent.network), _data_facts(inputs, examples)
+    parent, data = network_digest(inputs.parent.network, inputs.parent.shape), _data_facts(inputs, examples)
     identity: dict[str, object] = {"network": parent, "data": data["digest"], **made, **judging.identity()}
     if inputs.separate is not None:
-        identity["separate"] = network_digest(inputs.separate.network)
+        identity["separate"] = network_digest(inputs.separate.network, inputs.separate.shape)
     meta = store.meta()
     if "identity" in meta and meta["identity"] != identity and not origin.amend:
         changed = sorted(

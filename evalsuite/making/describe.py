@@ -61,7 +61,7 @@ def describe(
         id=made.id,
         family=made.family,
         role=made.role,
-        digest=network_digest(network),
+        digest=network_digest(network, shape),
         pruner=made.pruner,
         structure=made.structure,
         target_ratio=made.target,

@@ -97,7 +97,7 @@ class _Nursery:
         self._inputs, self._making, self._store = inputs, making, store
         self._folder, self._seed, self._reporter = folder, seed, reporter
         self._retraining = Retraining(inputs, making, reporter)
-        self._digest = network_digest(inputs.parent.network)
+        self._digest = network_digest(inputs.parent.network, inputs.parent.shape)
         self._whole = cost(inputs.parent.network, inputs.dataset.shape)
         self._epochs = 1 if making.recipe is None else making.recipe.epochs
         reporter.start("Pruning", float(work(making)))
@@ -251,7 +251,7 @@ class _Nursery:
                 found = self._load(path)
             except EvalsuiteError:
                 return  # a damaged file is made again
-            if network_digest(found) != facts["digest"]:
+            if network_digest(found, self._inputs.parent.shape) != facts["digest"]:
                 return
             yield Member(id=facts["id"], digest=facts["digest"], network=found)
 

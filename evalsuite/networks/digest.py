@@ -10,19 +10,23 @@ from torch import Tensor, nn
 from evalsuite.networks._attributes import scalars, structure
 from evalsuite.networks._effective import named_tensors
 from evalsuite.networks._packed import packed
+from evalsuite.networks.memories import memories
 
 _BOOK_KEEPING = "num_batches_tracked"
 
 
-def network_digest(network: nn.Module) -> str:
+def network_digest(network: nn.Module, shape: tuple[int, int, int] | None = None) -> str:
     """64 hex digits: sha256 over the modules in words and over all tensors, bit by bit.
 
     Names, shapes, types and bytes of parameters and buffers count, masks multiplied in, and the integers, scales and
     zero points of quantised layers; batch norm's
-    `num_batches_tracked`, the device, training mode and `requires_grad` do not.
+    `num_batches_tracked`, the device, training mode and `requires_grad` do not. Nor does what it remembers of its last
+    pass, where the `shape` of its images is told.
     """
+    fleeting = frozenset[str]() if shape is None else memories(network, shape)
     words = json.dumps([structure(network), scalars(network)], sort_keys=True)
-    tensors = tensor_digest({**dict(named_tensors(network)), **packed(network)})
+    lasting = {name: tensor for name, tensor in named_tensors(network) if name not in fleeting}
+    tensors = tensor_digest({**lasting, **packed(network)})
     return hashlib.sha256(f"{words}\n{tensors}".encode()).hexdigest()
 
 

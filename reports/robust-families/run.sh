@@ -12,7 +12,8 @@ for kind in pgd ibp; do
     eval "recipe=\$$kind"
     evalsuite sweep --ckpt "$out/$kind.safetensors" --out "$out/$kind" --pruner magnitude \
         --ratios 0.3,0.5,0.7,0.8,0.9,0.95 --retrain "$recipe" --epochs 1 \
-        --tasks clean,noise/uniform/0.1,adversarial/linf/0.05,bounds/linf/0.05,bounds/linf/0.02 \
-        --examples 5000 --examples-for adversarial=500 --examples-for bounds=500 \
-        --margin-for adversarial=0.02 --margin-for bounds=0.02 --measures error,certified_gap,worst_class
+        --tasks 'clean,noise/uniform/0.1,adversarial/linf/0.05?attack=pgd,adversarial/linf/0.05,bounds/linf/0.05' \
+        --examples 5000 --examples-for 'adversarial/linf/0.05?attack=pgd=1000' --examples-for adversarial/linf/0.05=128 \
+        --examples-for bounds=1000 --margin-for 'adversarial/linf/0.05?attack=pgd=0.01' \
+        --margin-for adversarial/linf/0.05=0.03 --margin-for bounds=0.01 --measures error,certified_gap,worst_class
 done

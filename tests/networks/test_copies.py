@@ -10,8 +10,11 @@ from evalsuite.api import sweep
 from evalsuite.data import load
 from evalsuite.networks._widths import narrow
 from evalsuite.networks.copies import copied
+from evalsuite.networks.digest import network_digest
+from evalsuite.networks.memories import memories
 from evalsuite.training import recalibrate, train
 from evalsuite.training.standard import Standard
+from pruners.magnitude import Magnitude
 
 CPU = torch.device("cpu")
 
@@ -75,11 +78,41 @@ def test_training_recalibration_and_narrowing_take_it(remembering, digits):
     assert all(torch.equal(tensor, kept[name]) for name, tensor in remembering.state_dict().items())
 
 
-def test_a_sweep_takes_it(remembering, digits, tmp_path):
+def test_a_sweep_judges_it_and_finds_it_again(remembering, digits, tmp_path, monkeypatch):
     membranes = remembering.lif1.mem
-    summary = sweep(
-        remembering, digits, out=tmp_path, ratios=(0.5,), tasks=("clean",), options={"examples": 10}
-    ).summary
+
+    def swept(**more):
+        return sweep(remembering, digits, out=tmp_path, ratios=(0.5,), options={"examples": 10}, **more).summary
+
+    summary = swept(tasks=("clean",))
     ratios = [network["prune_ratio"] for network in summary["networks"]]
     assert ratios == pytest.approx([0, 0.5], abs=1e-3)
     assert remembering.lif1.mem is membranes
+    assert summary["complete"]
+    assert all(cell["loss"] is not None for cell in summary["cells"])
+    # another batch has gone through it since: it is the same network, and nothing is pruned again
+    remembering(digits.test.pixels(range(7)))
+    monkeypatch.setattr(Magnitude, "__call__", lambda *_, **__: pytest.fail("expected the network that is kept"))
+    again = swept(tasks=("clean", "noise/uniform/0.1"), amend=True)
+    assert [n["digest"] for n in again["networks"]] == [n["digest"] for n in summary["networks"]]
+    assert again["complete"]
+
+
+def test_what_a_network_remembers_is_told_from_constants(remembering):
+    assert memories(remembering, (1, 8, 8)) == {"lif1.mem", "lif2.mem", "lif3.mem"}
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    assert memories(network, (1, 8, 8)) == frozenset()
+    network.register_buffer("table", torch.arange(4), persistent=False)
+    before = network_digest(network, (1, 8, 8))
+    assert memories(network, (1, 8, 8)) == frozenset()
+    network.table += 1
+    assert network_digest(network, (1, 8, 8)) != before
+
+
+def test_a_pass_does_not_change_who_a_network_is(remembering, digits):
+    before = network_digest(remembering, (1, 8, 8))
+    remembering(digits.train.pixels(range(9)))
+    assert network_digest(remembering, (1, 8, 8)) == before
+    with torch.no_grad():
+        remembering.fc.weight[0, 0] += 1
+    assert network_digest(remembering, (1, 8, 8)) != before

@@ -1,0 +1,34 @@
+"""What a network remembers of its last pass: no part of what it is."""
+
+import torch
+from torch import Tensor, nn
+
+from evalsuite.networks.copies import copied
+
+
+def memories(network: nn.Module, shape: tuple[int, int, int]) -> frozenset[str]:
+    """Names of buffers that no file keeps and that a pass overwrites, e.g. the membranes of spiking neurons.
+
+    Other buffers that no file keeps are constants, such as tables of positions. Two passes of other images in other
+    numbers tell them apart, on a copy; networks that keep all of their buffers are not run.
+
+    Args:
+        network: On its device.
+        shape: (channels, height, width) of the images.
+    """
+    kept = network.state_dict().keys()
+    if all(name in kept for name, _ in network.named_buffers()):
+        return frozenset()
+    own = copied(network).eval()
+    device = next((parameter.device for parameter in own.parameters()), torch.device("cpu"))
+    seen: list[dict[str, Tensor]] = []
+    with torch.no_grad():
+        for n, grey in ((1, 0.25), (2, 0.75)):
+            own(torch.full((n, *shape), grey, device=device))
+            seen.append({name: buffer.clone() for name, buffer in own.named_buffers() if name not in kept})
+    first, second = seen
+    return frozenset(name for name in {*first, *second} if not _same(first.get(name), second.get(name)))
+
+
+def _same(first: Tensor | None, second: Tensor | None) -> bool:
+    return first is not None and second is not None and torch.equal(first, second)
