@@ -1,19 +1,19 @@
 """How little of each image is segmented as it should be."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
 
 import numpy as np
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Losses, Measure, Paired, Stored
+from evalsuite.measures._alone import Alone
+from evalsuite.measures._base import Losses, Stored
 from evalsuite.measures._draws import average
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Iou(Measure):
+class Iou(Alone):
     """One minus the intersection over union of an image, averaged over the classes in it (Everingham et al. 2010).
 
     The mean over images, which can be compared in pairs; the figure of the literature, over all pixels of the data set,
@@ -25,10 +25,5 @@ class Iou(Measure):
     required: ClassVar[bool] = True
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
-        del known, readings
-        return Paired(child=_losses(child), parent=_losses(parent))
-
-
-def _losses(stored: Stored) -> Losses:
-    return average(1.0 - stored.own["iou"].astype(np.float64))
+    def losses(self, stored: Stored) -> Losses:
+        return average(1.0 - stored.own["iou"].astype(np.float64))

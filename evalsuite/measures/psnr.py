@@ -1,19 +1,19 @@
 """How much noisier an image comes out than it should."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
 
 import numpy as np
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Losses, Measure, Paired, Stored
+from evalsuite.measures._alone import Alone
+from evalsuite.measures._base import Losses, Stored
 from evalsuite.measures._draws import average
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Psnr(Measure):
+class Psnr(Alone):
     """One minus the peak signal-to-noise ratio over `top`, cut to [0, 1]: a margin of 0.005 is a quarter of a dB.
 
     Attributes:
@@ -31,9 +31,5 @@ class Psnr(Measure):
             raise ValueError(f"expected top to be above 0, got {self.top}")
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
-        del known, readings
-        return Paired(child=self._losses(child), parent=self._losses(parent))
-
-    def _losses(self, stored: Stored) -> Losses:
+    def losses(self, stored: Stored) -> Losses:
         return average(1.0 - np.clip(stored.own["psnr"].astype(np.float64) / self.top, 0.0, 1.0))

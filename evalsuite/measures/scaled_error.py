@@ -1,18 +1,18 @@
 """How far off numbers are."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
 
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Losses, Measure, Paired, Stored
+from evalsuite.measures._alone import Alone
+from evalsuite.measures._base import Losses, Stored
 from evalsuite.measures._draws import average
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class ScaledError(Measure):
+class ScaledError(Alone):
     """Absolute error in units of the data's scale, cut to 1, averaged over a network's outputs.
 
     The scale is a fact of the data (`evalsuite.problems.regression`): the range of the training answers, where the data
@@ -24,10 +24,5 @@ class ScaledError(Measure):
     required: ClassVar[bool] = True
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
-        del known, readings
-        return Paired(child=_losses(child), parent=_losses(parent))
-
-
-def _losses(stored: Stored) -> Losses:
-    return average(stored.own["scaled_error"])
+    def losses(self, stored: Stored) -> Losses:
+        return average(stored.own["scaled_error"])

@@ -1,19 +1,19 @@
 """How much less alike two images look than they should."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
 
 import numpy as np
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Losses, Measure, Paired, Stored
+from evalsuite.measures._alone import Alone
+from evalsuite.measures._base import Losses, Stored
 from evalsuite.measures._draws import average
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Ssim(Measure):
+class Ssim(Alone):
     """(1 - SSIM) / 2, in [0, 1], of the structural similarity of Wang et al. 2004 (IEEE TIP 13), equation 13.
 
     As they have it: a Gaussian window of 11 pixels and standard deviation 1.5, K1 = 0.01, K2 = 0.03, the mean over all
@@ -24,10 +24,5 @@ class Ssim(Measure):
     title: ClassVar[str] = "(1 - SSIM) / 2"
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
-        del known, readings
-        return Paired(child=_losses(child), parent=_losses(parent))
-
-
-def _losses(stored: Stored) -> Losses:
-    return average(np.clip((1.0 - stored.own["ssim"].astype(np.float64)) / 2, 0.0, 1.0))
+    def losses(self, stored: Stored) -> Losses:
+        return average(np.clip((1.0 - stored.own["ssim"].astype(np.float64)) / 2, 0.0, 1.0))
