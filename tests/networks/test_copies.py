@@ -11,7 +11,7 @@ from evalsuite.data import load
 from evalsuite.networks._widths import narrow
 from evalsuite.networks.copies import copied
 from evalsuite.networks.digest import network_digest
-from evalsuite.networks.memories import memories
+from evalsuite.networks.remembered import remembered
 from evalsuite.training import recalibrate, train
 from evalsuite.training.standard import Standard
 from pruners.magnitude import Magnitude
@@ -99,12 +99,12 @@ def test_a_sweep_judges_it_and_finds_it_again(remembering, digits, tmp_path, mon
 
 
 def test_what_a_network_remembers_is_told_from_constants(remembering):
-    assert memories(remembering, (1, 8, 8)) == {"lif1.mem", "lif2.mem", "lif3.mem"}
+    assert remembered(remembering, (1, 8, 8)) == {"lif1.mem", "lif2.mem", "lif3.mem"}
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
-    assert memories(network, (1, 8, 8)) == frozenset()
+    assert remembered(network, (1, 8, 8)) == frozenset()
     network.register_buffer("table", torch.arange(4), persistent=False)
     before = network_digest(network, (1, 8, 8))
-    assert memories(network, (1, 8, 8)) == frozenset()
+    assert remembered(network, (1, 8, 8)) == frozenset()
     network.table += 1
     assert network_digest(network, (1, 8, 8)) != before
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from evalsuite.networks.copies import copied
 
 
-def memories(network: nn.Module, shape: tuple[int, int, int]) -> frozenset[str]:
+def remembered(network: nn.Module, shape: tuple[int, int, int]) -> frozenset[str]:
     """Names of buffers that no file keeps and that a pass overwrites, e.g. the membranes of spiking neurons.
 
     Other buffers that no file keeps are constants, such as tables of positions. Two passes of other images in other
