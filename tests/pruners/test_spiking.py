@@ -107,14 +107,17 @@ def test_spiking_networks_are_pruned(
     assert pruner(again, keep=keep // 2, context=context)(digits[0][:7]).isfinite().all()
 
 
-def test_half_of_the_weights_are_as_good(trained: nn.Module, context: Context, digits: tuple[Tensor, Tensor]) -> None:
-    dense, half = accuracy(trained, digits), remaining(trained) // 2
-    pruned = Magnitude()(trained, keep=half, context=context)
-    # measured: 0.94 with all weights, 0.89 with half of them, 0.96 once these are trained, 0.10 with any half
-    assert dense > 0.9
-    assert accuracy(pruned, digits) > dense - 0.1
-    assert accuracy(context.train(pruned, Hook()), digits) > dense - 0.02
-    assert accuracy(Random()(trained, keep=half, context=context), digits) < dense - 0.3
+def test_the_larger_half_of_the_weights_is_the_one_that_counts(
+    trained: nn.Module, context: Context, digits: tuple[Tensor, Tensor]
+) -> None:
+    half = remaining(trained) // 2
+    larger = Magnitude()(trained, keep=half, context=context)
+    any_half = Random()(trained, keep=half, context=context)
+    # spikes are chaotic: the same training ends elsewhere on another processor, as it does from another seed.
+    # Of 8 seeds: 0.76 to 0.94 with all weights, 0.64 to 0.91 with the larger half, 0.87 to 0.96 once it is trained,
+    # 0.09 to 0.20 with any half
+    assert accuracy(larger, digits) > accuracy(any_half, digits) + 0.3
+    assert accuracy(context.train(larger, Hook()), digits) > 0.8
 
 
 def test_snip_is_weight_times_gradient_through_all_steps(spiking: Callable[..., nn.Module], context: Context) -> None:
