@@ -1,12 +1,16 @@
 """Sets on disk, written here in the formats in which they are published, and broken ones."""
 
 import json
+import sys
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
 
 from evalsuite.asked import asked, examples_of
 from evalsuite.corruptions import COMMON
@@ -113,6 +117,41 @@ def test_imagenet_c_is_corruption_severity_class_image(tmp_path):
     assert found.labels.tolist() == [1, 2]
     # photos of the right size are taken as they are: a second resizing would be another corruption
     np.testing.assert_array_equal((found.pixels([0, 1]) * 255).round().numpy(), np.stack(rows).transpose(0, 3, 1, 2))
+
+
+def test_imagenet_c_is_read_as_torchvision_reads_class_folders(tmp_path):
+    for k, kind in enumerate(("bee", "ant", "cat", "bee")):
+        photo(tmp_path / "fog" / "3" / kind / f"{k}.png", k, size=(40 + k, 30))
+    theirs = ImageFolder(
+        tmp_path / "fog" / "3",
+        transforms.Compose(
+            [transforms.Resize(round(SIDE * 256 / 224)), transforms.CenterCrop(SIDE), transforms.ToTensor()]
+        ),
+    )
+    found = parse(f"shift/imagenet-c/fog/3?at={tmp_path}").examples(dataset())
+    assert found.labels.tolist() == theirs.targets
+    assert torch.equal(found.pixels(range(4)), torch.stack([image for image, _ in theirs]))
+
+
+def test_cifar_10_c_is_read_as_robustbench_reads_it(tmp_path, monkeypatch):
+    """Its loader knows the published size alone: 10 000 images for each severity, zeros but for the first eight."""
+    # it imports a module that no package brings; see evalsuite/networks/_robustbench.py
+    monkeypatch.setitem(sys.modules, "autoattack", import_module("pyautoattack"))
+    theirs = pytest.importorskip("robustbench.data")
+    root = tmp_path / "CIFAR-10-C"
+    root.mkdir()
+    large = np.lib.format.open_memmap(root / "snow.npy", mode="w+", dtype=np.uint8, shape=(50_000, 32, 32, 3))
+    drawn = np.random.default_rng(0)
+    for severity in range(5):
+        large[10_000 * severity : 10_000 * severity + 8] = drawn.integers(0, 256, (8, 32, 32, 3))
+    large.flush()
+    np.save(root / "labels.npy", np.tile(drawn.integers(0, 3, 10_000), 5).astype(np.uint8))
+    cifar = dataset(shape=(3, 32, 32), test=Examples.of(torch.zeros(3, 3, 32, 32), torch.arange(3)))
+    for severity in (1, 5):
+        images, labels = theirs.load_cifar10c(8, severity, str(tmp_path), False, ["snow"])
+        found = parse(f"shift/cifar-c/snow/{severity}?at={root}").examples(cifar)
+        assert torch.equal(found.pixels(range(8)), images)
+        assert torch.equal(found.labels[:8], labels.long())
 
 
 def test_observations_are_the_networks_predictions(cifar_c):
