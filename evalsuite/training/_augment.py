@@ -34,6 +34,19 @@ def shift_and_flip(images: Tensor, generator: Generator, *, pixels: int, flip: b
     return padded[which, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
+def flip_together(images: Tensor, truths: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Mirror half of the images, and with each the right answer whose pixels stand where its own stand.
+
+    Images (n, c, h, w); truths (n, ..., width), of any height and width.
+    """
+    mirrored = torch.rand(len(images), generator=generator) < 0.5
+    images, truths = (
+        torch.where(mirrored.to(of.device).reshape(-1, *[1] * (of.ndim - 1)), of.flip(-1), of)
+        for of in (images, truths)
+    )
+    return images, truths
+
+
 def resized_crop_and_flip(images: Tensor, generator: Generator, *, flip: bool) -> Tensor:
     """A random box resized to the whole image, by bilinear interpolation; half of the images mirrored where `flip`.
 

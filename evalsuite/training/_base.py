@@ -96,6 +96,17 @@ class Recipe(ABC):
         del generator
         return images
 
+    def augment_together(self, images: Tensor, truths: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """As `augment`, of images and of right answers whose pixels stand where theirs stand (`Problem.aligned`).
+
+        Args:
+            images: (n, c, h, w), not changed.
+            truths: (n, ..., height, width), not changed.
+            generator: On the CPU; the only source of randomness.
+        """
+        del generator
+        return images, truths
+
     def loss(self, network: nn.Module, images: Tensor, labels: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         """The loss to go down, and the outputs from which the score is read; here `criterion`.
 

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from typing_extensions import override
 
 from evalsuite.errors import UsageError
-from evalsuite.training._augment import shift_and_flip
+from evalsuite.training._augment import flip_together, shift_and_flip
 from evalsuite.training._base import Recipe, keeping
 
 Settings = Mapping[str, Mapping[str, float]]
@@ -35,8 +35,9 @@ class Scheduled(Recipe):
         settings: What a recipe's source sets for a data set beside the schedule.
         times: How many times as long as the plain recipe it trains.
         warm_up: Share of all steps in which the learning rate grows linearly to its highest, in [0, 1].
-        shift: Pixels by which images are padded before a random cut-out, at least 0.
-        flip: Whether half of the images are mirrored; False is safe for every data set.
+        shift: Pixels by which images are padded before a random cut-out, at least 0; not where answers are pixels.
+        flip: Whether half of the images are mirrored, and answers that are pixels with them; False is safe for every
+            data set.
     """
 
     settings: ClassVar[Settings] = {}
@@ -70,6 +71,11 @@ class Scheduled(Recipe):
     @final
     def augment(self, images: Tensor, generator: Generator) -> Tensor:
         return shift_and_flip(images, generator, pixels=self.shift, flip=self.flip)
+
+    @override
+    @final
+    def augment_together(self, images: Tensor, truths: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        return flip_together(images, truths, generator) if self.flip else (images, truths)
 
     @override
     @final

@@ -131,8 +131,7 @@ class _Loop:
         rate = recipe.rate(step, self.steps_per_epoch) if self.constant_rate is None else self.constant_rate
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        views = recipe.augment(images, self.generator) if self.problem.views else images
-        views = views.contiguous(memory_format=torch.channels_last)
+        views, labels = self.seen(recipe, images, labels)
         self.optimizer.zero_grad()
         loss, logits = recipe.loss(self.opened, views, labels, self.generator)
         penalty = None if self.hook is None else self.hook.penalty(self.student, views, labels, done)
@@ -147,6 +146,14 @@ class _Loop:
         if self.early is not None:
             self.early(step + 1, self.student)
         return loss.detach(), self.problem.losses(logits.detach(), labels).sum()
+
+    def seen(self, recipe: Recipe, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network sees of images, and what it should answer."""
+        if self.problem.views:
+            images = recipe.augment(images, self.generator)
+        elif self.problem.aligned:
+            images, labels = recipe.augment_together(images, labels, self.generator)
+        return images.contiguous(memory_format=torch.channels_last), labels
 
     def check(self, loss: Tensor, epoch: int) -> None:
         if not math.isfinite(float(loss)):

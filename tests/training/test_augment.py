@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from evalsuite.training._augment import resized_crop_and_flip, shift_and_flip
+from evalsuite.training._augment import flip_together, resized_crop_and_flip, shift_and_flip
 
 Key = tuple[int, int, bool]
 
@@ -54,6 +54,18 @@ def test_views_depend_on_the_generator_alone() -> None:
     )
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
+
+
+def test_answers_are_mirrored_with_their_images() -> None:
+    images = noise(200)
+    masks, large = images.argmax(1), F.interpolate(images, scale_factor=2, mode="nearest")
+    for truths, answer in ((masks, lambda x: x.argmax(1)), (large, lambda x: F.interpolate(x, scale_factor=2))):
+        seen, answers = flip_together(images, truths, Generator().manual_seed(1))
+        assert torch.equal(answers, answer(seen))
+        mirrored = [torch.equal(view, image.flip(2)) for view, image in zip(seen, images, strict=True)]
+        assert all(m or torch.equal(v, i) for m, v, i in zip(mirrored, seen, images, strict=True))
+        # 200 fair coins: 70 to 130 but for 2 in 100 000
+        assert 70 < sum(mirrored) < 130
 
 
 def test_resized_boxes_show_a_part_of_the_image_and_mirror_half() -> None:

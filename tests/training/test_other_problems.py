@@ -1,6 +1,6 @@
 """Training where the answers are no classes of images."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
@@ -57,9 +57,22 @@ def test_a_convolution_learns_what_is_bright() -> None:
     assert told[0].score < told[-1].score
 
 
+class Columns(nn.Module):
+    """Says of each column what it always says of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.says = nn.Parameter(torch.zeros(2, 1, 2))
+
+    def forward(self, images):
+        return self.says.expand(len(images), 2, 1, 2)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Mirrored(Recipe):
-    """Fails where an image is mirrored."""
+    """Fails where an image is mirrored alone, and notes where its answer is asked to go along."""
+
+    asked: list[int] = field(default_factory=list)
 
     epochs: int = 1
     batch_size: int = 8
@@ -71,10 +84,31 @@ class Mirrored(Recipe):
     def augment(self, images, generator):
         raise AssertionError("a mirrored image has another answer")
 
+    def augment_together(self, images, truths, generator):
+        self.asked.append(len(truths))
+        return images, truths
 
-def test_images_are_neither_shifted_nor_mirrored() -> None:
-    train(nn.Conv2d(1, 2, 1), segmentation(), Mirrored(), seed=0, device=CPU)
-    train(nn.Sequential(nn.Flatten(), nn.Linear(2, 1)), regression(), Mirrored(), seed=0, device=CPU)
+
+def test_images_are_not_shifted_or_mirrored_without_their_answers() -> None:
+    pixels, numbers = Mirrored(), Mirrored()
+    train(nn.Conv2d(1, 2, 1), segmentation(), pixels, seed=0, device=CPU)
+    train(nn.Sequential(nn.Flatten(), nn.Linear(2, 1)), regression(), numbers, seed=0, device=CPU)
+    assert pixels.asked == [8] * 4
+    assert not numbers.asked
+
+
+def test_mirrored_masks_teach_which_side_is_which() -> None:
+    # of images that are all bright on the left, a network that sees nothing but the column learns "left" from them,
+    # and "either" from these and their mirror images
+    images = torch.zeros(64, 1, 1, 2)
+    images[..., 0] = 1
+    examples = Examples.asking(Segmentation(), images, images[:, 0].long())
+    for flip, certain in (("false", True), ("true", False)):
+        recipe = named(f"standard?epochs=30&weight_decay=0&flip={flip}", architecture="", data="")
+        blind = train(Columns(), examples, recipe, seed=0, device=CPU)
+        left = blind(images[:1]).softmax(1)[0, 1, 0, 0].item()
+        assert (left > 0.9) == certain
+        assert certain or left == pytest.approx(0.5, abs=0.1)
 
 
 @pytest.mark.parametrize("recipe", ["trades", "ibp", "crown-ibp", "augmented"])
