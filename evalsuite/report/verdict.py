@@ -44,7 +44,7 @@ def _answer(index: Index) -> Answer:
     if found is not None and found.ratio:
         return Answer(
             status="deployable",
-            headline=f"Prune up to {words.share(found.ratio)}.",
+            headline=_advice(index, found),
             sentences=(*_ground(index), *_end(index, found), *_clean_alone(index, found.family, found.ratio)),
         )
     if found is not None and found.binding_task is None and found.network not in {None, index.results.parent.id}:
@@ -75,6 +75,15 @@ def _answer(index: Index) -> Answer:
             ),
         )
     return Answer(status="incomplete", headline="No verdict: required evidence is missing.", sentences=_lacking(index))
+
+
+def _advice(index: Index, found: Deployable) -> str:
+    """What to do with a network that is shown to be deployable: of files made elsewhere, which one to take."""
+    ratio = words.share(found.ratio or 0)
+    given = any(line.family.id == found.family and line.family.pruner is None for line in index.lines)
+    if given and found.network is not None:
+        return f"{words.name(found.network)} is shown to be deployable, with {ratio} of its weights zero or gone."
+    return f"Prune up to {ratio}."
 
 
 def _uncounted(index: Index) -> list[Network]:

@@ -40,6 +40,11 @@ def test_deployable(tiny: Row) -> None:
     )
 
 
+def test_files_made_elsewhere_are_called_by_name(tiny: Row) -> None:
+    tiny["families"][0] |= {"pruner": None}
+    assert said(tiny)[0] == "`a` is shown to be deployable, with 62 % of its weights zero or gone."
+
+
 def test_shown_to_fail_reads_otherwise(tiny: Row) -> None:
     tiny["potential"][1]["first_failure"]["verdict"] = "not_commensurate"
     assert "At 71 % `corruption/fog/3` is shown to be more than 0.5 points worse than the parent." in said(tiny)[1]
