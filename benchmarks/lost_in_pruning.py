@@ -4,10 +4,12 @@ Liebenwein et al. 2021 (arXiv:2103.03014): how far can a network be pruned on co
 trained and retrained on clean data, and when on half of the corruptions? Fashion-MNIST and a ResNet-8 with 8 filters;
 cascades of the paper's four methods (weights by magnitude and SiPP, filters by norm and PFP), every network retrained
 by the whole schedule on a quarter of the training examples; three parents for each kind of training. What has been made
-is kept: the same command goes on where it stopped, and writes the page, the figures and the points of what is there.
+is kept: the same command goes on where it stopped, with more --held-out examples too, and writes the page, the figures
+and the points of what is there.
 """
 
 import argparse
+import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,7 +67,7 @@ class Study:
     noise: tuple[float, ...] = NOISE
     epochs: int = 3
     train: int = 15_000
-    held_out: int = 2000
+    held_out: int = 10_000
     seeds: int = 3
 
 
@@ -121,11 +123,12 @@ def one(
     seed: int,
     told: Reporter,
 ) -> None:
-    """One run: nothing if it is there already."""
-    if (out / "results.json").is_file() and (out / "report.html").is_file():
+    """One run: nothing if it is there already, with as many held-out examples."""
+    data = load(asked.data)
+    known = _judged_on(out)
+    if known is not None and known >= min(asked.held_out, len(data.test)):
         return
     print(f"{out}: {', '.join(map(name, methods))}", flush=True)
-    data = load(asked.data)
     assert data.train is not None
     data = replace(data, train=choose(data.train, min(asked.train, len(data.train)), seed))
     recipe = replace(named(training, architecture=asked.arch, data=asked.data), epochs=asked.epochs)
@@ -139,7 +142,16 @@ def one(
     )
     inputs = Inputs(parent=read(parent), dataset=data, device=chosen_device("auto"))
     making = Making(pruners=methods, ratios=ratios, recipe=recipe.retraining())
-    run(inputs, making, judging, out=out, origin=Origin(command="benchmarks/lost_in_pruning.py"), reporter=told)
+    origin = Origin(command="benchmarks/lost_in_pruning.py", amend=known is not None)
+    run(inputs, making, judging, out=out, origin=origin, reporter=told)
+
+
+def _judged_on(out: Path) -> int | None:
+    """On how many examples the finished run in `out` was judged; None where there is none."""
+    if not ((out / "results.json").is_file() and (out / "report.html").is_file()):
+        return None
+    examples: int = json.loads((out / "results.json").read_text(encoding="utf-8"))["data"]["examples"]
+    return examples
 
 
 def _parts(names: tuple[str, ...]) -> tuple[Pruner, ...]:
@@ -153,6 +165,7 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="where page, figures and points go (default: into the folder)")
     parser.add_argument("--seeds", type=int, help="parents for each kind of training (default 3)")
     parser.add_argument("--epochs", type=int, help="of each training and retraining (default 3)")
+    parser.add_argument("--held-out", type=int, help="examples to judge on (default 10 000)")
     parser.add_argument("--only", choices=TRAININGS, help="one kind of training: two can run side by side")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--small", action="store_true", help="the digits and few networks, to see that it runs")
@@ -160,7 +173,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     asked = SMALL if options.small else Study()
-    asked = replace(asked, seeds=options.seeds or asked.seeds, epochs=options.epochs or asked.epochs)
+    given = {key: getattr(options, key) for key in ("seeds", "epochs", "held_out") if getattr(options, key)}
+    asked = replace(asked, **given)
     if not options.only_page:
         study(asked, options.folder, reporter(), TRAININGS if options.only is None else (options.only,))
     print(write_page(options.folder, options.page or options.folder))

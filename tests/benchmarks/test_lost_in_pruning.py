@@ -23,9 +23,9 @@ def page():
     del sys.modules["lost_in_pruning_page"]
 
 
-def small(folder):
+def small(folder, *more):
     command = [sys.executable, BENCHMARKS / "lost_in_pruning.py", "--small", "--seeds", "1", "--threads", "1"]
-    return subprocess.run([*command, "--folder", folder], capture_output=True, text=True, check=True)
+    return subprocess.run([*command, "--folder", folder, *more], capture_output=True, text=True, check=True)
 
 
 @pytest.mark.timeout(600)  # two processes that train and judge
@@ -51,6 +51,11 @@ def test_the_small_study_runs_and_goes_on_where_it_stopped(tmp_path):
     again = small(tmp_path).stdout.splitlines()
     assert again == [f"{tmp_path}/augmented/filters-0: filter_norm", str(tmp_path / "page.md")]
     assert {p: p.read_bytes() for p in before} == before
+    networks = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.safetensors")}
+    more = small(tmp_path, "--held-out", "90").stdout.splitlines()
+    assert len(more) == 5
+    assert "90 held-out examples" in (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.safetensors")} == networks
 
 
 def written(folder, training, seed, potentials, errors):
