@@ -188,11 +188,12 @@ def draw_noise(found: Found, path: Path) -> None:
             for k, pruner in enumerate(p for each, p in groups(found) if each == training):
                 values = potentials(found, training, pruner, tasks)
                 if values.size:
-                    axes.plot([0, *levels], values.mean(0), color=_COLOURS[k % 4], linewidth=1)
-                    _spread(axes, np.array([0, *levels]), values, _COLOURS[k % 4], pruner)
+                    beside = np.array([0, *levels]) + 0.0025 * (k - 1.5)
+                    axes.plot(beside, values.mean(0), color=_COLOURS[k % 4], linewidth=1)
+                    _spread(axes, beside, values, _COLOURS[k % 4], pruner)
             axes.set(ylim=(-3, 103), xlabel="uniform noise, of the range [0, 1]", title=training)
-            axes.legend(fontsize=7)
         figure.axes[0].set_ylabel("prune potential, %")
+        _legend(figure)
         figure.savefig(path, metadata={"Date": None})
 
 
@@ -212,14 +213,21 @@ def draw_excess(found: Found, path: Path) -> None:
                     ends = [0, 100 * fitted.slope_low], [0, 100 * fitted.slope_high]
                     axes.fill_between([0, 100], *ends, color=colour, alpha=0.15, linewidth=0)
             axes.set(xlabel="prune ratio, %", title=training)
-            axes.legend(fontsize=7)
         figure.axes[0].set_ylabel("difference in excess error, points")
+        _legend(figure)
         figure.savefig(path, metadata={"Date": None})
 
 
 def _spread(axes: Axes, x: np.ndarray, values: np.ndarray, colour: str, label: str) -> None:
     axes.vlines(x, values.min(0), values.max(0), color=colour, linewidth=1)
     axes.plot(x, values.mean(0), "o", color=colour, markersize=3, label=label)
+
+
+def _legend(figure: Figure) -> None:
+    """One for all panels, above them: what it covers cannot be seen."""
+    known = [axes.get_legend_handles_labels() for axes in figure.axes]
+    entries = {label: handle for of in known for handle, label in zip(*of, strict=True)}
+    figure.legend(entries.values(), entries.keys(), loc="outside upper center", ncols=4, fontsize=7, frameon=False)
 
 
 def _style() -> AbstractContextManager[None]:
