@@ -57,6 +57,24 @@ class Reached:
 
 @final
 @dataclass(frozen=True, kw_only=True)
+class ByClean:
+    """The networks that clean test data alone would ship, and how they do on the test distribution.
+
+    Attributes:
+        ratios: The prune potential on clean data, by seed; 0: the parent.
+        worse: Pairs of a pruned network and a task on which it is shown to be more than the margin worse.
+        within: Those on which it is shown to be within.
+        pairs: All of them.
+    """
+
+    ratios: tuple[float, ...]
+    worse: int
+    within: int
+    pairs: int
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
 class Found:
     """Everything that is there."""
 
@@ -153,6 +171,26 @@ def lines(found: Found) -> Iterator[tuple[str, str, int, Regression]]:
         if (ratios > 0).any():
             fitted = regress(ratios, values, seeds, generator=np.random.default_rng(0))
             yield training, pruner, len(ratios), fitted
+
+
+def by_clean(found: Found, training: str, pruner: str) -> ByClean:
+    """One family a seed, held against the bounds that its run gave."""
+    clean = {r.seed: r for r in found.reached if (r.training, r.pruner, r.task) == (training, pruner, "clean")}
+    tested = set(names(training, found)[1])
+    margin = {(r.seed, r.task): r.margin for r in found.reached if (r.training, r.pruner) == (training, pruner)}
+    chosen = [
+        point
+        for point in found.points
+        if (point.training, point.pruner) == (training, pruner)
+        and point.task in tested
+        and point.prune_ratio == clean[point.seed].prune_potential
+    ]
+    return ByClean(
+        ratios=tuple(each.prune_potential for _, each in sorted(clean.items())),
+        worse=sum(point.difference_low > margin[point.seed, point.task] for point in chosen),
+        within=sum(point.difference_high <= margin[point.seed, point.task] for point in chosen),
+        pairs=len(chosen),
+    )
 
 
 # --- figures
@@ -256,9 +294,16 @@ def _page(found: Found) -> Iterator[str]:
     yield "# Lost in Pruning on a small scale"
     yield ""
     yield f"Every figure from {counts} held-out examples, margin {margins} points."
-    yield ""
-    yield "## Prune potential over training and test distributions"
-    yield ""
+    yield from ("", "## Prune potential over training and test distributions", "", *_potential_table(found))
+    yield from ("", "![Prune potential by task](potential.svg)", "")
+    yield from ("## What clean test data alone would ship", "", *_clean_table(found))
+    yield from ("", "## Noise", "", "![Prune potential against noise](noise.svg)", "")
+    yield from ("## Difference in excess error", "", *_excess_table(found))
+    yield from ("", "![Difference in excess error](excess.svg)", "")
+    yield "Points: `points.csv` (errors), `potentials.csv`."
+
+
+def _potential_table(found: Found) -> Iterator[str]:
     yield "Percent; mean ± standard deviation over seeds of the average and of the minimum over the distributions."
     yield "Trained on clean data: clean against all corruptions at severity 3. Augmented: clean and mix1 against mix2."
     yield ""
@@ -267,22 +312,31 @@ def _page(found: Found) -> Iterator[str]:
     for training, pruner, title, seeds, tasks, over in summary(found):
         average, minimum = (f"{s.mean:.1f} ± {s.std:.1f}" for s in (over.average, over.minimum))
         yield f"| {training} | {pruner} | {title} ({tasks}) | {seeds} | {average} | {minimum} |"
-    yield from ("", "![Prune potential by task](potential.svg)", "", "## Noise", "")
-    yield "![Prune potential against noise](noise.svg)"
-    yield from (
-        "",
-        "## Difference in excess error",
-        "",
-        "Points at a prune ratio of 100 %, by least squares through the origin;",
-    )
+
+
+def _clean_table(found: Found) -> Iterator[str]:
+    yield "Each seed's network at the prune potential of clean data, on the test distributions: pairs of a network and"
+    yield "a corruption, by whether one-sided bounds show it to be worse than its parent by more than the margin."
+    yield ""
+    yield "| training | pruner | clean potential by seed, % | shown worse | shown within | open |"
+    yield "|---|---|---|---|---|---|"
+    for training, pruner in groups(found):
+        seen = by_clean(found, training, pruner)
+        ratios = ", ".join(f"{100 * ratio:.1f}" for ratio in seen.ratios)
+        undecided = seen.pairs - seen.worse - seen.within
+        yield f"| {training} | {pruner} | {ratios} | {seen.worse} of {seen.pairs} | {seen.within} | {undecided} |"
+
+
+def _excess_table(found: Found) -> Iterator[str]:
+    yield "Points at a prune ratio of 100 %, by least squares through the origin;"
     yield "the 95 % interval resamples whole seeds."
-    yield from ("", "| training | pruner | networks | slope | interval |", "|---|---|---|---|---|")
+    yield ""
+    yield "| training | pruner | networks | slope | interval |"
+    yield "|---|---|---|---|---|"
     for training, pruner, networks, fitted in lines(found):
         low, high = fitted.slope_low, fitted.slope_high
         interval = "one seed" if low is None or high is None else f"{100 * low:+.2f} to {100 * high:+.2f}"
         yield f"| {training} | {pruner} | {networks} | {100 * fitted.slope:+.2f} | {interval} |"
-    yield from ("", "![Difference in excess error](excess.svg)", "")
-    yield "Points: `points.csv` (errors), `potentials.csv`."
 
 
 def _write(path: Path, kind: type[Point] | type[Reached], rows: Iterable[Mapping[str, object]]) -> None:

@@ -58,11 +58,11 @@ def test_the_small_study_runs_and_goes_on_where_it_stopped(tmp_path):
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.safetensors")} == networks
 
 
-def written(folder, training, seed, potentials, errors):
-    """A results.json with one family of one network at prune ratio 0.8."""
+def written(folder, training, seed, potentials, errors, bounds=(-1.0, 1.0)):
+    """A results.json with one family of one network at prune ratio 0.8, and the bounds of every difference."""
     cells = [
         {"measure": "error", "network": name, "task": task, "n": 50, "loss": loss, "low": 0.0, "high": 1.0,
-         "parent_loss": parent, "difference_low": -1.0, "difference_high": 1.0}
+         "parent_loss": parent, "difference_low": bounds[0], "difference_high": bounds[1]}
         for task, (loss, parent) in errors.items()
         for name in ("m-0-0.8", "parent")
     ]  # fmt: skip
@@ -107,3 +107,13 @@ def test_averages_and_excess_by_hand(page, tmp_path):
     ((training, pruner, networks, line),) = page.lines(found)
     assert (training, pruner, networks) == ("augmented", "m", 2)
     assert line.slope == pytest.approx(0.2 / 0.8)
+
+
+def test_what_clean_data_alone_would_ship(page, tmp_path):
+    fog, snow = "corruption/fog/3", "corruption/snow/3"
+    same = dict.fromkeys(("clean", fog, snow), (0.1, 0.1))
+    # the margin is 0.01; the third seed ships its parent, which is no pruned network to be worse
+    for seed, (clean, bounds) in enumerate(((0.8, (0.02, 0.04)), (0.8, (-0.01, 0.01)), (0.0, (0.5, 0.6)))):
+        written(tmp_path, "augmented", seed, {"clean": clean, fog: 0.0, snow: 0.0}, same, bounds)
+    seen = page.by_clean(page.read_runs(tmp_path), "augmented", "m")
+    assert seen == page.ByClean(ratios=(0.8, 0.8, 0.0), worse=1, within=1, pairs=2)
