@@ -4,7 +4,7 @@ import csv
 import json
 import subprocess
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +14,10 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
-def page():
-    spec = spec_from_file_location("lost_in_pruning_page", BENCHMARKS / "lost_in_pruning_page.py")
-    module = module_from_spec(spec)
-    sys.modules["lost_in_pruning_page"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["lost_in_pruning_page"]
+def runs():
+    sys.path.insert(0, str(BENCHMARKS))
+    yield import_module("lost_in_pruning_runs")
+    sys.path.remove(str(BENCHMARKS))
 
 
 def small(folder, *more):
@@ -37,7 +34,7 @@ def test_the_small_study_runs_and_goes_on_where_it_stopped(tmp_path):
     text = (tmp_path / "page.md").read_text(encoding="utf-8")
     for part in ("| standard | magnitude | train (1) | 1 |", "| augmented | filter_norm | test (8) | 1 |", "one seed"):
         assert part in text
-    for figure in ("potential", "noise", "excess"):
+    for figure in ("potential", "errors", "noise", "excess"):
         assert (tmp_path / f"{figure}.svg").stat().st_size > 5000
     with (tmp_path / "points.csv").open(encoding="utf-8") as file:
         points = list(csv.DictReader(file))
@@ -87,33 +84,37 @@ def written(folder, training, seed, potentials, errors, bounds=(-1.0, 1.0)):
     path.write_text(json.dumps({"cells": cells, "potential": reached, "networks": networks, "families": families}))
 
 
-def test_averages_and_excess_by_hand(page, tmp_path):
+def test_averages_and_excess_by_hand(runs, tmp_path):
     fog, snow = "corruption/fog/3", "corruption/snow/3"  # of mix2 and of mix1
     for seed, (clean, on_snow, on_fog) in enumerate(((0.8, 0.6, 0.2), (0.8, 0.4, 0.0))):
         errors = {"clean": (0.1, 0.1), snow: (0.2, 0.1), fog: (0.5 + 0.1 * seed, 0.3)}
         written(tmp_path, "augmented", seed, {"clean": clean, snow: on_snow, fog: on_fog}, errors)
-    found = page.read_runs(tmp_path)
-    rows = {title: (seeds, tasks, over) for _, _, title, seeds, tasks, over in page.summary(found)}
+    found = runs.read_runs(tmp_path)
+    rows = {title: (seeds, tasks, over) for _, _, title, seeds, tasks, over in runs.summary(found)}
     seeds, tasks, over = rows["train"]
     assert (seeds, tasks) == (2, 2)  # the two seeds' averages are 70 and 60, their minima 60 and 40
     assert (over.average.mean, over.average.std) == pytest.approx((65, 5))
     assert (over.minimum.mean, over.minimum.std) == pytest.approx((50, 10))
     assert rows["test"][2].average.mean == pytest.approx(10)
-    ratios, values, seeds = page.excess(found, "augmented", "m")
+    ratios, values, seeds = runs.excess(found, "augmented", "m")
     np.testing.assert_allclose(ratios, [0.8, 0.8])
     # test less train: network 0.5 - 0.15 (0.6 - 0.15), parent 0.3 - 0.1
     np.testing.assert_allclose(values, [0.15, 0.25])
     assert seeds.tolist() == [0, 1]
-    ((training, pruner, networks, line),) = page.lines(found)
+    # the parent, and the network at 0.8, on snow and fog together
+    at, of = runs.errors(found, "augmented", "m", (snow, fog))
+    np.testing.assert_allclose(at, [0, 80])
+    np.testing.assert_allclose(of, [[20, 35], [20, 40]])
+    ((training, pruner, networks, line),) = runs.lines(found)
     assert (training, pruner, networks) == ("augmented", "m", 2)
     assert line.slope == pytest.approx(0.2 / 0.8)
 
 
-def test_what_clean_data_alone_would_ship(page, tmp_path):
+def test_what_clean_data_alone_would_ship(runs, tmp_path):
     fog, snow = "corruption/fog/3", "corruption/snow/3"
     same = dict.fromkeys(("clean", fog, snow), (0.1, 0.1))
     # the margin is 0.01; the third seed ships its parent, which is no pruned network to be worse
     for seed, (clean, bounds) in enumerate(((0.8, (0.02, 0.04)), (0.8, (-0.01, 0.01)), (0.0, (0.5, 0.6)))):
         written(tmp_path, "augmented", seed, {"clean": clean, fog: 0.0, snow: 0.0}, same, bounds)
-    seen = page.by_clean(page.read_runs(tmp_path), "augmented", "m")
-    assert seen == page.ByClean(ratios=(0.8, 0.8, 0.0), worse=1, within=1, pairs=2)
+    seen = runs.by_clean(runs.read_runs(tmp_path), "augmented", "m")
+    assert seen == runs.ByClean(ratios=(0.8, 0.8, 0.0), worse=1, within=1, pairs=2)
