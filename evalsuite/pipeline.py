@@ -106,10 +106,10 @@ def run(
     judging = judging.on(inputs.dataset.problem)
     examples = _chosen(inputs, judging)
     early = None if making.rewind_to is None else tensor_digest(making.rewind_to)
-    with _working(inputs, making.identity(early), judging, examples, out, origin) as store:
+    with _working(inputs, making.identity(early), judging, examples, out, origin) as (store, clock):
         questions = _asked(judging, inputs, examples, store)  # what cannot be read is told before hours of work
         grown = grow(inputs, making, store, out, seed=judging.seed, reporter=reporter)
-        return _judged(grown, questions, store, out, reporter)
+        return _judged(grown, questions, store, clock, out, reporter)
 
 
 def evaluate(
@@ -136,7 +136,7 @@ def evaluate(
     files = {each.id: each.checkpoint for each in shipped}
     if shipped:
         made["shipped"] = {"files": _digests(files), "as": {each.id: each.of for each in shipped}}
-    with _working(inputs, made, judging, examples, out, origin) as store:
+    with _working(inputs, made, judging, examples, out, origin) as (store, clock):
         questions = _asked(judging, inputs, examples, store)
         grown = adopt(inputs, candidates, store, files)
         networks = {member.id: member.network for member in grown.members}
@@ -152,7 +152,7 @@ def evaluate(
             for each in shipped
         ]
         store.set_meta(Meta(shipped=compared))
-        return _judged(grown, questions, store, out, reporter or Silent())
+        return _judged(grown, questions, store, clock, out, reporter or Silent())
 
 
 def _digests(networks: Mapping[str, Checkpoint]) -> dict[str, str]:
@@ -177,6 +177,20 @@ def _chosen(inputs: Inputs, judging: Judging) -> Examples:
     return choose(test, min(judging.examples, len(test)), judging.seed)
 
 
+@final
+class _Clock:
+    """Adds the time that passes to what the run has taken so far."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._noted = store, time.monotonic()
+
+    def note(self) -> None:
+        """Add the time since the last note."""
+        facts, now = self._store.meta()["run"], time.monotonic()
+        self._store.set_meta(Meta(run={**facts, "seconds": facts["seconds"] + now - self._noted}))
+        self._noted = now
+
+
 @contextmanager
 def _working(
     inputs: Inputs,
@@ -185,21 +199,21 @@ def _working(
     examples: Examples,
     out: Path,
     origin: Origin,
-) -> Iterator[Store]:
+) -> Iterator[tuple[Store, _Clock]]:
     """The run folder's store, told what the run is; the time spent is added up however the work ends."""
-    began = time.monotonic()
     with opened(out, create=True) as store:
+        clock = _Clock(store)
         _begin(store, inputs, made, judging, examples, out, origin)
         try:
-            yield store
+            yield store, clock
         finally:
-            facts = store.meta()["run"]
-            store.set_meta(Meta(run={**facts, "seconds": facts["seconds"] + time.monotonic() - began}))
+            clock.note()
 
 
-def _judged(grown: Grown, questions: Asked, store: Store, out: Path, reporter: Reporter) -> Row:
+def _judged(grown: Grown, questions: Asked, store: Store, clock: _Clock, out: Path, reporter: Reporter) -> Row:
     store.set_meta(Meta(members=list(grown.addresses), families=list(grown.families)))
     judge(grown.members, grown.parent, questions, store, reporter)
+    clock.note()  # the results tell what they took
     results = summarise(store)
     # nothing is run for these: they are examples as they are, not as a network saw them
     store.write([], _exemplar_pictures(results, questions.examples))

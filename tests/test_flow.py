@@ -89,6 +89,8 @@ def test_a_finished_run_says_all_the_contract_names(result):
     assert (result.folder / "report.html").stat().st_size > 10_000
     # two families at 95 % together: each at 97.5 %
     assert found["run"]["confidence_each"] == pytest.approx(0.975)
+    # the run took at least as long as what was measured of its tasks
+    assert found["run"]["seconds"] >= sum(task["seconds"] for task in found["tasks"]) > 0
 
 
 def test_ratios_are_measured_and_channels_are_gone(result):
