@@ -37,6 +37,14 @@ def timeless(value):
     return [timeless(item) for item in value] if isinstance(value, list) else value
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """A shell lets what it starts in the background ignore interruptions, and that is handed on to every child."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def checkpoint(tmp_path):
     bare = build("lenet5", classes=10, channels=1, image_size=8, seed=0)
