@@ -66,7 +66,7 @@ def _answer(index: Index) -> Answer:
         lacking = [t for t in required(index) if not answered(index, t)]
         return Answer(
             status="none",
-            headline="No pruned network is shown to be deployable.",
+            headline=f"No {_kind(index)} is shown to be deployable.",
             sentences=(
                 f"None is shown to stay within {margins(index)} of the parent on every required task.",
                 *[f for f in failures if f is not None][:3],
@@ -80,10 +80,14 @@ def _answer(index: Index) -> Answer:
 def _advice(index: Index, found: Deployable) -> str:
     """What to do with a network that is shown to be deployable: of files made elsewhere, which one to take."""
     ratio = words.share(found.ratio or 0)
-    given = any(line.family.id == found.family and line.family.pruner is None for line in index.lines)
-    if given and found.network is not None:
+    if _kind(index) == "candidate" and found.network is not None:
         return f"{words.name(found.network)} is shown to be deployable, with {ratio} of its weights zero or gone."
     return f"Prune up to {ratio}."
+
+
+def _kind(index: Index) -> str:
+    """What the judged networks are: made by pruners, or files made elsewhere."""
+    return "candidate" if all(line.family.pruner is None for line in index.lines) else "pruned network"
 
 
 def _uncounted(index: Index) -> list[Network]:

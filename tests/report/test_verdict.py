@@ -43,6 +43,9 @@ def test_deployable(tiny: Row) -> None:
 def test_files_made_elsewhere_are_called_by_name(tiny: Row) -> None:
     tiny["families"][0] |= {"pruner": None}
     assert said(tiny)[0] == "`a` is shown to be deployable, with 62 % of its weights zero or gone."
+    tiny["deployable"] |= {"ratio": 0.0, "network": "m"}
+    tiny["potential"][1] |= {"commensurate": 0.0, "first_failure": {"ratio": 0.62, "verdict": "not_commensurate"}}
+    assert said(tiny)[0] == "No candidate is shown to be deployable."
 
 
 def test_shown_to_fail_reads_otherwise(tiny: Row) -> None:
