@@ -80,7 +80,7 @@ def read(network: nn.Module) -> Graph:
     skeleton = _skeleton(network)
     root = _Plain(skeleton.network) if isinstance(skeleton, Reweighted) else skeleton
     try:
-        flow = _Reader(autowrap_modules=()).trace(root)
+        flow = _Reader().trace(root)
     except (fx.proxy.TraceError, TypeError, AttributeError) as error:
         raise NotUnderstoodError(f"expected {ACCEPTED}, got a network that cannot be traced: {error}") from error
     _refuse_reuse(flow)
