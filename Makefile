@@ -1,8 +1,9 @@
 # Everything runs on a fresh machine with Python >= 3.11, make and a compiler: `make demo`, `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
-.PHONY: demo test lint types contracts unit format clean
+.PHONY: demo test lint types contracts unit format lock test-latest test-lowest clean
 
 demo: .venv/installed
 	$(BIN)/evalsuite demo --out reports/demo
@@ -27,14 +28,40 @@ format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-.venv/installed: pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[all]'
-	# imagecorruptions-imaug brings the OpenCV that needs a display's libraries: put the headless one in its place
-	$(BIN)/python -m pip uninstall --quiet --yes opencv-python
-	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps opencv-python-headless
+# what is tested is what is locked: nothing is resolved, and every file is checked against its hash
+.venv/installed: pyproject.toml requirements/all.txt
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement requirements/all.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
+# the newest versions that the ranges of pyproject.toml admit, under the constraints beside the lock
+lock: .venv-lock/installed
+	$(COMPILE) pyproject.toml requirements/development.in --extra all --upgrade \
+		--constraint requirements/constraints.in --override requirements/overrides.in --output-file requirements/all.txt
+
+.venv-lock/installed:
+	$(PYTHON) -m venv --clear .venv-lock
+	.venv-lock/bin/python -m pip install --quiet uv
+	touch $@
+
+# what the ranges admit today, and the least that they admit: no part of `make test`, whose answer must not depend on
+# what a registry serves that day
+test-latest: .venv-lock/installed
+	$(PYTHON) -m venv --clear .venv-latest
+	.venv-latest/bin/python -m pip install --quiet --editable '.[all]'
+	.venv-latest/bin/python -m pip uninstall --quiet --yes opencv-python
+	.venv-latest/bin/python -m pip install --quiet --force-reinstall --no-deps opencv-python-headless
+	.venv-latest/bin/mypy
+	OMP_NUM_THREADS=1 .venv-latest/bin/python -m pytest -n 2
+
+test-lowest: .venv-lock/installed
+	$(PYTHON) -m venv --clear .venv-lowest
+	.venv-lock/bin/uv pip compile --quiet --resolution lowest-direct --python-version 3.11 pyproject.toml --extra all \
+		--override requirements/overrides.in --output-file .venv-lowest/lowest.txt
+	.venv-lowest/bin/python -m pip install --quiet --no-deps --requirement .venv-lowest/lowest.txt
+	.venv-lowest/bin/python -m pip install --quiet --no-deps --editable .
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
