@@ -7,15 +7,15 @@ from typing import cast, final
 
 from torch import nn
 
+from evalsuite.class_order import in_network_order
 from evalsuite.data import Dataset, load
 from evalsuite.findings.results import Claimed, Row
-from evalsuite.networks.checkpoint import Checkpoint, check_fits
+from evalsuite.inputs import Inputs, chosen_device, normalised_as_given
+from evalsuite.networks.checkpoint import check_fits
 from evalsuite.networks.copies import copied
-from evalsuite.networks.normalized import Normalized
 from evalsuite.order import Judging, Making
 from evalsuite.pipeline import Origin, run
 from evalsuite.progress import Reporter
-from evalsuite.resolve import Inputs, chosen_device
 from evalsuite.tasks._base import Task
 from evalsuite.tasks._names import expand
 from evalsuite.training import Recipe
@@ -77,13 +77,18 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
     judging: Judging | None = None,
     options: Mapping[str, float | int] | None = None,
     device: str = "auto",
+    normalise: str | None = None,
+    classes: str | None = None,
+    strict: bool = False,
+    accept_parent: bool = False,
     amend: bool = False,
     reporter: Reporter | None = None,
 ) -> Result:
     """Prune a trained network at increasing ratios, judge every one, and find how far each task lets it go.
 
     Args:
-        network: Takes images in [0, 1] of the data's shape and returns logits; normalisation lives inside. Not changed.
+        network: Takes images in [0, 1] of the data's shape and returns logits; normalisation lives inside, unless
+            `normalise` says what stands before it. Not changed.
         data: A data set or the name of one.
         out: Run folder; the same call again continues what is there.
         pruner: One or several; each makes a family.
@@ -93,25 +98,22 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
         judging: Everything about the judging in one value; `tasks` and `options` are then left out.
         options: Fields of `Judging`: margin, confidence, examples, seed.
         device: cpu, cuda, cuda:N or auto.
+        normalise: What is put before the network: "none", "data", "imagenet" or MEAN/STD, as on the command line; None:
+            nothing, as an assumption that stands in the results.
+        classes: What the network's outputs stand for, in order: "data", or names with commas in between.
+        strict: Whether nothing may be assumed.
+        accept_parent: Whether to go on with a parent that is not shown to be better than a trivial answer.
         amend: Whether `out` may hold a run with other options, to be continued with these.
         reporter: Hears about progress.
 
     Raises:
         UsageError: Network, data and options do not fit together, or `out` belongs to another run.
+        RefusedInputError: The parent is no standard, or something would have to be assumed that must not be.
     """
-    dataset = load(data) if isinstance(data, str) else data
-    device_found = chosen_device(device)
-    channels = dataset.shape[0]
-    own = copied(network)
-    wrapped = own if isinstance(own, Normalized) else Normalized(own, (0.0,) * channels, (1.0,) * channels)
-    parent = Checkpoint(
-        network=wrapped.to(device_found).eval(),
-        arch=None,
-        class_count=len(dataset.classes),
-        classes=dataset.classes,
-        shape=dataset.shape,
-        data=dataset.name,
-    )
+    dataset = in_network_order(load(data) if isinstance(data, str) else data, None, classes)
+    place = chosen_device(device)
+    parent = normalised_as_given(copied(network), normalise, dataset)
+    parent = replace(parent, network=parent.network.to(place))
     check_fits(parent, dataset.outputs, dataset.shape)
     if judging is None:
         named = expand([task for task in tasks if isinstance(task, str)])
@@ -123,8 +125,8 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
         recipe=retrain,
         one_shot=retrain is None,
     )
-    inputs = Inputs(parent=parent, dataset=dataset, device=device_found)
+    inputs = Inputs(parent=parent, dataset=dataset, device=place)
     folder = Path(out)
-    origin = Origin(command="evalsuite.sweep", amend=amend)
+    origin = Origin(command="evalsuite.sweep", amend=amend, strict=strict, accept_parent=accept_parent)
     summary = run(inputs, making, judging, out=folder, origin=origin, reporter=reporter)
     return Result(folder=folder, summary=summary)

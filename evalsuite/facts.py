@@ -1,7 +1,7 @@
 """What the store and `results.json` say of a run, its data, networks and tasks: objects and rows with known keys."""
 
 from dataclasses import dataclass
-from typing import Literal, TypedDict, final
+from typing import Literal, NotRequired, TypedDict, final
 
 Role = Literal["parent", "pruned", "control", "shipped"]
 """What a network is there for; a shipped one is a file that is said to be another network of the run."""
@@ -34,8 +34,32 @@ class DataFacts(TypedDict):
     digest: str
 
 
+class StandardFacts(TypedDict):
+    """How the parent does on clean data, beside the best answer that takes no network (`evalsuite.standard`)."""
+
+    n: int
+    loss: float
+    low: float
+    high: float
+    confidence: float
+    not_finite: int
+    trivial: str
+    trivial_loss: float
+    shown_better: bool
+
+
+class ReadingFacts(TypedDict):
+    """One thing that had to be known of the inputs, and where the answer comes from (`evalsuite.interpretation`)."""
+
+    topic: str
+    value: str
+    basis: Literal["given", "recorded", "measured", "assumed", "doubtful"]
+    reason: str
+    option: str
+
+
 class ParentFacts(TypedDict):
-    """The unpruned network."""
+    """The unpruned network; `standard` is None in results of versions that did not judge it first."""
 
     id: str
     digest: str
@@ -44,6 +68,7 @@ class ParentFacts(TypedDict):
     file: str | None
     sha256: str | None
     lineage: list[dict[str, str | int | float | bool | None]]
+    standard: StandardFacts | None
 
 
 class LatencyFacts(TypedDict):
@@ -61,6 +86,7 @@ class NetworkFacts(TypedDict):
 
     `peak_megabytes` is what a forward pass of one image holds at once; `latency_ms` is of one image, `throughput_ms` of
     a large batch. A file that is run as it is may not tell its counts: they are None, and `uncounted` says why.
+    `doubts` are what two passes over a few examples showed: outputs that are random, or depend on the batch.
     """
 
     id: str
@@ -85,6 +111,7 @@ class NetworkFacts(TypedDict):
     uncounted: str | None
     seed: int
     file: str | None
+    doubts: NotRequired[list[str]]
 
 
 class TaskFacts(TypedDict):
@@ -190,3 +217,4 @@ class Meta(TypedDict, total=False):
     families: list[FamilyFacts]
     slices: SliceFacts | None
     shipped: list[ShippedFacts]
+    readings: list[ReadingFacts]

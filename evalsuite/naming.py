@@ -23,6 +23,7 @@ def parse(package: str, text: str, base: type[Part]) -> Part:
     kind, *values = path.split("/")
     part = find(package, kind.replace("-", "_"), base)
     places = _path(part)
+    values = _fractions(values, len(places))
     if len(values) > len(places):
         raise UsageError(f"expected {_pattern(kind, places)}, got {text!r}")
     known = _fields(part)
@@ -62,6 +63,23 @@ def kind(part: object) -> str:
 def settings(part: object) -> dict[str, object]:
     """All hyperparameters of a part, by name."""
     return {field: getattr(part, field) for field in _fields(type(part))}
+
+
+def _fractions(values: list[str], places: int) -> list[str]:
+    """`linf/8/255` → `linf`, `8/255`: a slash too many, before what budgets are mostly divided by."""
+    if len(values) == places + 1 and values[-1] == "255":
+        return [*values[:-2], f"{values[-2]}/255"]
+    return values
+
+
+def _number(text: str) -> float:
+    """A decimal number or a fraction."""
+    above, slash, below = text.partition("/")
+    if not slash:
+        return float(text)
+    if float(below) == 0:
+        raise ValueError(f"expected a fraction, got {text!r}")
+    return float(above) / float(below)
 
 
 def _path(part: type) -> tuple[str, ...]:
@@ -112,6 +130,6 @@ def _differs(part: object, field: Field[object]) -> bool:
 _READ: dict[object, Callable[[str], object]] = {
     bool: lambda text: {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}[text.lower()],
     int: int,
-    float: float,
+    float: _number,
     str: str,
 }

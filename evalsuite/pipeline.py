@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,21 +21,26 @@ from evalsuite.errors import UsageError
 from evalsuite.facts import DataFacts, Meta, NetworkFacts, ParentFacts, RunFacts
 from evalsuite.files import write_atomically
 from evalsuite.findings.results import Row, summarise
+from evalsuite.inputs import Inputs, statistics
 from evalsuite.judging import judge
 from evalsuite.making.family import Grown, adopt, grow
 from evalsuite.networks.checkpoint import Checkpoint
 from evalsuite.networks.digest import network_digest, tensor_digest
+from evalsuite.networks.repeatable import doubts
 from evalsuite.order import Judging, Making
 from evalsuite.progress import Reporter, Silent
 from evalsuite.report.page import EXEMPLARS, Picture, render
-from evalsuite.resolve import Inputs, statistics
 from evalsuite.shipped import hold_against
 from evalsuite.sliced import sliced
 from evalsuite.spec import digest, to_toml
 from evalsuite.store import Store, opened
+from evalsuite.understanding import understand
 from evalsuite.version import __version__
 
 _EXEMPLARS_SHOWN = 8
+_FEW = 32
+_LOOKED_AT, _CONFIDENCE = 1000, 0.95
+"""Examples on which the parent is judged where nothing else is, and how sure that has to be."""
 _LIBRARIES = (
     "torch",
     "torchvision",
@@ -60,12 +65,19 @@ class Origin:
         request: Digest of what was typed and of the files it names, so that a finished run is recognised at once.
         options: The resolved options, for `run.toml`.
         amend: Whether a folder that holds a run with other options may be continued with these.
+        strict: Whether nothing may be assumed of the inputs.
+        accepted: Patterns (`fnmatch`) of topics that may be assumed even so.
+        accept_parent: Whether to go on with a parent that is not shown to be better than a trivial answer; every
+            verdict is then inconclusive.
     """
 
     command: str
     request: str = ""
     options: Mapping[str, object] | None = None
     amend: bool = False
+    strict: bool = False
+    accepted: Sequence[str] = ()
+    accept_parent: bool = False
 
 
 @final
@@ -106,7 +118,7 @@ def run(
     judging = judging.on(inputs.dataset.problem)
     examples = _chosen(inputs, judging)
     early = None if making.rewind_to is None else tensor_digest(making.rewind_to)
-    with _working(inputs, making.identity(early), judging, examples, out, origin) as (store, clock):
+    with _working(inputs, making.identity(early), judging, examples, out, origin, reporter) as (store, clock):
         questions = _asked(judging, inputs, examples, store)  # what cannot be read is told before hours of work
         grown = grow(inputs, making, store, out, seed=judging.seed, reporter=reporter)
         return _judged(grown, questions, store, clock, out, reporter)
@@ -136,7 +148,10 @@ def evaluate(
     files = {each.id: each.checkpoint for each in shipped}
     if shipped:
         made["shipped"] = {"files": _digests(files), "as": {each.id: each.of for each in shipped}}
-    with _working(inputs, made, judging, examples, out, origin) as (store, clock):
+    reporter = reporter or Silent()
+    # a network that is judged alone is no standard for anything
+    origin = origin if candidates or shipped else replace(origin, accept_parent=True)
+    with _working(inputs, made, judging, examples, out, origin, reporter) as (store, clock):
         questions = _asked(judging, inputs, examples, store)
         grown = adopt(inputs, candidates, store, files)
         networks = {member.id: member.network for member in grown.members}
@@ -152,16 +167,23 @@ def evaluate(
             for each in shipped
         ]
         store.set_meta(Meta(shipped=compared))
-        return _judged(grown, questions, store, clock, out, reporter or Silent())
+        return _judged(grown, questions, store, clock, out, reporter)
 
 
 def _digests(networks: Mapping[str, Checkpoint]) -> dict[str, str]:
     return {name: network_digest(each.network, each.shape) for name, each in sorted(networks.items())}
 
 
-def only_prune(inputs: Inputs, making: Making, *, out: Path, seed: int, reporter: Reporter) -> list[NetworkFacts]:
+def only_prune(
+    inputs: Inputs, making: Making, *, out: Path, seed: int, origin: Origin, reporter: Reporter
+) -> list[NetworkFacts]:
     """Make the family without judging it; networks go to `out`/networks. A sweep into `out` finds them there."""
+    test = inputs.dataset.test
+    examples = choose(test, min(_LOOKED_AT, len(test)), seed)
     with opened(out, create=True) as store:
+        parent = network_digest(inputs.parent.network, inputs.parent.shape)
+        store.set_meta(Meta(parent=_parent_facts(inputs, parent, store.meta())))
+        understand(inputs, examples, store, origin, reporter, confidence=_CONFIDENCE)
         grown = grow(inputs, making, store, out, seed=seed, reporter=reporter)
         return [facts for address in grown.addresses[1:] if (facts := store.network(address)) is not None]
 
@@ -199,11 +221,13 @@ def _working(
     examples: Examples,
     out: Path,
     origin: Origin,
+    reporter: Reporter,
 ) -> Iterator[tuple[Store, _Clock]]:
     """The run folder's store, told what the run is; the time spent is added up however the work ends."""
     with opened(out, create=True) as store:
         clock = _Clock(store)
         _begin(store, inputs, made, judging, examples, out, origin)
+        understand(inputs, examples, store, origin, reporter, confidence=judging.confidence)
         try:
             yield store, clock
         finally:
@@ -212,12 +236,24 @@ def _working(
 
 def _judged(grown: Grown, questions: Asked, store: Store, clock: _Clock, out: Path, reporter: Reporter) -> Row:
     store.set_meta(Meta(members=list(grown.addresses), families=list(grown.families)))
+    _doubt(grown, questions.examples, store)
     judge(grown.members, grown.parent, questions, store, reporter)
     clock.note()  # the results tell what they took
     results = summarise(store)
     # nothing is run for these: they are examples as they are, not as a network saw them
     store.write([], _exemplar_pictures(results, questions.examples))
     return _finish(results, store, out)
+
+
+def _doubt(grown: Grown, examples: Examples, store: Store) -> None:
+    """Ask every network for a few examples twice, and beside others: whether it has one answer to an image."""
+    few = examples.pixels(range(min(_FEW, len(examples))))
+    for address, member in zip(grown.addresses, grown.members, strict=True):
+        facts = store.network(address)
+        if facts is None or "doubts" in facts or len(few) < 2:
+            continue
+        device = next(member.network.parameters()).device
+        store.add_network(address, {**facts, "doubts": list(doubts(member.network.eval(), few.to(device)))})
 
 
 def _exemplar_pictures(results: Row, examples: Examples) -> dict[str, bytes]:
@@ -267,7 +303,7 @@ def _begin(
             complete=False,
             measures=list(judging.measures or ()),
             data=data,
-            parent=_parent_facts(inputs, parent),
+            parent=_parent_facts(inputs, parent, meta),
             run=_run_facts(meta, judging, inputs, out, origin, digest(identity)),
         )
     )
@@ -288,8 +324,10 @@ def _data_facts(inputs: Inputs, examples: Examples) -> DataFacts:
     )
 
 
-def _parent_facts(inputs: Inputs, parent: str) -> ParentFacts:
+def _parent_facts(inputs: Inputs, parent: str, before: Meta) -> ParentFacts:
     checkpoint = inputs.parent
+    # of the same parent on the same examples nothing has to be judged again
+    judged = before["parent"].get("standard") if "parent" in before and before["parent"]["digest"] == parent else None
     return ParentFacts(
         id="parent",
         digest=parent,
@@ -298,6 +336,7 @@ def _parent_facts(inputs: Inputs, parent: str) -> ParentFacts:
         file=None,
         sha256=checkpoint.file_digest,
         lineage=[dict(step) for step in checkpoint.lineage],
+        standard=judged,
     )
 
 

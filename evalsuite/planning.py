@@ -8,12 +8,13 @@ from evalsuite.asked import examples_of, limit
 from evalsuite.data import choose
 from evalsuite.decide import betting, tango
 from evalsuite.findings.crossing import pair_count
+from evalsuite.inputs import inputs
 from evalsuite.judging import domain_of, refusal
 from evalsuite.making.controls import control_count
 from evalsuite.naming import name
 from evalsuite.plan import chosen_for
 from evalsuite.problems import Classification, Problem
-from evalsuite.resolve import inputs, judging, making
+from evalsuite.resolve import judging, making
 from evalsuite.spec import Spec
 
 

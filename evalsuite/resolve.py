@@ -1,21 +1,18 @@
-"""Options → parts: the checkpoint, the data set, and what is to be done with them."""
+"""Options → parts: what is to be done with the network and its data."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import final
+from dataclasses import replace
 
 import torch
 
-from evalsuite.data import Dataset, load
 from evalsuite.errors import UsageError
+from evalsuite.inputs import Inputs
 from evalsuite.measures._base import Figure
 from evalsuite.naming import name as spelled
 from evalsuite.naming import parse
-from evalsuite.networks.architectures import convention, split
+from evalsuite.networks.architectures import split
 from evalsuite.networks.artefact import artefact_in
-from evalsuite.networks.artefacts import Statistics, is_artefact, read_artefact
-from evalsuite.networks.checkpoint import Checkpoint, check_fits, read
+from evalsuite.networks.checkpoint import read
 from evalsuite.order import Judging, Making
 from evalsuite.registry import names
 from evalsuite.slices import read as read_slices
@@ -24,105 +21,6 @@ from evalsuite.tasks._names import expand
 from evalsuite.training import Recipe, named
 from pruners import Pruner
 from pruners.regularisers import Regulariser
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """What a run works on.
-
-    Attributes:
-        parent: The trained network, on its device.
-        dataset: Its data.
-        device: Where networks are run.
-        separate: A dense network that was trained apart from the parent, to hold functional distances against (Lost in
-            Pruning, section 4); None where there is none.
-    """
-
-    parent: Checkpoint
-    dataset: Dataset
-    device: torch.device
-    separate: Checkpoint | None = None
-
-
-def inputs(spec: Spec) -> Inputs:
-    """The network and the data that the options name.
-
-    Raises:
-        UsageError: A file is missing, or network and data do not fit together.
-        RefusedInputError: A file is corrupt or would have to be trusted.
-    """
-    normalised = spec.artefact_input == "normalised"
-    found = read_inputs(
-        spec.ckpt, arch=spec.arch, data=spec.data, trust=spec.trust, on=spec.device, normalised=normalised
-    )
-    return found if spec.separate is None else replace(found, separate=candidate(spec.separate, spec, found))
-
-
-def read_inputs(
-    ckpt: Path, *, arch: str | None, data: str | None, trust: Sequence[str], on: str, normalised: bool = False
-) -> Inputs:
-    """As `inputs`, for a single checkpoint; `normalised`: exported files take images normalised as the data are."""
-    device = chosen_device(on)
-    trusted = frozenset(digest.removeprefix("sha256:") for digest in trust)
-    # a state dict and an exported file say nothing of their images: the data set does
-    given = load(data) if data is not None else None
-    if is_artefact(ckpt):
-        if given is None:
-            raise UsageError(f"expected --data NAME beside an exported file, which does not tell its images: {ckpt}")
-        before = (given.mean, given.std) if normalised else None
-        parent = read_artefact(ckpt, classes=given.classes, shape=given.shape, normalisation=before)
-    else:
-        parent = _read(ckpt, arch, given, trusted)
-    dataset = given
-    if dataset is None:
-        if parent.data is None:
-            known = ", ".join(name.replace("_", "-") for name in names("evalsuite.data"))
-            raise UsageError(f"{ckpt} does not say on which data it was trained: add --data NAME (one of {known})")
-        dataset = load(parent.data)
-    check_fits(parent, dataset.outputs, dataset.shape)
-    moved = replace(parent, network=parent.network.to(device), data=dataset.name)
-    return Inputs(parent=moved, dataset=dataset, device=device)
-
-
-def _read(ckpt: Path, arch: str | None, dataset: Dataset | None, trusted: frozenset[str]) -> Checkpoint:
-    if dataset is None:
-        return read(ckpt, arch=arch, trusted=trusted)
-    # networks of other libraries were trained with their library's statistics, all others with those of their data
-    own = arch is not None and convention(arch).mean is None
-    return read(
-        ckpt,
-        arch=arch,
-        classes=dataset.classes,
-        shape=dataset.shape,
-        mean=dataset.mean if own else None,
-        std=dataset.std if own else None,
-        trusted=trusted,
-    )
-
-
-def candidate(path: Path, spec: Spec, inputs: Inputs) -> Checkpoint:
-    """A network to be compared with the parent of `inputs`, on the same device.
-
-    Raises:
-        UsageError: It does not fit the data.
-        RefusedInputError: The file is corrupt or would have to be trusted.
-    """
-    if is_artefact(path):
-        dataset, before = inputs.dataset, statistics(inputs) if spec.artefact_input == "normalised" else None
-        read_as = read_artefact(path, classes=dataset.classes, shape=dataset.shape, normalisation=before)
-        return replace(read_as, network=read_as.network.to(inputs.device))
-    trusted = frozenset(digest.removeprefix("sha256:") for digest in spec.trust)
-    found = _read(path, spec.arch, inputs.dataset, trusted)
-    check_fits(found, inputs.dataset.outputs, inputs.dataset.shape)
-    return replace(found, network=found.network.to(inputs.device).eval())
-
-
-def statistics(inputs: Inputs) -> Statistics:
-    """Mean and standard deviation by which the parent normalises its images; those of the data where it does not."""
-    mean, std = inputs.parent.network.mean.tolist(), inputs.parent.network.std.tolist()
-    trivial = not any(mean) and all(each == 1 for each in std)
-    return (inputs.dataset.mean, inputs.dataset.std) if trivial else (mean, std)
 
 
 def making(spec: Spec, inputs: Inputs) -> Making:
@@ -223,23 +121,6 @@ def recipe_for(name: str, arch: str | None, data: str, epochs: int | None, *, ag
     recipe = named(name, architecture=split(arch)[0] if arch else "", data=data)
     recipe = recipe.retraining() if again else recipe
     return recipe if epochs is None else replace(recipe, epochs=epochs)
-
-
-def chosen_device(name: str) -> torch.device:
-    """The device called `name`; "auto" takes a GPU where there is one.
-
-    Raises:
-        UsageError: There is no such device here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UsageError(f"--device: expected cpu, cuda, cuda:N or auto, got {name!r}") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"--device {name}: there is no CUDA device here; use cpu or auto")
-    return device
 
 
 def _early(spec: Spec, inputs: Inputs) -> dict[str, torch.Tensor]:

@@ -25,6 +25,9 @@ class Spec(BaseModel):
     ckpt: Path
     arch: str | None = None
     data: str | None = None
+    normalise: str | None = None
+    weights: str | None = None
+    classes: str | None = None
     preset: Literal["quick", "standard", "paper", "safety", "robustbench"] = "quick"
     pruner: tuple[str, ...] = ("magnitude",)
     ratios: tuple[float, ...]
@@ -59,7 +62,9 @@ class Spec(BaseModel):
     threads: int | None = Field(default=None, ge=1)
     gate: Path | None = None
     trust: tuple[str, ...] = ()
-    artefact_input: Literal["images", "normalised"] = "images"
+    strict: bool = False
+    accept_parent: bool = False
+    artefact_input: Literal["images", "normalised"] | None = None
     out: Path | None = None
 
     @field_validator("ratios")

@@ -26,7 +26,7 @@ from evalsuite.networks.checkpoint import read
 from evalsuite.order import Control, Judging, Making
 from evalsuite.pipeline import Origin, run
 from evalsuite.progress import Reporter
-from evalsuite.resolve import Inputs, chosen_device
+from evalsuite.inputs import Inputs, chosen_device
 from evalsuite.tasks.clean import Clean
 from evalsuite.training.standard import Standard
 from pruners import Pruner

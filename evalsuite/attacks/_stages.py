@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from evalsuite.attacks._base import Budget, Flag
 from evalsuite.data._base import Batch
+from evalsuite.problems import decided
 
 NORMS: Final = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 _TELLS: Final = {
@@ -68,13 +69,13 @@ def run(attacks: pyautoattack.AutoAttack, batch: Batch) -> Broken:
     found, stage = images.clone(), torch.full((len(batch),), -1, device=images.device)
     # what the attacks tell their log (zero gradients) the task finds out for itself
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []), torch.no_grad(), _heard():
-        left = (attacks.get_logits(images).argmax(1) == batch.labels).nonzero().flatten()
+        left = (decided(attacks.get_logits(images)) == batch.labels).nonzero().flatten()
         for number, name in enumerate(attacks.attacks_to_run):
             if not len(left):
                 break
             labels = batch.labels[left]
             moved = _perturb(attacks, name)(images[left].clone(), labels.clone()).detach()
-            broken = attacks.get_logits(moved).argmax(1) != labels
+            broken = decided(attacks.get_logits(moved)) != labels
             found[left[broken]], stage[left[broken]] = moved[broken], number
             left = left[~broken]
     return Broken(images=found, stage=stage)

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from evalsuite.attacks._base import Attack, Attacked, Budget, Norm
 from evalsuite.data._base import Batch
+from evalsuite.problems import decided
 from evalsuite.randomness import keys, normal, uniform
 
 
@@ -53,7 +54,7 @@ class Pgd(Attack):
             (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels[active], reduction="sum"), moved)
             moved = moved.detach()
             found[active] = moved
-            alive = logits.argmax(1) == labels[active]
+            alive = decided(logits) == labels[active]
             active, moved, gradient = active[alive], moved[alive], gradient[alive]
             if not len(active):
                 break

@@ -59,12 +59,32 @@ def by_task(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     return found or None
 
 
-_NETWORK = (
-    click.option("--ckpt", type=_FILE, help="The trained network: evalsuite's own file, or a state dict with --arch."),
+_CKPT = click.option(
+    "--ckpt", type=_FILE, help="The trained network: evalsuite's own file, or a state dict with --arch."
+)
+_READING = (
     click.option(
-        "--arch", help="resnet8, torchvision:NAME, timm:NAME, robustbench:NAME@DATASET/THREAT, pkg.mod:factory."
+        "--arch",
+        help="resnet8, torchvision:NAME, timm:NAME, robustbench:NAME@DATASET/THREAT, pkg.mod:factory; with settings: "
+        "resnet20?shortcut=padding.",
     ),
     click.option("--data", help="digits, fashion-mnist, cifar10, ..., folder:PATH, npz:PATH, pkg.mod:factory."),
+    click.option("--weights", help="Entry of the file that holds the weights, where it has several: state_dict_ema."),
+    click.option(
+        "--normalise",
+        help="What stands before the network: none, data, imagenet or MEAN/STD (0.13/0.31), for images in [0, 1]. "
+        "Default: what the file records or its library's custom says, else none.",
+    ),
+    click.option(
+        "--classes", help="What the network's outputs stand for: data (its order), NAME,NAME,... or a file of names."
+    ),
+    click.option("--strict", is_flag=True, default=None, help="Refuse to assume anything; a gate implies it."),
+    click.option(
+        "--accept-parent",
+        is_flag=True,
+        default=None,
+        help="Go on with a parent that is no better than a trivial answer; every verdict is inconclusive.",
+    ),
     click.option("--trust", multiple=True, callback=split, help="sha256:... of a pickle that may run its code."),
     click.option("--device", help="cpu, cuda, cuda:1, or auto (default)."),
     click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all)."),
@@ -129,8 +149,13 @@ RUN = click.argument("run", type=_FILE, metavar="RUN")
 
 
 def network_options(command: Command) -> Command:
-    """Which network, which data, on which device."""
-    return _with(_NETWORK, command)
+    """Which network, which data, how both are read, on which device."""
+    return _with((_CKPT, *_READING), command)
+
+
+def reading_options(command: Command) -> Command:
+    """The same for commands that name the network otherwise."""
+    return _with(_READING, command)
 
 
 def prune_options(command: Command) -> Command:

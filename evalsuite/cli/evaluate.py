@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from evalsuite.cli._console import reporter, write_json
-from evalsuite.cli._options import JSON, given, judge_options, run_options
+from evalsuite.cli._options import JSON, given, judge_options, reading_options, run_options
 from evalsuite.errors import UnknownNameError, UsageError
 
 PARENT = "parent"
@@ -36,11 +36,7 @@ _FILE = click.Path(path_type=Path)
     type=click.Choice(["images", "normalised"]),
     help="What .pt2 and ONNX files take: images in [0, 1] (default), or normalised as for the parent.",
 )
-@click.option("--arch", help="For state dicts: as for sweep.")
-@click.option("--data", help="As for sweep.")
-@click.option("--trust", multiple=True, help="sha256:... of a pickle that may run its code.")
-@click.option("--device", help="cpu, cuda, cuda:1, or auto (default).")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all).")
+@reading_options
 @click.option("--seed", type=click.IntRange(min=0), help="The run's seed.")
 @judge_options
 @run_options
@@ -59,12 +55,14 @@ def command(
     """Judge networks made by anyone (masked, channel-pruned, exported, quantised) against their parent, and report."""
     import torch
 
+    from evalsuite.cli._caution import caution
     from evalsuite.cli._typed import default_out, typed
+    from evalsuite.inputs import candidate, inputs
     from evalsuite.pipeline import Origin, Shipped, evaluate
-    from evalsuite.resolve import candidate, inputs, judging
+    from evalsuite.resolve import judging
     from evalsuite.spec import resolve
 
-    spec = resolve(given({**options, "trust": options.get("trust") or None}))
+    spec = resolve(given(options))
     if spec.threads is not None:
         torch.set_num_threads(spec.threads)
     files = _named([Path(part.strip()) for value in candidates for part in value.split(",") if part.strip()])
@@ -75,7 +73,7 @@ def command(
         Shipped(id=name, of=of, path=file, checkpoint=candidate(file, spec, loaded))
         for name, of, file in _distinct(pairs, files)
     ]
-    origin = Origin(command=typed(), options=None, amend=amend)
+    origin = Origin(command=typed(), options=None, amend=amend, **caution(spec))
     results = evaluate(loaded, networks, judging(spec), out=out, origin=origin, reporter=reporter(), shipped=held)
     if as_json:
         write_json(results)

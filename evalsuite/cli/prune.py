@@ -18,16 +18,19 @@ def command(as_json: bool, **options: object) -> None:
     """Make the family: prune (and retrain) a network at increasing ratios; networks go to OUT/networks."""
     import torch
 
-    from evalsuite.cli._typed import default_out
-    from evalsuite.pipeline import only_prune
-    from evalsuite.resolve import inputs, making
+    from evalsuite.cli._caution import caution
+    from evalsuite.cli._typed import default_out, typed
+    from evalsuite.inputs import inputs
+    from evalsuite.pipeline import Origin, only_prune
+    from evalsuite.resolve import making
     from evalsuite.spec import resolve
 
     spec = resolve(given(options))
     if spec.threads is not None:
         torch.set_num_threads(spec.threads)
     out, loaded = spec.out or default_out(spec.ckpt), inputs(spec)
-    networks = only_prune(loaded, making(spec, loaded), out=out, seed=spec.seed, reporter=reporter())
+    origin = Origin(command=typed(), **caution(spec))
+    networks = only_prune(loaded, making(spec, loaded), out=out, seed=spec.seed, origin=origin, reporter=reporter())
     if as_json:
         write_json({"networks": networks})
         return

@@ -55,15 +55,17 @@ def command(ctx: click.Context, /, amend: bool, as_json: bool, **options: object
 def _run(spec: "Spec", out: Path, request: str, *, amend: bool) -> dict[str, object]:
     import torch
 
+    from evalsuite.cli._caution import caution
     from evalsuite.cli._typed import typed
+    from evalsuite.inputs import inputs
     from evalsuite.pipeline import Origin, run
-    from evalsuite.resolve import inputs, judging, making
+    from evalsuite.resolve import judging, making
 
     if spec.threads is not None:
         torch.set_num_threads(spec.threads)
     judge, loaded = judging(spec), inputs(spec)
     settings = {**spec.model_dump(mode="json", exclude={"out"}), "data": loaded.dataset.name}
-    origin = Origin(command=typed(), request=request, options=settings, amend=amend)
+    origin = Origin(command=typed(), request=request, options=settings, amend=amend, **caution(spec))
     return run(loaded, making(spec, loaded), judge, out=out, origin=origin, reporter=reporter())
 
 

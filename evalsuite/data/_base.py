@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from evalsuite.interpretation import Interpretation
 from evalsuite.problems import CLASSIFICATION, Problem
 
 
@@ -199,6 +200,7 @@ class Dataset:
         mean: Per-channel mean of the training images in [0, 1], for the network's own normalisation.
         std: Per-channel standard deviation, likewise.
         overlap: Held-out examples left out because their image stands in the training examples too.
+        interpretations: What had to be known to read them, and where the answers come from.
     """
 
     name: str
@@ -209,6 +211,7 @@ class Dataset:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     overlap: int = 0
+    interpretations: tuple[Interpretation, ...] = ()
 
     @property
     def problem(self) -> Problem:

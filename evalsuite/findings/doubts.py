@@ -1,4 +1,4 @@
-"""Why an attacked network may only seem robust: what the adversarial task has written down, read."""
+"""Why a network may only seem to do well, under attack or otherwise: what tasks have written down, read."""
 
 from collections.abc import Mapping
 
@@ -6,6 +6,8 @@ import numpy as np
 
 Column = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 
+NOT_FINITE = -2
+"""In place of a class: the outputs held NaN or infinity (`evalsuite.problems.NOT_FINITE`)."""
 FLAGS = ("randomised", "softmax output", "optimises at inference")
 """What the bits of the column `flags` mean, in order."""
 SIGNS = {
@@ -28,6 +30,8 @@ def doubts(own: Mapping[str, Column]) -> tuple[str, ...]:
         own: Columns by name, each (n, ...).
     """
     found: list[str] = []
+    if "prediction" in own and (count := int(np.count_nonzero(own["prediction"] == NOT_FINITE))):
+        found.append(f"{count} outputs that are not finite")
     if "flags" in own:
         bits = int(np.bitwise_or.reduce(own["flags"].astype(np.int64)))
         found += [flag for bit, flag in enumerate(FLAGS) if bits >> bit & 1]

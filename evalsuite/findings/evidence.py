@@ -222,14 +222,27 @@ class Evidence:
         return {c: np.concatenate([columns[c] for columns in found]) for c in found[0]} if found else None
 
     def doubts(self, task: TaskFacts, network: NetworkFacts) -> tuple[str, ...]:
-        """Why the network may only seem robust, or its parent: reasons for which nothing is decided."""
+        """Why the network or its parent may only seem to do well: reasons for which nothing is decided."""
         key = (task["name"], network["id"])
         if key not in self._doubts:
-            own, parent = (self.stored(task, each) for each in (network, self.parent))
             same = network["digest"] == self.parent["digest"]
-            of_parent = () if parent is None or same else tuple(f"parent: {doubt}" for doubt in doubts(parent.own))
-            self._doubts[key] = (() if own is None else doubts(own.own)) + of_parent
+            of_parent = () if same else tuple(f"parent: {doubt}" for doubt in self._own_doubts(task, self.parent))
+            self._doubts[key] = (*self._own_doubts(task, network), *of_parent, *self.no_standard)
         return self._doubts[key]
+
+    def _own_doubts(self, task: TaskFacts, network: NetworkFacts) -> tuple[str, ...]:
+        """What casts doubt on one network by itself: seen on the task, or on any image."""
+        stored = self.stored(task, network)
+        return (*(() if stored is None else doubts(stored.own)), *network.get("doubts", ()))
+
+    @cached_property
+    def no_standard(self) -> tuple[str, ...]:
+        """Why nothing can be held to the parent; empty where it is a standard, or was not judged as one."""
+        judged = self.meta["parent"].get("standard")
+        if judged is None or judged["shown_better"]:
+            return ()
+        loss, trivial = (f"{judged[key]:.1%}" for key in ("loss", "trivial_loss"))
+        return (f"the parent is no standard: its mean loss is {loss}, {judged['trivial']}: {trivial}",)
 
     def _doubted(self, found: Comparison | Missing, task: TaskFacts, network: NetworkFacts) -> Comparison | Missing:
         """More examples would not help against doubts about the attack."""

@@ -19,6 +19,7 @@ from evalsuite.findings.crossing import features
 from evalsuite.findings.evidence import Evidence, Family, Missing
 from evalsuite.findings.forgotten import forgotten
 from evalsuite.findings.nested import nested
+from evalsuite.findings.warnings import warnings
 from evalsuite.measures._base import Figure
 from evalsuite.store import Store, opened
 
@@ -60,7 +61,9 @@ def summarise(store: Store) -> Row:
         "schema": SCHEMA,
         "run": {**meta["run"], "families": len(families), "confidence_each": evidence.confidence},
         "data": meta["data"],
-        "parent": meta["parent"],
+        "parent": {"standard": None, **meta["parent"]},
+        "readings": meta.get("readings"),
+        "warnings": warnings(evidence),
         "networks": evidence.networks,
         "measures": [_measure(name, measure) for name, measure in evidence.measures.items()],
         "tasks": [_task(evidence, task) for task in evidence.tasks],

@@ -116,11 +116,46 @@ class Shipped(BaseModel):
 
 
 @final
+class Standard(BaseModel):
+    """How the parent does on clean data; `shown_better` than a trivial answer."""
+
+    model_config = _READ
+    n: int
+    loss: float
+    low: float
+    high: float
+    trivial: str
+    trivial_loss: float
+    shown_better: bool
+
+
+@final
+class Parent(BaseModel):
+    """The unpruned network; versions that did not judge it first say nothing of it."""
+
+    model_config = _READ
+    standard: Standard | None = None
+
+
+@final
+class Reading(BaseModel):
+    """One thing that had to be known of the inputs."""
+
+    model_config = _READ
+    topic: str
+    value: str
+    basis: Literal["given", "recorded", "measured", "assumed", "doubtful"]
+    option: str = ""
+
+
+@final
 class Results(BaseModel):
     """All of it."""
 
     model_config = _READ
     run: Run = Run()
+    parent: Parent = Parent()
+    readings: list[Reading] | None = None
     networks: list[Network]
     tasks: list[Task]
     cells: list[Cell]

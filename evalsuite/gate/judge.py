@@ -8,6 +8,7 @@ from typing import final
 from pydantic import ValidationError
 
 from evalsuite.errors import RefusedInputError
+from evalsuite.gate._inputs import check_inputs
 from evalsuite.gate._results import Cell, Deployable, Potential, Results, Shipped
 from evalsuite.gate.checks import Check, GateResult, Outcome
 from evalsuite.gate.policy import DEPLOYABLE, Policy, Requirement, Terms
@@ -35,7 +36,7 @@ def judge(policy: Policy, results: Mapping[str, object]) -> GateResult:
         place = ".".join(map(str, first["loc"]))
         raise RefusedInputError(f"expected evalsuite's results, got an error in {place!r}: {first['msg']}") from error
     subjects = _subjects(policy.terms, read)
-    checks: list[Check] = []
+    checks = check_inputs(policy.terms, read)
     if (minimum := policy.terms.min_deployable) is not None:
         checks += [_check_deployable(minimum, policy.terms, read, subject) for subject in subjects]
     checks += [_check_shipped(each) for each in read.shipped]

@@ -25,6 +25,8 @@ _ACCEPTED = {
     "min_examples": "a whole number from 1",
     "margin": "a number above -1 and below 1",
     "confidence": "a number above 0.5 and below 1",
+    "max_parent_loss": "a number from 0 to 1",
+    "assumptions": "a list of patterns of topics",
     "task": "a pattern of tasks' names",
     "measure": "the name of a measure",
     "min_commensurate": _RATIO,
@@ -46,6 +48,8 @@ class Terms(BaseModel):
         min_examples: Fewest examples in any cell that a check rests on.
         margin: The widest margin that the run may have been made with, in (-1, 1).
         confidence: The lowest confidence that it may have been made with, in (0.5, 1).
+        max_parent_loss: Largest mean loss of the parent on clean data, in [0, 1]; its upper bound has to be below.
+        assumptions: Patterns (fnmatch) of what may be assumed of the inputs, by topic, e.g. "normalisation".
     """
 
     model_config = _STRICT
@@ -57,6 +61,9 @@ class Terms(BaseModel):
     min_examples: Annotated[int, Field(ge=1)] | None = None
     margin: Annotated[float, Field(gt=-1, lt=1)] | None = None
     confidence: Annotated[float, Field(gt=0.5, lt=1)] | None = None
+    max_parent_loss: Annotated[float, Field(ge=0, le=1)] | None = None
+    # a list in TOML, kept as a tuple
+    assumptions: Annotated[tuple[_Text, ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
     def _one_way_to_choose(self) -> Self:

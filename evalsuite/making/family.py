@@ -11,6 +11,7 @@ from torch import nn
 
 from evalsuite.errors import EvalsuiteError
 from evalsuite.facts import FamilyFacts
+from evalsuite.inputs import Inputs
 from evalsuite.making.controls import compared, make_control, passes, work
 from evalsuite.making.describe import Made, counted, describe
 from evalsuite.making.retraining import Retraining
@@ -25,7 +26,6 @@ from evalsuite.order import Making
 from evalsuite.plan import Member
 from evalsuite.progress import Reporter
 from evalsuite.randomness import derive
-from evalsuite.resolve import Inputs
 from evalsuite.spec import digest
 from evalsuite.store import Store
 from evalsuite.version import __version__

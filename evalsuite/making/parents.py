@@ -6,13 +6,14 @@ from torch import nn
 
 from evalsuite.data import load
 from evalsuite.errors import UsageError
+from evalsuite.inputs import chosen_device
 from evalsuite.naming import name as spelled
 from evalsuite.networks.architectures import build, split
 from evalsuite.networks.checkpoint import Checkpoint, write
 from evalsuite.networks.copies import copied
 from evalsuite.networks.normalized import Normalized
 from evalsuite.progress import Reporter
-from evalsuite.resolve import chosen_device, recipe_for
+from evalsuite.resolve import recipe_for
 from evalsuite.training import Progress, score, train
 from evalsuite.version import __version__
 

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from evalsuite.errors import UsageError
+from evalsuite.inputs import Inputs
 from evalsuite.order import Making
 from evalsuite.progress import Reporter
 from evalsuite.randomness import derive
-from evalsuite.resolve import Inputs
 from evalsuite.training import Progress, Recipe, batches, recalibrate, train
 from pruners import Context, Hook, adapted, hold_zeros, merged
 from pruners.regularisers import hook

@@ -15,6 +15,7 @@ from torch import nn
 
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.files import write_atomically
+from evalsuite.interpretation import Interpretation
 from evalsuite.networks import _foreign
 from evalsuite.networks._attributes import restore as restore_scalars
 from evalsuite.networks._attributes import scalars
@@ -44,6 +45,8 @@ class Checkpoint:
         data: Name of the data set it was trained on, where known.
         lineage: What was done to it, first step first; e.g. {"step": "prune", "version": "0.1.0", "from": digest}.
         file_digest: sha256 of the file it was read from, 64 hex digits; None where it was not read.
+        self_describing: Whether the file says itself what it holds, its normalisation included.
+        interpretations: What had to be known to read it, and where the answers come from.
     """
 
     network: Normalized
@@ -55,6 +58,8 @@ class Checkpoint:
     data: str | None = None
     lineage: tuple[Step, ...] = ()
     file_digest: str | None = None
+    self_describing: bool = False
+    interpretations: tuple[Interpretation, ...] = ()
 
 
 def write(path: Path, checkpoint: Checkpoint) -> str:
@@ -212,6 +217,7 @@ def _own(path: Path, contents: Contents, text: str, arch: str | None, arguments:
         data=header.data,
         lineage=header.lineage,
         file_digest=contents.digest,
+        self_describing=True,
     )
 
 

@@ -1,16 +1,47 @@
 """The problem contract: what right answers are, how outputs are held against them, and what is written down."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, final
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
+from typing_extensions import override
 
 Column = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 Observations = Mapping[str, Column]
 """Columns by name; the first axis of each is the example. `prediction` is the class a network chose (-1: abstained)."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Guess:
+    """The best answer that takes no network: what any network has to be better than.
+
+    Attributes:
+        words: In a few words, e.g. "always 'cat'".
+        answer: Images (n, c, h, w) to outputs, as a network gives them.
+    """
+
+    words: str
+    answer: nn.Module
+
+
+@final
+class Constant(nn.Module):
+    """Gives the same outputs for every image."""
+
+    outputs: Tensor
+
+    def __init__(self, outputs: Tensor) -> None:
+        """Keeps `outputs`, for one image."""
+        nn.Module.__init__(self)
+        self.register_buffer("outputs", outputs)
+
+    @override
+    def forward(self, images: Tensor) -> Tensor:
+        return self.outputs.to(images.device).expand(len(images), *self.outputs.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +73,15 @@ class Problem(ABC):
         Args:
             classes: As many names as the data set has for its outputs.
             shape: (channels, height, width) of the image.
+        """
+
+    @abstractmethod
+    def guess(self, truths: Tensor, classes: Sequence[str]) -> Guess:
+        """The best answer that takes no network.
+
+        Args:
+            truths: (n, ...), right answers to some of the examples, as of `losses`.
+            classes: As many names as the data set has for a network's outputs.
         """
 
     @abstractmethod

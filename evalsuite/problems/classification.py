@@ -1,13 +1,16 @@
 """Which class is this?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
+import torch
 from torch import Tensor
 from typing_extensions import override
 
 from evalsuite.presets import MEASURES
-from evalsuite.problems._base import Observations, Problem
+from evalsuite.problems._base import Constant, Guess, Observations, Problem
+from evalsuite.problems._logits import are_probabilities, decided, probabilities
 
 
 @final
@@ -27,24 +30,34 @@ class Classification(Problem):
         return (classes,)
 
     @override
+    def guess(self, truths: Tensor, classes: Sequence[str]) -> Guess:
+        """The class that is most frequent."""
+        top = int(truths.bincount(minlength=len(classes)).argmax())
+        return Guess(words=f"always {classes[top]!r}", answer=Constant(torch.eye(len(classes))[top]))
+
+    @override
     def losses(self, outputs: Tensor, truths: Tensor) -> Tensor:
-        return (outputs.argmax(1) != truths).float()
+        return (decided(outputs) != truths).float()
 
     @override
     def observe(self, outputs: Tensor, truths: Tensor) -> Observations:
         """`prediction` and what proper scores, calibration and rejection are read off, each (n,).
 
         `confidence` is the probability of the prediction, `truth` that of the true class, `squares` the sum of all
-        squared probabilities and `energy` the log of the summed exponentials of the logits.
+        squared probabilities and `energy` the log of the summed exponentials of the logits. A network that puts out
+        probabilities is taken at its word; its energy is NaN, since that takes logits.
         """
         logits = outputs.float()
-        probabilities = logits.softmax(-1)
-        confidence, prediction = probabilities.max(-1)
+        shares = probabilities(logits)
+        # of probabilities the logits are known but for a constant, and the energy is just that constant
+        energy = logits.logsumexp(-1).masked_fill(
+            are_probabilities(logits) | are_probabilities(logits.exp()), torch.nan
+        )
         return {
-            "prediction": prediction.int().cpu().numpy(),
-            "confidence": confidence.cpu().numpy(),
-            "truth": probabilities.gather(-1, truths[:, None])[:, 0].cpu().numpy(),
-            "squares": probabilities.square().sum(-1).cpu().numpy(),
-            "energy": logits.logsumexp(-1).cpu().numpy(),
-            "probabilities": probabilities.cpu().numpy(),
+            "prediction": decided(logits).int().cpu().numpy(),
+            "confidence": shares.amax(-1).cpu().numpy(),
+            "truth": shares.gather(-1, truths[:, None])[:, 0].cpu().numpy(),
+            "squares": shares.square().sum(-1).cpu().numpy(),
+            "energy": energy.cpu().numpy(),
+            "probabilities": shares.cpu().numpy(),
         }

@@ -1,12 +1,13 @@
 """Which numbers belong to this?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
 from torch import Tensor
 from typing_extensions import override
 
-from evalsuite.problems._base import Observations, Problem
+from evalsuite.problems._base import Constant, Guess, Observations, Problem
 
 
 @final
@@ -34,6 +35,12 @@ class Regression(Problem):
     def outputs(self, classes: int, shape: tuple[int, int, int]) -> tuple[int, ...]:
         del shape
         return (classes,)
+
+    @override
+    def guess(self, truths: Tensor, classes: Sequence[str]) -> Guess:
+        """The median of each number: among constants it has the least absolute error."""
+        del classes
+        return Guess(words="always the median", answer=Constant(truths.median(0).values))
 
     @override
     def losses(self, outputs: Tensor, truths: Tensor) -> Tensor:

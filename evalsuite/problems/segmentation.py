@@ -1,5 +1,6 @@
 """Which class is every pixel?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import override
 
-from evalsuite.problems._base import Observations, Problem
+from evalsuite.problems._base import Constant, Guess, Observations, Problem
 
 VOID = -100
 """The class number of pixels that are not judged; torch's cross-entropy leaves them out too."""
@@ -34,19 +35,32 @@ class Segmentation(Problem):
         return (classes, *shape[1:])
 
     @override
+    def guess(self, truths: Tensor, classes: Sequence[str]) -> Guess:
+        """The class that most pixels have, everywhere."""
+        judged = truths[truths != VOID]
+        top = int(judged.bincount(minlength=len(classes)).argmax())
+        everywhere = torch.eye(len(classes))[top][:, None, None].expand(-1, *truths.shape[1:])
+        return Guess(words=f"{classes[top]!r} everywhere", answer=Constant(everywhere))
+
+    @override
     def losses(self, outputs: Tensor, truths: Tensor) -> Tensor:
         return 1 - _mean(*_overlaps(outputs.argmax(1), truths, outputs.shape[1]))
 
     @override
     def observe(self, outputs: Tensor, truths: Tensor) -> Observations:
-        """`iou` and `pixel_error` (n,), in [0, 1]; `intersections` and `unions` (n, classes), in pixels."""
+        """`iou` and `pixel_error` (n,), in [0, 1]; `intersections` and `unions` (n, classes), in pixels.
+
+        Where outputs are not finite the first two are NaN.
+        """
         found = outputs.argmax(1)
         intersections, unions = _overlaps(found, truths, outputs.shape[1])
         judged = (truths != VOID).flatten(1)
         wrong = (found != truths).flatten(1) & judged
+        finite = outputs.flatten(1).isfinite().all(1)
+        iou, pixel_error = _mean(intersections, unions), wrong.sum(1) / judged.sum(1).clamp(min=1)
         return {
-            "iou": _mean(intersections, unions).cpu().numpy(),
-            "pixel_error": (wrong.sum(1) / judged.sum(1).clamp(min=1)).cpu().numpy(),
+            "iou": iou.where(finite, torch.nan).cpu().numpy(),
+            "pixel_error": pixel_error.where(finite, torch.nan).cpu().numpy(),
             "intersections": intersections.int().cpu().numpy(),
             "unions": unions.int().cpu().numpy(),
             "map": found.short().flatten(1).cpu().numpy(),

@@ -13,8 +13,10 @@ from evalsuite.attacks._base import Attack, Budget, Flag, Norm
 from evalsuite.attacks._validity import doubts, unbounded, zero_gradient
 from evalsuite.data._base import Batch
 from evalsuite.networks.artefact import differentiable
+from evalsuite.problems import decided
 from evalsuite.registry import find
 from evalsuite.tasks._base import Column, Domain, Observations, Seen, Task
+from evalsuite.units import check_range, too_large
 
 PACKAGE = "evalsuite.attacks"
 FLAGS = tuple(Flag)
@@ -41,7 +43,7 @@ class Adversarial(Task):
             outputs only).
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     shard_size: ClassVar[int] = 128
     path: ClassVar[tuple[str, ...]] = ("norm", "eps")
     shares: ClassVar[bool] = False
@@ -56,6 +58,8 @@ class Adversarial(Task):
     attack: str = "autoattack"
 
     def __post_init__(self) -> None:
+        if self.norm == "linf":
+            check_range("eps", self.eps)
         if not self.eps > 0:
             raise ValueError(f"expected eps > 0, got {self.eps}")
         norms = find(PACKAGE, self.attack, Attack).norms
@@ -71,7 +75,7 @@ class Adversarial(Task):
             attacked = attack(network, shard, Budget(norm=self.norm, eps=self.eps), seed=seed)
             self._check(attacked.images, shard.images)
             with torch.inference_mode():
-                before, after = network(shard.images).argmax(1), network(attacked.images).argmax(1)
+                before, after = decided(network(shard.images)), decided(network(attacked.images))
             # an image that is wrong as it is stands in its own ball: no attack can make it right
             prediction = torch.where(before == shard.labels, after, before)
             flags = attacked.flags | doubts(network, shard.images)
@@ -90,7 +94,9 @@ class Adversarial(Task):
 
     @override
     def refuses(self, domain: Domain) -> str | None:
-        return None if domain.classes > 1 else "an attack needs at least two classes"
+        if domain.classes < 2:
+            return "an attack needs at least two classes"
+        return too_large(self.norm, self.eps, domain.shape)
 
     @override
     def refuses_network(self, network: nn.Module, domain: Domain) -> str | None:

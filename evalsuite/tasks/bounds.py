@@ -15,8 +15,10 @@ from evalsuite.attacks._base import Attack, Budget
 from evalsuite.data._base import Batch
 from evalsuite.networks.artefact import artefact_in
 from evalsuite.networks.copies import copied
+from evalsuite.problems import decided
 from evalsuite.registry import find
 from evalsuite.tasks._base import Domain, Observations, Seen, Task
+from evalsuite.units import check_range, too_large
 
 ABSTAIN = -1
 ATTACKS = "evalsuite.attacks"
@@ -52,7 +54,7 @@ class Bounds(Task):
         attack: File in `evalsuite/attacks` that is tried on the rightly classified examples.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     shard_size: ClassVar[int] = 64
     path: ClassVar[tuple[str, ...]] = ("norm", "eps")
     shares: ClassVar[bool] = False
@@ -68,6 +70,8 @@ class Bounds(Task):
     attack: str = "pgd"
 
     def __post_init__(self) -> None:
+        if self.norm == "linf":
+            check_range("eps", self.eps)
         if not self.eps > 0:
             raise ValueError(f"expected eps > 0, got {self.eps}")
         norms = find(ATTACKS, self.attack, Attack).norms
@@ -80,7 +84,9 @@ class Bounds(Task):
 
     @override
     def refuses(self, domain: Domain) -> str | None:
-        return None if domain.classes > 1 else "a certificate needs at least two classes"
+        if domain.classes < 2:
+            return "a certificate needs at least two classes"
+        return too_large(self.norm, self.eps, domain.shape)
 
     @override
     def refuses_network(self, network: nn.Module, domain: Domain) -> str | None:
@@ -108,7 +114,7 @@ class Bounds(Task):
 
     def _observe(self, network: nn.Module, shard: Batch, seed: int) -> Observations:
         with torch.inference_mode():
-            top = network(shard.images).argmax(1)
+            top = decided(network(shard.images))
         right = top == shard.labels
         survives = right.clone()
         survives[right] = self._survives(network, shard, right, seed)
@@ -160,7 +166,7 @@ class Bounds(Task):
         attack = find(ATTACKS, self.attack, Attack)()
         attacked = attack(network, part, Budget(norm=self.norm, eps=self.eps), seed=seed)
         with torch.inference_mode():
-            after: Tensor = network(attacked.images).argmax(1)
+            after = decided(network(attacked.images))
         return after == part.labels
 
 

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from evalsuite.data._base import Batch
+from evalsuite.problems import NOT_FINITE, decided
 from evalsuite.randomness import fold, keys, normal
 from evalsuite.tasks._base import Seen, Task
+from evalsuite.units import check_range
 
 ABSTAIN = -1
 Row = dict[str, np.generic]
@@ -38,7 +40,7 @@ class Certified(Task):
         alpha: Probability with which a certificate may be wrong, per example.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     shard_size: ClassVar[int] = 32
     path: ClassVar[tuple[str, ...]] = ("norm", "radius")
     readings: ClassVar[frozenset[str]] = frozenset({"radius"})
@@ -52,8 +54,7 @@ class Certified(Task):
     alpha: float = 0.001
 
     def __post_init__(self) -> None:
-        if not self.sigma > 0:
-            raise ValueError(f"expected sigma > 0, got {self.sigma}")
+        check_range("sigma", self.sigma)
         if self.n0 < 1 or self.n < 1:
             raise ValueError(f"expected n0 >= 1 and n >= 1, got {self.n0} and {self.n}")
         if not 0 < self.alpha < 1:
@@ -86,14 +87,17 @@ class Certified(Task):
     def _certify(self, networks: Sequence[nn.Module], image: Tensor, key: Tensor) -> list[Row]:
         chosen = self._counts(networks, image, key, 0, self.n0)
         counted = self._counts(networks, image, key, self.n0, self.n0 + self.n)
-        return [self._bound(int(first.argmax()), then) for first, then in zip(chosen, counted, strict=True)]
+        return [self._bound(first, then) for first, then in zip(chosen, counted, strict=True)]
 
-    def _bound(self, top: int, counts: npt.NDArray[np.int64]) -> Row:
+    def _bound(self, first: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> Row:
+        """Counts of classes, and last of draws whose outputs are not finite: one of them and nothing is certified."""
+        top = int(first[:-1].argmax())
+        broken = bool(first[-1] or counts[-1])
         votes = int(counts[top])
-        share = float(beta.ppf(self.alpha, votes, self.n - votes + 1)) if votes else 0.0
+        share = float(beta.ppf(self.alpha, votes, self.n - votes + 1)) if votes and not broken else 0.0
         abstains = share <= 0.5
         return {
-            "prediction": np.int32(ABSTAIN if abstains else top),
+            "prediction": np.int32(NOT_FINITE if broken else ABSTAIN if abstains else top),
             "radius": np.float32(0.0 if abstains else self.sigma * norm.ppf(share)),
             "votes": np.int32(votes),
             "top": np.int32(top),
@@ -103,12 +107,14 @@ class Certified(Task):
     def _counts(
         self, networks: Sequence[nn.Module], image: Tensor, key: Tensor, start: int, stop: int
     ) -> list[npt.NDArray[np.int64]]:
-        """How often each network gives each class in draws start, ..., stop - 1; the same draws for all networks."""
+        """How often each network gives each class, and last none, in draws start, ..., stop - 1, the same for all."""
         total: list[Tensor | int] = [0] * len(networks)
         for first in range(start, stop, _BATCH):
             draws = fold(key, torch.arange(first, min(first + _BATCH, stop)))
             noisy = image + self.sigma * normal(draws, image.shape)
             for k, network in enumerate(networks):
                 logits = network(noisy)
-                total[k] = total[k] + torch.bincount(logits.argmax(1), minlength=logits.shape[1])
+                classes = logits.shape[1]
+                given = decided(logits)
+                total[k] = total[k] + torch.bincount(given.where(given >= 0, classes), minlength=classes + 1)
         return [torch.as_tensor(counts).cpu().numpy() for counts in total]

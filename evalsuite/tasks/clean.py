@@ -17,7 +17,7 @@ from evalsuite.tasks._predict import predict
 class Clean(Task):
     """Asks for the class of every held-out example, unchanged."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     relates: ClassVar[bool] = True
     of_classes: ClassVar[bool] = False
     usage: ClassVar[tuple[str, ...]] = ("clean",)

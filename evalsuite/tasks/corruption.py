@@ -32,7 +32,7 @@ class Corruption(Task):
         severity: 1 to 5; the paper judges at 3.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     path: ClassVar[tuple[str, ...]] = ("corruption", "severity")
     relates: ClassVar[bool] = True
     of_classes: ClassVar[bool] = False

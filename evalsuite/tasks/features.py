@@ -12,6 +12,7 @@ from typing_extensions import override
 from evalsuite.data._base import Batch
 from evalsuite.networks.artefact import differentiable
 from evalsuite.networks.normalized import Normalized
+from evalsuite.problems import probabilities
 from evalsuite.tasks._base import Column, Domain, Observations, Seen, Task
 
 _AT_ONCE = 256
@@ -43,7 +44,7 @@ class Features(Task):
         steps: Gradients taken by "gradient", >= 1; without effect on "exact".
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     shard_size: ClassVar[int] = 64
     path: ClassVar[tuple[str, ...]] = ("share",)
     shares: ClassVar[bool] = False
@@ -146,8 +147,8 @@ def _observed(network: nn.Module, shard: Batch, top: Tensor, kept: Tensor) -> Ob
 @torch.inference_mode()
 def _truth(network: nn.Module, shard: Batch, kept: Tensor) -> Column:
     """The probability of the true class, given the kept pixels alone."""
-    probabilities = network(_masked(network, shard.images, kept)).float().softmax(-1)
-    truth: Tensor = probabilities.gather(-1, shard.labels[:, None])[:, 0]
+    shares = probabilities(network(_masked(network, shard.images, kept)).float())
+    truth: Tensor = shares.gather(-1, shard.labels[:, None])[:, 0]
     return truth.cpu().numpy()
 
 

@@ -12,6 +12,7 @@ from evalsuite.data._base import Batch
 from evalsuite.randomness import keys, normal, uniform
 from evalsuite.tasks._base import Observations, Seen, Task
 from evalsuite.tasks._predict import predict
+from evalsuite.units import check_range
 
 
 @final
@@ -29,7 +30,7 @@ class Noise(Task):
         clip: Whether noisy images are cut to [0, 1]. The paper does not.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     path: ClassVar[tuple[str, ...]] = ("distribution", "level")
     relates: ClassVar[bool] = True
     of_classes: ClassVar[bool] = False
@@ -41,8 +42,7 @@ class Noise(Task):
     clip: bool = False
 
     def __post_init__(self) -> None:
-        if not self.level > 0:
-            raise ValueError(f"expected level > 0, got {self.level}")
+        check_range("level", self.level)
         if self.draws < 1:
             raise ValueError(f"expected draws >= 1, got {self.draws}")
 

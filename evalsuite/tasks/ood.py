@@ -43,7 +43,7 @@ class Ood(Task):
             them once, and its features of them are kept in memory until the task is done.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     path: ClassVar[tuple[str, ...]] = ("outliers",)
     whereabouts: ClassVar[frozenset[str]] = frozenset({"at", "knn", "bank"})
     usage: ClassVar[tuple[str, ...]] = ("ood/blobs", "ood/blobs?knn=10", "ood/folder?at=DIR")

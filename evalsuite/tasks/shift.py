@@ -52,7 +52,7 @@ class Shift(Task):
         border: Of folders: pixels that are cut off at each side of a photo first; ObjectNet's photos have a red frame.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     path: ClassVar[tuple[str, ...]] = ("layout", "corruption", "severity")
     whereabouts: ClassVar[frozenset[str]] = frozenset(
         {"layout", "corruption", "severity", "at", "release", "classes", "border"}

@@ -42,8 +42,8 @@ class Bounded(Scheduled):
     @override
     def __post_init__(self) -> None:
         Scheduled.__post_init__(self)
-        if not self.eps >= 0:
-            raise UsageError(f"expected eps to be at least 0, got {self.eps}")
+        if not 0 <= self.eps <= 1:
+            raise UsageError(f"expected eps to be in [0, 1], since images are, got {self.eps:g}")
         if not 0 <= self.kappa <= 1:
             raise UsageError(f"expected kappa to be in [0, 1], got {self.kappa}")
         if not 0 <= self.start <= 1:

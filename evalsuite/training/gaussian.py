@@ -29,8 +29,8 @@ class Gaussian(Scheduled):
     @override
     def __post_init__(self) -> None:
         Scheduled.__post_init__(self)
-        if not self.sigma >= 0:
-            raise UsageError(f"expected sigma to be at least 0, got {self.sigma}")
+        if not 0 <= self.sigma <= 1:
+            raise UsageError(f"expected sigma to be in [0, 1], since images are, got {self.sigma:g}")
 
     @override
     def loss(self, network: nn.Module, images: Tensor, labels: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:

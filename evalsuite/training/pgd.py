@@ -43,8 +43,8 @@ class Pgd(Scheduled):
     @override
     def __post_init__(self) -> None:
         Scheduled.__post_init__(self)
-        if not self.eps > 0:
-            raise UsageError(f"expected eps to be above 0, got {self.eps}")
+        if not 0 < self.eps <= 1:
+            raise UsageError(f"expected eps to be in (0, 1], since images are in [0, 1], got {self.eps:g}")
         if self.steps < 1:
             raise UsageError(f"expected steps to be at least 1, got {self.steps}")
         if not self.step > 0:

@@ -16,7 +16,8 @@ from evalsuite.networks.checkpoint import Checkpoint, read, write
 from evalsuite.networks.normalized import Normalized
 from evalsuite.order import Control, Making
 from evalsuite.progress import Silent
-from evalsuite.resolve import Inputs, check_making
+from evalsuite.inputs import Inputs
+from evalsuite.resolve import check_making
 from evalsuite.training.standard import Standard
 from pruners import prunable, prune, remaining
 from pruners.filter_norm import FilterNorm

@@ -1,0 +1,147 @@
+"""Which output of the network stands for which class of the data.
+
+Classes are numbered by whoever made the data and by whoever trained the network. Where both have names, the names
+decide; where one of them has only numbers, the order cannot be known and is assumed to be the same, and said.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from evalsuite.data import Dataset, Examples
+from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.interpretation import Basis, Interpretation
+from evalsuite.problems import Classification
+
+TOPIC: Final = "class order"
+OPTION: Final = "--classes data (the order of the data), NAME,NAME,... or FILE: the order of the network's outputs"
+AS_DATA: Final = "data"
+
+
+def names_given(text: str | None) -> tuple[str, ...] | None:
+    """Names of the network's outputs, in order, as the user gives them; None where they give none or say "data".
+
+    Args:
+        text: "data", names with commas in between, or a file: text with one name a line, or JSON - a list, or an object
+            from names to numbers (`class_to_idx`) or from numbers to names (`id2label`).
+
+    Raises:
+        UsageError: There are fewer than two names, or doubles.
+        RefusedInputError: The file cannot be read.
+    """
+    if text is None or text == AS_DATA:
+        return None
+    path = Path(text).expanduser()
+    names = _from_file(path) if path.is_file() else tuple(part.strip() for part in text.split(","))
+    if len(names) < 2 or len(set(names)) < len(names) or not all(names):
+        raise UsageError(f"--classes: expected at least two different names, or a file that holds them, got {text!r}")
+    return names
+
+
+def in_network_order(dataset: Dataset, recorded: Sequence[str] | None, rule: str | None) -> Dataset:
+    """The data with its classes numbered as the network's outputs are, and with a reading that says so.
+
+    Args:
+        dataset: As it was read.
+        recorded: Names of the network's outputs that its file records, or None.
+        rule: What the user says, see `names_given`.
+
+    Raises:
+        UsageError: Names of the data have no counterpart among those of the network, or the order of problems other
+            than classification would have to be changed.
+    """
+    given = names_given(rule)
+    names = given if given is not None else recorded
+    if rule == AS_DATA:
+        return _with(dataset, _reading("in the order of the data", "given", "--classes data"))
+    if names is None:
+        return dataset  # what its source says of the order stands
+    basis: Basis = "recorded" if given is None else "given"
+    if tuple(names) == dataset.classes:
+        return _with(dataset, _reading(f"the same {len(names)} names in the network and in the data", basis))
+    if given is None and (_are_numbers(names) or _are_numbers(dataset.classes)) and len(names) == len(dataset.classes):
+        reason = "one of them has numbers for names"
+        return _with(dataset, _reading("the same in the network and in the data", "assumed", reason))
+    return _renumbered(dataset, names)
+
+
+def _renumbered(dataset: Dataset, names: Sequence[str]) -> Dataset:
+    if not isinstance(dataset.problem, Classification):
+        raise UsageError(
+            f"expected outputs in the order of {dataset.name} ({_some(dataset.classes)}), got {_some(names)}"
+        )
+    places = {_plain(name): number for number, name in enumerate(names)}
+    strangers = [name for name in dataset.classes if _plain(name) not in places]
+    if strangers or len(places) < len(names):
+        raise UsageError(
+            f"expected the classes of {dataset.name} among the network's ({_some(names)}), got also "
+            f"{_some(strangers)}; rename them in the data, or say what the outputs stand for: {OPTION}"
+        )
+    order = torch.tensor([places[_plain(name)] for name in dataset.classes])
+    empty = [name for number, name in enumerate(names) if number not in order.tolist()]
+    value = "names of the data matched with the network's, and renumbered"
+    value += f"; no examples of {_some(empty)}" if empty else ""
+    return replace(
+        _with(dataset, _reading(value, "measured")),
+        classes=tuple(names),
+        train=None if dataset.train is None else _relabelled(dataset.train, order),
+        test=_relabelled(dataset.test, order),
+    )
+
+
+def _relabelled(examples: Examples, order: Tensor) -> Examples:
+    accepted = None if examples.accepted is None else order[examples.accepted]
+    return replace(examples, labels=order[examples.labels], accepted=accepted)
+
+
+def _with(dataset: Dataset, reading: Interpretation) -> Dataset:
+    others = tuple(each for each in dataset.interpretations if each.topic != TOPIC)
+    return replace(dataset, interpretations=(*others, reading))
+
+
+def _reading(value: str, basis: Basis, reason: str = "") -> Interpretation:
+    option = OPTION if basis == "assumed" else ""
+    return Interpretation(topic=TOPIC, value=value, basis=basis, reason=reason, option=option)
+
+
+def _plain(name: str) -> str:
+    """Spelled so that `T-shirt / Top` and `t_shirt/top` are one name."""
+    return "".join(letter for letter in name.casefold() if letter.isalnum()) or name
+
+
+def _are_numbers(names: Sequence[str]) -> bool:
+    return all(name.strip().isdecimal() for name in names)
+
+
+def _from_file(path: Path) -> tuple[str, ...]:
+    try:
+        text = path.read_text(encoding="utf-8-sig").strip()
+        return _from_json(text) if text[:1] in {"[", "{"} else tuple(line.strip() for line in text.splitlines())
+    except (OSError, UnicodeDecodeError, ValueError, TypeError) as error:
+        raise RefusedInputError(
+            f"--classes: expected {path} to hold names, one a line or as JSON (a list, name to number, or number to "
+            f"name), got an error: {error}"
+        ) from error
+
+
+def _from_json(text: str) -> tuple[str, ...]:
+    found = json.loads(text)
+    if isinstance(found, list):
+        return tuple(str(name) for name in found)
+    to_numbers = all(isinstance(value, int) and not isinstance(value, bool) for value in found.values())
+    numbered = {int(number): str(name) for name, number in found.items()} if to_numbers else {
+        int(number): str(name) for number, name in found.items()
+    }  # fmt: skip
+    if sorted(numbered) != list(range(len(found))):
+        raise ValueError(f"expected the numbers 0 to {len(found) - 1}, each once, got {sorted(numbered)[:5]}")
+    return tuple(numbered[number] for number in range(len(numbered)))
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(map(repr, names[:5])) + more if names else "none"

@@ -1,0 +1,74 @@
+"""Is what was judged what was meant? The parent has to be a standard, and nothing about the inputs may be assumed."""
+
+from fnmatch import fnmatchcase
+
+from evalsuite.gate._results import Reading, Results, Standard
+from evalsuite.gate.checks import Check, Outcome
+from evalsuite.gate.policy import Terms
+
+_UNCONFIRMED = frozenset({"assumed", "doubtful"})
+
+
+def check_inputs(terms: Terms, results: Results) -> list[Check]:
+    """Checks that every policy makes, before its own demands."""
+    checks = [_parent(results.parent.standard)]
+    if terms.max_parent_loss is not None:
+        checks.append(_parent_loss(terms.max_parent_loss, results.parent.standard))
+    return [*checks, *_readings(terms, results)]
+
+
+def _parent(standard: Standard | None) -> Check:
+    if standard is None:
+        message = "the results do not say how the parent itself does: the same command judges it"
+        return _check("parent", "better than a trivial answer", Outcome.INCOMPLETE, message)
+    told = f"mean loss {standard.loss:.4f}, n = {standard.n}; {standard.trivial}: {standard.trivial_loss:.4f}"
+    outcome = Outcome.PASS if standard.shown_better else Outcome.INCOMPLETE
+    told += "" if standard.shown_better else "; a parent that is not shown to be better is no standard"
+    return _check("parent", "better than a trivial answer", outcome, told)
+
+
+def _parent_loss(most: float, standard: Standard | None) -> Check:
+    if standard is None:
+        return _check("max_parent_loss", f"{most:g}", Outcome.INCOMPLETE, "the parent was not judged on clean data")
+    told = f"mean loss {standard.loss:.4f}, between {standard.low:.6f} and {standard.high:.6f}, n = {standard.n}"
+    told += f"; at most {most:g} accepted"
+    if standard.low > most:
+        return _check("max_parent_loss", f"{most:g}", Outcome.FAIL, told)
+    outcome = Outcome.PASS if standard.high <= most else Outcome.INCOMPLETE
+    return _check("max_parent_loss", f"{most:g}", outcome, told)
+
+
+def _readings(terms: Terms, results: Results) -> list[Check]:
+    """One check where everything is confirmed; else one for each reading that is not, and that the policy forbids."""
+    if results.readings is None:
+        message = "the results do not say what was assumed of the inputs: the same command says it"
+        return [] if "*" in terms.assumptions else [_check("inputs", "nothing assumed", Outcome.INCOMPLETE, message)]
+    open_questions = [each for each in results.readings if each.basis in _UNCONFIRMED and not _accepted(terms, each)]
+    if not open_questions:
+        message = f"{len(results.readings)} readings of network and data, none of them assumed"
+        return [_check("inputs", "nothing assumed", Outcome.PASS, message)]
+    return [
+        _check("inputs", f"{each.topic} confirmed", Outcome.INCOMPLETE, f"{each.basis}: {each.value}; {_way_out(each)}")
+        for each in open_questions
+    ]
+
+
+def _accepted(terms: Terms, reading: Reading) -> bool:
+    return any(fnmatchcase(reading.topic, pattern) for pattern in terms.assumptions)
+
+
+def _way_out(reading: Reading) -> str:
+    confirm = f"{reading.option} confirms or changes it" if reading.option else "no option confirms it"
+    return f'{confirm}; a policy accepts it by assumptions = ["{reading.topic}"]'
+
+
+def _check(requirement: str, limit: str, outcome: Outcome, message: str) -> Check:
+    return Check(
+        requirement=requirement,
+        limit=limit,
+        task="inputs",
+        measure=None,
+        network="parent",
+        outcome=outcome,
+        message=f"{requirement}: {message}",
+    )

@@ -1,0 +1,247 @@
+"""What a run works on: the parent and its data, read together, and other networks read as the parent was."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import final
+
+import torch
+
+from evalsuite.class_order import in_network_order
+from evalsuite.data import Dataset, load
+from evalsuite.errors import UsageError
+from evalsuite.interpretation import Interpretation
+from evalsuite.networks import normalisation
+from evalsuite.networks.artefacts import Statistics, is_artefact, read_artefact
+from evalsuite.networks.checkpoint import Checkpoint, check_fits, read
+from evalsuite.networks.normalized import Normalized
+from evalsuite.registry import names
+from evalsuite.spec import Spec
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a run works on.
+
+    Attributes:
+        parent: The trained network, on its device.
+        dataset: Its data, with classes in the order of the network's outputs.
+        device: Where networks are run.
+        separate: A dense network that was trained apart from the parent, to hold functional distances against (Lost in
+            Pruning, section 4); None where there is none.
+    """
+
+    parent: Checkpoint
+    dataset: Dataset
+    device: torch.device
+    separate: Checkpoint | None = None
+
+    @property
+    def interpretations(self) -> tuple[Interpretation, ...]:
+        """Everything that had to be known of the parent and of the data."""
+        return (
+            _architecture(self.parent),
+            *self.parent.interpretations,
+            _data(self.dataset),
+            *self.dataset.interpretations,
+        )
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How files that do not describe themselves are to be read.
+
+    Attributes:
+        arch: As for `networks.architectures.build`.
+        weights: Which entry of a file holds the weights; None: it has to be clear.
+        normalise: As for `networks.normalisation.statistics_for`; None: as the file or its library has it, else none.
+        artefact_input: Whether exported files take "images" in [0, 1] or "normalised" ones; None: images, as assumed.
+        trusted: sha256 digests of files that may run code when they are read.
+    """
+
+    arch: str | None = None
+    weights: str | None = None
+    normalise: str | None = None
+    artefact_input: str | None = None
+    trusted: frozenset[str] = frozenset()
+
+    @classmethod
+    def asked_for(cls, spec: Spec) -> "Reading":
+        """By the options of a run."""
+        return cls(
+            arch=spec.arch,
+            weights=spec.weights,
+            normalise=spec.normalise,
+            artefact_input=spec.artefact_input,
+            trusted=_digests(spec.trust),
+        )
+
+
+def inputs(spec: Spec) -> Inputs:
+    """The network and the data that the options name.
+
+    Raises:
+        UsageError: A file is missing, or network and data do not fit together.
+        RefusedInputError: A file is corrupt or would have to be trusted.
+    """
+    reading = Reading.asked_for(spec)
+    found = read_inputs(spec.ckpt, reading, data=spec.data, classes=spec.classes, device=spec.device)
+    return found if spec.separate is None else replace(found, separate=candidate(spec.separate, spec, found))
+
+
+def read_inputs(ckpt: Path, reading: Reading, *, data: str | None, classes: str | None, device: str) -> Inputs:
+    """As `inputs`, for a single checkpoint."""
+    place = chosen_device(device)
+    # a state dict and an exported file say nothing of their images: the data set does
+    given = load(data) if data is not None else None
+    parent = _parent(ckpt, reading, given)
+    dataset = given if given is not None else load(_data_of(parent, ckpt))
+    dataset = in_network_order(dataset, parent.classes if parent.self_describing else None, classes)
+    check_fits(parent, dataset.outputs, dataset.shape)
+    moved = replace(parent, network=parent.network.to(place), classes=dataset.classes, data=dataset.name)
+    return Inputs(parent=moved, dataset=dataset, device=place)
+
+
+def candidate(path: Path, spec: Spec, inputs: Inputs) -> Checkpoint:
+    """A network to be compared with the parent of `inputs`, on the same device.
+
+    Raises:
+        UsageError: It does not fit the data.
+        RefusedInputError: The file is corrupt or would have to be trusted.
+    """
+    reading, dataset = Reading.asked_for(spec), inputs.dataset
+    if is_artefact(path):
+        found = _artefact(path, reading, dataset, statistics(inputs))
+        return replace(found, network=found.network.to(inputs.device))
+    found = _read(path, reading, dataset)
+    if found.self_describing and found.classes is not None and inputs.parent.self_describing:
+        _check_classes(path, found.classes, dataset)
+    normalised = any(each.topic == normalisation.TOPIC for each in found.interpretations)
+    if reading.normalise is None and not normalised and not found.self_describing:
+        found = normalisation.as_parent(found, inputs.parent.network)
+    else:
+        found = normalisation.apply(found, _unless_recorded(reading.normalise, found), (dataset.mean, dataset.std))
+    check_fits(found, dataset.outputs, dataset.shape)
+    return replace(found, network=found.network.to(inputs.device).eval())
+
+
+def statistics(inputs: Inputs) -> Statistics:
+    """Mean and standard deviation by which the parent normalises its images; those of the data where it does not."""
+    mean, std = inputs.parent.network.mean.tolist(), inputs.parent.network.std.tolist()
+    trivial = not any(mean) and all(each == 1 for each in std)
+    return (inputs.dataset.mean, inputs.dataset.std) if trivial else (mean, std)
+
+
+def chosen_device(name: str) -> torch.device:
+    """The device called `name`; "auto" takes a GPU where there is one.
+
+    Raises:
+        UsageError: There is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"--device: expected cpu, cuda, cuda:N or auto, got {name!r}") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"--device {name}: there is no CUDA device here; use cpu or auto")
+    return device
+
+
+def _parent(ckpt: Path, reading: Reading, dataset: Dataset | None) -> Checkpoint:
+    if is_artefact(ckpt):
+        if dataset is None:
+            raise UsageError(f"expected --data NAME beside an exported file, which does not tell its images: {ckpt}")
+        return _artefact(ckpt, reading, dataset, (dataset.mean, dataset.std))
+    read_as = _read(ckpt, reading, dataset)
+    data = ((0.0,), (1.0,)) if dataset is None else (dataset.mean, dataset.std)
+    if dataset is None and reading.normalise == "data":
+        dataset = load(_data_of(read_as, ckpt))
+        data = (dataset.mean, dataset.std)
+    return normalisation.apply(read_as, reading.normalise, data)
+
+
+def _read(path: Path, reading: Reading, dataset: Dataset | None) -> Checkpoint:
+    return read(
+        path,
+        arch=reading.arch,
+        classes=None if dataset is None else dataset.classes,
+        shape=None if dataset is None else dataset.shape,
+        trusted=reading.trusted,
+    )
+
+
+def _artefact(path: Path, reading: Reading, dataset: Dataset, before: Statistics) -> Checkpoint:
+    """An exported file; `before` is what stands before it where it takes normalised images."""
+    normalised = reading.artefact_input == "normalised"
+    found = read_artefact(
+        path, classes=dataset.classes, shape=dataset.shape, normalisation=before if normalised else None
+    )
+    value = normalisation.in_words(found.network)
+    taken = Interpretation(
+        topic=normalisation.TOPIC,
+        value=f"of {path.name}, {value}" if normalised else f"{path.name} takes images in [0, 1]",
+        basis="assumed" if reading.artefact_input is None else "given",
+        reason="an exported file does not say what it takes" if reading.artefact_input is None else "--artefact-input",
+        option="--artefact-input images|normalised",
+    )
+    return normalisation.with_reading(found, taken)
+
+
+def _architecture(parent: Checkpoint) -> Interpretation:
+    name = parent.arch or "from Python"
+    settings = ", ".join(f"{key}={value}" for key, value in parent.arguments.items())
+    value = f"{name} ({settings})" if settings else name
+    return Interpretation(topic="architecture", value=value, basis="recorded" if parent.self_describing else "given")
+
+
+def _data(dataset: Dataset) -> Interpretation:
+    training = "no" if dataset.train is None else f"{len(dataset.train)}"
+    shape = "x".join(map(str, dataset.shape))
+    value = f"{dataset.name}: {len(dataset.test)} held-out examples, {training} training examples, images {shape}"
+    if dataset.overlap:
+        value += f"; {dataset.overlap} more were left out, since they stand in the training examples too"
+    return Interpretation(topic="data", value=value, basis="measured")
+
+
+def _data_of(parent: Checkpoint, ckpt: Path) -> str:
+    if parent.data is None:
+        registered = ", ".join(name.replace("_", "-") for name in names("evalsuite.data"))
+        raise UsageError(f"{ckpt} does not say on which data it was trained: add --data NAME (one of {registered})")
+    return parent.data
+
+
+def _unless_recorded(rule: str | None, checkpoint: Checkpoint) -> str | None:
+    """The user's rule is about files that do not describe themselves."""
+    return None if checkpoint.self_describing else rule
+
+
+def _check_classes(path: Path, classes: Sequence[str], dataset: Dataset) -> None:
+    if tuple(classes) != dataset.classes and sorted(classes) == sorted(dataset.classes):
+        raise UsageError(
+            f"expected outputs in the order of the parent's, got the same classes in another order: {path}"
+        )
+
+
+def _digests(trust: Sequence[str]) -> frozenset[str]:
+    return frozenset(digest.removeprefix("sha256:") for digest in trust)
+
+
+def normalised_as_given(network: torch.nn.Module, rule: str | None, dataset: Dataset) -> Checkpoint:
+    """A network from Python as a checkpoint: normalised as the user says, else not at all; not changed."""
+    channels = dataset.shape[0]
+    wrapped = network if isinstance(network, Normalized) else Normalized(network, (0.0,) * channels, (1.0,) * channels)
+    parent = Checkpoint(
+        network=wrapped.eval(),
+        arch=None,
+        class_count=len(dataset.classes),
+        classes=dataset.classes,
+        shape=dataset.shape,
+        data=dataset.name,
+        # a network that evalsuite itself normalised says how
+        self_describing=isinstance(network, Normalized),
+    )
+    return normalisation.apply(parent, rule, (dataset.mean, dataset.std))

@@ -1,0 +1,35 @@
+"""Whether a network's answer to an image is one: the same again, and the same whatever stands beside it."""
+
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+RANDOM: Final = "its outputs are random: two passes over the same images differ (dropout left on?)"
+BATCH: Final = "its outputs depend on the other images of the batch"
+_SAME: Final = 1e-3
+"""Relative to the largest output: more is no rounding, whatever the size of the batch and the kernels chosen for it."""
+
+
+@torch.inference_mode()
+def doubts(network: nn.Module, images: Tensor) -> tuple[str, ...]:
+    """Reasons for which nothing that is observed of `network` can be trusted.
+
+    Args:
+        network: In evaluation mode.
+        images: (n, c, h, w) in [0, 1] on its device; a few, n >= 2.
+    """
+    first = network(images).float()
+    if _differ(first, network(images).float()):
+        return (RANDOM,)
+    half = len(images) // 2
+    apart = torch.cat([network(part.contiguous()).float() for part in (images[:half], images[half:])])
+    return (BATCH,) if _differ(first, apart) else ()
+
+
+def _differ(first: Tensor, second: Tensor) -> bool:
+    """Numbers that are not finite are the tasks' business: they count as equal to themselves here."""
+    reach = _SAME * (1 + first.nan_to_num(posinf=0, neginf=0).abs().amax())
+    close = (first - second).abs() <= reach
+    both_odd = ~first.isfinite() & ~second.isfinite()
+    return not bool((close | both_odd).all())
