@@ -20,13 +20,13 @@ import torch
 
 from evalsuite.cli._console import reporter
 from evalsuite.data import Dataset, choose, load
+from evalsuite.inputs import Inputs, chosen_device
 from evalsuite.making.parents import train_parent
 from evalsuite.naming import parse
 from evalsuite.networks.checkpoint import read
 from evalsuite.order import Control, Judging, Making
 from evalsuite.pipeline import Origin, run
 from evalsuite.progress import Reporter
-from evalsuite.inputs import Inputs, chosen_device
 from evalsuite.tasks.clean import Clean
 from evalsuite.training.standard import Standard
 from pruners import Pruner

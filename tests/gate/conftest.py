@@ -43,6 +43,19 @@ def potential(
     return plain | more
 
 
+STANDARD: Results = {
+    "n": 5000,
+    "loss": 0.15,
+    "low": 0.14,
+    "high": 0.16,
+    "confidence": 0.95,
+    "not_finite": 0,
+    "trivial": "always 'a'",
+    "trivial_loss": 0.9,
+    "shown_better": True,
+}
+
+
 @pytest.fixture
 def results() -> Results:
     """One family at 0.3, 0.5 and 0.7: fog is shown up to 0.5 and not at 0.7, clean to the end, noise open at 0.5."""
@@ -57,6 +70,8 @@ def results() -> Results:
     return {
         "schema": "evalsuite-results/1",
         "run": {"id": "r", "margin": 0.005, "confidence": 0.95, "confidence_each": 0.95},
+        "parent": {"id": "parent", "standard": dict(STANDARD)},
+        "readings": [{"topic": "normalisation", "value": "none", "basis": "given", "reason": "", "option": ""}],
         "networks": [
             {"id": "parent", "role": "parent", "family": None, "prune_ratio": 0.0},
             *({"id": name, "role": "pruned", "family": "m", "prune_ratio": ratio} for name, ratio in ratios.items()),

@@ -9,6 +9,7 @@ from torch import nn
 
 from evalsuite.data import load
 from evalsuite.errors import UsageError
+from evalsuite.inputs import Inputs
 from evalsuite.making.controls import compared, control_count, make_control, work
 from evalsuite.making.retraining import Retraining
 from evalsuite.networks.architectures import build
@@ -16,7 +17,6 @@ from evalsuite.networks.checkpoint import Checkpoint, read, write
 from evalsuite.networks.normalized import Normalized
 from evalsuite.order import Control, Making
 from evalsuite.progress import Silent
-from evalsuite.inputs import Inputs
 from evalsuite.resolve import check_making
 from evalsuite.training.standard import Standard
 from pruners import prunable, prune, remaining

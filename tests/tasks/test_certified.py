@@ -59,7 +59,7 @@ def test_all_votes_give_the_largest_radius():
 @pytest.mark.parametrize(("n", "least"), [(100, 66), (1000, 550)])
 def test_fewest_votes_that_do_not_abstain(n, least):
     task = Certified(sigma=0.25, radius=0.01, n=n)
-    below, at = (task._bound(1, np.array([n - votes, votes])) for votes in (least - 1, least))
+    below, at = (task._bound(np.array([0, 100, 0]), np.array([n - votes, votes, 0])) for votes in (least - 1, least))
     assert (below["prediction"], below["radius"]) == (ABSTAIN, 0)
     assert at["prediction"] == 1
     assert at["radius"] > 0

@@ -1,0 +1,64 @@
+"""What every policy demands of a run's inputs: a parent that is a standard, and nothing that is only assumed."""
+
+import pytest
+
+from evalsuite.gate.checks import GateResult
+from evalsuite.gate.judge import judge
+from evalsuite.gate.policy import parse_policy
+
+Results = dict[str, object]
+PASSES = '[[require]]\ntask = "clean"\nmin_commensurate = 0.5\n'
+
+
+def gate(results: Results, terms: str = "") -> GateResult:
+    return judge(parse_policy(f"[policy]\n{terms}\n{PASSES}", source="policy.toml"), results)
+
+
+def reading(basis: str, topic: str = "normalisation") -> Results:
+    return {"topic": topic, "value": "none", "basis": basis, "reason": "", "option": "--normalise none"}
+
+
+def standard(results: Results) -> Results:
+    parent = results["parent"]
+    assert isinstance(parent, dict)
+    found: Results = parent["standard"]
+    return found
+
+
+def test_what_is_known_passes(results: Results) -> None:
+    assert gate(results).exit_code == 0
+
+
+@pytest.mark.parametrize("basis", ["assumed", "doubtful"])
+def test_what_is_assumed_never_passes_and_the_option_is_told(results: Results, basis: str) -> None:
+    results["readings"] = [reading("recorded", "weights"), reading(basis)]
+    found = gate(results)
+    assert found.exit_code == 3
+    (check,) = [check for check in found.checks if check.outcome == "incomplete"]
+    assert "--normalise none" in check.message
+    assert 'assumptions = ["normalisation"]' in check.message
+
+
+def test_a_policy_may_accept_an_assumption_by_its_topic(results: Results) -> None:
+    results["readings"] = [reading("assumed"), reading("assumed", "class order")]
+    assert gate(results, 'assumptions = ["normalisation"]').exit_code == 3
+    assert gate(results, 'assumptions = ["normalisation", "class *"]').exit_code == 0
+    assert gate(results, 'assumptions = ["*"]').exit_code == 0
+
+
+def test_a_parent_that_is_no_standard_never_passes(results: Results) -> None:
+    standard(results)["shown_better"] = False
+    found = gate(results, 'assumptions = ["*"]')
+    assert found.exit_code == 3
+    assert any("no standard" in check.message for check in found.checks)
+
+
+def test_results_that_say_nothing_of_their_inputs_do_not_pass(results: Results) -> None:
+    del results["readings"]
+    results["parent"] = {"id": "parent"}
+    assert [str(check.outcome) for check in gate(results).checks] == ["incomplete", "incomplete", "pass"]
+
+
+@pytest.mark.parametrize(("most", "code"), [(0.17, 0), (0.16, 0), (0.15, 3), (0.141, 3), (0.13, 1)])
+def test_the_parents_own_loss_is_judged_by_its_interval(results: Results, most: float, code: int) -> None:
+    assert gate(results, f"max_parent_loss = {most}").exit_code == code
