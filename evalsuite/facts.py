@@ -38,6 +38,7 @@ class StandardFacts(TypedDict):
     """How the parent does on clean data, beside the best answer that takes no network (`evalsuite.standard`)."""
 
     n: int
+    score_title: str
     loss: float
     low: float
     high: float

@@ -44,6 +44,7 @@ class Standard:
 
     Attributes:
         n: Examples.
+        score_title: What one minus the loss is called, e.g. "accuracy".
         loss: The parent's mean loss; of classes the share of wrong answers.
         low: Lower end of its two-sided interval.
         high: Upper end.
@@ -55,6 +56,7 @@ class Standard:
     """
 
     n: int
+    score_title: str
     loss: float
     low: float
     high: float
@@ -86,6 +88,7 @@ def standard(parent: nn.Module, examples: Examples, dataset: Dataset, *, confide
     found = _compared(losses, trivial, confidence)
     return Standard(
         n=len(examples),
+        score_title=examples.problem.score_title,
         loss=found.loss,
         low=found.low,
         high=found.high,
@@ -118,14 +121,12 @@ def doubts(
     return tuple(found)
 
 
-def sentence(standard: StandardFacts, shape: Sequence[int], score_title: str) -> str:
+def sentence(standard: StandardFacts, shape: Sequence[int]) -> str:
     """What a run says of its parent before anything else."""
     right, low, high = (f"{1 - value:.1%}" for value in (standard["loss"], standard["high"], standard["low"]))
     trivial = f"{1 - standard['trivial_loss']:.1%}"
-    text = (
-        f"{score_title} {right} ({low} to {high}, n = {standard['n']}, images {'x'.join(map(str, shape))}); "
-        f"{standard['trivial']}: {trivial}"
-    )
+    text = f"{standard['score_title']} {right} ({low} to {high}, n = {standard['n']}, "
+    text += f"images {'x'.join(map(str, shape))}); {standard['trivial']}: {trivial}"
     return text + (f"; {standard['not_finite']} outputs are not finite" if standard["not_finite"] else "")
 
 

@@ -70,19 +70,16 @@ def understand(
             readings=[cast("ReadingFacts", asdict(reading)) for reading in readings],
         )
     )
-    shape, title = inputs.dataset.shape, inputs.dataset.problem.score_title
-    for line in lines(readings, judged, shape, title):
+    for line in lines(readings, judged, inputs.dataset.shape):
         reporter.say(line)
     refuse_unconfirmed(_open(suspicions, caution))
     if not judged["shown_better"]:
-        _no_standard(sentence(judged, shape, title), suspicions, caution, reporter)
+        _no_standard(sentence(judged, inputs.dataset.shape), suspicions, caution, reporter)
 
 
-def lines(
-    readings: Iterable[Interpretation], judged: StandardFacts, shape: Sequence[int], score_title: str
-) -> list[str]:
+def lines(readings: Iterable[Interpretation], judged: StandardFacts, shape: Sequence[int]) -> list[str]:
     """A table of what was understood, one line each, the parent's figures first."""
-    rows = [("parent", sentence(judged, shape, score_title), "measured", "")]
+    rows = [("parent", sentence(judged, shape), "measured", "")]
     rows += [(each.topic, each.value, _source(each), each.option) for each in readings]
     width = max(len(topic) for topic, *_ in rows)
     return [

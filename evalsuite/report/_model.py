@@ -46,8 +46,37 @@ class Data:
 
 @final
 @dataclass(frozen=True, kw_only=True)
+class Standard:
+    """How the parent does on clean data, beside the best answer that takes no network; shares in [0, 1]."""
+
+    n: int
+    loss: float
+    low: float
+    high: float
+    trivial: str
+    trivial_loss: float
+    shown_better: bool
+    score_title: str = "accuracy"
+    confidence: Number = None
+    not_finite: int = 0
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """One thing that had to be known of the inputs, and where the answer comes from."""
+
+    topic: str
+    value: str
+    basis: Literal["given", "recorded", "measured", "assumed", "doubtful"]
+    reason: str = ""
+    option: str = ""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
 class Parent:
-    """The unpruned network."""
+    """The unpruned network; `standard` is None in results of versions that did not judge it first."""
 
     id: str
     digest: str | None = None
@@ -56,6 +85,7 @@ class Parent:
     file: str | None = None
     sha256: str | None = None
     lineage: tuple[Facts, ...] = ()
+    standard: Standard | None = None
 
 
 @final
@@ -347,3 +377,5 @@ class Results:
     features: tuple[Feature, ...] = ()
     invariants: tuple[Nested, ...] = ()
     shipped: tuple[Shipped, ...] = ()
+    readings: tuple[Reading, ...] | None = None
+    warnings: tuple[str, ...] = ()

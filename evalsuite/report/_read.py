@@ -28,9 +28,11 @@ from evalsuite.report._model import (
     Network,
     Parent,
     Potential,
+    Reading,
     Results,
     Run,
     Shipped,
+    Standard,
     Task,
     Unit,
     Verdict,
@@ -62,7 +64,7 @@ def read(results: Mapping[str, object]) -> Results:
     return Results(
         run=_build(Run, raw.get("run"), "run"),
         data=_build(Data, raw.get("data"), "data"),
-        parent=_build(Parent, raw.get("parent"), "parent"),
+        parent=_build(Parent, _judged(raw.get("parent")), "parent"),
         networks=tuple(_build(Network, n, "networks") for n in networks),
         tasks=tuple(_build(Task, t, "tasks") for t in _rows(raw, "tasks")),
         cells=tuple(_checked(_build(Cell, c, "cells")) for c in _rows(raw, "cells")),
@@ -78,6 +80,10 @@ def read(results: Mapping[str, object]) -> Results:
         features=tuple(_build(Feature, f, "features") for f in _rows(raw, "features")),
         invariants=tuple(_build(Nested, i, "invariants") for i in _rows(raw, "invariants")),
         shipped=tuple(_build(Shipped, each, "shipped") for each in _rows(raw, "shipped")),
+        readings=None
+        if raw.get("readings") is None
+        else tuple(_build(Reading, each, "readings") for each in _rows(raw, "readings")),
+        warnings=tuple(str(each) for each in _rows(raw, "warnings")),
         measures=tuple(_known_unit(_build(Measure, m, "measures")) for m in _rows(raw, "measures")),
     )
 
@@ -95,6 +101,13 @@ def _known_unit(part: Measure) -> Measure:
     if part.unit not in get_args(Unit):
         raise UsageError(f"expected a unit out of {', '.join(get_args(Unit))}, got {part.unit!r}")
     return part
+
+
+def _judged(raw: object) -> object:
+    """The parent, with what is known of its own quality."""
+    if not isinstance(raw, dict):
+        return raw
+    return {**raw, "standard": _maybe(Standard, raw.get("standard"), "standard")}
 
 
 def _failure(raw: object) -> Failure | None:

@@ -12,7 +12,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from evalsuite.errors import UsageError
-from evalsuite.report import _between, _exemplars, _features, _losses, _map, _ratios, _shipped, _svg, _tables, _together
+from evalsuite.report import (
+    _between,
+    _exemplars,
+    _features,
+    _losses,
+    _map,
+    _ratios,
+    _shipped,
+    _svg,
+    _tables,
+    _together,
+    _understood,
+)
 from evalsuite.report import _words as words
 from evalsuite.report._curves import family_mark
 from evalsuite.report._gaps import gaps, not_evidence_for
@@ -135,11 +147,11 @@ def _page(results: Results, pictures: Sequence[Picture]) -> Page:
 
 
 def _facts(found: Index) -> tuple[tuple[str, str], ...]:
-    """The few figures that stand beside the verdict."""
-    end = found.results.deployable
+    """The few figures that stand beside the verdict, the parent's own quality first."""
+    end, standard = found.results.deployable, found.results.parent.standard
+    facts: list[tuple[str, str]] = [] if standard is None else [_understood.parent(standard)]
     if end is None or not end.ratio:
-        return ()
-    facts: list[tuple[str, str]] = []
+        return tuple(facts)
     if end.binding_task is not None:
         facts.append(("Binding task", words.read_as(end.binding_task, end.binding_measure)))
     clean = next((g.tasks[0].name for g in found.groups if g.kind == "clean"), None)
@@ -230,6 +242,7 @@ def _render(page: Page) -> str:
         tables=_tables,
         between=_between,
         shipped=_shipped,
+        understood=_understood,
         exemplars=_exemplars,
         ratios=_ratios,
         gaps=gaps(page.index),

@@ -31,7 +31,7 @@ def summary(results: Mapping[str, object]) -> str:
         "",
         f"{subject}, margin {margins(found)}, confidence {words.share(run.confidence, 3)}.",
         "",
-        *(f"{_prose(sentence)}\n" for sentence in verdict.sentences),
+        *(f"{_prose(sentence)}\n" for sentence in (*verdict.warnings, *verdict.sentences)),
         *_families(found),
         *_not_covered(found),
         *_table(found),

@@ -6,9 +6,11 @@ from typing import Literal, final
 
 from evalsuite.report import _words as words
 from evalsuite.report._index import Index, Line, indexed
-from evalsuite.report._model import Deployable, Network, Potential, Task
+from evalsuite.report._model import Deployable, Network, Potential, Standard, Task
 from evalsuite.report._read import read
 from evalsuite.report._shipped import differing, sentence
+
+_MOST_WARNINGS = 3
 
 
 @final
@@ -21,21 +23,42 @@ class Answer:
             or `empty` (no pruned network).
         headline: One sentence.
         sentences: What it rests on and where it ends.
+        warnings: What has to be known before any of it.
     """
 
     status: Literal["deployable", "none", "incomplete", "empty"]
     headline: str
     sentences: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def answer(index: Index) -> Answer:
     """The verdict over all families."""
+    standard = index.results.parent.standard
+    if standard is not None and not standard.shown_better and any(line.networks for line in index.lines):
+        return _no_standard(index)
     said, shipped = _answer(index), tuple(map(sentence, index.results.shipped))
     end = index.results.deployable
     other = said.status == "deployable" and end is not None and differing(index.results, end.network)
     headline = f"{said.headline} The shipped file is another network." if other else said.headline
     # a file that differs comes before what does not hold for it
-    return replace(said, headline=headline, sentences=(*shipped, *said.sentences))
+    sentences = (*shipped, *said.sentences)
+    return replace(said, headline=headline, sentences=sentences, warnings=_warnings(index))
+
+
+def _warnings(index: Index) -> tuple[str, ...]:
+    """The first few as sentences."""
+    return tuple(f"Warning: {text.rstrip('.')}." for text in index.results.warnings[:_MOST_WARNINGS])
+
+
+def _no_standard(index: Index) -> Answer:
+    """Nothing can be held to a parent that is no better than an answer that takes no network."""
+    return Answer(
+        status="none",
+        headline="Nothing is decided: the parent itself is no standard.",
+        sentences=("Being as good as a network that is not shown to be better than a trivial answer means nothing.",),
+        warnings=_warnings(index),
+    )
 
 
 def _answer(index: Index) -> Answer:
@@ -56,11 +79,7 @@ def _answer(index: Index) -> Answer:
     if not any(line.networks for line in index.lines) and _uncounted(index):
         return _of_uncounted(index)
     if not any(line.networks for line in index.lines):
-        return Answer(
-            status="empty",
-            headline="No pruned network has been judged.",
-            sentences=("These results hold no pruned network, so there is nothing to compare with the parent.",),
-        )
+        return _parent_alone(index)
     failures = [_at_once(index, line) for line in index.lines if line.networks]
     if required(index) and (found is not None or None not in failures):
         lacking = [t for t in required(index) if not answered(index, t)]
@@ -75,6 +94,29 @@ def _answer(index: Index) -> Answer:
             ),
         )
     return Answer(status="incomplete", headline="No verdict: required evidence is missing.", sentences=_lacking(index))
+
+
+def _parent_alone(index: Index) -> Answer:
+    """The figures of the one network that there is."""
+    nothing = "These results hold no pruned network, so there is nothing to compare with the parent."
+    standard = index.results.parent.standard
+    if standard is None:
+        return Answer(status="empty", headline="No pruned network has been judged.", sentences=(nothing,))
+    right, low, high = (words.share(1 - loss, 3) for loss in (standard.loss, standard.high, standard.low))
+    score = standard.score_title[:1].upper() + standard.score_title[1:]
+    figures = [f"{low} to {high}, n = {words.count(standard.n)}.", _beside(standard)]
+    for task in index.results.tasks:
+        cell = index.cell(task.name, index.results.parent.id, index.shown(task.name))
+        if cell is not None and cell.loss is not None and task.kind != "clean":
+            figures.append(f"{words.name(task.name)}: {index.shown(task.name)} {words.share(cell.loss, 3)}.")
+    return Answer(status="empty", headline=f"{score} {right}.", sentences=(*figures, nothing))
+
+
+def _beside(standard: Standard) -> str:
+    trivial = f"{standard.trivial}: {words.share(1 - standard.trivial_loss, 3)}"
+    return f"A trivial answer, {trivial}." + (
+        "" if standard.shown_better else " The network is not shown to be better."
+    )
 
 
 def _advice(index: Index, found: Deployable) -> str:
@@ -131,7 +173,7 @@ def headline(results: Mapping[str, object]) -> str:
         UsageError: The results do not follow the schema.
     """
     said = answer(indexed(read(results)))
-    text = "\n".join((said.headline, *said.sentences))
+    text = "\n".join((said.headline, *said.warnings, *said.sentences))
     return text.replace("`", "").replace("\N{NO-BREAK SPACE}", " ").replace("\N{NARROW NO-BREAK SPACE}", " ")
 
 

@@ -2,9 +2,9 @@
 
 import copy
 import json
-from dataclasses import replace
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
