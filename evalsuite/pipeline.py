@@ -32,7 +32,7 @@ from evalsuite.progress import Reporter, Silent
 from evalsuite.report.page import EXEMPLARS, Picture, render
 from evalsuite.shipped import hold_against
 from evalsuite.sliced import sliced
-from evalsuite.spec import digest, to_toml
+from evalsuite.spec import DIRECTORY, digest, to_toml
 from evalsuite.store import Store, opened
 from evalsuite.understanding import understand
 from evalsuite.version import __version__
@@ -308,8 +308,12 @@ def _begin(
         )
     )
     if origin.options is not None:
-        head = f"# written by evalsuite {__version__}; run it again: evalsuite sweep --config run.toml\n"
-        write_atomically(out / "run.toml", head + to_toml(origin.options))
+        head = (
+            f"# written by evalsuite {__version__}; to run it again: evalsuite sweep --config PATH/OF/THIS/run.toml\n"
+        )
+        # relative, so that a tree that is moved as a whole can be run again where it then lies
+        place = {"out": str(out), DIRECTORY: os.path.relpath(Path.cwd(), out.absolute())}
+        write_atomically(out / "run.toml", head + to_toml({**origin.options, **place}))
 
 
 def _data_facts(inputs: Inputs, examples: Examples) -> DataFacts:

@@ -16,6 +16,10 @@ _ELSEWHERE = frozenset({"out", "engine", "device", "threads", "gate", "trust", "
 """Options that change where and how a run is computed, not what comes out; files count by their content."""
 
 
+DIRECTORY = "directory"
+"""Key of a run file that is no option: the directory from which its paths are meant, relative to the file's own."""
+
+
 @final
 class Spec(BaseModel):
     """The resolved options of a sweep. Field names are the long options of the command line with underscores."""

@@ -5,9 +5,9 @@ is no standard, and hours of work on its descendants would show nothing.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
-from typing import Protocol, cast
+from typing import Protocol, cast, final
 
 from evalsuite.data import Examples
 from evalsuite.errors import RefusedInputError
@@ -41,6 +41,45 @@ class Caution(Protocol):
         """Whether a parent that is no standard may be used."""
 
 
+@final
+@dataclass(frozen=True, kw_only=True)
+class Understanding:
+    """What is known of the inputs.
+
+    Attributes:
+        standard: How the parent itself does.
+        readings: Everything that had to be known, and where the answers come from.
+        shape: (channels, height, width) of the images.
+    """
+
+    standard: StandardFacts
+    readings: tuple[Interpretation, ...]
+    shape: tuple[int, int, int]
+
+    @property
+    def doubtful(self) -> tuple[Interpretation, ...]:
+        """What contradicts something else that is known."""
+        return tuple(each for each in self.readings if each.basis == "doubtful")
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """Topic, what was taken, where from, and the option that confirms or changes it; the parent first."""
+        rows = [("parent", sentence(self.standard, self.shape), "measured", "")]
+        return [*rows, *((each.topic, each.value, _source(each), _option(each)) for each in self.readings)]
+
+
+def examine(inputs: Inputs, examples: Examples, *, confidence: float) -> Understanding:
+    """Judge the parent on `examples`, and try other readings of it; every reading of the inputs stands beside.
+
+    Args:
+        inputs: The parent and its data.
+        examples: Held-out ones.
+        confidence: Of every claim about the parent, in (0.5, 1).
+    """
+    judged = standard(inputs.parent.network, examples, inputs.dataset, confidence=confidence).facts()
+    suspicions = doubts(inputs.parent, examples, inputs.dataset, confidence=confidence)
+    return Understanding(standard=judged, readings=(*inputs.interpretations, *suspicions), shape=inputs.dataset.shape)
+
+
 def understand(
     inputs: Inputs, examples: Examples, store: Store, caution: Caution, reporter: Reporter, *, confidence: float
 ) -> None:
@@ -49,7 +88,7 @@ def understand(
     Args:
         inputs: The parent and its data.
         examples: The run's held-out examples.
-        store: Of the run; the parent's facts stand in it.
+        store: Of the run; the parent's facts stand in it. What was judged before is not judged again.
         caution: What may be assumed.
         reporter: Hears every line.
         confidence: Of the run's claims.
@@ -57,33 +96,49 @@ def understand(
     Raises:
         RefusedInputError: Something is assumed that must not be, or the parent is no standard.
     """
-    refuse_unconfirmed(_open(inputs.interpretations, caution))
+    refuse_unconfirmed(_forbidden(inputs.interpretations, caution))
     facts = store.meta()["parent"]
-    judged, suspicions = facts["standard"], _suspicions(store)
+    judged = facts["standard"]
     if judged is None:
-        judged = standard(inputs.parent.network, examples, inputs.dataset, confidence=confidence).facts()
-        suspicions = doubts(inputs.parent, examples, inputs.dataset, confidence=confidence)
-    readings = (*inputs.interpretations, *suspicions)
+        found = examine(inputs, examples, confidence=confidence)
+    else:
+        readings = (*inputs.interpretations, *_tried(store))
+        found = Understanding(standard=judged, readings=readings, shape=inputs.dataset.shape)
     store.set_meta(
         Meta(
-            parent={**facts, "standard": judged},
-            readings=[cast("ReadingFacts", asdict(reading)) for reading in readings],
+            parent={**facts, "standard": found.standard},
+            readings=[cast("ReadingFacts", asdict(reading)) for reading in found.readings],
         )
     )
-    for line in lines(readings, judged, inputs.dataset.shape):
+    for line in lines(found):
         reporter.say(line)
-    refuse_unconfirmed(_open(suspicions, caution))
-    if not judged["shown_better"]:
-        _no_standard(sentence(judged, inputs.dataset.shape), suspicions, caution, reporter)
+    check(found, caution, reporter)
 
 
-def lines(readings: Iterable[Interpretation], judged: StandardFacts, shape: Sequence[int]) -> list[str]:
-    """A table of what was understood, one line each, the parent's figures first."""
-    rows = [("parent", sentence(judged, shape), "measured", "")]
-    rows += [(each.topic, each.value, _source(each), each.option) for each in readings]
+def check(found: Understanding, caution: Caution, reporter: Reporter) -> None:
+    """Refuse to go on with what must not be assumed, or with a parent that is no standard.
+
+    Raises:
+        RefusedInputError: The readings that are open, or the parent's figures and what may be the matter.
+    """
+    refuse_unconfirmed(_forbidden(found.readings, caution))
+    if found.standard["shown_better"]:
+        return
+    figures = sentence(found.standard, found.shape)
+    message = f"expected a parent that is shown to be better than a trivial answer, got {figures}"
+    if caution.accept_parent:
+        reporter.say(f"warning: {message}; every verdict is inconclusive")
+        return
+    hints = "".join(f"; {each.value}: {each.option}" for each in found.doubtful)
+    raise RefusedInputError(f"{message}{hints}; {_CAUSES}")
+
+
+def lines(found: Understanding) -> list[str]:
+    """One line a reading, the parent's figures first."""
+    rows = found.rows()
     width = max(len(topic) for topic, *_ in rows)
     return [
-        f"  {topic:{width}}  {value}  [{source}]" + (f"  {option}" if option and source[:1] in "ad" else "")
+        f"  {topic:{width}}  {value}  [{source}]" + f"  {option}" * bool(option)
         for topic, value, source, option in rows
     ]
 
@@ -92,25 +147,20 @@ def _source(reading: Interpretation) -> str:
     return f"{reading.basis}: {reading.reason}" if reading.reason else reading.basis
 
 
-def _open(readings: Iterable[Interpretation], caution: Caution) -> list[Interpretation]:
+def _option(reading: Interpretation) -> str:
+    return "" if reading.confirmed else reading.option
+
+
+def _forbidden(readings: Iterable[Interpretation], caution: Caution) -> list[Interpretation]:
     """What must not be assumed."""
     if not caution.strict:
         return []
     return [each for each in readings if not any(fnmatchcase(each.topic, pattern) for pattern in caution.accepted)]
 
 
-def _suspicions(store: Store) -> tuple[Interpretation, ...]:
-    """What was found doubtful when the parent was judged."""
+def _tried(store: Store) -> tuple[Interpretation, ...]:
+    """What was found doubtful when the parent was judged on examples, in an earlier part of the run."""
     rows = store.meta().get("readings", [])
     return tuple(
         Interpretation(**row) for row in rows if row["basis"] == "doubtful" and row["reason"].startswith("tried")
     )
-
-
-def _no_standard(figures: str, suspicions: Sequence[Interpretation], caution: Caution, reporter: Reporter) -> None:
-    told = f"expected a parent that is shown to be better than a trivial answer, got {figures}"
-    if caution.accept_parent:
-        reporter.say(f"warning: {told}; every verdict is inconclusive")
-        return
-    hints = "".join(f"; {each.value}: {each.option}" for each in suspicions)
-    raise RefusedInputError(f"{told}{hints}; {_CAUSES}")

@@ -1,5 +1,6 @@
 """Options that several commands share; every one is also a key of a run file and an environment variable."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -174,13 +175,35 @@ def run_options(command: Command) -> Command:
 
 
 def given(options: Mapping[str, object]) -> dict[str, object]:
-    """The options that were really given, over those of the run file."""
-    from evalsuite.spec import read_config
+    """The options that were really given, over those of the run file.
+
+    A run file may say from which `directory` (relative to the file's own) its command was typed: the process goes
+    there, so that every path in it, in whatever option, means the same file from wherever it is run again.
+
+    Raises:
+        UsageError: There is no such run file or directory.
+    """
+    from evalsuite.spec import DIRECTORY, read_config
 
     config = options.get("config")
     from_file = read_config(config) if isinstance(config, Path) else {}
     by_hand = {key: value for key, value in options.items() if value is not None and key not in {"config", "as_json"}}
+    directory = from_file.pop(DIRECTORY, None)
+    if directory is not None:
+        assert isinstance(config, Path)  # noqa: S101 - only a run file names a directory
+        by_hand = {key: value.absolute() if isinstance(value, Path) else value for key, value in by_hand.items()}
+        _enter(config.parent / str(directory), config)
     return {**from_file, **by_hand}
+
+
+def _enter(directory: Path, config: Path) -> None:
+    try:
+        os.chdir(directory)
+    except OSError as error:
+        raise UsageError(
+            f"--config {config}: expected the directory from which its paths are meant, got {directory} "
+            f"({error.strerror}); correct its key 'directory'"
+        ) from error
 
 
 def _with(options: tuple[Callable[[Command], Command], ...], command: Command) -> Command:
