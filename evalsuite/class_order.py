@@ -64,7 +64,8 @@ def in_network_order(dataset: Dataset, recorded: Sequence[str] | None, rule: str
     basis: Basis = "recorded" if given is None else "given"
     if tuple(names) == dataset.classes:
         return _with(dataset, _reading(f"the same {len(names)} names in the network and in the data", basis))
-    if given is None and (_are_numbers(names) or _are_numbers(dataset.classes)) and len(names) == len(dataset.classes):
+    if given is None and (_are_numbers(names) or _are_numbers(dataset.classes)):
+        # numbers cannot be matched: another number of them is refused where network and data are held together
         reason = "one of them has numbers for names"
         return _with(dataset, _reading("the same in the network and in the data", "assumed", reason))
     return _renumbered(dataset, names)

@@ -118,8 +118,9 @@ def run(
     judging = judging.on(inputs.dataset.problem)
     examples = _chosen(inputs, judging)
     early = None if making.rewind_to is None else tensor_digest(making.rewind_to)
-    with _working(inputs, making.identity(early), judging, examples, out, origin, reporter) as (store, clock):
+    with _working(inputs, making.identity(early), judging, examples, out, origin) as (store, clock):
         questions = _asked(judging, inputs, examples, store)  # what cannot be read is told before hours of work
+        understand(inputs, examples, store, origin, reporter, confidence=judging.confidence)
         grown = grow(inputs, making, store, out, seed=judging.seed, reporter=reporter)
         return _judged(grown, questions, store, clock, out, reporter)
 
@@ -151,8 +152,9 @@ def evaluate(
     reporter = reporter or Silent()
     # a network that is judged alone is no standard for anything
     origin = origin if candidates or shipped else replace(origin, accept_parent=True)
-    with _working(inputs, made, judging, examples, out, origin, reporter) as (store, clock):
+    with _working(inputs, made, judging, examples, out, origin) as (store, clock):
         questions = _asked(judging, inputs, examples, store)
+        understand(inputs, examples, store, origin, reporter, confidence=judging.confidence)
         grown = adopt(inputs, candidates, store, files)
         networks = {member.id: member.network for member in grown.members}
         compared = [
@@ -221,13 +223,11 @@ def _working(
     examples: Examples,
     out: Path,
     origin: Origin,
-    reporter: Reporter,
 ) -> Iterator[tuple[Store, _Clock]]:
     """The run folder's store, told what the run is; the time spent is added up however the work ends."""
     with opened(out, create=True) as store:
         clock = _Clock(store)
         _begin(store, inputs, made, judging, examples, out, origin)
-        understand(inputs, examples, store, origin, reporter, confidence=judging.confidence)
         try:
             yield store, clock
         finally:

@@ -53,3 +53,19 @@ def spiking() -> Callable[..., nn.Module]:
         return network
 
     return initial
+
+
+@pytest.fixture(scope="session")
+def lenet() -> nn.Module:
+    """A LeNet for the digits, trained for a few seconds: right on nine of ten."""
+    from evalsuite.data import load
+    from evalsuite.networks.architectures import build
+    from evalsuite.networks.normalized import Normalized
+    from evalsuite.training import named, train
+
+    bare = build("lenet5", classes=10, channels=1, image_size=8, seed=0)
+    recipe = named("standard?epochs=4&batch_size=32", architecture="lenet5", data="digits")
+    examples = load("digits").train
+    assert examples is not None
+    trained = train(Normalized(bare, (0.3,), (0.4,)), examples, recipe, seed=0, device=torch.device("cpu"))
+    return trained.eval()

@@ -90,7 +90,9 @@ def own(tmp_path):
 
 def test_observations_of_own_examples_are_read_with_their_labels(own, tmp_path):
     judging = Judging(tasks=(Clean(), own), examples=20, measures=("error", "worst_class"))
-    found = sweep(Brightest(), dataset(), out=tmp_path / "run", ratios=(0.1,), judging=judging).summary
+    found = sweep(
+        Brightest(), dataset(), out=tmp_path / "run", ratios=(0.1,), judging=judging, accept_parent=True
+    ).summary
     cells = {(c["task"], c["measure"], c["network"]): c for c in found["cells"]}
     name = next(t["name"] for t in found["tasks"] if t["kind"] == "elsewhere")
     assert cells[name, "error", "parent"]["loss"] == pytest.approx(4 / 11)
@@ -156,5 +158,12 @@ def test_files_that_change_under_way_are_noticed(own, tmp_path):
 def test_examples_that_do_not_fit_are_refused_before_anything_is_made(x, y, told, tmp_path):
     task = Elsewhere(at=written(tmp_path / "own.npz", x, np.asarray(y, dtype=np.int64)))
     with pytest.raises(UsageError, match=told):
-        sweep(Brightest(), dataset(), out=tmp_path / "run", ratios=(0.1,), judging=Judging(tasks=(task,)))
+        sweep(
+            Brightest(),
+            dataset(),
+            out=tmp_path / "run",
+            ratios=(0.1,),
+            judging=Judging(tasks=(task,)),
+            accept_parent=True,
+        )
     assert not list((tmp_path / "run").glob("networks/*"))

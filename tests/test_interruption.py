@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from evalsuite.networks.architectures import build
 from evalsuite.networks.checkpoint import Checkpoint, write
-from evalsuite.networks.normalized import Normalized
 
 KILLS = 10
 TIMES = {"seconds", "created", "latency_ms", "throughput_ms", "command", "id"}
@@ -46,14 +44,12 @@ def interruptible():
 
 
 @pytest.fixture
-def checkpoint(tmp_path):
-    bare = build("lenet5", classes=10, channels=1, image_size=8, seed=0)
+def checkpoint(tmp_path, lenet):
     digits = tuple(map(str, range(10)))
-    network = Normalized(bare, (0.3,), (0.4,)).eval()
     path = tmp_path / "lenet5.safetensors"
     write(
         path,
-        Checkpoint(network=network, arch="lenet5", class_count=10, classes=digits, shape=(1, 8, 8), data="digits"),
+        Checkpoint(network=lenet, arch="lenet5", class_count=10, classes=digits, shape=(1, 8, 8), data="digits"),
     )
     return path
 

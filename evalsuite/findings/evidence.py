@@ -257,8 +257,8 @@ class Evidence:
         columns = {**child.to_parent, **child.own}
         if not columns.keys() >= set(measure.columns()):
             return None  # the task writes nothing that this measure reads, or the network is the parent itself
-        if not all(np.isfinite(columns[need]).all() for need in measure.columns()):
-            return Missing(reason="the network puts out numbers that are not finite")
+        if odd := [need for need in measure.columns() if not np.isfinite(columns[need]).all()]:
+            return Missing(reason=_not_finite(odd))
         known = Annotations(labels=self.labels(task), slices=self.slices(task))
         if measure.needs_slices and not known.slices:
             return None  # there are none, or the task has examples of its own, of which they tell nothing
@@ -290,6 +290,13 @@ class Evidence:
         if len(known) < len(steps):
             return Missing(reason=f"{len(steps) - len(known)} of {len(steps)} networks are not evaluated yet")
         return potential(_ratios(family.networks), known, margin=task["margin"])
+
+
+def _not_finite(columns: Sequence[str]) -> str:
+    """Why nothing is read off columns that hold NaN: an energy is NaN where outputs are probabilities."""
+    if all(column.endswith("energy") for column in columns):
+        return "it is read off logits, and the network puts out probabilities"
+    return "the network puts out numbers that are not finite"
 
 
 def _ratios(networks: Sequence[NetworkFacts]) -> list[float]:

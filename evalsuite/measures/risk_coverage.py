@@ -27,11 +27,15 @@ class RiskCoverage(Statistic):
         excess: Less the area of the best order of the same errors (section 4 of the latter): ranking alone, not error.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("prediction", "confidence", "energy")
+    needs: ClassVar[tuple[str, ...]] = ("prediction", "confidence")
     title: ClassVar[str] = "area under the risk-coverage curve"
 
     score: Literal["confidence", "energy"] = "confidence"
     excess: bool = False
+
+    @override
+    def columns(self) -> tuple[str, ...]:
+        return "prediction", self.score
 
     @override
     def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Sampled:

@@ -69,7 +69,7 @@ def apply(checkpoint: Checkpoint, rule: str | None, data: Statistics) -> Checkpo
     """
     recorded = next((each for each in checkpoint.interpretations if each.topic == TOPIC), None)
     if rule is None:
-        return checkpoint if recorded is not None else with_reading(checkpoint, _nothing_said(checkpoint))
+        return checkpoint if recorded is not None else with_reading(checkpoint, _unsaid(checkpoint))
     mean, std = statistics_for(rule, data, checkpoint.shape[0])
     if checkpoint.self_describing and not _same(checkpoint.network, mean, std):
         raise UsageError(
@@ -119,7 +119,10 @@ def _shortest(values: Sequence[float]) -> str:
     return texts[0] if len(set(texts)) == 1 else ",".join(texts)
 
 
-def _nothing_said(checkpoint: Checkpoint) -> Interpretation:
+def _unsaid(checkpoint: Checkpoint) -> Interpretation:
+    """What stands where the user says nothing."""
+    if checkpoint.self_describing:
+        return Interpretation(topic=TOPIC, value=in_words(checkpoint.network), basis="recorded")
     return Interpretation(
         topic=TOPIC,
         value=in_words(checkpoint.network),

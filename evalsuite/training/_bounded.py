@@ -43,7 +43,7 @@ class Bounded(Scheduled):
     def __post_init__(self) -> None:
         Scheduled.__post_init__(self)
         if not 0 <= self.eps <= 1:
-            raise UsageError(f"expected eps to be in [0, 1], since images are, got {self.eps:g}")
+            raise UsageError(f"expected eps to be in [0, 1], since images are, got {self.eps}")
         if not 0 <= self.kappa <= 1:
             raise UsageError(f"expected kappa to be in [0, 1], got {self.kappa}")
         if not 0 <= self.start <= 1:

@@ -30,7 +30,7 @@ class Gaussian(Scheduled):
     def __post_init__(self) -> None:
         Scheduled.__post_init__(self)
         if not 0 <= self.sigma <= 1:
-            raise UsageError(f"expected sigma to be in [0, 1], since images are, got {self.sigma:g}")
+            raise UsageError(f"expected sigma to be in [0, 1], since images are, got {self.sigma}")
 
     @override
     def loss(self, network: nn.Module, images: Tensor, labels: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:

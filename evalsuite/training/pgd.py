@@ -44,7 +44,7 @@ class Pgd(Scheduled):
     def __post_init__(self) -> None:
         Scheduled.__post_init__(self)
         if not 0 < self.eps <= 1:
-            raise UsageError(f"expected eps to be in (0, 1], since images are in [0, 1], got {self.eps:g}")
+            raise UsageError(f"expected eps to be in (0, 1], since images are in [0, 1], got {self.eps}")
         if self.steps < 1:
             raise UsageError(f"expected steps to be at least 1, got {self.steps}")
         if not self.step > 0:

@@ -51,7 +51,7 @@ class Trades(Scheduled):
         if not self.beta >= 0:
             raise UsageError(f"expected beta to be at least 0, got {self.beta}")
         if not 0 < self.eps <= 1:
-            raise UsageError(f"expected eps to be in (0, 1], since images are in [0, 1], got {self.eps:g}")
+            raise UsageError(f"expected eps to be in (0, 1], since images are in [0, 1], got {self.eps}")
         if self.steps < 1:
             raise UsageError(f"expected steps to be at least 1, got {self.steps}")
         if not self.step > 0:

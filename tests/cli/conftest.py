@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from torch import nn
 
 from evalsuite.cli import cli
 from evalsuite.cli._console import guarded
 from evalsuite.networks.checkpoint import Checkpoint, write
-from evalsuite.networks.normalized import Normalized
 
 
 @dataclass(frozen=True)
@@ -34,12 +32,9 @@ def evalsuite(monkeypatch, capsys) -> Callable[..., Ended]:
 
 
 @pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory):
-    """A LeNet for the digits, untrained."""
-    from evalsuite.networks.architectures import build
-
-    bare = build("lenet5", classes=10, channels=1, image_size=8, seed=0)
-    network = Normalized(bare, (0.3,), (0.4,)).eval()
+def checkpoint(tmp_path_factory, lenet):
+    """Evalsuite's own file of that network."""
+    network = lenet
     path = tmp_path_factory.mktemp("checkpoint") / "lenet5.safetensors"
     digits = tuple(map(str, range(10)))
     write(
@@ -50,11 +45,8 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def state_dict(tmp_path_factory):
-    """A plain state dict of the same network."""
-    from evalsuite.networks.architectures import build
-
+def state_dict(tmp_path_factory, lenet):
+    """A plain state dict of the same network, which does not tell its normalisation."""
     path = tmp_path_factory.mktemp("state") / "lenet5.pt"
-    network: nn.Module = build("lenet5", classes=10, channels=1, image_size=8, seed=0)
-    torch.save(network.state_dict(), path)
+    torch.save(lenet.network.state_dict(), path)
     return path

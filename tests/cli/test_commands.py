@@ -161,7 +161,7 @@ def test_prune_and_evaluate(evalsuite, checkpoint, tmp_path):
 
 def test_train_writes_a_checkpoint_that_sweeps(evalsuite, tmp_path):
     out = tmp_path / "small.safetensors"
-    ended = evalsuite("train", "--arch", "lenet5", "--data", "digits", "--epochs", "1", "--out", out)
+    ended = evalsuite("train", "--arch", "lenet5", "--data", "digits", "--epochs", "5", "--out", out)
     assert ended.code == 0, ended.err
     assert out.with_suffix(".early.safetensors").exists()
     shown = json.loads(evalsuite("show", out, "--json").out)
@@ -219,8 +219,11 @@ def test_evaluate_a_network_alone(evalsuite, checkpoint, tmp_path):
     out = tmp_path / "run"
     ended = evalsuite("evaluate", "--parent", checkpoint, "--tasks", "clean", "--examples", 40, "--out", out)
     assert ended.code == 0, ended.err
-    assert "No pruned network has been judged" in ended.out
     results = json.loads((out / "results.json").read_text())
+    standard = results["parent"]["standard"]
+    right = f"{100 * (1 - standard['loss']):.4g}"
+    assert ended.out.startswith(f"Accuracy {right} %.")  # on stdout, and before anything is computed on stderr
+    assert f"accuracy {1 - standard['loss']:.1%}" in ended.err.splitlines()[0]
     assert [network["role"] for network in results["networks"]] == ["parent"]
     (cell,) = [cell for cell in results["cells"] if cell["measure"] == "error"]
     assert cell["n"] == 40

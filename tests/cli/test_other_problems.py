@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-FAST = ("--preset", "quick", "--ratios", "0.5", "--examples", "40", "--device", "cpu")
+FAST = ("--accept-parent", "--preset", "quick", "--ratios", "0.5", "--examples", "40", "--device", "cpu")
 
 
 @pytest.fixture

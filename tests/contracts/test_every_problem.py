@@ -121,6 +121,7 @@ def swept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         ratios=[0.4, 0.8],
         retrain=named("standard?epochs=1&batch_size=16&learning_rate=0.01", architecture="", data=""),
         judging=Judging(tasks=expand(SWEPT), margin=0.3, examples=40),
+        accept_parent=True,  # its weights are random
     )
     return kind, out
 

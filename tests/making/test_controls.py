@@ -156,7 +156,17 @@ def evalsuite_run(tmp_path: Path):
     def run(*options: str) -> Path:
         write(tmp_path / "parent.safetensors", parent(8))
         command = [sys.executable, "-m", "evalsuite", "sweep", "--ckpt", str(tmp_path / "parent.safetensors")]
-        command += ["--ratios", "0.5", "--tasks", "clean", "--examples", "50", "--schedule", "one-shot"]
+        command += [
+            "--ratios",
+            "0.5",
+            "--tasks",
+            "clean",
+            "--examples",
+            "50",
+            "--schedule",
+            "one-shot",
+            "--accept-parent",
+        ]
         command += ["--out", str(tmp_path / "run"), *options]
         ended = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
         assert ended.returncode == 0, ended.stderr

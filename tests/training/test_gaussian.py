@@ -76,5 +76,5 @@ def test_by_name() -> None:
 
 @pytest.mark.parametrize("sigma", [-0.1, float("nan")])
 def test_hyperparameters_out_of_range(sigma: float) -> None:
-    with pytest.raises(UsageError, match=f"expected sigma to be at least 0, got {sigma}"):
+    with pytest.raises(UsageError, match=rf"expected sigma to be in \[0, 1\], since images are, got {sigma}"):
         Gaussian(sigma=sigma)
