@@ -74,6 +74,8 @@ def test_copies_go_first_and_the_outputs_stay(network: nn.Module, images: Tensor
 
 def test_copies_go_first_in_the_whole_call(build: Build, images: Tensor) -> None:
     network = build("chain")
+    for name in ("2.bias", "4.bias"):
+        network.get_parameter(name).detach().add_(3)  # a dead channel, which chance may make, would go even before
     first, second = coupled_channels(network, CONTEXT.example)
     duplicate(network, first, 2, 5)
     duplicate(network, second, 3, 7)

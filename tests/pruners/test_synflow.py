@@ -273,7 +273,8 @@ def test_scores_beyond_float32() -> None:
     network = nn.Sequential(*layers)
     found = flows(network, (1, 2))
     assert all(float(flow.sum()) == pytest.approx(2 * 1e120, rel=1e-9) for flow in found.values())
-    pruned = SynFlow(iterations=3)(network, keep=120, context=PAIR)
+    # in one step: with more, rounding would choose between the equal scores of the layers
+    pruned = SynFlow(iterations=1)(network, keep=120, context=PAIR)
     assert all(int(weight.count_nonzero()) == 2 for weight in prunable(pruned).values())
 
 
