@@ -13,7 +13,8 @@ from evalsuite.interpretation import Basis, Interpretation
 Order = Literal["text", "number"]
 
 _TOPIC = "class order"
-_EITHER = "?order=number|text"
+_EITHER = "?order=number|text or ?classes=FILE"
+_TEXT = "?order=text or ?classes=FILE"
 
 
 @final
@@ -55,7 +56,7 @@ def class_order(names: Collection[str], order: Order | None, where: str) -> Clas
             raise UsageError(
                 f"?order=number: expected class folders with a number each in {where}, got {some(by_text)}"
             )
-        return _ordered(by_text, *(("given", "?order=text") if order else _by_text(len(names))), option="?order=text")
+        return _ordered(by_text, *(("given", "?order=text") if order else _by_text(len(names))), option=_TEXT)
     by_number = tuple(name for _, name in sorted(zip(numbers, by_text, strict=True)))
     if order == "number":
         return _ordered(by_number, "given", "?order=number")
@@ -85,15 +86,17 @@ def listed_classes(path: Path, names: Collection[str], where: str) -> ClassOrder
     return ClassOrder(names=listed, reading=_reading(listed, "given", f"{path} lists them", ""))
 
 
-def class_names(names: Sequence[str], reason: str) -> Interpretation:
+def class_names(names: Sequence[str], reason: str, option: str) -> Interpretation:
     """Whether classes have names, or only numbers.
 
     Args:
         names: In the order of their numbers.
         reason: Where they come from.
+        option: What gives them names.
     """
     if all(name.isdecimal() for name in names):
-        return Interpretation(topic="class names", value=f"numbers only: {some(names)}", basis="assumed", reason=reason)
+        value = f"numbers only: {some(names)}"
+        return Interpretation(topic="class names", value=value, basis="assumed", reason=reason, option=option)
     return Interpretation(topic="class names", value=some(names), basis="recorded", reason=reason)
 
 

@@ -1,12 +1,14 @@
 """A photo's file → 8 bits a channel, gray or RGB, whatever the file keeps."""
 
 import contextlib
+import struct
+import zlib
 from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
 from evalsuite.data._preparation import Preparation
@@ -23,6 +25,12 @@ WIDE: Final = frozenset({*_SIXTEEN_BITS, "I", "F"})
 _SIXTEEN_IN_THIRTY_TWO: Final = frozenset({"PNG", "PPM"})
 _BLACK_IS_ZERO = 1
 
+# what Pillow's readers raise for bytes that are no image, or a damaged one
+_BROKEN: Final = (
+    *(OSError, ValueError, TypeError, RuntimeError, SyntaxError, EOFError, LookupError, ArithmeticError),
+    *(struct.error, zlib.error, Image.DecompressionBombError),
+)
+
 
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[Image.Image]:
@@ -34,7 +42,7 @@ def opened(path: str) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as file:
             yield file
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+    except _BROKEN as error:
         raise RefusedInputError(f"expected {path} to be an image, got an error: {error}") from error
 
 

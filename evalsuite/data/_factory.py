@@ -64,7 +64,11 @@ def from_factory(module: str, factory: str) -> Dataset:
         test=test,
         mean=mean,
         std=std,
-        interpretations=(class_names(classes, "classes of test" if names is not None else "as many as labels tell"),),
+        interpretations=(
+            class_names(
+                classes, "as many as labels tell" if names is None else "of test", "an attribute classes of test"
+            ),
+        ),
     )
 
 

@@ -52,10 +52,9 @@ def fitting(
     shared = common_size(headers)
     size, size_reading = _size(headers, shared, path, user, network)
     if shared == size and user.crop is None:
-        count = len(headers)
         reading = Interpretation(
             topic="resizing",
-            value=f"none: all {count} photos that were looked at have {size} x {size} pixels",
+            value=f"none: all {len(headers)} photos that were looked at have {size} x {size} pixels",
             basis="measured",
             option="?crop=SHARE",
         )

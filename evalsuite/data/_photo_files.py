@@ -10,6 +10,7 @@ from typing import final
 from PIL import Image
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from evalsuite.data._decode import opened
 from evalsuite.data_files import walk
 from evalsuite.errors import RefusedInputError, UsageError
 
@@ -87,7 +88,7 @@ def is_photo(path: Path) -> bool:
         return suffix in suffixes()
     # a name without a suffix says nothing: the file's first bytes do
     try:
-        with Image.open(path):
+        with opened(str(path)):
             return True
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except RefusedInputError:
         return False

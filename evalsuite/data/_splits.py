@@ -125,7 +125,7 @@ def _without_labels(root: Path, train: Path | None, held_out: list[Path], folder
         )
     kinds = [f"{some(subfolders(folder))} in {folder}" for folder in held_out]
     wanted = "one folder a class" if train is None else f"one folder a class, as in {train},"
-    return UsageError(f"expected {wanted} in {' or  '.join(map(str, held_out))}, got {' and '.join(kinds)}")
+    return UsageError(f"expected {wanted} in {' or '.join(map(str, held_out))}, got {' and '.join(kinds)}")
 
 
 def _reading(value: str, reason: str, *, given: bool = False) -> Interpretation:

@@ -122,9 +122,10 @@ def _arrays(path: Path) -> dict[str, Array]:
 
 
 def _classes(path: Path, arrays: dict[str, Array], highest: int) -> tuple[tuple[str, ...], Interpretation]:
+    option = "an array classes in the file"
     if "classes" not in arrays:
         numbers = tuple(map(str, range(highest + 1)))
-        return numbers, class_names(numbers, "as many as the highest label tells, since there is no array of names")
+        return numbers, class_names(numbers, "as many as the highest label tells", option)
     named = arrays["classes"]
     if named.ndim != 1:
         raise RefusedInputError(f"expected classes in {path} to hold a name each, got the shape {named.shape}")
@@ -132,7 +133,7 @@ def _classes(path: Path, arrays: dict[str, Array], highest: int) -> tuple[tuple[
     names = tuple(n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in named.tolist())
     if len(set(names)) < len(names):
         raise RefusedInputError(f"expected different names of classes in {path}, got {some(names)}")
-    return names, class_names(names, "the array classes")
+    return names, class_names(names, "the array classes", option)
 
 
 def _images(values: Array, where: str, scale: float | None) -> Tensor:

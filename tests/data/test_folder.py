@@ -54,7 +54,7 @@ def test_one_channel_is_luminance_with_statistics_of_its_own(tree: Path) -> None
 
 def test_photos_of_several_sizes_need_one_to_be_told(tree: Path) -> None:
     with pytest.raises(
-        UsageError, match=r"expected \?size=PIXELS behind folder:.*, got 4 sizes from 40 x 25 to 45 x 30"
+        UsageError, match=r"expected \?size=PIXELS behind folder:.*, got 8 sizes from 40 x 18 to 45 x 23"
     ):
         load(f"folder:{tree / 'test'}")
     assert load(f"folder:{tree / 'test'}", size=24).test.pixels([3]).shape == (1, 3, 24, 24)
