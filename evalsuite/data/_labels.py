@@ -42,8 +42,9 @@ def _whole(values: Array, stored: Array, where: str) -> npt.NDArray[np.int64]:
     if values.ndim != 1 or not numeric or np.issubdtype(values.dtype, np.complexfloating):
         raise _refusal(stored, where, "")
     numbers = values.astype(np.float64)
-    if not bool((np.isfinite(numbers) & (numbers == np.rint(numbers))).all()):
-        raise _refusal(stored, where, f" with the value {numbers[numbers != np.rint(numbers)][0]:g}")
+    whole = np.isfinite(numbers) & (numbers == np.rint(numbers))
+    if not bool(whole.all()):
+        raise _refusal(stored, where, f" with the value {numbers[~whole][0]:g}")
     if values.size and numbers.min() < 0:
         raise _refusal(stored, where, f" from {numbers.min():g}")
     return values.astype(np.int64)

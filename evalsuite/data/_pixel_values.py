@@ -18,7 +18,8 @@ def check_white(highest: float, where: str, *, eight_bit: bool, way_out: str) ->
     Raises:
         RefusedInputError: All of 8-bit values are at most 16, or all others at most 1/255: divided by 255 once more.
     """
-    white, least = (255, _DARK) if eight_bit else (1, 1 / 255)
+    # float32's 1/255 lies a little above the quotient
+    white, least = (255, _DARK) if eight_bit else (1, 1.0001 / 255)
     if 0 < highest <= least:
         raise RefusedInputError(
             f"expected values of {where} up to about {white}, which is white in {'uint8' if eight_bit else 'floats'}, "
