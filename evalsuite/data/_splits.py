@@ -45,6 +45,7 @@ def labelled_splits(root: Path) -> Splits:
     roles = {role: _called(root, folders, role) for role in _ROLES}
     train, held_out = roles["train"], [roles[role] for role in ("test", "val") if roles[role] is not None]
     if train is None and not held_out:
+        _check_no_splits_below(root, folders)
         return Splits(train=None, test=root, reading=_reading(root.name or str(root), "the folder itself", given=True))
     known = None if train is None else {spelled_alike(name) for name in subfolders(train)}
     labelled = [folder for folder in held_out if folder is not None and _has_labels(folder, known)]
@@ -101,6 +102,18 @@ def check_same_classes(held_out: Path, trained: Path, classes: Collection[str]) 
             )
     if unknown:
         raise UsageError(f"expected the classes of {held_out} to be those of {trained}, got also {unknown}")
+
+
+def _check_no_splits_below(root: Path, folders: Collection[str]) -> None:
+    """Where each class has its own splits, or a folder stands around all, names of splits would count as classes."""
+    for name in folders:
+        below = subfolders(root / name)
+        roles = [role for role in _ROLES if _called(root / name, below, role) is not None]
+        if "train" in roles and len(roles) > 1:
+            raise UsageError(
+                f"expected class folders within train and test, got train and test within {root / name}: "
+                f"folder:{root / name} takes that one alone"
+            )
 
 
 def _called(root: Path, folders: Collection[str], role: str) -> Path | None:

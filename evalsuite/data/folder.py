@@ -19,7 +19,7 @@ from evalsuite.data._preparation import CROP, NOTHING_WANTED, Alpha, Interpolati
 from evalsuite.data._splits import Splits, check_same_classes, labelled_splits, subfolders
 from evalsuite.data._statistics import IMAGENET, channel_statistics, neutral_statistics
 from evalsuite.data._survey import photo_readings, survey
-from evalsuite.data_files import folder_files
+from evalsuite.data_files import folder_files, is_litter
 from evalsuite.errors import UsageError
 from evalsuite.interpretation import Interpretation
 
@@ -154,10 +154,14 @@ class _Half:
     def read(cls, tree: Path, classes: Sequence[str]) -> "_Half":
         numbers = {name: number for number, name in enumerate(classes)}
         files = read_class_folders(tree, subfolders(tree))
+        beside = Counter(
+            entry.suffix.lower() for entry in tree.iterdir() if entry.is_file() and not is_litter(entry.name)
+        )
+        left_out = {name: found.left_out for name, found in files.items()} | {f"{tree.name} itself": beside}
         return cls(
             paths=tuple(path for found in files.values() for path in found.photos),
             labels=tuple(numbers[name] for name, found in files.items() for _ in found.photos),
-            left_out={name: found.left_out for name, found in files.items() if found.left_out},
+            left_out={name: types for name, types in left_out.items() if types},
         )
 
 

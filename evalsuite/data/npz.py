@@ -141,13 +141,12 @@ def _images(values: Array, where: str, scale: float | None) -> Tensor:
         raise RefusedInputError(f"expected {where} to be uint8, or float in [0, 1], got {values.dtype}")
     pixels = values if values.dtype == np.uint8 and scale in {None, 255} else _scaled(values, where, scale)
     if values.size and scale is None and values.dtype != np.bool_:
-        check_white(
-            float(values.max()),
-            where,
-            eight_bit=values.dtype == np.uint8,
-            way_out="add ?scale=VALUE behind npz:PATH with the value that is white, which may be "
-            f"{float(values.max()):g}, or {'255' if values.dtype == np.uint8 else '1'} where they are that dark",
+        highest, white = float(values.max()), 255 if values.dtype == np.uint8 else 1
+        way_out = (
+            f"add ?scale=VALUE behind npz:PATH with the value that is white, which may be {highest:g}, or {white} where "
+            f"they are that dark; or store {white} as white"
         )
+        check_white(highest, where, eight_bit=white == 255, way_out=way_out)
     return torch.from_numpy(np.ascontiguousarray(_channels_first(pixels, where)))
 
 

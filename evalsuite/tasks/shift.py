@@ -15,6 +15,7 @@ from evalsuite.data._class_folders import class_folders
 from evalsuite.data._disjoint import fold
 from evalsuite.data._stack import stacked
 from evalsuite.data.npz import Npz
+from evalsuite.data_files import tree
 from evalsuite.errors import UsageError
 from evalsuite.tasks._base import Observations, Seen, Task
 from evalsuite.tasks._predict import predict
@@ -124,7 +125,7 @@ class Shift(Task):
         if self.layout not in _FOLDERS:
             return self._arrays(root)
         mapping = [] if self.classes is None else [Path(self.classes).expanduser()]
-        return [*mapping, *sorted(root.rglob("*"))]
+        return [*mapping, *tree(root)]
 
     @override
     def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:

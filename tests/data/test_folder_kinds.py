@@ -83,9 +83,10 @@ def test_other_files_are_counted(tree: Path) -> None:
     for name in ("a.heic", "b.HEIC", "notes.txt"):
         (tree / "test" / "two" / name).write_bytes(b"x")
     (tree / "train" / "one" / "notes").write_bytes(b"x")
+    photo(tree / "test" / "stray.png", 77)
     training, held_out = readings(load(f"folder:{tree}"), "left-out files")
-    assert held_out.value == "3 beside 8 held-out photos: .heic 2, .txt 1"
-    assert (held_out.basis, held_out.reason) == ("measured", "in 'two'")
+    assert held_out.value == "4 beside 8 held-out photos: .heic 2, .txt 1, .png 1"
+    assert (held_out.basis, held_out.reason) == ("measured", "in 'two', 'test itself'")
     assert training.value == "1 beside 8 training photos: without a suffix 1"
 
 
@@ -162,6 +163,14 @@ def test_training_photos_alone_are_refused_and_a_class_called_train_too(tree: Pa
     photo(tree / "vehicles" / "test" / "train" / "0.png", 1)
     photo(tree / "vehicles" / "test" / "bus" / "0.png", 2)
     assert load(f"folder:{tree / 'vehicles'}").classes == ("bus", "train")
+
+
+def test_splits_below_the_classes_are_refused(tmp_path: Path) -> None:
+    for kind in ("bottle", "cable"):
+        for part in ("train", "test"):
+            photo(tmp_path / "photos" / kind / part / "good" / "0.png", len(kind + part))
+    with pytest.raises(UsageError, match=r"got train and test within .*bottle: folder:.*bottle takes that one alone"):
+        load(f"folder:{tmp_path / 'photos'}")
 
 
 @pytest.mark.parametrize(("train", "test"), [("zero", "Zero"), ("z\u00e9ro", "ze\u0301ro")])
