@@ -85,7 +85,7 @@ def read(path: Path) -> Slices:
         UsageError: The file is missing or is no such table; the message tells the line.
     """
     try:
-        content = path.read_bytes()
+        content = path.expanduser().read_bytes()
     except OSError as error:
         raise UsageError(f"--slices: expected a readable CSV file, got {path} ({error.strerror})") from error
     try:

@@ -143,8 +143,8 @@ def _images(values: Array, where: str, scale: float | None) -> Tensor:
     if values.size and scale is None and values.dtype != np.bool_:
         highest, white = float(values.max()), 255 if values.dtype == np.uint8 else 1
         way_out = (
-            f"add ?scale=VALUE behind npz:PATH with the value that is white, which may be {highest:g}, or {white} where "
-            f"they are that dark; or store {white} as white"
+            f"add ?scale=VALUE behind npz:PATH with the value that is white, which may be {highest:g}, or {white} "
+            f"where they are that dark; or store {white} as white"
         )
         check_white(highest, where, eight_bit=white == 255, way_out=way_out)
     return torch.from_numpy(np.ascontiguousarray(_channels_first(pixels, where)))

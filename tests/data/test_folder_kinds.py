@@ -14,6 +14,8 @@ from evalsuite.data._class_folders import class_folders
 from evalsuite.data._preparation import Preparation
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.interpretation import Interpretation
+from evalsuite.tasks._strangers import photos as outliers
+from evalsuite.tasks.shift import Shift
 
 CLASSES = ("one", "three", "two", "zero")
 
@@ -387,7 +389,19 @@ def test_sizes_that_make_no_sense(tmp_path: Path, options: str, message: str) ->
 
 def test_photos_of_a_shifted_set_are_prepared_as_those_of_the_data(tmp_path: Path) -> None:
     _, images = sized(tmp_path, (32, 32), (50, 41))
+    expected = torch.stack([by_hand(image, 40, 32, InterpolationMode.BICUBIC) for image in images])
     prepared = Preparation(crop=0.8, interpolation="bicubic")
-    found = class_folders(tmp_path, ("ant",), (3, 32, 32), preparation=prepared).images[torch.arange(2)]
-    expected = [by_hand(image, 40, 32, InterpolationMode.BICUBIC) for image in images]
-    assert torch.equal(found, torch.stack(expected))
+    assert torch.equal(
+        class_folders(tmp_path, ("ant",), (3, 32, 32), preparation=prepared).images[torch.arange(2)], expected
+    )
+    data = load(f"folder:{tmp_path}?size=32&crop=0.8&interpolation=bicubic")
+    shifted = Shift(layout="folder", at=str(tmp_path)).examples(data)
+    assert torch.equal((shifted.pixels([0, 1]) * 255).round().to(torch.uint8), expected)
+
+
+def test_outliers_are_photos_too(tmp_path: Path) -> None:
+    photo(tmp_path / "a" / "0.jfif", 0, kind="JPEG")
+    photo(tmp_path / "1.png", 1)
+    (tmp_path / "._1.png").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "notes.txt").write_text("x")
+    assert [path.name for path in outliers(str(tmp_path))] == ["1.png", "0.jfif"]
