@@ -128,7 +128,7 @@ def _source(task: Task, judging: Judging, dataset: Dataset) -> str | None:
         "task": [digest(task), {field: str(value) for field, value in settings(task).items()}, task.shard_size],
         "files": stamps,
         "choice": [limit(task, judging), judging.seed],
-        "data": [list(dataset.shape), list(dataset.classes)],
+        "data": [list(dataset.shape), list(dataset.classes), repr(dataset.preparation)],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

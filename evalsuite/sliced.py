@@ -33,7 +33,8 @@ def _rows(slices: Slices, dataset: Dataset, examples: Examples) -> Sequence[int]
     """The row of each chosen example; a table may also have rows for held-out examples that were left out."""
     held_out = dataset.test
     whole = len(held_out.images)
-    left_out = dataset.overlap > 0 and whole == len(held_out) + dataset.overlap
+    dropped = dataset.overlap + dataset.duplicates
+    left_out = dropped > 0 and whole == len(held_out) + dropped
     slices.check_rows([len(held_out), whole] if left_out else [len(held_out)], dataset.name)
     if len(slices.rows) == len(held_out):
         place = {position: row for row, position in enumerate(held_out.positions.tolist())}

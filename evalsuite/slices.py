@@ -1,22 +1,16 @@
 """Attributes of the held-out examples that the user knows and the labels do not tell: site, camera, sex, weather."""
 
-import csv
 import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import final
 
+from evalsuite.delimited import Row, read_delimited
 from evalsuite.errors import UsageError
 
 _MOST_VALUES = 200
 _ID = "id"
-
-
-class _Row(NamedTuple):
-    line: int
-    values: tuple[str, ...]
 
 
 @final
@@ -85,22 +79,19 @@ class Slices:
 def read(path: Path) -> Slices:
     """Read a CSV file with a header: a column an attribute, where the first may be `id`.
 
+    Semicolons or tabs may stand for commas, as `evalsuite.delimited` tells.
+
     Raises:
         UsageError: The file is missing or is no such table; the message tells the line.
     """
     try:
-        content = path.read_bytes()
+        content = path.expanduser().read_bytes()
     except OSError as error:
         raise UsageError(f"--slices: expected a readable CSV file, got {path} ({error.strerror})") from error
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: expected text in UTF-8, got the byte {content[error.start]:#x}") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        rows = [_Row(reader.line_num, tuple(value.strip() for value in row)) for row in reader if row]
-    except csv.Error as error:
-        raise UsageError(f"{path}, line {reader.line_num}: expected comma-separated values, got {error}") from error
+        rows = read_delimited(content, str(path)).rows
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     if not rows:
         raise UsageError(f"{path}: expected a header with the names of attributes, got an empty file")
     header, body = rows[0].values, rows[1:]
@@ -118,7 +109,7 @@ def read(path: Path) -> Slices:
     return found
 
 
-def _check(path: Path, header: Sequence[str], body: Sequence[_Row]) -> None:
+def _check(path: Path, header: Sequence[str], body: Sequence[Row]) -> None:
     names = header[1:] if header[0].lower() == _ID else header
     if not names or "" in names or len(set(names)) < len(names):
         raise UsageError(f"{path}, line 1: expected distinct names of one or more attributes, got {', '.join(header)}")

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol, final
 
 import numpy as np
@@ -12,6 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from evalsuite.data._preparation import TORCHVISION, Preparation, Wanted
+from evalsuite.errors import UsageError
 from evalsuite.interpretation import Interpretation
 from evalsuite.problems import CLASSIFICATION, Problem
 
@@ -93,7 +96,13 @@ class Examples:
 
     @classmethod
     def of(cls, images: Images, labels: Tensor) -> "Examples":
-        """All of `images`, in their own order."""
+        """All of `images`, in their own order; `labels` are whole numbers of any type.
+
+        Raises:
+            UsageError: Labels are no whole numbers.
+        """
+        if labels.is_floating_point() and not bool((labels == labels.round()).all()):
+            raise UsageError(f"expected labels to be whole numbers, got {labels[labels != labels.round()][0].item()}")
         return cls(images=images, labels=labels.long(), positions=torch.arange(len(labels)))
 
     @classmethod
@@ -200,7 +209,9 @@ class Dataset:
         mean: Per-channel mean of the training images in [0, 1], for the network's own normalisation.
         std: Per-channel standard deviation, likewise.
         overlap: Held-out examples left out because their image stands in the training examples too.
-        interpretations: What had to be known to read them, and where the answers come from.
+        duplicates: Held-out examples left out because the same image with the same answer stands before them.
+        preparation: How photos become images, for further photos to become images alike.
+        interpretations: How the data were read: what was given, recorded, measured or assumed.
     """
 
     name: str
@@ -211,6 +222,8 @@ class Dataset:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     overlap: int = 0
+    duplicates: int = 0
+    preparation: Preparation = TORCHVISION
     interpretations: tuple[Interpretation, ...] = ()
 
     @property
@@ -238,3 +251,15 @@ class Source(ABC):
             UsageError: Files are missing; the message says where they are looked for and how to get them.
             RefusedInputError: A file is corrupt.
         """
+
+    def load_for(self, network: Wanted) -> Dataset:
+        """As `load`, where what the `network` is used to decides what the name leaves open; most leave nothing open."""
+        del network
+        return self.load()
+
+    def files(self) -> tuple[Path, ...] | None:
+        """Every file that the data are read from; empty where they come with a library, None where it cannot be told.
+
+        `evalsuite.data_files.files_of` tells the same from the name alone.
+        """
+        return None

@@ -1,67 +1,98 @@
 """From what stands behind `--data` to a data set whose training and held-out examples do not mix."""
 
 from dataclasses import MISSING, Field, fields, replace
-from importlib.util import find_spec
-from typing import get_type_hints
+from typing import Final, get_args, get_type_hints
 
 import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from evalsuite.data._base import Dataset, Examples, Source
-from evalsuite.data._disjoint import shared
+from evalsuite.data._disjoint import fold, shared
 from evalsuite.data._factory import from_factory
+from evalsuite.data._preparation import Wanted
+from evalsuite.data_names import DataName, existing_path, parse_data_name
 from evalsuite.errors import RefusedInputError, UnknownNameError, UsageError
+from evalsuite.importing import is_module, users_code
+from evalsuite.interpretation import Basis, Interpretation
 from evalsuite.registry import find, names
 
 _PACKAGE = "evalsuite.data"
+_BY_SUFFIX: Final = {".npz": "npz:{}", ".csv": "csv:{}?target=COLUMN", ".tsv": "csv:{}?target=COLUMN"}
+_LOOKED_AT = 64
 
 
-def load(name: str) -> Dataset:
+def load(
+    name: str,
+    *,
+    size: int | None = None,
+    crop: float | None = None,
+    interpolation: str | None = None,
+    basis: Basis = "assumed",
+) -> Dataset:
     """The data set called `name`: built in, `folder:PATH`, `npz:PATH` or `package.module:factory`.
 
-    Options stand behind a question mark, e.g. `folder:photos?size=64&channels=1`. Held-out examples whose image
-    stands in the training examples too are left out and counted in `overlap`.
+    Options stand behind a question mark, e.g. `folder:photos?size=64&channels=1`. Held-out examples are left out whose
+    image stands in the training examples too (counted in `overlap`), or before them with the same answer
+    (`duplicates`). How the data were read stands in `interpretations`.
+
+    Args:
+        name: As on the command line.
+        size: What the network wants of photos, where `name` does not say it: height and width in pixels.
+        crop: Likewise: the share of the resized shorter side that the centre keeps.
+        interpolation: Likewise: how photos are resized.
+        basis: What these three are: "recorded" in the network's file, or "assumed" by the custom of its library.
 
     Raises:
-        UsageError: There is no such data set, or its files are missing.
+        UsageError: There is no such data set, its files are missing, or a user's own code fails.
         RefusedInputError: A file is corrupt, or what was read is not examples with images in [0, 1].
     """
-    head, colon, rest = name.partition(":")
-    kind, mark, options = head.partition("?")
-    if kind.replace("-", "_") in names(_PACKAGE):
+    parsed = parse_data_name(name)
+    if parsed.kind.replace("-", "_") in names(_PACKAGE):
         # one spelling per data set: what goes by the name of the data must not depend on how it was typed
-        name = kind.replace("_", "-") + mark + options + colon + rest
-        found = _source(name).load()
-    elif colon and rest.isidentifier() and _is_module(head):
-        found = from_factory(head, rest)
+        name = parsed.kind.replace("_", "-") + name[len(parsed.kind) :]
+        wanted = Wanted(size=size, crop=crop, interpolation=interpolation, basis=basis)
+        dataset = _checked(replace(_source(parsed, name).load_for(wanted), name=name))
+    elif parsed.argument.isidentifier() and _is_module(parsed.kind):
+        made = from_factory(parsed.kind, parsed.argument)
+        # images may be of the user's own making, and fail when they are asked for
+        with users_code(f"expected {name} to return a data set whose examples can be read"):
+            dataset = _checked(replace(made, name=name))
     else:
-        known = [part.replace("_", "-") for part in names(_PACKAGE)]
-        raise UnknownNameError("data set", head if colon else name, [*known, "package.module:factory"])
-    return _separated(_checked(replace(found, name=name)))
+        raise _unknown(parsed, name)
+    return _folded(_separated(dataset))
 
 
 def _is_module(name: str) -> bool:
     # a dotted name is meant as a module even where it cannot be found: the import then says which part is missing
-    return "." in name or (name.isidentifier() and find_spec(name) is not None)
+    return "." in name or is_module(name)
 
 
-def _source(name: str) -> Source:
-    path, mark, options = name.rpartition("?")
-    if not mark or "=" not in options:
-        path, options = name, ""
-    head, _, argument = path.partition(":")
-    kind = find(_PACKAGE, head.replace("-", "_"), Source)
+def _unknown(parsed: DataName, name: str) -> UsageError:
+    """What was meant: a path without its kind, else a name that is nearly the one that was typed."""
+    if (path := existing_path(name)) is not None:
+        if path.is_dir():
+            return UsageError(f"expected the name of a data set, got a folder: did you mean folder:{name}?")
+        if (meant := _BY_SUFFIX.get(path.suffix.lower())) is not None:
+            return UsageError(f"expected the name of a data set, got a file: did you mean {meant.format(name)}?")
+    accepted = [part.replace("_", "-") for part in names(_PACKAGE)]
+    return UnknownNameError("data set", parsed.kind if ":" in name else name, [*accepted, "package.module:factory"])
+
+
+def _source(parsed: DataName, name: str) -> Source:
+    kind = find(_PACKAGE, parsed.kind.replace("-", "_"), Source)
     accepted = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]  # every part is a dataclass
     required = [field.name for field in accepted.values() if _is_required(field)]
-    if bool(argument) != bool(required):
-        raise UsageError(f"expected {':'.join([head, *(r.upper() for r in required)])} as a data set, got {name!r}")
-    given = dict(zip(required, [argument], strict=False))
-    for option in options.split("&") if options else ():
+    if bool(parsed.argument) != bool(required):
+        raise UsageError(
+            f"expected {':'.join([parsed.kind, *(r.upper() for r in required)])} as a data set, got {name!r}"
+        )
+    given = dict(zip(required, [parsed.argument], strict=False))
+    for option in parsed.options:
         key, _, value = option.partition("=")
         if key not in accepted or key in given:
             known = ", ".join(sorted(accepted.keys() - set(required))) or "none"
-            raise UsageError(f"expected an option of the data set {head} ({known}), got {option!r}")
+            raise UsageError(f"expected an option of the data set {parsed.kind} ({known}), got {option!r}")
         given[key] = value
     hints = get_type_hints(kind)
     return kind(**{key: _converted(key, value, hints[key]) for key, value in given.items()})
@@ -75,7 +106,14 @@ def _converted(key: str, value: str, hint: type[object]) -> object:
     try:
         return TypeAdapter(hint).validate_python(value)
     except ValidationError as error:
-        raise UsageError(f"expected {key} to be of type {hint.__name__}, got {value!r}") from error
+        raise UsageError(f"expected {key} to be {_described(hint)}, got {value!r}") from error
+
+
+def _described(hint: type[object]) -> str:
+    """A type as a user would say it: "of type int", "one of first"."""
+    kinds = [kind for kind in (get_args(hint) or (hint,)) if kind is not type(None)]
+    choices = [choice for kind in kinds for choice in ((kind,) if isinstance(kind, str) else get_args(kind))]
+    return f"one of {', '.join(map(str, choices))}" if choices else f"of type {kinds[0].__name__}"
 
 
 def _checked(dataset: Dataset) -> Dataset:
@@ -84,6 +122,9 @@ def _checked(dataset: Dataset) -> Dataset:
             continue
         if not len(examples):
             raise RefusedInputError(f"expected {part} of {dataset.name} to hold examples, got none")
+        if examples.labels.is_floating_point():
+            kind = str(examples.labels.dtype).removeprefix("torch.")
+            raise RefusedInputError(f"expected labels of {part} of {dataset.name} to be whole numbers, got {kind}")
         low, high = int(examples.labels.min()), int(examples.labels.max())
         if low < 0 or high >= len(dataset.classes):
             raise RefusedInputError(
@@ -98,13 +139,22 @@ def _check_images(where: str, examples: Examples, shape: tuple[int, int, int]) -
     first = examples.pixels([0])
     if first.shape != (1, *shape):
         raise RefusedInputError(f"expected images of {where} to be {shape}, got {tuple(first.shape[1:])}")
-    images = examples.images if isinstance(examples.images, Tensor) else first
+    images = examples.images if isinstance(examples.images, Tensor) else _some_images(examples)
     if images.dtype == torch.uint8:
         return
     low, high = float(images.min()), float(images.max())
     # written so that a NaN is refused too
     if not (low >= 0.0 and high <= 1.0):
         raise RefusedInputError(f"expected images of {where} in [0, 1] or uint8, got values from {low} to {high}")
+
+
+def _some_images(examples: Examples) -> Tensor:
+    """The first image, and of images that are no 8-bit values further ones, evenly spread."""
+    first = examples.images[examples.positions[:1]]
+    if first.dtype == torch.uint8:
+        return first
+    chosen = torch.linspace(0, len(examples) - 1, min(len(examples), _LOOKED_AT)).round().long()
+    return examples.images[examples.positions[chosen]]
 
 
 def _separated(dataset: Dataset) -> Dataset:
@@ -120,4 +170,44 @@ def _separated(dataset: Dataset) -> Dataset:
             f"expected held-out examples in {dataset.name} that are not training examples, got none: "
             f"all {len(twins)} stand in both"
         )
-    return replace(dataset, test=dataset.test.select(own.nonzero()[:, 0]), overlap=dataset.overlap + len(twins))
+    reading = Interpretation(
+        topic="overlap",
+        value=f"{len(twins)} of {len(dataset.test)} held-out examples are left out",
+        basis="measured",
+        reason="their images stand in the training examples too",
+    )
+    return replace(
+        dataset,
+        test=dataset.test.select(own.nonzero()[:, 0]),
+        overlap=dataset.overlap + len(twins),
+        interpretations=(*dataset.interpretations, reading),
+    )
+
+
+def _folded(dataset: Dataset) -> Dataset:
+    folded = fold(dataset.test)
+    readings = []
+    if folded.duplicates:
+        readings.append(
+            Interpretation(
+                topic="duplicates",
+                value=f"{folded.duplicates} of {len(dataset.test)} held-out examples are left out",
+                basis="measured",
+                reason="the same image with the same answer stands before them",
+            )
+        )
+    if folded.contradictory:
+        readings.append(
+            Interpretation(
+                topic="contradictory answers",
+                value=f"{folded.contradictory} held-out examples have the image of another and another answer",
+                basis="doubtful",
+                reason="all of them are kept, and no network can be right about all",
+            )
+        )
+    return replace(
+        dataset,
+        test=folded.examples,
+        duplicates=dataset.duplicates + folded.duplicates,
+        interpretations=(*dataset.interpretations, *readings),
+    )

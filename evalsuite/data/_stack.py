@@ -9,7 +9,11 @@ import torch
 from torch import Tensor
 
 from evalsuite.data._base import Examples
+from evalsuite.data._labels import labels_of
+from evalsuite.data._pixel_values import check_white
 from evalsuite.errors import RefusedInputError, UsageError
+
+_LOOKED_AT = 200
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 
@@ -49,14 +53,23 @@ def stacked(images: Path, labels: Path, *, part: int = 0, parts: int = 1) -> Exa
             f"expected {images} to hold images (n, height, width, 1 or 3) of uint8, n {count}, "
             f"got {rows.dtype} of shape {rows.shape}"
         )
-    if truth.shape != (len(rows),) or not np.issubdtype(truth.dtype, np.integer):
+    if not truth.ndim or len(truth) != len(rows):
         raise RefusedInputError(
             f"expected {labels} to hold {len(rows)} class numbers, one for each image of {images.name}, "
             f"got {truth.dtype} of shape {truth.shape}"
         )
     size = len(rows) // parts
     kept = slice(part * size, (part + 1) * size)
-    return Examples.of(Stack(rows=rows[kept]), torch.from_numpy(truth[kept].astype(np.int64)))
+    stack = Stack(rows=rows[kept])
+    _check_some(stack, str(images))
+    return Examples.of(stack, torch.from_numpy(labels_of(truth, str(labels)).numbers[kept]))
+
+
+def _check_some(stack: Stack, where: str) -> None:
+    # not all: files of published sets have hundreds of megabytes
+    chosen = torch.linspace(0, len(stack) - 1, min(len(stack), _LOOKED_AT)).round().long()
+    way_out = "store them with 255 as white"
+    check_white(float(stack[chosen].max()), f"{len(chosen)} images of {where}", eight_bit=True, way_out=way_out)
 
 
 def _mapped(path: Path) -> Array:

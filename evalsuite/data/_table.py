@@ -8,6 +8,7 @@ import torch
 
 from evalsuite.data._base import Dataset, Examples
 from evalsuite.data._statistics import channel_statistics
+from evalsuite.interpretation import Interpretation
 from evalsuite.problems.regression import Regression
 
 Rows = npt.NDArray[np.float64]
@@ -15,7 +16,15 @@ Part = tuple[Rows, Rows]
 """Rows of the columns that are given, (n, d), and of those that are asked for, (n, k)."""
 
 
-def table(name: str, targets: Sequence[str], *, train: Part, test: Part, raw: bool) -> Dataset:
+def table(
+    name: str,
+    targets: Sequence[str],
+    *,
+    train: Part,
+    test: Part,
+    raw: bool,
+    readings: Sequence[Interpretation] = (),
+) -> Dataset:
     """A regression on a table.
 
     Columns are scaled to [0, 1] by the range of the training rows, held-out ones cut to it: all tasks live in [0, 1].
@@ -26,6 +35,7 @@ def table(name: str, targets: Sequence[str], *, train: Part, test: Part, raw: bo
         train: At least one row.
         test: Likewise.
         raw: Whether answers stay in their own units; else they are scaled as columns are, and not cut.
+        readings: How the table was read.
     """
     low, high = train[0].min(0), train[0].max(0)
     least, spread = train[1].min(0), _spread(train[1])
@@ -40,8 +50,16 @@ def table(name: str, targets: Sequence[str], *, train: Part, test: Part, raw: bo
 
     trained, held_out = examples(*train), examples(*test)
     mean, std = channel_statistics(trained)
-    shape = (train[0].shape[1], 1, 1)
-    return Dataset(name=name, classes=tuple(targets), shape=shape, train=trained, test=held_out, mean=mean, std=std)
+    return Dataset(
+        name=name,
+        classes=tuple(targets),
+        shape=(train[0].shape[1], 1, 1),
+        train=trained,
+        test=held_out,
+        mean=mean,
+        std=std,
+        interpretations=tuple(readings),
+    )
 
 
 def split(rows: Rows, answers: Rows) -> tuple[Part, Part]:
@@ -49,6 +67,17 @@ def split(rows: Rows, answers: Rows) -> tuple[Part, Part]:
     order = np.random.default_rng(0).permutation(len(rows))
     held_out, rest = order[: len(rows) // 5], order[len(rows) // 5 :]
     return (rows[rest], answers[rest]), (rows[held_out], answers[held_out])
+
+
+def split_reading(held_out: int, rows: int, *, option: str = "") -> Interpretation:
+    """What `split` does, to be told."""
+    return Interpretation(
+        topic="held-out rows",
+        value=f"{held_out} of {rows}, drawn once and for all",
+        basis="assumed" if option else "recorded",
+        reason="there is no other file" if option else "there is no published split",
+        option=option,
+    )
 
 
 def _spread(answers: Rows) -> Rows:

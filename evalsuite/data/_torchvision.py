@@ -1,7 +1,6 @@
 """Where torchvision's data sets are looked for, and how they are read or downloaded by its own code."""
 
 import contextlib
-import os
 import pickle
 import sys
 from collections.abc import Sequence
@@ -12,7 +11,9 @@ from typing import Protocol, final
 from torch import Tensor
 
 from evalsuite.data._base import Dataset, Examples
+from evalsuite.data._class_order import published_classes
 from evalsuite.data._statistics import channel_statistics
+from evalsuite.data_files import archive_roots
 from evalsuite.errors import RefusedInputError, UsageError
 
 
@@ -58,25 +59,13 @@ class Archive:
 _BROKEN = (RuntimeError, OSError, ValueError, TypeError, AssertionError, LookupError, pickle.PickleError)
 
 
-def roots() -> tuple[Path, ...]:
-    """Folders that are looked through, the one to download to first.
-
-    The environment variable EVALSUITE_DATA names the only one; else the user's cache, then `data` in the working
-    directory, where torchvision's own examples put theirs.
-    """
-    if "EVALSUITE_DATA" in os.environ:
-        return (Path(os.environ["EVALSUITE_DATA"]).expanduser(),)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return (cache / "evalsuite" / "data", Path("data"))
-
-
 def on_disk(archive: Archive) -> tuple[Split, Split] | None:
     """Training and held-out examples if all files are there, else None.
 
     Raises:
         RefusedInputError: The files are there but not as their authors published them.
     """
-    for root in roots():
+    for root in archive_roots():
         if all((root / file).is_file() for file in archive.files):
             try:
                 return _both(archive, root, download=False)
@@ -89,18 +78,18 @@ def on_disk(archive: Archive) -> tuple[Split, Split] | None:
 
 
 def download(archive: Archive) -> tuple[Split, Split]:
-    """Training and held-out examples, downloaded into the first of `roots()`.
+    """Training and held-out examples, downloaded into the first of `archive_roots()`.
 
     Raises:
         UsageError: That failed; the message says where files are looked for.
     """
-    root = roots()[0]
+    root = archive_roots()[0]
     try:
         # torchvision reports what it does on stdout, which belongs to results
         with contextlib.redirect_stdout(sys.stderr):
             return _both(archive, root, download=True)
     except (RuntimeError, OSError) as error:
-        places = " or ".join(str(r) for r in roots())
+        places = " or ".join(str(r) for r in archive_roots())
         raise UsageError(
             f"expected {archive.title} ({', '.join(archive.files)}) in {places}, got nothing there, and downloading "
             f"failed: {' '.join(str(error).split())}. The environment variable EVALSUITE_DATA names another folder."
@@ -122,6 +111,7 @@ def dataset(
         test=test,
         mean=mean,
         std=std,
+        interpretations=(published_classes(pair[0].classes),),
     )
 
 

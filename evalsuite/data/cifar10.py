@@ -1,6 +1,7 @@
 """CIFAR-10 (Krizhevsky 2009)."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import final
 
 from torchvision import datasets
@@ -23,3 +24,7 @@ class Cifar10(Source):
     def load(self) -> Dataset:
         archive = cifar(datasets.CIFAR10, "CIFAR-10")
         return dataset("cifar10", on_disk(archive) or download(archive), _STATISTICS)
+
+    @override
+    def files(self) -> tuple[Path, ...]:
+        return ()

@@ -1,6 +1,7 @@
 """CIFAR-100 with its 100 fine classes (Krizhevsky 2009)."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import final
 
 from torchvision import datasets
@@ -23,3 +24,7 @@ class Cifar100(Source):
     def load(self) -> Dataset:
         archive = cifar(datasets.CIFAR100, "CIFAR-100")
         return dataset("cifar100", on_disk(archive) or download(archive), _STATISTICS)
+
+    @override
+    def files(self) -> tuple[Path, ...]:
+        return ()

@@ -1,81 +1,153 @@
 """A table of numbers in a file."""
 
-import csv
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Final, Literal, NamedTuple, final
 
 import numpy as np
 from typing_extensions import override
 
 from evalsuite.data._base import Dataset, Source
-from evalsuite.data._table import Rows, split, table
+from evalsuite.data._table import Rows, split, split_reading, table
+from evalsuite.data_files import table_files
+from evalsuite.delimited import DELIMITERS, Row, read_delimited
 from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.interpretation import Interpretation
+
+Decimal = Literal["point", "comma"]
+
+_WITH_COMMA: Final = re.compile(r"[+-]?[0-9]*,[0-9]+([eE][+-]?[0-9]+)?")
+_THOUSANDS: Final = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+")
+
+
+class _Table(NamedTuple):
+    names: list[str]
+    rows: Rows
+    delimiter: str
+    decimal: Decimal
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Csv(Source):
-    """A CSV file whose first line names the columns; all are numbers, and some of them are asked for.
+    """A file of comma-, semicolon- or tab-separated numbers whose first line names the columns; some are asked for.
 
     Attributes:
         path: The file.
         target: Columns that are asked for, with commas in between.
         test: Another file with the held-out rows; where there is none, a fifth of the rows is held out, drawn once.
         raw: Whether answers stay in their own units, for networks that were trained so; else they are scaled to [0, 1].
+        decimal: What stands before decimals; else a comma where numbers have one, and none a point.
     """
 
     path: Path
     target: str = ""
     test: str = ""
     raw: bool = False
+    decimal: Decimal | None = None
 
     @override
     def load(self) -> Dataset:
-        names, rows = _read(self.path.expanduser())
+        own = _read(self.path.expanduser(), self.decimal)
+        names, rows = own.names, own.rows
         targets = tuple(filter(None, self.target.split(",")))
         if not targets or not set(targets) < set(names):
             known = ", ".join(names)
             raise UsageError(f"expected ?target=COLUMN of {self.path} behind csv:PATH ({known}), got {self.target!r}")
-        asked = [names.index(target) for target in targets]
-        others = [column for column in range(len(names)) if column not in asked]
+        answers = [names.index(target) for target in targets]
+        others = [column for column in range(len(names)) if column not in answers]
         if self.test:
-            held_out_names, held_out = _read(Path(self.test).expanduser())
-            if held_out_names != names:
+            held_out = _read(Path(self.test).expanduser(), self.decimal)
+            if held_out.names != names:
                 raise UsageError(f"expected the columns of {self.path} in {self.test} ({', '.join(names)}), got others")
-            train, test = (rows[:, others], rows[:, asked]), (held_out[:, others], held_out[:, asked])
+            train, test = (rows[:, others], rows[:, answers]), (held_out.rows[:, others], held_out.rows[:, answers])
         else:
             if len(rows) < 10:
                 raise UsageError(f"expected at least 10 rows to hold a fifth of them out, got {len(rows)}: {self.path}")
-            train, test = split(rows[:, others], rows[:, asked])
-        return table(f"csv:{self.path}", targets, train=train, test=test, raw=self.raw)
+            train, test = split(rows[:, others], rows[:, answers])
+        return table(
+            f"csv:{self.path}",
+            targets,
+            train=train,
+            test=test,
+            raw=self.raw,
+            readings=self._readings(own, len(test[0])),
+        )
+
+    @override
+    def files(self) -> tuple[Path, ...]:
+        return table_files(self.path.expanduser(), self.test)
+
+    def _readings(self, own: _Table, held_out: int) -> list[Interpretation]:
+        columns = f"{len(own.names)} with a {DELIMITERS.get(own.delimiter, repr(own.delimiter))} in between"
+        decimal = Interpretation(
+            topic="decimal mark",
+            value=own.decimal,
+            basis="given" if self.decimal else "measured",
+            reason="?decimal=" if self.decimal else "no number has the other",
+            option="?decimal=point|comma",
+        )
+        drawn = split_reading(held_out, len(own.rows), option="?test=FILE")
+        chosen = Interpretation(topic="held-out rows", value=f"those of {self.test}", basis="given", reason="?test=")
+        return [
+            Interpretation(topic="columns", value=columns, basis="measured"),
+            decimal,
+            chosen if self.test else drawn,
+        ]
 
 
-def _read(path: Path) -> tuple[list[str], Rows]:
+def _read(path: Path, decimal: Decimal | None) -> _Table:
     """Names of the columns, and the rows (n, columns)."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise UsageError(f"expected a CSV file, got {str(path)!r}: {error}") from error
-    lines = [line for line in csv.reader(text.splitlines()) if line]
-    if len(lines) < 2:
-        raise RefusedInputError(f"expected a line of names and at least one row in {path}, got {len(lines)} lines")
-    names = [name.strip() for name in lines[0]]
+    try:
+        lines = read_delimited(content, str(path))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if len(lines.rows) < 2:
+        raise RefusedInputError(f"expected a line of names and at least one row in {path}, got {len(lines.rows)} lines")
+    names = list(lines.rows[0].values)
     if len(set(names)) < len(names):
         raise RefusedInputError(f"expected columns of different names in {path}, got {', '.join(names)}")
-    return names, np.array([_numbers(path, place, names, line) for place, line in enumerate(lines[1:], start=2)])
+    mark = decimal or _decimal(path, lines.rows[1:])
+    rows = np.array([_numbers(path, names, row, mark) for row in lines.rows[1:]])
+    return _Table(names, rows, lines.delimiter, mark)
 
 
-def _numbers(path: Path, place: int, names: list[str], line: list[str]) -> list[float]:
-    if len(line) != len(names):
-        raise RefusedInputError(f"expected {len(names)} values in line {place} of {path}, got {len(line)}")
-    found: list[float] = []
-    for name, value in zip(names, line, strict=True):
+def _decimal(path: Path, rows: tuple[Row, ...]) -> Decimal:
+    """What stands before decimals: a comma where numbers have one and none a point.
+
+    Raises:
+        RefusedInputError: All that have a comma may be thousands as well.
+    """
+    with_comma = [value for row in rows for value in row.values if _WITH_COMMA.fullmatch(value)]
+    if not with_comma or any("." in value for row in rows for value in row.values):
+        return "point"
+    if all(_THOUSANDS.fullmatch(value) for value in with_comma):
+        raise RefusedInputError(
+            f"expected decimals or thousands behind the commas of {path}, got what may be either, e.g. "
+            f"{with_comma[0]}: add ?decimal=comma, or leave out the commas between thousands"
+        )
+    return "comma"
+
+
+def _numbers(path: Path, names: list[str], row: Row, decimal: Decimal) -> list[float]:
+    if len(row.values) != len(names):
+        raise RefusedInputError(f"expected {len(names)} values in line {row.line} of {path}, got {len(row.values)}")
+    numbers: list[float] = []
+    for name, value in zip(names, row.values, strict=True):
+        # a point beside decimal commas stands between thousands: that is refused, as no number
+        spelled = value.replace(".", "?").replace(",", ".") if decimal == "comma" else value
         try:
-            number = float(value)
+            number = float(spelled)
         except ValueError:
             number = float("nan")
         if not np.isfinite(number):
-            raise RefusedInputError(f"expected a finite number in column {name}, line {place} of {path}, got {value!r}")
-        found.append(number)
-    return found
+            raise RefusedInputError(
+                f"expected a finite number in column {name}, line {row.line} of {path}, got {value!r}"
+            )
+        numbers.append(number)
+    return numbers

@@ -1,13 +1,14 @@
 """A regression that comes with scikit-learn: no download, training in seconds."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import final
 
 from sklearn.datasets import load_diabetes
 from typing_extensions import override
 
 from evalsuite.data._base import Dataset, Source
-from evalsuite.data._table import split, table
+from evalsuite.data._table import split, split_reading, table
 
 
 @final
@@ -22,4 +23,9 @@ class Diabetes(Source):
     def load(self) -> Dataset:
         bunch = load_diabetes(scaled=False)
         train, test = split(bunch.data, bunch.target[:, None])
-        return table("diabetes", ("progression",), train=train, test=test, raw=False)
+        reading = split_reading(len(test[0]), len(bunch.data))
+        return table("diabetes", ("progression",), train=train, test=test, raw=False, readings=[reading])
+
+    @override
+    def files(self) -> tuple[Path, ...]:
+        return ()

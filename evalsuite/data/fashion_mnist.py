@@ -10,6 +10,7 @@ from typing_extensions import override
 from evalsuite.data._base import Dataset, Source
 from evalsuite.data._idx import read_idx
 from evalsuite.data._torchvision import Archive, Split, dataset, download, on_disk
+from evalsuite.data_files import FASHION_MNIST_PACKAGE, fashion_files
 
 _PARTS = tuple(f"{split}-{part}-ubyte" for split in ("train", "t10k") for part in ("images-idx3", "labels-idx1"))
 
@@ -23,12 +24,16 @@ class FashionMnist(Source):
         package: Where Debian's package dataset-fashion-mnist puts the compressed files; looked at before downloading.
     """
 
-    package: Path = Path("/usr/share/datasets/fashion-mnist")
+    package: Path = FASHION_MNIST_PACKAGE
 
     @override
     def load(self) -> Dataset:
         archive = Archive(title="Fashion-MNIST", files=tuple(f"FashionMNIST/raw/{part}" for part in _PARTS), read=_read)
         return dataset("fashion-mnist", on_disk(archive) or self._packaged() or download(archive))
+
+    @override
+    def files(self) -> tuple[Path, ...]:
+        return fashion_files(str(self.package))
 
     def _packaged(self) -> tuple[Split, Split] | None:
         if not all((self.package / f"{part}.gz").is_file() for part in _PARTS):

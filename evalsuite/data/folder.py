@@ -1,23 +1,27 @@
 """A folder of photos: one folder a class, as ImageNet is kept."""
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import final
+from typing import Literal, final
 
 import torch
-from PIL import Image, UnidentifiedImageError
-from torch import Tensor
-from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
-from torchvision.transforms import functional
 from typing_extensions import override
 
 from evalsuite.data._base import Dataset, Examples, Source
 from evalsuite.data._choose import choose
+from evalsuite.data._class_order import ClassOrder, Order, class_names, class_order, listed_classes, some
+from evalsuite.data._fitting import Fitting, fitting
+from evalsuite.data._photo_files import listed, read_class_folders
+from evalsuite.data._photos import Photos
+from evalsuite.data._preparation import CROP, NOTHING_WANTED, Alpha, Interpolation, Orientation, Preparation, Wanted
+from evalsuite.data._splits import Splits, check_same_classes, labelled_splits, subfolders
 from evalsuite.data._statistics import IMAGENET, channel_statistics, neutral_statistics
-from evalsuite.errors import RefusedInputError, UsageError
-
-HELD_OUT = ("test", "val")
+from evalsuite.data._survey import photo_readings, survey
+from evalsuite.data_files import folder_files, is_litter
+from evalsuite.errors import UsageError
+from evalsuite.interpretation import Interpretation
 
 
 @final
@@ -25,54 +29,106 @@ HELD_OUT = ("test", "val")
 class Folder(Source):
     """PATH/train and PATH/test (or PATH/val), or PATH itself as held-out examples; in each, one folder a class.
 
-    Classes are numbered in the order of their names, as torchvision's ImageFolder does. Images are read when asked
-    for: the shorter side is resized to 256/224 of `size` and the centre cut out (Krizhevsky et al. 2012).
+    Folders whose names are whole numbers are numbered by them, others in the order of their names, as torchvision's
+    ImageFolder does. Images are read when asked for. Photos that all have the size are taken as they are; of others
+    the shorter side is resized to `size` divided by `crop` and the centre cut out.
 
     Attributes:
         path: The folder.
-        size: Height and width of an image after cropping, in pixels.
+        size: Height and width of an image, in pixels; else the network's, else that of the photos if they share one.
         channels: 3 (RGB) or 1 (luminance).
+        crop: The share of the resized shorter side that the centre keeps; else what the network is used to, else 7/8
+            (224 of 256 pixels: Krizhevsky et al. 2012).
+        interpolation: How photos are resized, with antialiasing; else what the network is used to, else bilinear.
+        order: Of classes: by the text of their folders' names, or by the numbers in them.
+        classes: A text file that names the classes in the order of their numbers, one a line.
+        scale: The value that is white in photos of more than 8 bits a channel, where their type does not say it.
+        alpha: What becomes of a transparency channel: drop shows the colours below it.
+        orientation: Whether photos are turned as the camera's EXIF entry says.
+        frames: Of files that hold several frames the first is taken.
     """
 
     path: Path
-    size: int = 224
+    size: int | None = None
     channels: int = 3
+    crop: float | None = None
+    interpolation: Interpolation | None = None
+    order: Order | None = None
+    classes: str | None = None
+    scale: float | None = None
+    alpha: Alpha | None = None
+    orientation: Orientation | None = None
+    frames: Literal["first"] | None = None
 
     def __post_init__(self) -> None:
-        if self.size < 1:
+        if self.size is not None and self.size < 1:
             raise UsageError(f"expected size to be at least 1, got {self.size}")
         if self.channels not in {1, 3}:
             raise UsageError(f"expected channels to be 1 or 3, got {self.channels}")
+        if self.order is not None and self.classes is not None:
+            raise UsageError("expected one of ?order= and ?classes=, got both")
+        Preparation(crop=CROP if self.crop is None else self.crop, scale=self.scale)  # which checks their ranges
 
     @override
     def load(self) -> Dataset:
+        return self.load_for(NOTHING_WANTED)
+
+    @override
+    def load_for(self, network: Wanted) -> Dataset:
         root = self.path.expanduser()
         if not root.is_dir():
             raise UsageError(f"expected folder:PATH with the path of a folder, got {str(self.path)!r}")
-        trained, held_out = _parts(root)
-        classes = _classes(trained or held_out)
-        unknown = sorted(set(_classes(held_out)) - set(classes))
-        if unknown:
-            raise UsageError(f"expected the classes of {held_out} to be those of {trained}, got also {unknown}")
-        train = self._examples(trained, classes) if trained else None
-        mean, std = self._statistics(train)
+        splits = labelled_splits(root)
+        order = self._order(splits)
+        train = None if splits.train is None else _Half.read(splits.train, order.names)
+        test = _Half.read(splits.test, order.names)
+        headers = survey(() if train is None else train.paths, test.paths)
+        user = Wanted(size=self.size, crop=self.crop, interpolation=self.interpolation, basis="given")
+        fit = fitting(headers, self.path, user=user, network=network, preparation=self._preparation())
+        trained = None if train is None else self._examples(train, fit)
+        mean, std = self._statistics(trained)
         return Dataset(
             name=f"folder:{self.path}",
-            classes=classes,
-            shape=(self.channels, self.size, self.size),
-            train=train,
-            test=self._examples(held_out, classes),
+            classes=order.names,
+            shape=(self.channels, fit.size, fit.size),
+            train=trained,
+            test=self._examples(test, fit),
             mean=mean,
             std=std,
+            preparation=fit.preparation,
+            interpretations=(
+                splits.reading,
+                class_names(order.names, "the names of the folders", "?classes=FILE"),
+                order.reading,
+                *_completeness(train, test, order.names, self.classes),
+                *fit.readings,
+                *photo_readings(headers, fit.preparation, self._given()),
+            ),
         )
 
-    def _examples(self, tree: Path, classes: tuple[str, ...]) -> Examples:
-        numbers = {name: number for number, name in enumerate(classes)}
-        found = make_dataset(str(tree), numbers, extensions=IMG_EXTENSIONS, allow_empty=True)
-        if not found:
-            raise UsageError(f"expected images ({' '.join(IMG_EXTENSIONS)}) in the class folders of {tree}, got none")
-        images = Photos(paths=tuple(path for path, _ in found), size=self.size, channels=self.channels)
-        return Examples.of(images, torch.tensor([label for _, label in found]))
+    @override
+    def files(self) -> tuple[Path, ...]:
+        return folder_files(self.path.expanduser(), self.classes)
+
+    def _order(self, splits: Splits) -> ClassOrder:
+        named = splits.train or splits.test
+        names = subfolders(named)
+        if not names:
+            raise UsageError(f"expected one folder a class in {named}, got none")
+        if splits.train is not None:
+            check_same_classes(splits.test, splits.train, names)
+        if self.classes is not None:
+            return listed_classes(Path(self.classes).expanduser(), names, str(named))
+        return class_order(names, self.order, str(named))
+
+    def _preparation(self) -> Preparation:
+        return Preparation(scale=self.scale, alpha=self.alpha or "drop", orientation=self.orientation or "ignore")
+
+    def _examples(self, half: "_Half", fit: Fitting) -> Examples:
+        images = Photos(
+            paths=half.paths, size=fit.size, channels=self.channels, preparation=fit.preparation, fit=fit.fit
+        )
+        return Examples.of(images, torch.tensor(half.labels))
 
     def _statistics(self, train: Examples | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
         if self.channels == 3:
@@ -81,87 +137,59 @@ class Folder(Source):
             return neutral_statistics(self.channels)
         return channel_statistics(choose(train, min(len(train), 2000), seed=0))
 
+    def _given(self) -> frozenset[str]:
+        return frozenset(field.name for field in fields(self) if getattr(self, field.name) is not None)
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Photos:
-    """Images that are decoded when asked for.
-
-    Attributes:
-        paths: One file per image.
-        size: Height and width after resizing and cropping.
-        channels: 3 or 1.
-        border: Pixels that are cut off at each side first.
-        context: The shorter side is resized to so many times `size` before the centre is cut out; None: the photo keeps
-            its size, which has to be `size` at least.
-        as_they_are: Whether a photo that has that size already is neither resized nor cropped.
-    """
+class _Half:
+    """The photos of one split, in the order of the names of their folders, and files beside them that are left out."""
 
     paths: tuple[str, ...]
-    size: int
-    channels: int
-    border: int = 0
-    context: float | None = 256 / 224
-    as_they_are: bool = False
+    labels: tuple[int, ...]
+    left_out: dict[str, Counter[str]]
 
-    def __len__(self) -> int:
-        return len(self.paths)
+    @classmethod
+    def read(cls, tree: Path, classes: Sequence[str]) -> "_Half":
+        numbers = {name: number for number, name in enumerate(classes)}
+        files = read_class_folders(tree, subfolders(tree))
+        beside = Counter(
+            entry.suffix.lower() for entry in tree.iterdir() if entry.is_file() and not is_litter(entry.name)
+        )
+        left_out = {name: found.left_out for name, found in files.items()} | {f"{tree.name} itself": beside}
+        return cls(
+            paths=tuple(path for found in files.values() for path in found.photos),
+            labels=tuple(numbers[name] for name, found in files.items() for _ in found.photos),
+            left_out={name: types for name, types in left_out.items() if types},
+        )
 
-    def __getitem__(self, index: Tensor) -> Tensor:
-        """Images (k, c, size, size), uint8, at `index` (k,).
 
-        Raises:
-            RefusedInputError: A file cannot be decoded.
-        """
-        found = torch.empty(len(index), self.channels, self.size, self.size, dtype=torch.uint8)
-        with ThreadPoolExecutor() as pool:
-            for place, image in enumerate(pool.map(self._decoded, index.tolist())):
-                found[place] = image
-        return found
-
-    def _decoded(self, position: int) -> Tensor:
-        path = self.paths[position]
-        try:
-            with Image.open(path) as file:
-                image = file.convert("RGB" if self.channels == 3 else "L")
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-            raise RefusedInputError(f"expected {path} to be an image, got an error: {error}") from error
-        if self.border:
-            width, height = image.size
-            if min(width, height) <= 2 * self.border:
-                raise RefusedInputError(
-                    f"expected {path} to be larger than its border of {self.border} pixels, got {width} x {height}"
+def _completeness(train: _Half | None, test: _Half, classes: Sequence[str], file: str | None) -> list[Interpretation]:
+    """Files that are left out, and classes of which there is nothing."""
+    readings = []
+    halves = {"training": train, "held-out": test}
+    for half, found in halves.items():
+        if found is None:
+            continue
+        if found.left_out:
+            types = sum(found.left_out.values(), Counter[str]())
+            readings.append(
+                Interpretation(
+                    topic="left-out files",
+                    value=f"{types.total()} beside {len(found.paths)} {half} photos: {listed(types)}",
+                    basis="measured",
+                    reason=f"in {some(found.left_out)}",
                 )
-            image = image.crop((self.border, self.border, width - self.border, height - self.border))
-        if not (self.as_they_are and image.size == (self.size, self.size)):
-            image = functional.center_crop(self._resized(image, path), [self.size] * 2)
-        pixels: Tensor = functional.pil_to_tensor(image)
-        return pixels
-
-    def _resized(self, image: Image.Image, path: str) -> Image.Image:
-        if self.context is not None:
-            larger: Image.Image = functional.resize(image, round(self.size * self.context))
-            return larger
-        if min(image.size) < self.size:
-            width, height = image.size
-            raise RefusedInputError(
-                f"expected {path} to have {self.size} pixels a side at least, got {width} x {height}"
             )
-        return image
-
-
-def _parts(root: Path) -> tuple[Path | None, Path]:
-    held_out = [root / name for name in HELD_OUT if (root / name).is_dir()]
-    if held_out:
-        return (root / "train" if (root / "train").is_dir() else None), held_out[0]
-    if (root / "train").is_dir():
-        raise UsageError(f"expected {' or '.join(HELD_OUT)} beside train in {root}, got train alone")
-    return None, root
-
-
-def _classes(tree: Path) -> tuple[str, ...]:
-    # hidden folders are what notebooks and version control leave behind, no classes
-    names = sorted(entry.name for entry in tree.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if not names:
-        raise UsageError(f"expected one folder a class in {tree}, got none")
-    return tuple(names)
+        missing = sorted(set(range(len(classes))) - set(found.labels))
+        if missing:
+            readings.append(
+                Interpretation(
+                    topic=f"classes without {half} photos",
+                    value=some([classes[number] for number in missing]),
+                    basis="doubtful" if file is None else "given",
+                    reason=f"they are among {len(classes)} classes" if file is None else f"{file} lists them",
+                )
+            )
+    return readings

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from evalsuite.data._base import Dataset, Source
 from evalsuite.data._torchvision import Archive, Split, dataset, download, on_disk
+from evalsuite.data_files import archive_files
 
 _FILES = tuple(
     f"MNIST/raw/{split}-{part}-ubyte" for split in ("train", "t10k") for part in ("images-idx3", "labels-idx1")
@@ -24,6 +25,10 @@ class Mnist(Source):
     def load(self) -> Dataset:
         archive = Archive(title="MNIST", files=_FILES, read=_read)
         return dataset("mnist", on_disk(archive) or download(archive))
+
+    @override
+    def files(self) -> tuple[Path, ...]:
+        return archive_files("MNIST/raw")
 
 
 def _read(root: Path, *, train: bool, download: bool) -> Split:

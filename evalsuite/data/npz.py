@@ -4,7 +4,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Final, final
 
 import numpy as np
 import torch
@@ -12,8 +12,12 @@ from torch import Tensor
 from typing_extensions import override
 
 from evalsuite.data._base import Dataset, Examples, Source
+from evalsuite.data._class_order import class_names, some
+from evalsuite.data._labels import labels_of
+from evalsuite.data._pixel_values import check_white
 from evalsuite.data._statistics import channel_statistics, neutral_statistics
 from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.interpretation import Interpretation
 
 _NAMES = frozenset({"x_train", "y_train", "x_test", "y_test", "classes"})
 
@@ -23,107 +27,167 @@ Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 @final
 @dataclass(frozen=True, kw_only=True)
 class Npz(Source):
-    """Images n h w c, n c h w or n h w (one channel), uint8 or float in [0, 1]; labels are class numbers from 0.
+    """Images n h w c, n c h w or n h w (one channel), uint8, float in [0, 1] or boolean; labels from 0.
 
-    An array `classes` of strings may name the classes; without it there are as many as the highest label tells.
-    Pickled objects are never read.
+    Labels are whole numbers, (n,) or (n, 1), or rows with a single one (one-hot). An array `classes` of strings may
+    name the classes; without it there are as many as the highest label tells. Pickled objects are never read.
 
     Attributes:
         path: The file, as `numpy.savez` or `numpy.savez_compressed` writes it.
+        scale: The value that is white; else 255 for uint8 and 1 for floats. Other whole numbers need it.
     """
 
     path: Path
+    scale: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.scale is not None and not self.scale > 0:
+            raise UsageError(f"expected scale to be the value that is white, above 0, got {self.scale:g}")
 
     @override
     def load(self) -> Dataset:
         arrays = _arrays(self.path)
-        test = _examples(self.path, arrays, "test")
-        train = _examples(self.path, arrays, "train") if {"x_train", "y_train"} & arrays.keys() else None
+        test = self._examples(arrays, "test")
+        train = self._examples(arrays, "train") if {"x_train", "y_train"} & arrays.keys() else None
         channels, height, width = test.images[torch.arange(1)].shape[1:]
         if train is not None and train.images[torch.arange(1)].shape[1:] != (channels, height, width):
             raise RefusedInputError(f"expected x_train and x_test in {self.path} to hold images of one size, got two")
         mean, std = channel_statistics(train) if train is not None else neutral_statistics(channels)
         highest = max(int(part.labels.max()) for part in (train, test) if part is not None)
-        classes = arrays.get("classes", np.arange(highest + 1))
+        classes, reading = _classes(self.path, arrays, highest)
         return Dataset(
             name=f"npz:{self.path}",
-            classes=tuple(str(name) for name in classes.tolist()),
+            classes=classes,
             shape=(channels, height, width),
             train=train,
             test=test,
             mean=mean,
             std=std,
+            interpretations=(
+                reading,
+                self._pixels(arrays["x_test"]),
+                Interpretation(
+                    topic="axes",
+                    value=f"{_axes(arrays['x_test'])} of the shape {arrays['x_test'].shape}",
+                    basis="measured",
+                    reason="by the number of channels",
+                ),
+                labels_of(arrays["y_test"], f"y_test in {self.path}").reading,
+            ),
         )
+
+    @override
+    def files(self) -> tuple[Path, ...]:
+        return (self.path.expanduser(),)
+
+    def _examples(self, arrays: dict[str, Array], part: str) -> Examples:
+        if not {f"x_{part}", f"y_{part}"} <= arrays.keys():
+            raise RefusedInputError(f"expected both x_{part} and y_{part} in {self.path}, got only one of them")
+        images = _images(arrays[f"x_{part}"], f"x_{part} in {self.path}", self.scale)
+        labels = torch.from_numpy(labels_of(arrays[f"y_{part}"], f"y_{part} in {self.path}").numbers)
+        if len(images) != len(labels) or not images.numel():
+            raise RefusedInputError(
+                f"expected as many images as labels, and at least one, for {part} in {self.path}, "
+                f"got {len(images)} and {len(labels)}"
+            )
+        return Examples.of(images, labels)
+
+    def _pixels(self, values: Array) -> Interpretation:
+        topic = "pixel values"
+        if self.scale is not None:
+            return Interpretation(topic=topic, value=f"{self.scale:g} is white", basis="given", reason="?scale=")
+        white = 255 if values.dtype == np.uint8 else 1
+        return Interpretation(topic=topic, value=f"{white} is white", basis="recorded", reason=f"{values.dtype}")
 
 
 def _arrays(path: Path) -> dict[str, Array]:
     file = path.expanduser()
     if not file.is_file():
-        raise UsageError(f"expected npz:PATH with the path of a file, got {str(path)!r}, where there is none")
+        kind = "which is a folder" if file.is_dir() else "where there is none"
+        raise UsageError(f"expected npz:PATH with the path of a file, got {str(path)!r}, {kind}")
     try:
         with file.open("rb") as stream:
             archive = np.load(stream, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise RefusedInputError(f"expected {path} to be an archive of numpy arrays (.npz), got a single array")
-            found = {name: archive[name] for name in archive.files if name in _NAMES}
+            arrays = {name: archive[name] for name in archive.files if name in _NAMES}
             others = ", ".join(archive.files) or "none"
     except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise RefusedInputError(
             f"expected {path} to be an archive of plain numpy arrays (.npz), got an error: {error}"
         ) from error
-    if not {"x_test", "y_test"} <= found.keys():
+    if not {"x_test", "y_test"} <= arrays.keys():
         raise RefusedInputError(f"expected the arrays x_test and y_test in {path}, got {others}")
-    return found
+    return arrays
 
 
-def _examples(path: Path, arrays: dict[str, Array], part: str) -> Examples:
-    if not {f"x_{part}", f"y_{part}"} <= arrays.keys():
-        raise RefusedInputError(f"expected both x_{part} and y_{part} in {path}, got only one of them")
-    images = _images(arrays[f"x_{part}"], f"x_{part} in {path}")
-    labels = _labels(arrays[f"y_{part}"], f"y_{part} in {path}")
-    if len(images) != len(labels) or not images.numel():
-        raise RefusedInputError(
-            f"expected as many images as labels, and at least one, for {part} in {path}, "
-            f"got {len(images)} and {len(labels)}"
+def _classes(path: Path, arrays: dict[str, Array], highest: int) -> tuple[tuple[str, ...], Interpretation]:
+    option = "an array classes in the file"
+    if "classes" not in arrays:
+        numbers = tuple(map(str, range(highest + 1)))
+        return numbers, class_names(numbers, "as many as the highest label tells", option)
+    named = arrays["classes"]
+    if named.ndim != 1:
+        raise RefusedInputError(f"expected classes in {path} to hold a name each, got the shape {named.shape}")
+    # numpy's strings of bytes would be spelled b'cat'
+    names = tuple(n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in named.tolist())
+    if len(set(names)) < len(names):
+        raise RefusedInputError(f"expected different names of classes in {path}, got {some(names)}")
+    return names, class_names(names, "the array classes", option)
+
+
+def _images(values: Array, where: str, scale: float | None) -> Tensor:
+    if not (np.issubdtype(values.dtype, np.floating) or values.dtype in _WHOLE or values.dtype == np.bool_):
+        raise RefusedInputError(f"expected {where} to be uint8, or float in [0, 1], got {values.dtype}")
+    pixels = values if values.dtype == np.uint8 and scale in {None, 255} else _scaled(values, where, scale)
+    if values.size and scale is None and values.dtype != np.bool_:
+        highest, white = float(values.max()), 255 if values.dtype == np.uint8 else 1
+        way_out = (
+            f"add ?scale=VALUE behind npz:PATH with the value that is white, which may be {highest:g}, or {white} "
+            f"where they are that dark; or store {white} as white"
         )
-    return Examples.of(images, labels)
+        check_white(highest, where, eight_bit=white == 255, way_out=way_out)
+    return torch.from_numpy(np.ascontiguousarray(_channels_first(pixels, where)))
 
 
-def _images(values: Array, where: str) -> Tensor:
-    if values.dtype != np.uint8 and not np.issubdtype(values.dtype, np.floating):
+_WHOLE: Final = frozenset(np.dtype(f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64))
+
+
+def _scaled(values: Array, where: str, scale: float | None) -> Array:
+    """Values as float32, of which 1 is white."""
+    if scale is None and values.dtype in _WHOLE:
         raise RefusedInputError(
-            f"expected {where} to be uint8, or float in [0, 1], got {values.dtype}: "
-            f"values from 0 to 255 can be stored as uint8"
+            f"expected {where} to be uint8, or float in [0, 1], got {values.dtype}: values from 0 to 255 can be stored "
+            f"as uint8, or ?scale=255 behind npz:PATH can say that 255 is white"
         )
-    if values.dtype != np.uint8:
-        values = values.astype(np.float32)
-        if values.size and not (values.min() >= 0.0 and values.max() <= 1.0):
-            raise RefusedInputError(
-                f"expected {where} to be in [0, 1], got values from {values.min()} to {values.max()}: "
-                f"undo a normalisation, or store uint8"
-            )
-    return torch.from_numpy(np.ascontiguousarray(_channels_first(values, where)))
+    white = 1.0 if scale is None else scale
+    scaled = (values.astype(np.float64) / white).astype(np.float32) if white != 1 else values.astype(np.float32)
+    # written so that a NaN is refused too
+    if values.size and not (scaled.min() >= 0.0 and scaled.max() <= 1.0):
+        raise RefusedInputError(
+            f"expected {where} to be in [0, {white:g}], got values from {values.min()} to {values.max()}: "
+            f"undo a normalisation, store uint8, or say ?scale=VALUE, the value that is white"
+        )
+    return scaled
+
+
+def _axes(values: Array) -> str | None:
+    """What the axes are; None where the number of channels, 1 or 3, does not tell."""
+    if values.ndim == 3:
+        return "n h w"
+    if values.ndim != 4:
+        return None
+    first, last = values.shape[1] in {1, 3}, values.shape[3] in {1, 3}
+    return None if first == last else "n c h w" if first else "n h w c"
 
 
 def _channels_first(values: Array, where: str) -> Array:
-    if values.ndim == 3:
+    axes = _axes(values)
+    if axes == "n h w":
         return values[:, None]
-    if values.ndim == 4:
-        first, last = values.shape[1] in {1, 3}, values.shape[3] in {1, 3}
-        if first and not last:
-            return values
-        if last and not first:
-            return values.transpose(0, 3, 1, 2)
+    if axes is not None:
+        return values if axes == "n c h w" else values.transpose(0, 3, 1, 2)
     raise RefusedInputError(
         f"expected {where} to have the axes n h w c, n c h w (c: 1 or 3, told apart by that) or n h w, "
         f"got the shape {values.shape}"
     )
-
-
-def _labels(values: Array, where: str) -> Tensor:
-    if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer) or (values.size and values.min() < 0):
-        raise RefusedInputError(
-            f"expected {where} to hold class numbers 0, 1, ... on one axis, got {values.dtype} of shape {values.shape}"
-            + (f" from {values.min()}" if values.size and np.issubdtype(values.dtype, np.integer) else "")
-        )
-    return torch.from_numpy(values.astype(np.int64))

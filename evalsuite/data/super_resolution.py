@@ -1,21 +1,27 @@
 """Photos that are made smaller, to be made larger again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.datasets.folder import IMG_EXTENSIONS
 from typing_extensions import override
 
 from evalsuite.data._base import Dataset, Examples, Images, Source
-from evalsuite.data.folder import HELD_OUT, Photos
+from evalsuite.data._photo_files import is_photo, suffixes
+from evalsuite.data._photos import Photos
+from evalsuite.data._splits import plain_splits
+from evalsuite.data._survey import photo_readings, survey
+from evalsuite.data_files import is_litter, tree
 from evalsuite.errors import UsageError
+from evalsuite.interpretation import Interpretation
 from evalsuite.problems.super_resolution import SuperResolution
 
 CHANNELS = ("red", "green", "blue")
+FACTOR = 2
+SIZE = 48
 
 
 @final
@@ -28,38 +34,81 @@ class SuperResolutionPhotos(Source):
 
     Attributes:
         path: The folder.
-        factor: How many times as many pixels a side of the answer has, at least 2.
-        size: Height and width of the small image, in pixels.
+        factor: How many times as many pixels a side of the answer has, at least 2; 2 unless it is said.
+        size: Height and width of the small image, in pixels; 48 unless it is said.
     """
 
     path: Path
-    factor: int = 2
-    size: int = 48
+    factor: int | None = None
+    size: int | None = None
 
     def __post_init__(self) -> None:
-        if self.factor < 2 or self.size < 1:
-            raise UsageError(f"expected factor >= 2 and size >= 1, got {self.factor} and {self.size}")
+        check_enlargement(self._factor, self._size)
+
+    @property
+    def _factor(self) -> int:
+        return FACTOR if self.factor is None else self.factor
+
+    @property
+    def _size(self) -> int:
+        return SIZE if self.size is None else self.size
 
     @override
     def load(self) -> Dataset:
         root = self.path.expanduser()
         if not root.is_dir():
             raise UsageError(f"expected super-resolution:PATH with the path of a folder, got {str(self.path)!r}")
-        held_out = next((root / name for name in HELD_OUT if (root / name).is_dir()), root)
-        train = root / "train"
-        return pairs(
-            f"super-resolution:{self.path}",
-            train=self._photos(train) if train.is_dir() and held_out != root else None,
-            test=self._photos(held_out),
-            factor=self.factor,
-            size=self.size,
+        splits = plain_splits(root)
+        train = None if splits.train is None else self._photos(splits.train)
+        test = self._photos(splits.test)
+        headers = survey(() if train is None else train.paths, test.paths)
+        dataset = pairs(f"super-resolution:{self.path}", train=train, test=test, factor=self._factor, size=self._size)
+        readings = (
+            splits.reading,
+            *enlargement_readings(self.factor, self.size, factor=FACTOR, size=SIZE),
+            *photo_readings(headers, test.preparation, frozenset()),
         )
+        return replace(dataset, interpretations=readings)
+
+    @override
+    def files(self) -> tuple[Path, ...]:
+        return tree(self.path.expanduser())
 
     def _photos(self, folder: Path) -> Photos:
-        paths = sorted(str(path) for path in folder.iterdir() if path.suffix.lower() in IMG_EXTENSIONS)
+        names = sorted(entry.name for entry in folder.iterdir() if entry.is_file() and not is_litter(entry.name))
+        paths = tuple(str(folder / name) for name in names if is_photo(folder / name))
         if not paths:
-            raise UsageError(f"expected images ({' '.join(IMG_EXTENSIONS)}) in {folder}, got none")
-        return Photos(paths=tuple(paths), size=self.size * self.factor, channels=3, context=None)
+            raise UsageError(f"expected images ({' '.join(suffixes())}) in {folder}, got none")
+        return Photos(paths=paths, size=self._size * self._factor, channels=3, fit="centre")
+
+
+def check_enlargement(factor: int, size: int) -> None:
+    """Make sure that an image can be made larger.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    if factor < 2 or size < 1:
+        raise UsageError(f"expected factor >= 2 and size >= 1, got {factor} and {size}")
+
+
+def enlargement_readings(
+    given_factor: int | None, given_size: int | None, *, factor: int, size: int
+) -> list[Interpretation]:
+    """Which factor and size were taken: those that were given, or these defaults."""
+    return [
+        Interpretation(
+            topic=topic,
+            value=spelled.format(default if given is None else given),
+            basis="assumed" if given is None else "given",
+            reason="the usual one" if given is None else f"?{key}=",
+            option=f"?{key}={key.upper()}",
+        )
+        for topic, key, spelled, given, default in (
+            ("factor", "factor", "{} times as many pixels a side", given_factor, factor),
+            ("image size", "size", "{0} x {0} pixels before", given_size, size),
+        )
+    ]
 
 
 def pairs(name: str, *, train: Images | None, test: Images, factor: int, size: int) -> Dataset:

@@ -22,6 +22,10 @@ class Svhn(Source):
         archive = Archive(title="SVHN", files=("train_32x32.mat", "test_32x32.mat"), read=_read)
         return dataset("svhn", on_disk(archive) or download(archive))
 
+    @override
+    def files(self) -> tuple[Path, ...]:
+        return ()
+
 
 def _read(root: Path, *, train: bool, download: bool) -> Split:
     found = datasets.SVHN(root, split="train" if train else "test", download=download)

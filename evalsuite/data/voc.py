@@ -14,12 +14,18 @@ from torchvision.transforms import InterpolationMode, functional
 from typing_extensions import override
 
 from evalsuite.data._base import Dataset, Examples, Source
+from evalsuite.data._class_order import some
+from evalsuite.data._photos import Photos
+from evalsuite.data._preparation import Preparation
 from evalsuite.data._statistics import IMAGENET
-from evalsuite.data.folder import Photos
+from evalsuite.data._survey import photo_readings, survey
+from evalsuite.data_files import voc_files
 from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.interpretation import Interpretation
 from evalsuite.problems.segmentation import VOID, Segmentation
 
 _VOID = 255
+_USUAL_SIZE = 256
 CLASSES = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
@@ -37,17 +43,17 @@ class Voc(Source):
     Attributes:
         path: The folder that holds VOCdevkit.
         year: Of the challenge, 2007 to 2012.
-        size: Height and width after cropping, in pixels.
+        size: Height and width after cropping, in pixels; 256 unless it is said.
         classes: As many as masks have, the background included: 21 of the challenge; others for data of one's own.
     """
 
     path: Path
     year: Literal["2007", "2008", "2009", "2010", "2011", "2012"] = "2012"
-    size: int = 256
+    size: int | None = None
     classes: int = 21
 
     def __post_init__(self) -> None:
-        if self.size < 1:
+        if self.size is not None and self.size < 1:
             raise UsageError(f"expected size to be at least 1, got {self.size}")
         if not 2 <= self.classes <= _VOID:
             raise UsageError(f"expected classes from 2 to {_VOID}, got {self.classes}")
@@ -56,26 +62,67 @@ class Voc(Source):
     def load(self) -> Dataset:
         own = self.classes != len(CLASSES)
         mean, std = IMAGENET
+        classes = tuple(f"class {number}" for number in range(self.classes)) if own else CLASSES
+        train, test = self._read("train"), self._read("val")
+        headers = survey(train.images.paths, test.images.paths)
         return Dataset(
             name=f"voc:{self.path}",
-            classes=tuple(f"class {number}" for number in range(self.classes)) if own else CLASSES,
-            shape=(3, self.size, self.size),
-            train=self._examples("train"),
-            test=self._examples("val"),
+            classes=classes,
+            shape=(3, self._size, self._size),
+            train=train.examples(),
+            test=test.examples(),
             mean=mean,
             std=std,
+            interpretations=(
+                Interpretation(
+                    topic="held-out photos", value="val", basis="recorded", reason=f"of ImageSets, VOC{self.year}"
+                ),
+                Interpretation(topic="class names", value=some(classes), basis="assumed" if own else "recorded"),
+                self._size_reading(),
+                *photo_readings(headers, test.images.preparation, frozenset()),
+            ),
         )
 
-    def _examples(self, part: str) -> Examples:
+    @override
+    def files(self) -> tuple[Path, ...]:
+        return voc_files(self.path.expanduser(), self.year)
+
+    @property
+    def _size(self) -> int:
+        return _USUAL_SIZE if self.size is None else self.size
+
+    def _size_reading(self) -> Interpretation:
+        return Interpretation(
+            topic="image size",
+            value=f"the shorter side to {self._size} pixels, of which the centre is kept",
+            basis="assumed" if self.size is None else "given",
+            reason="the usual one" if self.size is None else "?size=",
+            option="?size=PIXELS",
+        )
+
+    def _read(self, part: str) -> "_Half":
         root = self.path.expanduser()
         try:
             found = VOCSegmentation(str(root), year=self.year, image_set=part)
         except (OSError, RuntimeError) as error:
             expected = f"JPEGImages, SegmentationClass and ImageSets/Segmentation/{part}.txt"
             raise UsageError(f"expected {expected} in {root}/VOCdevkit/VOC{self.year}, got: {error}") from error
-        images = Photos(paths=tuple(found.images), size=self.size, channels=3, context=1.0)
-        masks = Masks(paths=tuple(found.masks), size=self.size, classes=self.classes)
-        return Examples.asking(Segmentation(), images, masks)
+        return _Half(
+            images=Photos(paths=tuple(found.images), size=self._size, channels=3, preparation=Preparation(crop=1.0)),
+            masks=Masks(paths=tuple(found.masks), size=self._size, classes=self.classes),
+        )
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class _Half:
+    """Photos of one split and their masks."""
+
+    images: Photos
+    masks: "Masks"
+
+    def examples(self) -> Examples:
+        return Examples.asking(Segmentation(), self.images, self.masks)
 
 
 @final

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from evalsuite.data.folder import Photos
+from evalsuite.data._photo_files import photo_files, suffixes
+from evalsuite.data._photos import Photos
 from evalsuite.errors import UsageError
 from evalsuite.randomness import integers
 
@@ -20,9 +20,9 @@ def photos(at: str) -> tuple[Path, ...]:
         UsageError: There is no such folder, or no image in it.
     """
     root = Path(at).expanduser()
-    found = tuple(sorted(p for p in root.rglob("*") if p.suffix.lower() in IMG_EXTENSIONS)) if root.is_dir() else ()
+    found = tuple(sorted(map(Path, photo_files(root).photos))) if root.is_dir() else ()
     if not found:
-        wanted = " ".join(IMG_EXTENSIONS)
+        wanted = " ".join(suffixes())
         raise UsageError(f"ood/folder: expected in at= a folder with images ({wanted}), got {at!r}, without any")
     return found
 
@@ -34,7 +34,7 @@ def drawn(at: str, images: Tensor, keys: Tensor) -> Tensor:
         RefusedInputError: A file cannot be decoded.
     """
     paths = photos(at)
-    stack = Photos(paths=tuple(map(str, paths)), size=images.shape[2], channels=images.shape[1], as_they_are=True)
+    stack = Photos(paths=tuple(map(str, paths)), size=images.shape[2], channels=images.shape[1], fit="resize others")
     chosen = stack[integers(keys, 0, len(paths)).cpu()]
     return (chosen.to(torch.float32) / 255).to(images.device)
 

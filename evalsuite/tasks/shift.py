@@ -12,8 +12,10 @@ from typing_extensions import override
 from evalsuite.corruptions import SETS
 from evalsuite.data._base import Batch, Dataset, Examples
 from evalsuite.data._class_folders import class_folders
+from evalsuite.data._disjoint import fold
 from evalsuite.data._stack import stacked
 from evalsuite.data.npz import Npz
+from evalsuite.data_files import tree
 from evalsuite.errors import UsageError
 from evalsuite.tasks._base import Observations, Seen, Task
 from evalsuite.tasks._predict import predict
@@ -92,6 +94,9 @@ class Shift(Task):
 
     @override
     def examples(self, dataset: Dataset) -> Examples:
+        return fold(self._read(dataset)).examples
+
+    def _read(self, dataset: Dataset) -> Examples:
         root = self._root()
         match self.layout:
             case "npz":
@@ -103,7 +108,14 @@ class Shift(Task):
                 return stacked(images, labels, part=self.severity - 1, parts=_SEVERITIES)
             case "imagenet-c" | "folder":
                 mapping = None if self.classes is None else Path(self.classes).expanduser()
-                return class_folders(root, dataset.classes, dataset.shape, mapping=mapping, border=self.border)
+                return class_folders(
+                    root,
+                    dataset.classes,
+                    dataset.shape,
+                    mapping=mapping,
+                    border=self.border,
+                    preparation=dataset.preparation,
+                )
 
     @override
     def files(self) -> Sequence[Path]:
@@ -113,7 +125,7 @@ class Shift(Task):
         if self.layout not in _FOLDERS:
             return self._arrays(root)
         mapping = [] if self.classes is None else [Path(self.classes).expanduser()]
-        return [*mapping, *sorted(root.rglob("*"))]
+        return [*mapping, *tree(root)]
 
     @override
     def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:

@@ -6,7 +6,7 @@ from PIL import Image
 from torch import Tensor
 
 from evalsuite.data import Examples, check_disjoint, shared
-from evalsuite.data.folder import Photos
+from evalsuite.data._photos import Photos
 from evalsuite.errors import UsageError
 
 

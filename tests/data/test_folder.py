@@ -52,8 +52,13 @@ def test_one_channel_is_luminance_with_statistics_of_its_own(tree: Path) -> None
     assert found.std == pytest.approx((pixels.std(),), rel=1e-4)
 
 
-def test_the_usual_size_is_224(tree: Path) -> None:
-    assert load(f"folder:{tree / 'test'}").test.pixels([3]).shape == (1, 3, 224, 224)
+def test_photos_of_several_sizes_need_one_to_be_told(tree: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"expected \?size=PIXELS behind folder:.*, got 8 sizes from 40 x 18 to 45 x 23"
+    ):
+        load(f"folder:{tree / 'test'}")
+    assert load(f"folder:{tree / 'test'}", size=24).test.pixels([3]).shape == (1, 3, 24, 24)
+    assert load(f"folder:{tree / 'test'}?size=12", size=24).shape == (3, 12, 12)
 
 
 def test_a_single_tree_is_held_out(tree: Path) -> None:
@@ -139,7 +144,7 @@ def test_class_folders_without_images(tmp_path: Path) -> None:
         ("size=0", "size to be at least 1, got 0"),
         ("channels=2", "channels to be 1 or 3, got 2"),
         ("size=big", "size to be of type int, got 'big'"),
-        ("colour=1", r"option of the data set folder \(channels, size\), got 'colour=1'"),
+        ("colour=1", r"option of the data set folder \(alpha, channels, .*, size\), got 'colour=1'"),
         ("size=8&size=9", "got 'size=9'"),
         ("path=elsewhere", "got 'path=elsewhere'"),
     ],

@@ -93,8 +93,8 @@ NOT_A_NUMBER = np.full((3, 4, 4), np.nan)
         ({**GOOD, "x_test": rgb(3)[:, 0, 0]}, r"got the shape \(3, 3\)"),
         ({**GOOD, "x_test": np.zeros((3, 4, 4, 2))}, r"got the shape \(3, 4, 4, 2\)"),
         ({**GOOD, "x_test": np.zeros((3, 3, 4, 3))}, r"got the shape \(3, 3, 4, 3\)"),
-        ({**GOOD, "y_test": np.eye(3)}, r"class numbers .*, got float64 of shape \(3, 3\)"),
-        ({**GOOD, "y_test": np.array([0.0, 1.0, 2.0])}, "class numbers .*, got float64"),
+        ({**GOOD, "y_test": np.eye(3) / 2}, r"class numbers .*, got float64 of shape \(3, 3\)"),
+        ({**GOOD, "y_test": np.array([0.0, 1.5, 2.0])}, "class numbers .*, got float64 .* with the value 1.5"),
         ({**GOOD, "y_test": np.array([0, -1, 2])}, "class numbers .* from -1"),
         ({**GOOD, "x_train": rgb(3, 1, (9, 9)), "y_train": np.arange(3)}, "images of one size"),
         ({**GOOD, "classes": np.array(["only"])}, "labels of test of .* from 0 to 0, got labels from 0 to 2"),
@@ -151,3 +151,103 @@ def test_held_out_images_that_are_trained_on_are_left_out(saved: Save) -> None:
     assert torch.equal((found.test.pixels([1]) * 255).round()[0], torch.from_numpy(test[3]).permute(2, 0, 1).float())
     with pytest.raises(RefusedInputError, match="all 4 stand in both"):
         load(saved(x_test=test, y_test=np.arange(4), x_train=test, y_train=np.arange(4)))
+
+
+WHITE = np.full((2, 4, 4), 255, dtype=np.uint8)
+LEVELS = np.arange(32).reshape(2, 4, 4) % 17
+
+
+@pytest.mark.parametrize(
+    ("stored", "scale", "expected"),
+    [
+        (LEVELS.astype(np.uint8), "16", LEVELS / 16),
+        (LEVELS.astype(np.uint8), "255", LEVELS / 255),
+        ((LEVELS > 8).astype(np.uint8), "1", LEVELS > 8),
+        (LEVELS > 8, "", LEVELS > 8),
+        ((LEVELS * 4000).astype(np.uint16), "65535", LEVELS * 4000 / 65535),
+        ((LEVELS * 15).astype(np.int64), "255", LEVELS * 15 / 255),
+        (LEVELS * 15.0, "255", LEVELS * 15 / 255),
+        ((LEVELS / 16).astype(np.float16), "", LEVELS / 16),
+        (LEVELS / 16 / 255, "1", LEVELS / 16 / 255),
+    ],
+)
+def test_what_is_white_can_be_told(saved: Save, stored: Array, scale: str, expected: Array) -> None:
+    name = saved(x_test=stored, y_test=np.arange(2)) + (f"?scale={scale}" if scale else "")
+    found = load(name)
+    np.testing.assert_allclose(found.test.pixels([0, 1])[:, 0].numpy(), expected, atol=1e-7 if scale else 1e-3)
+    (told,) = [each for each in found.interpretations if each.topic == "pixel values"]
+    assert told.basis == ("given" if scale else "recorded")
+
+
+@pytest.mark.parametrize(
+    ("stored", "message"),
+    [
+        (LEVELS.astype(np.uint8), r"none above 16: add \?scale=VALUE .* which may be 16, or 255 where they are that"),
+        ((LEVELS > 8).astype(np.uint8), r"white in uint8, got none above 1: add \?scale=VALUE .* which may be 1,"),
+        ((LEVELS / 16 / 255).astype(np.float32), r"about 1, which is white in floats, got none above 0\.003922"),
+        ((LEVELS * 4000).astype(np.uint16), r"got uint16: values from 0 to 255 .* or \?scale=255 behind npz:PATH"),
+        (LEVELS.astype(np.int8), "got int8"),
+        (LEVELS.astype(str), "uint8, or float in .*, got <U"),
+        (LEVELS.astype(complex), "got complex128"),
+    ],
+)
+def test_what_is_white_cannot_be_guessed(saved: Save, stored: Array, message: str) -> None:
+    with pytest.raises(RefusedInputError, match=message):
+        load(saved(x_test=stored, y_test=np.arange(2)))
+
+
+def test_a_wrong_scale_is_refused(saved: Save) -> None:
+    with pytest.raises(RefusedInputError, match=r"in \[0, 8\], got values from 0 to 16"):
+        load(saved(x_test=LEVELS.astype(np.uint8), y_test=np.arange(2)) + "?scale=8")
+    with pytest.raises(UsageError, match="value that is white, above 0, got -1"):
+        load(saved(x_test=WHITE, y_test=np.arange(2)) + "?scale=-1")
+
+
+@pytest.mark.parametrize(
+    ("stored", "told"),
+    [
+        (np.array([2, 0, 1]), "numbers"),
+        (np.array([[2], [0], [1]], dtype=np.uint8), "numbers in a column"),
+        (np.array([2.0, 0.0, 1.0], dtype=np.float32), "numbers"),
+        (np.eye(3)[[2, 0, 1]], "where the one stands in each row of 3"),
+        (np.eye(3, dtype=bool)[[2, 0, 1]], "where the one stands in each row of 3"),
+        (np.eye(4, dtype=np.int64)[[2, 0, 1]], "where the one stands in each row of 4"),
+    ],
+)
+def test_labels_of_every_kind(saved: Save, stored: Array, told: str) -> None:
+    found = load(saved(x_test=rgb(3), y_test=stored, x_train=rgb(3, 1), y_train=stored))
+    assert found.test.labels.tolist() == [2, 0, 1]
+    assert found.train.labels.tolist() == [2, 0, 1]
+    assert [each.value for each in found.interpretations if each.topic == "labels"] == [told]
+
+
+def test_boolean_labels_are_two_classes(saved: Save) -> None:
+    assert load(saved(x_test=rgb(3), y_test=np.array([True, False, True]))).test.labels.tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.array([0.0, np.nan, 1.0]), "with the value nan"),
+        (np.array([0.0, np.inf, 1.0]), "with the value inf"),
+        (np.array(["0", "1", "2"]), "got <U1 of shape"),
+        (np.array([[1, 0], [1, 1], [0, 1]]), r"got int64 of shape \(3, 2\)"),
+        (np.array([0, 1, 2], dtype=complex), "got complex128"),
+    ],
+)
+def test_labels_that_are_none(saved: Save, labels: Array, message: str) -> None:
+    with pytest.raises(RefusedInputError, match=message):
+        load(saved(x_test=rgb(3), y_test=labels))
+
+
+def test_names_of_classes_as_bytes_and_none(saved: Save) -> None:
+    names = np.array([b"cat", "süß".encode(), b"dog"])
+    found = load(saved(**{**GOOD, "classes": names}))
+    assert found.classes == ("cat", "süß", "dog")
+    (told,) = [each for each in found.interpretations if each.topic == "class names"]
+    assert (told.value, told.basis) == ("'cat', 'süß', 'dog'", "recorded")
+    (told,) = [each for each in load(saved(**GOOD)).interpretations if each.topic == "class names"]
+    assert told.basis == "assumed"
+    for bad, message in ((np.array(["a", "a", "b"]), "different names"), (np.array([["a", "b", "c"]]), "a name each")):
+        with pytest.raises(RefusedInputError, match=message):
+            load(saved(**{**GOOD, "classes": bad}))

@@ -243,7 +243,15 @@ def cut_short(root):
         (lambda r: np.save(r / "fog.npy", pixels(20) / 255), r"fog\.npy .* of uint8, .* got float64"),
         (lambda r: np.save(r / "fog.npy", pixels(20).reshape(20, -1)), r"fog\.npy .* got uint8 of shape \(20, 192\)"),
         (lambda r: np.save(r / "fog.npy", pixels(15)), r"labels\.npy to hold 15 class numbers"),
-        (lambda r: np.save(r / "labels.npy", np.zeros(20)), r"labels\.npy to hold 20 class numbers.* got float64"),
+        (
+            lambda r: np.save(r / "labels.npy", np.full(20, 0.5)),
+            r"labels\.npy to hold class numbers.* with the value 0\.5",
+        ),
+        (lambda r: np.save(r / "labels.npy", np.zeros(19, int)), r"labels\.npy to hold 20 class numbers.* \(19,\)"),
+        (
+            lambda r: np.save(r / "fog.npy", pixels(20) // 16),
+            r"of 4 images of .*fog\.npy up to .* none above 15: store them with 255",
+        ),
         (lambda r: np.save(r / "labels.npy", np.full(20, 3)), "labels from 0 to 2, the classes of toy"),
         (lambda r: np.save(r / "fog.npy", pixels(20)[:, :4]), r"images of \(3, 8, 8\), as those of toy"),
     ],

@@ -1,0 +1,145 @@
+"""Which folder below a folder of photos holds training examples, and which held-out ones."""
+
+import re
+import unicodedata
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, final
+
+from evalsuite.data._class_order import some
+from evalsuite.data_files import is_litter
+from evalsuite.errors import UsageError
+from evalsuite.interpretation import Interpretation
+
+_ROLES: Final = {
+    "train": frozenset({"train", "training"}),
+    "test": frozenset({"test", "testing"}),
+    "val": frozenset({"val", "valid", "validation", "eval", "evaluation", "dev"}),
+}
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Splits:
+    """The two halves of a data set.
+
+    Attributes:
+        train: The folder of training examples; None where there is none.
+        test: That of held-out ones.
+        reading: Why these.
+    """
+
+    train: Path | None
+    test: Path
+    reading: Interpretation
+
+
+def labelled_splits(root: Path) -> Splits:
+    """Splits of `root` whose held-out half has class folders: the test set, else the validation set, else all of it.
+
+    Raises:
+        UsageError: There is no such half, or a split goes by two names.
+    """
+    folders = subfolders(root)
+    roles = {role: _called(root, folders, role) for role in _ROLES}
+    train, held_out = roles["train"], [roles[role] for role in ("test", "val") if roles[role] is not None]
+    if train is None and not held_out:
+        _check_no_splits_below(root, folders)
+        return Splits(train=None, test=root, reading=_reading(root.name or str(root), "the folder itself", given=True))
+    known = None if train is None else {spelled_alike(name) for name in subfolders(train)}
+    labelled = [folder for folder in held_out if folder is not None and _has_labels(folder, known)]
+    if not labelled:
+        raise _without_labels(root, train, [folder for folder in held_out if folder is not None], folders)
+    test = labelled[0]
+    others = [folder for folder in held_out if folder is not None and folder != test]
+    reason = "; ".join(
+        f"{folder.name} is left alone" if folder in labelled else f"{folder.name} has no folders of the classes"
+        for folder in others
+    )
+    return Splits(train=train, test=test, reading=_reading(test.name, reason))
+
+
+def plain_splits(root: Path) -> Splits:
+    """Splits of `root` that hold photos without classes: the test set, else the validation set, else all of it.
+
+    Raises:
+        UsageError: A split goes by two names, or there are training photos alone.
+    """
+    folders = subfolders(root)
+    roles = {role: _called(root, folders, role) for role in _ROLES}
+    test = roles["test"] or roles["val"]
+    if test is not None:
+        return Splits(train=roles["train"], test=test, reading=_reading(test.name, ""))
+    if roles["train"] is not None:
+        raise _without_labels(root, roles["train"], [], folders)
+    return Splits(train=None, test=root, reading=_reading(root.name or str(root), "the folder itself", given=True))
+
+
+def subfolders(folder: Path) -> list[str]:
+    """Names of the folders in `folder`, sorted; those that systems and tools leave behind apart."""
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not is_litter(entry.name))
+
+
+def spelled_alike(name: str) -> str:
+    """What two spellings of a name share: file systems change case, and how accents are written."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def check_same_classes(held_out: Path, trained: Path, classes: Collection[str]) -> None:
+    """Make sure that the class folders of `held_out` are among `classes`, those of `trained`.
+
+    Raises:
+        UsageError: Some are not, or are spelled in another way.
+    """
+    unknown = sorted(set(subfolders(held_out)) - set(classes))
+    spellings = {spelled_alike(name): name for name in classes}
+    for name in unknown:
+        if (near := spellings.get(spelled_alike(name))) is not None:
+            raise UsageError(
+                f"expected the classes of {held_out} to be spelled as those of {trained}, got {name!r} for {near!r}: "
+                f"rename one of the folders"
+            )
+    if unknown:
+        raise UsageError(f"expected the classes of {held_out} to be those of {trained}, got also {unknown}")
+
+
+def _check_no_splits_below(root: Path, folders: Collection[str]) -> None:
+    """Where each class has its own splits, or a folder stands around all, names of splits would count as classes."""
+    for name in folders:
+        below = subfolders(root / name)
+        roles = [role for role in _ROLES if _called(root / name, below, role) is not None]
+        if "train" in roles and len(roles) > 1:
+            raise UsageError(
+                f"expected class folders within train and test, got train and test within {root / name}: "
+                f"folder:{root / name} takes that one alone"
+            )
+
+
+def _called(root: Path, folders: Collection[str], role: str) -> Path | None:
+    # "Training", "test_set", "val-data"
+    names = [f for f in folders if re.sub(r"[ _-]?(set|data)$", "", f.lower()) in _ROLES[role]]
+    if len(names) > 1:
+        raise UsageError(f"expected one folder of the {role} split in {root}, got {' and '.join(names)}")
+    return root / names[0] if names else None
+
+
+def _has_labels(folder: Path, known: Collection[str] | None) -> bool:
+    names = subfolders(folder)
+    return bool(names) and (known is None or any(spelled_alike(name) in known for name in names))
+
+
+def _without_labels(root: Path, train: Path | None, held_out: list[Path], folders: Collection[str]) -> UsageError:
+    if train is not None and not held_out:
+        beside = some([name for name in folders if name != train.name])
+        return UsageError(
+            f"expected test or val beside {train.name} in {root}, got {beside}; where {train.name!r} is a class, "
+            f"put the class folders into a folder called test"
+        )
+    kinds = [f"{some(subfolders(folder))} in {folder}" for folder in held_out]
+    wanted = "one folder a class" if train is None else f"one folder a class, as in {train},"
+    return UsageError(f"expected {wanted} in {' or '.join(map(str, held_out))}, got {' and '.join(kinds)}")
+
+
+def _reading(value: str, reason: str, *, given: bool = False) -> Interpretation:
+    return Interpretation(topic="held-out photos", value=value, basis="given" if given else "recorded", reason=reason)
