@@ -33,6 +33,7 @@ from pruners._schedule import cascade as cascade
 from pruners._schedule import hold_zeros as hold_zeros
 from pruners._schedule import keep_for as keep_for
 from pruners._sgd import sgd as sgd
+from pruners._use import unused_weights as unused_weights
 from pruners._weight_pruner import WeightPruner as WeightPruner
 from pruners._weights import prunable as prunable
 from pruners._weights import remaining as remaining
