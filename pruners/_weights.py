@@ -39,7 +39,8 @@ def prunable(network: nn.Module) -> dict[str, Parameter]:
                 continue
             if name not in dict(module.named_parameters(recurse=False)):
                 raise ValueError(
-                    f"expected {full} to be a parameter, got a tensor computed from others: bake it in first"
+                    f"expected {full} to be a parameter, got a tensor computed from others: bake it in first,"
+                    " with torch.nn.utils.prune.remove or parametrize.remove_parametrizations"
                 )
             if not any(weight is other for other in found.values()):
                 found[full] = weight

@@ -34,6 +34,23 @@ class InUse:
     nonzero: int
 
 
+@final
+class Nonzeros:
+    """Counts nonzero entries, of tensors that share theirs once: of large networks that takes longest."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[int, int], tuple[Tensor, int]] = {}
+
+    def __call__(self, tensor: Tensor) -> int:
+        """How many entries are not exactly zero."""
+        if not _is_dense(tensor):
+            return int(torch.count_nonzero(tensor))
+        key = (tensor.data_ptr(), tensor.numel())
+        if key not in self._counts:
+            self._counts[key] = (tensor, int(torch.count_nonzero(tensor)))  # kept, so that no address is given twice
+        return self._counts[key][1]
+
+
 def prunable_names(network: nn.Module) -> frozenset[str]:
     """Parameters of which the weights of convolutions, linear and recurrent layers and attention are made.
 
@@ -53,7 +70,9 @@ def prunable_names(network: nn.Module) -> frozenset[str]:
     return frozenset(found)
 
 
-def weights_in_use(uses: Sequence[Use], parameters: Mapping[str, Tensor], prunable: frozenset[str]) -> list[InUse]:
+def weights_in_use(
+    uses: Sequence[Use], parameters: Mapping[str, Tensor], prunable: frozenset[str], nonzeros: Nonzeros
+) -> list[InUse]:
     """Every weight of `uses` that is made of `prunable` parameters, each entry once however often it is used."""
     groups: dict[frozenset[str], list[Use]] = {}
     for use in uses:
@@ -69,7 +88,7 @@ def weights_in_use(uses: Sequence[Use], parameters: Mapping[str, Tensor], prunab
         counted |= own
         whole = sum(parameters[name].numel() for name in own)
         stored = [use for use in same if use.stored]
-        entries, nonzero = _of_stored(stored) if stored else _of_computed(same, whole)
+        entries, nonzero = _of_stored(stored, nonzeros) if stored else _of_computed(same, whole)
         found.append(InUse(sources=sources, entries=entries, nonzero=nonzero))
     return found
 
@@ -82,11 +101,11 @@ def _is_weight(module: nn.Module, name: str) -> bool:
     return isinstance(module, nn.RNNBase | nn.RNNCellBase) and name.startswith("weight_")
 
 
-def _of_stored(uses: Sequence[Use]) -> tuple[int, int]:
+def _of_stored(uses: Sequence[Use], nonzeros: Nonzeros) -> tuple[int, int]:
     """Entries and nonzeros of the union of views of one parameter."""
     largest = max(uses, key=lambda use: use.weight.numel())
     if all(_covers(largest.weight, use.weight) for use in uses):
-        return largest.weight.numel(), int(torch.count_nonzero(largest.weight))
+        return largest.weight.numel(), nonzeros(largest.weight)
     flat = largest.weight.as_strided(
         (largest.weight.untyped_storage().nbytes() // largest.weight.element_size(),), (1,), 0
     )
@@ -99,8 +118,18 @@ def _of_stored(uses: Sequence[Use]) -> tuple[int, int]:
 def _covers(large: Tensor, small: Tensor) -> bool:
     """Whether two dense views begin at the same place and have as many entries: the same ones, in whatever order."""
     layouts = [sorted(zip(each.stride(), each.shape, strict=True)) for each in (large, small)]
-    is_dense = all(stride for stride, size in layouts[0] if size > 1)
-    return is_dense and layouts[0] == layouts[1] and bool(large.storage_offset() == small.storage_offset())
+    same_place = bool(large.storage_offset() == small.storage_offset())
+    return same_place and layouts[0] == layouts[1] and _is_dense(large)
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    """Whether a view has every entry of a stretch of memory once, in whatever order of its dimensions."""
+    reach = 1
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1 and stride != reach:
+            return False
+        reach *= size
+    return True
 
 
 def _of_computed(uses: Sequence[Use], whole: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from evalsuite.interpretation import Interpretation
 from evalsuite.networks._effective import named_tensors
 from evalsuite.networks._multiplications import multiplications
 from evalsuite.networks._packed import CONVOLUTIONS, megabytes, weight_and_bias
-from evalsuite.networks._weights_in_use import prunable_names, weights_in_use
+from evalsuite.networks._weights_in_use import Nonzeros, prunable_names, weights_in_use
 
 _MOSTLY: Final = 0.5
 _SHOWN: Final = 3
@@ -67,16 +67,17 @@ def cost(network: nn.Module, shape: tuple[int, int, int]) -> Cost:
     if candidates - followed.used:
         others = multiplications(network, _noise(shape, _device(network)))
         uses += [use for use in others.uses if not use.sources & followed.used]
-    weights = weights_in_use(uses, learnt, candidates)
+    nonzeros = Nonzeros()
+    weights = weights_in_use(uses, learnt, candidates, nonzeros)
     quantised = list({each.module: each.weight for each in packed}.values())
     counted = [(use.weight, use.positions) for use in followed.uses if use.positions]
     counted += [(each.weight, each.positions) for each in packed]
     return Cost(
         parameters=sum(tensor.numel() for tensor in parameters),
-        nonzero=sum(_nonzero(tensor) for tensor in parameters),
+        nonzero=sum(nonzeros(tensor) for tensor in parameters),
         prunable=sum(each.entries for each in weights) + sum(weight.numel() for weight in quantised),
-        prunable_nonzero=sum(each.nonzero for each in weights) + sum(_nonzero(weight) for weight in quantised),
-        flops=sum(_nonzero(weight) * positions for weight, positions in counted),
+        prunable_nonzero=sum(each.nonzero for each in weights) + sum(nonzeros(weight) for weight in quantised),
+        flops=sum(nonzeros(weight) * positions for weight, positions in counted),
         dense_flops=sum(weight.numel() * positions for weight, positions in counted),
         megabytes=sum(tensor.numel() * tensor.element_size() for tensor in named.values()) / 1e6 + megabytes(network),
         products=followed.products,
@@ -147,7 +148,3 @@ def _ramp(shape: tuple[int, int, int], device: torch.device) -> Tensor:
 
 def _noise(shape: tuple[int, int, int], device: torch.device) -> Tensor:
     return torch.rand(_PROBES, *shape, generator=torch.Generator().manual_seed(0)).to(device)
-
-
-def _nonzero(tensor: Tensor) -> int:
-    return int(torch.count_nonzero(tensor))
