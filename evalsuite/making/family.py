@@ -207,9 +207,13 @@ class _Nursery:
         """
         missing = {address: r for address, r in zip(addresses, self._making.ratios, strict=True) if address not in made}
         if len(missing) == len(addresses):
+            method, listed = (
+                str(family["pruner"]).replace("_", "-"),
+                ", ".join(f"{each:g}" for each in missing.values()),
+            )
             raise UsageError(
-                f"--pruner {family['pruner']}: expected ratios above what is pruned already, got none that it reaches "
-                f"with this network: {', '.join(f'{ratio:g}' for ratio in missing.values())}"
+                f"--pruner {method}: expected ratios above what is pruned already, got none that it reaches with this "
+                f"network: {listed}"
             )
         self._remember(missing, made)
         if missing:
