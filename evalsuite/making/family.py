@@ -390,7 +390,7 @@ def adopt(
     whole = counted(inputs.parent.network, shape)
     named = [(PARENT, inputs.parent, _THE_PARENT)]
     for each, checkpoint in candidates.items():
-        orderly = whole is not None and counted(checkpoint.network, shape) is not None
+        orderly = whole is not None and whole.prunable > 0 and counted(checkpoint.network, shape) is not None
         made = Made(id=each, role="pruned", family=family["id"]) if orderly else Made(id=each, role="control")
         named.append((each, checkpoint, made))
     named += [(each, checkpoint, Made(id=each, role="shipped")) for each, checkpoint in shipped.items()]

@@ -99,7 +99,7 @@ def prunable_share(counted: Cost) -> Interpretation:
 
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return ", ".join(name.removeprefix("network.") for name in names[:_SHOWN]) + more
 
 
 @final

@@ -14,10 +14,12 @@ import evalsuite
 from evalsuite.data import load
 from evalsuite.errors import UsageError
 from evalsuite.making.faithful import check_faithful
-from evalsuite.making.family import _Nursery
+from evalsuite.making.family import _Nursery, adopt
 from evalsuite.making.refusals import refusing
-from evalsuite.networks.checkpoint import restore
+from evalsuite.networks.checkpoint import Checkpoint, restore
 from evalsuite.networks.normalized import Normalized
+from evalsuite.resolve import Inputs
+from evalsuite.store import opened
 from evalsuite.training.standard import Standard
 from pruners import ChannelPruner
 from pruners.filter_norm import FilterNorm
@@ -386,3 +388,19 @@ def test_ratios_that_channels_cannot_reach_are_passed_over(digits, tmp_path, mon
 def test_a_family_without_any_network_is_no_family(digits, tmp_path):
     with pytest.raises(UsageError, match=r"--pruner filter-norm.*expected ratios.*got none that it reaches.*: 0\.001"):
         sweep(Net(), digits, tmp_path, pruner=FilterNorm(), ratios=(0.001,))
+
+
+def test_networks_without_prunable_weights_are_judged_beside_the_family(digits, tmp_path):
+    def checkpoint() -> Checkpoint:
+        bare = nn.Sequential(nn.Flatten(), Free())
+        return Checkpoint(network=Normalized(bare, (0.0,), (1.0,)).eval(), arch=None, class_count=10, shape=(1, 8, 8))
+
+    inputs = Inputs(parent=checkpoint(), dataset=digits, device=torch.device("cpu"))
+    with opened(tmp_path, create=True) as store:
+        grown = adopt(inputs, {"other": checkpoint()}, store)
+        facts = [store.network(address) for address in grown.addresses]
+    assert [each["role"] for each in facts] == ["parent", "control"]
+    assert [each["prune_ratio"] for each in facts] == [None, None]
+    assert facts[0]["uncounted"] == "a forward pass of the parent uses no prunable weight"
+    assert facts[0]["dense_flops"] == 640
+    assert [(each.topic, each.basis) for each in grown.readings] == [("prunable share", "doubtful")]

@@ -254,3 +254,19 @@ def test_the_pass_leaves_no_hook_and_no_setting_behind() -> None:
     assert network.training
     assert not network.layer._forward_pre_hooks
     assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_weights_that_share_one_stretch_of_memory_are_told_apart() -> None:
+    # as cuDNN lays out the weights of recurrent layers
+    network = drawn(Whole(lambda s, x: s.head(s.layer(x[:, 0])[0][:, -1]), layer=nn.LSTM(8, 6), head=nn.Linear(6, 3)))
+    expected = cost(halved(network, "layer.weight_hh_l0"), SHAPE)
+    flat = torch.cat([parameter.detach().flatten() for parameter in network.layer.parameters()])
+    start = 0
+    for name, parameter in list(network.layer.named_parameters()):
+        part = flat[start : start + parameter.numel()].view(parameter.shape)
+        setattr(network.layer, name, nn.Parameter(part))
+        start += parameter.numel()
+    assert len({parameter.untyped_storage().data_ptr() for parameter in network.layer.parameters()}) == 1
+    found = cost(network, SHAPE)
+    assert (found.prunable, found.prunable_nonzero) == (expected.prunable, expected.prunable_nonzero)
+    assert (found.flops, found.dense_flops) == (expected.flops, expected.dense_flops)
