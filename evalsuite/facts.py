@@ -73,7 +73,11 @@ class ParentFacts(TypedDict):
 
 
 class LatencyFacts(TypedDict):
-    """Milliseconds per forward pass of `batch` images: the median of `n` runs and its interval."""
+    """Milliseconds per forward pass of `batch` images: the median of `n` rounds, and its interval.
+
+    In every round all networks of the run are timed, in a random order; those that run the same program, as masked
+    networks do, share one figure.
+    """
 
     median: float
     low: float
@@ -203,7 +207,8 @@ class ShippedFacts(TypedDict):
 class Meta(TypedDict, total=False):
     """What the store keeps about the run as a whole.
 
-    `identity` is what the outcome depends on, `request` what was typed; `members` are addresses of networks, in order.
+    `identity` is what the outcome depends on, `request` what was typed; `members` are addresses of networks, in order;
+    `passed_over` are those of networks that would not have been smaller than the one before.
     """
 
     schema: str
@@ -215,6 +220,7 @@ class Meta(TypedDict, total=False):
     parent: ParentFacts
     measures: list[str]
     members: list[str]
+    passed_over: list[str]
     families: list[FamilyFacts]
     slices: SliceFacts | None
     shipped: list[ShippedFacts]

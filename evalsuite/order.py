@@ -60,7 +60,9 @@ class Making:
 
     def identity(self, early: str | None) -> dict[str, object]:
         """What the networks depend on beside the parent, the data and the seed; `early`: digest of `rewind_to`."""
+        full = {} if self.full is None else {"full": name(self.full)}
         return {
+            **full,
             "pruners": [name(pruner) for pruner in self.pruners],
             "ratios": list(self.ratios),
             "one_shot": self.one_shot,

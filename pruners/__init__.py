@@ -22,6 +22,7 @@ from pruners._controls import reinitialised as reinitialised
 from pruners._controls import same_ratios_random as same_ratios_random
 from pruners._controls import shuffled as shuffled
 from pruners._controls import width_reduced as width_reduced
+from pruners._coupling import coupled_channels as coupled_channels
 from pruners._grids import lost_in_pruning as lost_in_pruning
 from pruners._grids import lottery as lottery
 from pruners._hooks import Hook as Hook
@@ -33,6 +34,7 @@ from pruners._schedule import cascade as cascade
 from pruners._schedule import hold_zeros as hold_zeros
 from pruners._schedule import keep_for as keep_for
 from pruners._sgd import sgd as sgd
+from pruners._use import unused_weights as unused_weights
 from pruners._weight_pruner import WeightPruner as WeightPruner
 from pruners._weights import prunable as prunable
 from pruners._weights import remaining as remaining

@@ -11,6 +11,7 @@ group normalisation, attention, bare parameters (class token, position, layer sc
 zeros. Of a transformer that leaves the hidden width of its perceptrons.
 """
 
+import math
 import warnings
 from collections.abc import Sequence
 
@@ -124,4 +125,6 @@ def _agree(network: nn.Module, groups: Sequence[ChannelGroup], inputs: Tensor) -
     except (RuntimeError, ValueError, TypeError, IndexError):
         return False
     scale = float(expected.abs().max())
+    if not math.isfinite(scale):
+        raise ValueError(f"expected finite outputs by which cuts are judged, got {scale}")
     return bool(found.shape == expected.shape and torch.allclose(found, expected, rtol=1e-6, atol=1e-9 * scale))

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from pruners._base import Context, Pruner, Train
 from pruners._schedule import keep_for
+from pruners._use import without_unused
 from pruners._weights import prunable
 
 
@@ -26,7 +27,8 @@ def prune(
     Args:
         network: Not changed.
         pruner: The method.
-        ratio: In [0, 1), of all convolution and linear weights; weights that are zero already count as removed.
+        ratio: In [0, 1), of all prunable weights that a forward pass uses; those that are zero already count as
+            removed, and those of layers that are not used stay as they are.
         example: One input of the network's shape, on its device.
         seed: Every random choice is derived from it.
         batches: Training batches (images, labels), anew at each call, for methods that look at data.
@@ -35,6 +37,7 @@ def prune(
     Raises:
         ValueError: More than `ratio` is gone already, or the method cannot be applied to this network.
     """
+    network = without_unused(network, example)
     total = sum(weight.numel() for weight in prunable(network).values())
     context = Context(example=example, seed=seed, batches=batches, train=train)
     return pruner(network, keep=keep_for(total, ratio), context=context)

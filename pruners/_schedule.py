@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from pruners._base import Context, Pruner
 from pruners._budget import check_affordable, prune_to_cost
 from pruners._copies import copied
-from pruners._weights import prunable, remaining
+from pruners._use import unused_weights
+from pruners._weights import leave_out, prunable, remaining
 
 
 @final
@@ -42,9 +43,12 @@ def cascade(  # noqa: PLR0913 - one keyword a question
     cost: Callable[[nn.Module], float] | None = None,
     rewind_to: Mapping[str, Tensor] | None = None,
     one_shot: bool = False,
-    start: Sequence[nn.Module] = (),
+    start: Sequence[nn.Module | None] = (),
 ) -> Iterator[Step]:
     """Prune `parent` to increasing ratios; yields each network as soon as it is made.
+
+    Weights that no forward pass uses stay as they are and do not count. A ratio that whole channels are too coarse to
+    reach beyond that of the network before is passed over: nothing is yielded for it, and nothing retrained.
 
     Scores are computed anew at every step, on the network as it then stands. Learning-rate rewinding is retraining with
     the whole schedule again, from the trained weights (Renda, Frankle and Carbin 2020): it asks for nothing here.
@@ -62,19 +66,21 @@ def cascade(  # noqa: PLR0913 - one keyword a question
         rewind_to: Early weights by name, which surviving weights take before retraining (weight rewinding, Frankle et
             al. 2020); only for pruners of weights.
         one_shot: Every network is pruned from `parent` instead of from the one before.
-        start: The networks of the first steps, where they are there already; they are not yielded.
+        start: The networks of the first steps, where they are there already, and None for ratios that were passed
+            over; they are not yielded.
 
     Raises:
         ValueError: At once: ratios out of range or order, more networks at the start than ratios, rewinding with whole
             channels, or a cost for a method that trains. At its step: early weights that do not fit, weights that came
-            back in retraining, channels too coarse to go beyond the ratio before, or a cost that cannot be saved.
+            back in retraining, or a cost that cannot be saved.
     """
     _check(pruner, ratios, rewind_to, start)
-    total = sum(weight.numel() for weight in prunable(parent).values())
+    unused = unused_weights(parent, context.example)
+    marked = _without(parent, unused)
+    total = sum(weight.numel() for weight in prunable(marked).values())
     cut = _cutter(parent, pruner, total, context, cost)
 
-    def made(before: nn.Module, step: int) -> nn.Module:
-        pruned = cut(parent if one_shot else before, ratios[step])
+    def made(pruned: nn.Module, step: int) -> nn.Module:
         if rewind_to is not None:
             pruned = rewound(pruned, rewind_to)
         if retrain is None:
@@ -86,18 +92,24 @@ def cascade(  # noqa: PLR0913 - one keyword a question
         return trained
 
     def steps() -> Iterator[Step]:
-        network = start[-1] if start else parent
+        done = [network for network in start if network is not None]
+        network = _without(done[-1], unused) if done else marked
         reached = _ratio(network, total)
         for step in range(len(start), len(ratios)):
-            network, target = made(network, step), ratios[step]
-            if (ratio := _ratio(network, total)) <= reached:
-                raise ValueError(
-                    f"expected a prune ratio above {reached:.4f} for the target {target:g}, got {ratio:.4f}"
-                )
-            reached = ratio
-            yield Step(target_ratio=target, prune_ratio=ratio, network=network)
+            pruned = cut(marked if one_shot else network, ratios[step])
+            if _ratio(pruned, total) <= reached:
+                continue
+            network = made(pruned, step)
+            reached = _ratio(network, total)
+            yield Step(target_ratio=ratios[step], prune_ratio=reached, network=network)
 
     return steps()
+
+
+def _without(network: nn.Module, unused: frozenset[str]) -> nn.Module:
+    marked = copied(network)
+    leave_out(marked, unused)
+    return marked
 
 
 def keep_for(total: int, ratio: float) -> int:
@@ -163,7 +175,7 @@ def _ratio(network: nn.Module, total: int) -> float:
 
 
 def _check(
-    pruner: Pruner, ratios: Sequence[float], rewind_to: Mapping[str, Tensor] | None, start: Sequence[nn.Module]
+    pruner: Pruner, ratios: Sequence[float], rewind_to: Mapping[str, Tensor] | None, start: Sequence[nn.Module | None]
 ) -> None:
     if not all(0 < ratio < 1 for ratio in ratios) or any(a >= b for a, b in pairwise(ratios)):
         raise ValueError(f"expected increasing ratios in (0, 1), got {list(ratios)}")

@@ -15,7 +15,7 @@ from pruners._base import Context, Need, Scores
 from pruners._copies import copied
 from pruners._data import examples, scoring
 from pruners._weight_pruner import WeightPruner
-from pruners._weights import LAYERS, prunable
+from pruners._weights import LAYERS, RECURRENT, prunable
 
 Operation = Callable[[Tensor, Tensor], Tensor]
 """(inputs (examples, ...), weight) → outputs (examples, ...): what a layer does, without its bias."""
@@ -54,6 +54,7 @@ class SiPP(WeightPruner):
 
     @override
     def score(self, network: nn.Module, context: Context) -> Scores:
+        _check_watched(network)
         with scoring(network) as model, torch.no_grad():
             names = {id(weight): name for name, weight in prunable(model).items()}
             found = {name: torch.zeros_like(weight) for name, weight in prunable(model).items()}
@@ -66,6 +67,14 @@ class SiPP(WeightPruner):
                 for images, _ in examples(context, self.count):
                     model(images)
         return found
+
+
+def _check_watched(network: nn.Module) -> None:
+    """Raise ValueError for weights whose steps nobody watches: scores of zero would send them first."""
+    layers = [name.rpartition(".")[0] for name in prunable(network)]
+    recurrent = next((name for name in layers if isinstance(network.get_submodule(name), RECURRENT)), None)
+    if recurrent is not None:
+        raise ValueError(f"expected convolutions, linear layers and attention, got the recurrent layer {recurrent!r}")
 
 
 @contextmanager

@@ -39,6 +39,11 @@ def compared(controls: Sequence[Control], pruner: Pruner) -> tuple[Control, ...]
     return tuple(each for each in fits if each != "dense")
 
 
+def trains_in_full(control: Control) -> bool:
+    """Whether its training follows the recipe of a network from scratch, not that of retraining."""
+    return control != "dense" and control not in _AS_THE_PRUNED
+
+
 def control_count(making: Making) -> int:
     """How many control networks a run makes, at most: shallower networks do not reach every budget."""
     each = sum(len(compared(making.controls, pruner)) for pruner in making.pruners) * len(making.ratios)

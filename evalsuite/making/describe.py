@@ -1,15 +1,14 @@
-"""What is counted and timed of a network once it is made."""
+"""What is counted of a network once it is made."""
 
 from dataclasses import dataclass
-from typing import Final, final
+from typing import final
 
 from torch import nn
 
-from evalsuite.facts import LatencyFacts, NetworkFacts, Role
+from evalsuite.facts import NetworkFacts, Role
 from evalsuite.networks.artefact import Artefact, artefact_in
 from evalsuite.networks.cost import Cost, cost
 from evalsuite.networks.digest import network_digest
-from evalsuite.networks.latency import latency
 from evalsuite.networks.memory import peak_megabytes
 
 
@@ -37,10 +36,6 @@ class Made:
     seed: int = 0
 
 
-_OPERATIONS: Final = 2**31
-"""Multiplications of a timed large batch of the parent, at most: well under a second on one core."""
-
-
 def counted(network: nn.Module, shape: tuple[int, int, int]) -> Cost | None:
     """What `network` costs for one image of `shape`; None for files that do not tell it."""
     artefact = artefact_in(network)
@@ -50,13 +45,13 @@ def counted(network: nn.Module, shape: tuple[int, int, int]) -> Cost | None:
 def describe(
     network: nn.Module, made: Made, *, whole: Cost | None, shape: tuple[int, int, int], file: str | None = None
 ) -> NetworkFacts:
-    """Counts and times `network` on images of `shape`; ratios are to `whole`, the parent's cost.
+    """Counts of `network` on images of `shape`; ratios are to `whole`, the parent's cost.
 
-    `file` is where the network is kept, relative to the run folder. What cannot be told is None, with the reason.
+    `file` is where the network is kept, relative to the run folder. What cannot be told is None, with the reason. Times
+    are None until all networks of the run are there, to be timed together.
     """
     own, artefact = counted(network, shape), artefact_in(network)
-    many = 1 if whole is None else _large_batch(whole)
-    both = None if own is None or whole is None else (own, whole)
+    both = None if own is None or whole is None or not whole.prunable or not whole.flops else (own, whole)
     return NetworkFacts(
         id=made.id,
         family=made.family,
@@ -75,8 +70,8 @@ def describe(
         dense_flops=own and own.dense_flops,
         megabytes=_megabytes(own, artefact),
         peak_megabytes=_peak(network, shape, artefact),
-        latency_ms=_latency(network, shape, batch=1, runs=50),
-        throughput_ms=_latency(network, shape, batch=many, runs=12),
+        latency_ms=None,
+        throughput_ms=None,
         uncounted=_uncounted(artefact, own, whole),
         seed=made.seed,
         file=file,
@@ -99,15 +94,6 @@ def _megabytes(own: Cost | None, artefact: Artefact | None) -> float:
 def _uncounted(artefact: Artefact | None, own: Cost | None, whole: Cost | None) -> str | None:
     if own is None:
         return None if artefact is None else artefact.told.uncounted
-    return "ratios are to the parent's counts, which cannot be told" if whole is None else None
-
-
-def _large_batch(whole: Cost) -> int:
-    """Images of the large batch that is timed: the same for a whole family, a power of two up to 64."""
-    fits = _OPERATIONS // max(1, whole.dense_flops)
-    return 1 << (min(64, max(1, fits)).bit_length() - 1)
-
-
-def _latency(network: nn.Module, shape: tuple[int, int, int], *, batch: int, runs: int) -> LatencyFacts:
-    timed = latency(network, shape, batch=batch, runs=runs)
-    return LatencyFacts(median=timed.median * 1e3, low=timed.low * 1e3, high=timed.high * 1e3, n=timed.n, batch=batch)
+    if whole is None:
+        return "ratios are to the parent's counts, which cannot be told"
+    return None if whole.prunable and whole.flops else "a forward pass of the parent uses no prunable weight"

@@ -1,35 +1,41 @@
 """Parent → family: prunes step by step, retrains, and keeps every network as a file, so that nothing is made twice."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import final
 
+import torch
 from torch import nn
 
-from evalsuite.errors import EvalsuiteError
-from evalsuite.facts import FamilyFacts
+from evalsuite.errors import EvalsuiteError, UsageError
+from evalsuite.facts import FamilyFacts, Meta, NetworkFacts
 from evalsuite.inputs import Inputs
-from evalsuite.making.controls import compared, make_control, passes, work
+from evalsuite.interpretation import Interpretation
+from evalsuite.making.controls import compared, make_control, passes, trains_in_full, work
 from evalsuite.making.describe import Made, counted, describe
+from evalsuite.making.faithful import cannot_prune, check_faithful
+from evalsuite.making.refusals import refusing
 from evalsuite.making.retraining import Retraining
+from evalsuite.making.timing import Timed, time_together
 from evalsuite.naming import name
 from evalsuite.networks._convention import Arguments
+from evalsuite.networks.architectures import runs_users_code
 from evalsuite.networks.checkpoint import Checkpoint, read, restore, write
-from evalsuite.networks.cost import cost
+from evalsuite.networks.cost import Cost, cost, prunable_share
 from evalsuite.networks.digest import network_digest, tensor_digest
 from evalsuite.networks.latency import latency
 from evalsuite.networks.normalized import Normalized
-from evalsuite.order import Making
+from evalsuite.order import Control, Making
 from evalsuite.plan import Member
 from evalsuite.progress import Reporter
 from evalsuite.randomness import derive
 from evalsuite.spec import digest
 from evalsuite.store import Store
 from evalsuite.version import __version__
-from pruners import Pruner, cascade
+from pruners import Pruner, Step, cascade
 
 PARENT = "parent"
 SEPARATE = "separate"
@@ -47,12 +53,14 @@ class Grown:
         members: All networks, the parent first.
         addresses: What each was made from, in the same order.
         families: One for each pruner and seed.
+        readings: What had to be known of the parent to count it, and which ratios no network was made for.
     """
 
     parent: Member
     members: tuple[Member, ...]
     addresses: tuple[str, ...]
     families: tuple[FamilyFacts, ...]
+    readings: tuple[Interpretation, ...] = ()
 
 
 def grow(inputs: Inputs, making: Making, store: Store, folder: Path, *, seed: int, reporter: Reporter) -> Grown:
@@ -65,7 +73,12 @@ def grow(inputs: Inputs, making: Making, store: Store, folder: Path, *, seed: in
         folder: Run folder; networks go to `networks/` in it.
         seed: The run's seed.
         reporter: Hears about progress.
+
+    Raises:
+        UsageError: The parent cannot be pruned faithfully, or a part cannot do with it what it was asked for.
     """
+    blank = torch.zeros(1, *inputs.dataset.shape, device=inputs.device)
+    check_faithful(inputs.parent.network, making.pruners, blank)
     nursery = _Nursery(inputs, making, store, folder, seed, reporter)
     made = [nursery.parent()]
     families: list[FamilyFacts] = []
@@ -79,17 +92,29 @@ def grow(inputs: Inputs, making: Making, store: Store, folder: Path, *, seed: in
         made.extend(nursery.dense(repetition) for repetition in range(making.seeds))
     made.extend(_separate(inputs, store))
     reporter.finish()
+    _timed(made, store, inputs, nursery.whole, seed)
     return Grown(
         parent=made[0][1],
         members=tuple(member for _, member in made),
         addresses=tuple(address for address, _ in made),
         families=tuple(families),
+        readings=(prunable_share(nursery.whole), *nursery.passed_over),
     )
+
+
+def _timed(made: Sequence[tuple[str, Member]], store: Store, inputs: Inputs, whole: Cost | None, seed: int) -> None:
+    together = [Timed(address=address, network=member.network) for address, member in made]
+    time_together(together, store, inputs.dataset.shape, whole=whole, seed=derive(seed, "latency"))
 
 
 @final
 class _Nursery:
-    """What all networks of a run are made with."""
+    """What all networks of a run are made with.
+
+    Attributes:
+        whole: The parent's cost.
+        passed_over: Ratios for which no network was made.
+    """
 
     def __init__(
         self, inputs: Inputs, making: Making, store: Store, folder: Path, seed: int, reporter: Reporter
@@ -98,8 +123,9 @@ class _Nursery:
         self._folder, self._seed, self._reporter = folder, seed, reporter
         self._retraining = Retraining(inputs, making, reporter)
         self._digest = network_digest(inputs.parent.network, inputs.parent.shape)
-        self._whole = cost(inputs.parent.network, inputs.dataset.shape)
+        self.whole = cost(inputs.parent.network, inputs.dataset.shape)
         self._epochs = 1 if making.recipe is None else making.recipe.epochs
+        self.passed_over: list[Interpretation] = []
         reporter.start("Pruning", float(work(making)))
 
     def parent(self) -> tuple[str, Member]:
@@ -108,31 +134,21 @@ class _Nursery:
         network = self._inputs.parent.network.eval()
         if self._store.network(address) is None:
             shape = self._inputs.dataset.shape
-            self._store.add_network(address, describe(network, _THE_PARENT, whole=self._whole, shape=shape))
+            self._store.add_network(address, describe(network, _THE_PARENT, whole=self.whole, shape=shape))
         return address, Member(id=PARENT, digest=self._digest, network=network)
 
     def pruned(self, family: FamilyFacts, pruner: Pruner) -> Iterator[tuple[str, Member]]:
         """The networks of one pruner with one seed, in order of their target ratio."""
         ratios, seed = self._making.ratios, derive(self._seed, "family", family["seed"])
         addresses = [self._address(family, ratios[: step + 1]) for step in range(len(ratios))]
-        found = list(self._kept(addresses))
+        found = self._found(addresses)
         for address, member in zip(addresses, found, strict=False):
-            self._reporter.advance(self._epochs * passes(pruner), member.id)
-            yield address, member
-        steps = cascade(
-            self._inputs.parent.network,
-            pruner,
-            ratios,
-            context=self._retraining.context(seed),
-            retrain=None if self._making.recipe is None else lambda net, step: self._retrain(net, seed, step),
-            recalibrate=lambda net: self._retraining.measured_again(net, seed),
-            cost=self._cost,
-            rewind_to=self._making.rewind_to,
-            one_shot=self._making.one_shot,
-            start=[member.network for member in found],
-        )
-        for address, step in zip(addresses[len(found) :], steps, strict=True):
-            made = Made(
+            if member is not None:
+                self._reporter.advance(self._epochs * passes(pruner), member.id)
+                yield address, member
+        there = {address for address, member in zip(addresses, found, strict=False) if member is not None}
+        for address, step in self._steps(pruner, seed, found, addresses):
+            identity = Made(
                 id=f"{family['id']}-{step.target_ratio:g}",
                 role="pruned",
                 family=family["id"],
@@ -141,29 +157,107 @@ class _Nursery:
                 target=step.target_ratio,
                 seed=family["seed"],
             )
-            yield address, self._keep(address, step.network, made)
+            there.add(address)
+            self._remember([each for each in addresses[: addresses.index(address)] if each not in there], there)
+            yield address, self._keep(address, step.network, identity)
+        self._pass_over(family, addresses, there)
+
+    def _steps(
+        self, pruner: Pruner, seed: int, found: Sequence[Member | None], addresses: Sequence[str]
+    ) -> Iterator[tuple[str, Step]]:
+        """The networks behind those that were found, as they are made."""
+        making, title = self._making, cannot_prune(pruner)
+        with refusing(title):
+            steps = cascade(
+                self._inputs.parent.network,
+                pruner,
+                making.ratios,
+                context=self._retraining.context(seed),
+                retrain=None if making.recipe is None else lambda net, step: self._retrain(net, seed, step),
+                recalibrate=lambda net: self._retraining.measured_again(net, seed),
+                cost=self._cost,
+                rewind_to=making.rewind_to,
+                one_shot=making.one_shot,
+                start=[None if member is None else member.network for member in found],
+            )
+        places = dict(zip(making.ratios, addresses, strict=True))
+        while True:
+            with refusing(title):
+                step = next(steps, None)
+            if step is None:
+                return
+            yield places[step.target_ratio], step
+
+    def _found(self, addresses: Sequence[str]) -> list[Member | None]:
+        """The networks on disk, up to the first that has to be made; None where none is to be made."""
+        known = frozenset(self._store.meta().get("passed_over", []))
+        found: list[Member | None] = []
+        for address in addresses:
+            member = next(self._kept([address]), None)
+            if member is None and address not in known:
+                break
+            found.append(member)
+        return found
+
+    def _pass_over(self, family: FamilyFacts, addresses: Sequence[str], made: Collection[str]) -> None:
+        """Remember and say for which ratios there is no network.
+
+        Raises:
+            UsageError: There is none at all.
+        """
+        missing = {address: r for address, r in zip(addresses, self._making.ratios, strict=True) if address not in made}
+        if len(missing) == len(addresses):
+            method, listed = (
+                str(family["pruner"]).replace("_", "-"),
+                ", ".join(f"{each:g}" for each in missing.values()),
+            )
+            raise UsageError(
+                f"--pruner {method}: expected ratios above what is pruned already, got none that it reaches with this "
+                f"network: {listed}"
+            )
+        self._remember(missing, made)
+        if missing:
+            listed = ", ".join(f"{ratio:g}" for ratio in missing.values())
+            reading = Interpretation(
+                topic="ratios passed over",
+                value=f"{family['id']} has no network for {listed}",
+                basis="measured",
+                reason="what can go as one is too coarse to get beyond the network before",
+                option="--ratios",
+            )
+            self.passed_over.append(reading)
+
+    def _remember(self, missing: Iterable[str], made: Collection[str]) -> None:
+        """Note for which addresses no network is to be made, so that a run that goes on does not try again."""
+        before = [each for each in self._store.meta().get("passed_over", []) if each not in made]
+        self._store.set_meta(Meta(passed_over=[*dict.fromkeys([*before, *missing])]))
 
     def controls(self, family: FamilyFacts, pruner: Pruner) -> Iterator[tuple[str, Member]]:
         """For each pruned network of a family the networks that it is to be held against."""
         seed = derive(self._seed, "family", family["seed"])
-        for step, ratio in enumerate(self._making.ratios):
-            address = self._address(family, self._making.ratios[: step + 1])
+        known = frozenset(self._store.meta().get("passed_over", []))
+        addresses = [self._address(family, self._making.ratios[: k + 1]) for k in range(len(self._making.ratios))]
+        there = [address for address in addresses if address not in known]
+        for address in there:
+            step = addresses.index(address)
+            ratio = self._making.ratios[step]
             for control in compared(self._making.controls, pruner):
-                here = digest({"control": control, "of": address, "version": 1})
+                here = self._control_address(control, address)
                 found = list(self._kept([here]))
                 if found:
                     self._reporter.advance(self._epochs, found[0].id)
                     yield here, found[0]
                     continue
-                first, pruned = self._family(family, step)
-                checkpoint = make_control(
-                    control,
-                    pruned,
-                    first,
-                    self._retraining,
-                    seed=derive(seed, control, step),
-                    trials=1 if self._making.one_shot else step + 1,
-                )
+                first, pruned = (next(self._kept([each])).network for each in (there[0], address))
+                with refusing(f"--controls {control} cannot be made of this network"):
+                    checkpoint = make_control(
+                        control,
+                        pruned,
+                        first,
+                        self._retraining,
+                        seed=derive(seed, control, step),
+                        trials=1 if self._making.one_shot else step + 1,
+                    )
                 if checkpoint is None:
                     continue
                 made = Made(
@@ -189,13 +283,6 @@ class _Nursery:
         return address, self._keep(address, network, Made(id=f"control-{repetition}", role="control", seed=repetition))
 
     # --- making
-
-    def _family(self, family: FamilyFacts, step: int) -> tuple[nn.Module, nn.Module]:
-        """The first network of a family and that of `step`, from disk."""
-        ratios = self._making.ratios
-        addresses = [self._address(family, ratios[: each + 1]) for each in (0, step)]
-        first, here = (next(iter(self._kept([address]))).network for address in addresses)
-        return first, here
 
     def _retrain(self, network: nn.Module, seed: int, step: int) -> nn.Module:
         return self._retraining(network, derive(seed, "retrain", step))
@@ -240,6 +327,12 @@ class _Nursery:
         steps = [ratios[-1]] if self._making.one_shot else list(ratios)
         return digest({"from": self._origin(), "family": dict(family), "ratios": steps})
 
+    def _control_address(self, control: Control, address: str) -> str:
+        """What a control is made from: the network beside it and, where it is trained in full, the recipe for that."""
+        full = self._making.full
+        how = {"full": name(full)} if full is not None and trains_in_full(control) else {}
+        return digest({"control": control, "of": address, "version": 1, **how})
+
     def _kept(self, addresses: Sequence[str]) -> Iterator[Member]:
         """The networks that are on disk already, up to the first that is not."""
         for address in addresses:
@@ -257,8 +350,10 @@ class _Nursery:
 
     def _load(self, path: Path) -> nn.Module:
         parent = self._inputs.parent
-        # a network that only the user's Python can build takes the parent's place
-        found = read(path).network if parent.arch is not None else restore(path, parent.network)
+        if parent.arch is None:  # a network that only the user's Python can build takes the parent's place
+            return restore(path, parent.network).to(self._inputs.device).eval()
+        # a name of the user's own code stands in the file, and is trusted only because they said it for the parent
+        found = read(path, arch=parent.arch if runs_users_code(parent.arch) else None).network
         return found.to(self._inputs.device).eval()
 
     def _keep(self, address: str, network: nn.Module, made: Made, arguments: Arguments | None = None) -> Member:
@@ -278,7 +373,7 @@ class _Nursery:
         own = parent.arguments if arguments is None else arguments
         write(self._folder / file, replace(parent, network=network, arguments=own, lineage=(*parent.lineage, step)))
         kept = self._load(self._folder / file)  # what is judged is what is on disk
-        facts = describe(kept, made, whole=self._whole, shape=self._inputs.dataset.shape, file=file)
+        facts = describe(kept, made, whole=self.whole, shape=self._inputs.dataset.shape, file=file)
         self._store.add_network(address, facts)
         return Member(id=made.id, digest=facts["digest"], network=kept)
 
@@ -295,7 +390,7 @@ def adopt(
     whole = counted(inputs.parent.network, shape)
     named = [(PARENT, inputs.parent, _THE_PARENT)]
     for each, checkpoint in candidates.items():
-        orderly = whole is not None and counted(checkpoint.network, shape) is not None
+        orderly = whole is not None and whole.prunable > 0 and counted(checkpoint.network, shape) is not None
         made = Made(id=each, role="pruned", family=family["id"]) if orderly else Made(id=each, role="control")
         named.append((each, checkpoint, made))
     named += [(each, checkpoint, Made(id=each, role="shipped")) for each, checkpoint in shipped.items()]
@@ -304,13 +399,29 @@ def adopt(
     for identity, checkpoint, made in named:
         network = checkpoint.network.eval()
         facts = describe(network, made, whole=whole, shape=shape)
-        addresses.append(digest({"adopted": facts["digest"], "as": identity}))
-        store.add_network(addresses[-1], facts)
+        addresses.append(_adopted(store, facts, identity))
         members.append(Member(id=identity, digest=facts["digest"], network=network))
     for address, member in _separate(inputs, store):
         addresses.append(address)
         members.append(member)
-    return Grown(parent=members[0], members=tuple(members), addresses=tuple(addresses), families=(family,))
+    _timed(list(zip(addresses, members, strict=True)), store, inputs, whole, 0)
+    return Grown(
+        parent=members[0],
+        members=tuple(members),
+        addresses=tuple(addresses),
+        families=(family,),
+        readings=() if whole is None else (prunable_share(whole),),
+    )
+
+
+def _adopted(store: Store, facts: NetworkFacts, identity: str) -> str:
+    """Write down a network made elsewhere, with the times that it has already; its address."""
+    address = digest({"adopted": facts["digest"], "as": identity})
+    before = store.network(address)
+    if before is not None:
+        facts = {**facts, "latency_ms": before["latency_ms"], "throughput_ms": before["throughput_ms"]}
+    store.add_network(address, facts)
+    return address
 
 
 def _separate(inputs: Inputs, store: Store) -> list[tuple[str, Member]]:
@@ -320,6 +431,5 @@ def _separate(inputs: Inputs, store: Store) -> list[tuple[str, Member]]:
     network, shape = inputs.separate.network.eval(), inputs.dataset.shape
     whole = counted(inputs.parent.network, shape)
     facts = describe(network, Made(id=SEPARATE, role="control"), whole=whole, shape=shape)
-    address = digest({"adopted": facts["digest"], "as": SEPARATE})
-    store.add_network(address, facts)
+    address = _adopted(store, facts, SEPARATE)
     return [(address, Member(id=SEPARATE, digest=facts["digest"], network=network))]

@@ -7,6 +7,7 @@ from torch import nn
 from evalsuite.data import load
 from evalsuite.errors import UsageError
 from evalsuite.inputs import chosen_device
+from evalsuite.making.refusals import refusing
 from evalsuite.naming import name as spelled
 from evalsuite.networks.architectures import build, split
 from evalsuite.networks.checkpoint import Checkpoint, write
@@ -51,7 +52,8 @@ def train_parent(
 
     reporter.start(f"Training {arch}", chosen.epochs)
     on = chosen_device(device)
-    trained = train(network, dataset.train, chosen, seed=seed, device=on, progress=told, early=keep_early)
+    with refusing(f"--recipe {spelled(chosen)} cannot train {arch}"):
+        trained = train(network, dataset.train, chosen, seed=seed, device=on, progress=told, early=keep_early)
     reporter.finish()
     name, arguments = split(arch)
     for path, made, step in ((out.with_suffix(".early.safetensors"), early[0], "early"), (out, trained, "train")):

@@ -11,6 +11,8 @@ from typing_extensions import override
 
 from evalsuite.errors import UsageError
 from evalsuite.inputs import Inputs
+from evalsuite.making.refusals import refusing
+from evalsuite.naming import name
 from evalsuite.order import Making
 from evalsuite.progress import Reporter
 from evalsuite.randomness import derive
@@ -54,7 +56,8 @@ class Retraining:
         self.reporter.advance(1, "batch-norm statistics")
         if self.inputs.dataset.train is None:
             return network
-        return recalibrate(network, self.inputs.dataset.train, seed=seed, device=self.inputs.device)
+        with refusing("batch-norm statistics of this network cannot be measured again"):
+            return recalibrate(network, self.inputs.dataset.train, seed=seed, device=self.inputs.device)
 
     def context(self, seed: int) -> Context:
         """What a pruner of this run may look at: training examples, and training by the run's recipe."""
@@ -89,24 +92,39 @@ class Retraining:
         def told(progress: Progress) -> None:
             self.reporter.advance(1, f"epoch {progress.epoch}/{progress.epochs}  {title} {progress.score:.1%}")
 
-        student = network if adapters is None else adapted(network, adapters)
+        with refusing("--adapters cannot be added to this network"):
+            student = network if adapters is None else adapted(network, adapters)
         hooks = [*self._regularisers, *([] if hook is None else [hook])]
-        trained = train(
-            student,
-            examples,
-            recipe,
-            seed=seed,
-            device=self.inputs.device,
-            after_step=hold_zeros(network) if adapters is None else None,
-            hook=_Together(hooks) if hooks else None,
-            constant_rate=rate,
-            progress=told,
-        )
+        with refusing(f"--retrain {name(recipe)} cannot train this network"):
+            trained = train(
+                student,
+                examples,
+                recipe,
+                seed=seed,
+                device=self.inputs.device,
+                after_step=hold_zeros(network) if adapters is None else None,
+                hook=_Together(hooks) if hooks else None,
+                constant_rate=rate,
+                progress=told,
+            )
         return trained if adapters is None else merged(trained)
 
     @cached_property
     def _regularisers(self) -> tuple[Hook, ...]:
-        return tuple(hook(regulariser) for regulariser in self.making.regularisers)
+        return tuple(_Named(hook(each), f"--regularise {name(each)}") for each in self.making.regularisers)
+
+
+@final
+class _Named(Hook):
+    """A regulariser whose refusals tell its name."""
+
+    def __init__(self, penalty: Hook, option: str) -> None:
+        self._penalty, self._option = penalty, option
+
+    @override
+    def penalty(self, network: nn.Module, images: Tensor, labels: Tensor, done: float) -> Tensor | None:
+        with refusing(f"{self._option} cannot be asked of this network"):
+            return self._penalty.penalty(network, images, labels, done)
 
 
 @final

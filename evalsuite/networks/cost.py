@@ -1,17 +1,22 @@
-"""What a network costs, counted from its tensors: parameters, multiplications, bytes."""
+"""What a network costs, counted from the tensors that a forward pass uses: parameters, multiplications, bytes."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, final
 
 import torch
 from torch import Tensor, nn
 
+from evalsuite.interpretation import Interpretation
 from evalsuite.networks._effective import named_tensors
+from evalsuite.networks._multiplications import multiplications
 from evalsuite.networks._packed import CONVOLUTIONS, megabytes, weight_and_bias
+from evalsuite.networks._weights_in_use import Nonzeros, prunable_names, weights_in_use
 
-_CONVOLUTIONS: Final = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_TRANSPOSED: Final = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_WEIGHTED: Final = (*_CONVOLUTIONS, *_TRANSPOSED, nn.Linear)
+_MOSTLY: Final = 0.5
+_SHOWN: Final = 3
+_PROBES: Final = 8
 
 
 @final
@@ -22,14 +27,17 @@ class Cost:
     Attributes:
         parameters: Numbers in all parameters, shared ones once.
         nonzero: Those that are not exactly zero.
-        prunable: Weights of convolutions and linear layers, `in_proj_weight` of nn.MultiheadAttention; no biases, no
-            normalisations, no embeddings.
-        prunable_nonzero: Those that are not exactly zero.
-        flops: Multiply-accumulates with a weight that is not zero: nonzero weights times output positions, over
-            prunable weights, as in Lost in Pruning. Products of activations with each other (attention) are not
-            counted. Multiplications that a mask leaves out are only saved by hardware that skips zeros.
+        prunable: Weights of convolutions, of linear and recurrent layers and of attention, as far as a forward pass
+            uses them, each once; no biases, no normalisations, no embeddings, no parameters that belong to no layer.
+        prunable_nonzero: Those that are not exactly zero where they are used: behind masks, weight standardisation or
+            whatever else the network computes its weights with.
+        flops: Multiply-accumulates of activations with a weight that is not zero, prunable or not: nonzero weights
+            times positions, as in Lost in Pruning. Multiplications that a mask leaves out are only saved by hardware
+            that skips zeros.
         dense_flops: The same with all weights: what is computed today.
+        products: Multiply-accumulates of activations with each other, as in attention; in no other count.
         megabytes: Parameters and buffers, 10^6 bytes.
+        unused: Names of weights of layers that no forward pass uses, such as those of a head for training.
     """
 
     parameters: int
@@ -39,44 +47,89 @@ class Cost:
     flops: int
     dense_flops: int
     megabytes: float
+    products: int = 0
+    unused: tuple[str, ...] = ()
 
 
 def cost(network: nn.Module, shape: tuple[int, int, int]) -> Cost:
-    """Counts on one blank image of `shape` (channels, height, width); masks of torch.nn.utils.prune count as zeros."""
+    """Counts on one image of `shape` (channels, height, width); masks of torch.nn.utils.prune count as zeros.
+
+    Weights that this image does not need are looked for in a few others: which expert a mixture asks may depend on it.
+    """
     named = dict(named_tensors(network))
     buffers = {name for name, _ in network.named_buffers()}
     parameters = [tensor for name, tensor in named.items() if name not in buffers] + _in_packed(network)
-    # the sources are kept beside, so that no id is given twice
-    found = {id(source): (source, weight) for module in network.modules() for source, weight in _weights(module)}
-    weights = [weight for _, weight in found.values()]
-    flops, dense_flops = _flops(network, shape)
+    packed: list[_Packed] = []
+    with _noting(network, packed):
+        followed = multiplications(network, _ramp(shape, _device(network)))
+    learnt, candidates = dict(network.named_parameters()), prunable_names(network)
+    uses = list(followed.uses)
+    if candidates - followed.used:
+        others = multiplications(network, _noise(shape, _device(network)))
+        uses += [use for use in others.uses if not use.sources & followed.used]
+    nonzeros = Nonzeros()
+    weights = weights_in_use(uses, learnt, candidates, nonzeros)
+    quantised = list({each.module: each.weight for each in packed}.values())
+    counted = [(use.weight, use.positions) for use in followed.uses if use.positions]
+    counted += [(each.weight, each.positions) for each in packed]
     return Cost(
         parameters=sum(tensor.numel() for tensor in parameters),
-        nonzero=sum(_nonzero(tensor) for tensor in parameters),
-        prunable=sum(weight.numel() for weight in weights),
-        prunable_nonzero=sum(_nonzero(weight) for weight in weights),
-        flops=flops,
-        dense_flops=dense_flops,
+        nonzero=sum(nonzeros(tensor) for tensor in parameters),
+        prunable=sum(each.entries for each in weights) + sum(weight.numel() for weight in quantised),
+        prunable_nonzero=sum(each.nonzero for each in weights) + sum(nonzeros(weight) for weight in quantised),
+        flops=sum(nonzeros(weight) * positions for weight, positions in counted),
+        dense_flops=sum(weight.numel() * positions for weight, positions in counted),
         megabytes=sum(tensor.numel() * tensor.element_size() for tensor in named.values()) / 1e6 + megabytes(network),
+        products=followed.products,
+        unused=tuple(name for name in learnt if name in candidates and not any(name in use.sources for use in uses)),
     )
 
 
-def _weights(module: nn.Module) -> list[tuple[Tensor, Tensor]]:
-    """(what identifies a shared weight, the weight as it is used) of one module."""
-    if isinstance(module, _WEIGHTED):
-        masked = dict(module.named_parameters(recurse=False)).get("weight_orig")
-        return [(module.weight if masked is None else masked, module.weight.detach())]
-    if (quantised := weight_and_bias(module)) is not None:
-        return [(quantised[0], quantised[0])]
-    if isinstance(module, nn.MultiheadAttention):
-        projections: tuple[Tensor | None, ...] = (
-            module.in_proj_weight,
-            module.q_proj_weight,
-            module.k_proj_weight,
-            module.v_proj_weight,
-        )
-        return [(weight, weight.detach()) for weight in projections if weight is not None]
-    return []
+def prunable_share(counted: Cost) -> Interpretation:
+    """How much of a network pruning is about: said, so that nobody takes a part of it for the whole."""
+    share = counted.prunable / max(1, counted.parameters)
+    value = f"prunable weights are {share:.1%} of all {counted.parameters:,} parameters"
+    if counted.unused:
+        value += f"; no forward pass uses {_listed(counted.unused)}, which are neither pruned nor counted"
+    if share >= _MOSTLY:
+        return Interpretation(topic="prunable share", value=value, basis="measured")
+    reason = "a prune ratio is a share of the prunable weights, and most of this network is something else"
+    return Interpretation(topic="prunable share", value=value, basis="doubtful", reason=reason)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(name.removeprefix("network.") for name in names[:_SHOWN]) + more
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Packed:
+    """One call of a quantised layer: its weight, as the numbers that it stands for, and where it was used."""
+
+    module: nn.Module
+    weight: Tensor
+    positions: int
+
+
+@contextmanager
+def _noting(network: nn.Module, packed: list[_Packed]) -> Iterator[None]:
+    """Inside, calls of quantised layers are noted, whose weights no operator shows."""
+
+    def note(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+        both = weight_and_bias(module)
+        assert both is not None  # noqa: S101 - only such modules have this hook
+        is_convolution = isinstance(module, CONVOLUTIONS)
+        positions = output[0, 0].numel() if is_convolution else output.numel() // output.shape[-1]
+        packed.append(_Packed(module=module, weight=both[0], positions=positions))
+
+    quantised = [module for module in network.modules() if weight_and_bias(module) is not None]
+    handles = [module.register_forward_hook(note) for module in quantised]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _in_packed(network: nn.Module) -> list[Tensor]:
@@ -84,39 +137,14 @@ def _in_packed(network: nn.Module) -> list[Tensor]:
     return [tensor for both in found for tensor in both if tensor is not None]
 
 
-def _flops(network: nn.Module, shape: tuple[int, int, int]) -> tuple[int, int]:
-    counted: list[tuple[int, int]] = []
-
-    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, object]) -> None:
-        positions = _positions(module, inputs, output[0] if isinstance(output, tuple) else output)
-        weights = [weight for _, weight in _weights(module)]
-        if isinstance(module, nn.MultiheadAttention):
-            # it reads out_proj's weight without calling out_proj, so no hook sees that
-            weights.append(module.out_proj.weight)
-        counted.extend((_nonzero(weight) * positions, weight.numel() * positions) for weight in weights)
-
-    handles = [m.register_forward_hook(count) for m in network.modules() if _weights(m)]
-    modes = {module: module.training for module in network.modules()}
-    device = next((p.device for p in network.parameters()), torch.device("cpu"))
-    try:
-        with torch.inference_mode():
-            network.eval()(torch.zeros(1, *shape, device=device))
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, training in modes.items():
-            module.training = training
-    return sum(own for own, _ in counted), sum(dense for _, dense in counted)
+def _device(network: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
 
 
-def _positions(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> int:
-    """At how many places each weight is used for one image."""
-    if isinstance(module, (*_CONVOLUTIONS, *CONVOLUTIONS)):
-        return output[0, 0].numel()
-    if isinstance(module, _TRANSPOSED):
-        return inputs[0][0, 0].numel()
-    return output.numel() // output.shape[-1]
+def _ramp(shape: tuple[int, int, int], device: torch.device) -> Tensor:
+    # no two pixels alike: what is zero of a blank image may be no zero of another
+    return torch.linspace(0, 1, shape[0] * shape[1] * shape[2]).reshape(1, *shape).to(device)
 
 
-def _nonzero(tensor: Tensor) -> int:
-    return int(torch.count_nonzero(tensor))
+def _noise(shape: tuple[int, int, int], device: torch.device) -> Tensor:
+    return torch.rand(_PROBES, *shape, generator=torch.Generator().manual_seed(0)).to(device)

@@ -1,12 +1,15 @@
-"""How long a network takes, measured."""
+"""How long networks take, measured."""
 
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import median
 from typing import final
 
 import torch
 from scipy import stats
-from torch import nn
+from torch import Tensor, nn
 
 
 @final
@@ -15,10 +18,10 @@ class Latency:
     """Seconds for one batch.
 
     Attributes:
-        median: Of n runs.
+        median: Of n times.
         low: Lower end of a two-sided interval for the median.
         high: Upper end.
-        n: Runs counted.
+        n: Times counted: runs, or rounds of several networks.
     """
 
     median: float
@@ -54,27 +57,85 @@ def latency(
         ValueError: No interval of `runs` times has such a confidence.
     """
     rank = _rank(runs, confidence)
-    device = next((p.device for p in network.parameters()), torch.device("cpu"))
-    modes = {module: module.training for module in network.modules()}
-    images = torch.full((batch, *shape), 0.5, device=device)
-    times: list[float] = []
+    images = _images(network, shape, batch)
+    with _evaluating([network]):
+        for _ in range(warm_up):
+            network(images)
+        times = [_seconds(network, images) for _ in range(runs)]
+    return _of(times, rank)
+
+
+def latencies(
+    networks: Sequence[nn.Module],
+    shape: tuple[int, int, int],
+    *,
+    batch: int = 1,
+    rounds: int = 12,
+    runs: int = 3,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> list[Latency]:
+    """Times several networks so that they can be compared: interleaved, round after round, as `latency` does one.
+
+    Whatever else happens on a machine - its clock, its temperature, its other work - changes from minute to minute:
+    networks timed one after another differ by that. Here every round times each network, in a random order, and a
+    network's time in a round is the median of a few runs behind one that is not counted. Intervals are over rounds.
+
+    Args:
+        networks: On one device.
+        shape: As for `latency`.
+        batch: As for `latency`.
+        rounds: Enough for the confidence.
+        runs: Timed runs of every network in every round, at least 1.
+        confidence: In (0, 1).
+        seed: Of the orders.
+
+    Raises:
+        ValueError: No interval of `rounds` times has such a confidence.
+    """
+    rank = _rank(rounds, confidence)
+    draw = torch.Generator().manual_seed(seed)
+    images = [_images(network, shape, batch) for network in networks]
+    times: list[list[float]] = [[] for _ in networks]
+    with _evaluating(networks):
+        for _ in range(rounds):
+            for place in torch.randperm(len(networks), generator=draw).tolist():
+                network, own = networks[place], images[place]
+                network(own)  # what ran before has left its own data in the caches
+                times[place].append(median(_seconds(network, own) for _ in range(runs)))
+    return [_of(each, rank) for each in times]
+
+
+@contextmanager
+def _evaluating(networks: Sequence[nn.Module]) -> Iterator[None]:
+    """Inside, `networks` are in evaluation and inference mode; afterwards in the mode in which they were."""
+    modes = {module: module.training for network in networks for module in network.modules()}
     try:
-        network.eval()
+        for network in networks:
+            network.eval()
         with torch.inference_mode():
-            for _ in range(warm_up):
-                network(images)
-            for _ in range(runs):
-                _wait(device)
-                start = time.perf_counter()
-                network(images)
-                _wait(device)
-                times.append(time.perf_counter() - start)
+            yield
     finally:
         for module, training in modes.items():
             module.training = training
-    times.sort()
-    middle = (times[(runs - 1) // 2] + times[runs // 2]) / 2
-    return Latency(median=middle, low=times[rank - 1], high=times[runs - rank], n=runs)
+
+
+def _images(network: nn.Module, shape: tuple[int, int, int], batch: int) -> Tensor:
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    return torch.full((batch, *shape), 0.5, device=device)
+
+
+def _seconds(network: nn.Module, images: Tensor) -> float:
+    _wait(images.device)
+    start = time.perf_counter()
+    network(images)
+    _wait(images.device)
+    return time.perf_counter() - start
+
+
+def _of(times: Sequence[float], rank: int) -> Latency:
+    ordered = sorted(times)
+    return Latency(median=median(ordered), low=ordered[rank - 1], high=ordered[-rank], n=len(ordered))
 
 
 def _rank(runs: int, confidence: float) -> int:

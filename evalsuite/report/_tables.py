@@ -50,12 +50,15 @@ def latency_note(results: Results) -> str:
     if not told:
         return "Latency was not measured."
     where = results.run.device or "the device of the run"
-    return f"Latency: median {' and '.join(told)}, with its interval, in milliseconds, on {where}."
+    return (
+        f"Latency: median {' and '.join(told)}, with its interval, in milliseconds, on {where}; in every round all "
+        "networks are timed, in a random order. Those that run the same program, as masked ones do, share one figure."
+    )
 
 
 def _timed(first: Latency) -> str:
     batch = f"batches of {words.count(first.batch)}" if first.batch else "one batch size"
-    return f"over {words.many(first.n, 'repetition')} of {batch}" if first.n else f"of {batch}"
+    return f"over {words.many(first.n, 'round')} of {batch}" if first.n else f"of {batch}"
 
 
 def averages(results: Results) -> tuple[Row, ...]:

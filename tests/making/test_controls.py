@@ -1,6 +1,7 @@
 """Control networks: what each of them shares with the pruned network that it stands beside."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from evalsuite.data import load
 from evalsuite.errors import UsageError
 from evalsuite.inputs import Inputs
 from evalsuite.making.controls import compared, control_count, make_control, work
+from evalsuite.making.family import grow
 from evalsuite.making.retraining import Retraining
 from evalsuite.networks.architectures import build
 from evalsuite.networks.checkpoint import Checkpoint, read, write
@@ -18,6 +20,7 @@ from evalsuite.networks.normalized import Normalized
 from evalsuite.order import Control, Making
 from evalsuite.progress import Silent
 from evalsuite.resolve import check_making
+from evalsuite.store import opened
 from evalsuite.training.standard import Standard
 from pruners import prunable, prune, remaining
 from pruners.filter_norm import FilterNorm
@@ -103,6 +106,27 @@ def test_networks_that_no_name_builds_have_no_fresh_controls(inputs: Inputs) -> 
     )
     with pytest.raises(UsageError, match="can be built by name"):
         make_control("scratch", inputs.parent.network, inputs.parent.network, retraining(nameless), seed=1, trials=1)
+
+
+def test_another_recipe_for_training_in_full_is_another_run(inputs: Inputs, tmp_path: Path) -> None:
+    def made(full: Standard) -> dict[str, tuple[str, str]]:
+        making = Making(
+            pruners=(Magnitude(),), ratios=(0.5,), recipe=RECIPE, full=full, controls=("shuffled", "scratch")
+        )
+        with opened(tmp_path, create=True) as store:
+            grown = grow(inputs, making, store, tmp_path, seed=0, reporter=Silent())
+        return {m.id: (address, m.digest) for address, m in zip(grown.addresses, grown.members, strict=True)}
+
+    short, long = Standard(epochs=1, batch_size=256), Standard(epochs=2, batch_size=256)
+    first, again, second = made(short), made(short), made(long)
+    assert first == again
+    assert first["shuffled-magnitude-0-0.5"] == second["shuffled-magnitude-0-0.5"]
+    scratch = "scratch-magnitude-0-0.5"
+    assert first[scratch][0] != second[scratch][0]
+    assert first[scratch][1] != second[scratch][1]
+    plain = Making(pruners=(Magnitude(),), ratios=(0.5,), recipe=RECIPE)
+    assert replace(plain, full=short).identity(None) != replace(plain, full=long).identity(None)
+    assert "full" not in plain.identity(None)
 
 
 def test_copycats_stand_beside_channels_only() -> None:

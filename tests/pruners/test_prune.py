@@ -44,7 +44,7 @@ def test_the_public_names() -> None:
     exported = {name for name in public if not isinstance(getattr(pruners, name), type(pruners))}
     contracts = {"Context", "Pruner", "WeightPruner", "ChannelPruner", "Scores", "Hook", "Train"}
     making = {"prune", "cascade", "Step", "keep_for", "hold_zeros", "sgd", "adapted", "merged"}
-    writing = {"prunable", "remaining", "keep_global", "apply_masks"}
+    writing = {"prunable", "remaining", "unused_weights", "coupled_channels", "keep_global", "apply_masks"}
     comparing = {"shuffled", "same_ratios_random", "reinitialised", "width_reduced", "copycat"}
     grids = {"lost_in_pruning", "lottery"}
     assert exported == contracts | making | writing | comparing | grids

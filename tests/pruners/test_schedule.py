@@ -154,12 +154,21 @@ def test_ratios_have_to_rise(parent: nn.Sequential, ratios: tuple[float, ...]) -
         cascade(parent, Magnitude(), ratios, context=CONTEXT)
 
 
-def test_measured_ratios_have_to_rise(parent: nn.Sequential) -> None:
+def test_ratios_too_near_to_the_one_before_are_passed_over(parent: nn.Sequential) -> None:
     # of 100 weights neither 0.501 nor 0.502 is more than a half
-    steps = cascade(parent, Magnitude(), (0.5, 0.501, 0.502), context=CONTEXT)
-    next(steps)
-    with pytest.raises(ValueError, match=r"expected a prune ratio above 0\.5000 for the target 0\.501, got 0\.5000"):
-        next(steps)
+    trained: list[int] = []
+
+    def retrain(network: nn.Module, step: int) -> nn.Module:
+        trained.append(step)
+        return network
+
+    ratios = (0.5, 0.501, 0.502, 0.7)
+    steps = list(cascade(parent, Magnitude(), ratios, context=CONTEXT, retrain=retrain))
+    assert [(step.target_ratio, remaining(step.network)) for step in steps] == [(0.5, 50), (0.7, 30)]
+    assert trained == [0, 3]
+    done = [steps[0].network, None, None]
+    (last,) = cascade(parent, Magnitude(), ratios, context=CONTEXT, start=done)
+    assert torch.equal(last.network.get_parameter("0.weight"), steps[1].network.get_parameter("0.weight"))
 
 
 def test_too_many_networks_to_start_from(parent: nn.Sequential) -> None:
@@ -194,10 +203,14 @@ def test_channels_go_step_by_step(build: Callable[[str], nn.Module]) -> None:
         assert step.prune_ratio == 1 - sum(w.numel() for w in prunable(step.network).values()) / total
 
 
-def test_channels_that_are_used_up_are_said(build: Callable[[str], nn.Module]) -> None:
-    steps = cascade(build("transformer"), FilterNorm(), (0.2, 0.6, 0.9), context=PIXELS)
-    with pytest.raises(ValueError, match="expected a prune ratio above 0"):
-        list(steps)
+def test_a_family_ends_where_no_more_channels_can_go(build: Callable[[str], nn.Module]) -> None:
+    network = build("transformer")
+    steps = list(cascade(network, FilterNorm(), (0.2, 0.6, 0.9), context=PIXELS))
+    # of every perceptron one hidden unit is left: no ratio beyond that is reached
+    assert [step.target_ratio for step in steps] == [0.2, 0.6]
+    assert steps[-1].prune_ratio < 0.6
+    least = FilterNorm()(network, keep=1, context=PIXELS)
+    assert remaining(steps[-1].network) == remaining(least)
 
 
 OPTIMISERS: list[Callable[[nn.Module], torch.optim.Optimizer]] = [
