@@ -8,7 +8,7 @@ from typing import cast, final
 from torch import nn
 
 from evalsuite.class_order import in_network_order
-from evalsuite.data import Dataset, load
+from evalsuite.data import Dataset, load, prepared
 from evalsuite.findings.results import Claimed, Row
 from evalsuite.inputs import Inputs, chosen_device, normalised_as_given
 from evalsuite.networks.checkpoint import check_fits
@@ -110,7 +110,7 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
         UsageError: Network, data and options do not fit together, or `out` belongs to another run.
         RefusedInputError: The parent is no standard, or something would have to be assumed that must not be.
     """
-    dataset = in_network_order(load(data) if isinstance(data, str) else data, None, classes)
+    dataset = in_network_order(load(data) if isinstance(data, str) else prepared(data), None, classes)
     place = chosen_device(device)
     parent = normalised_as_given(copied(network), normalise, dataset)
     parent = replace(parent, network=parent.network.to(place))

@@ -24,13 +24,18 @@ class RunFacts(TypedDict):
 
 
 class DataFacts(TypedDict):
-    """The held-out examples. `overlap` of them were left out: their images stand in the training examples too."""
+    """The held-out examples.
+
+    `overlap` of them were left out since their images stand in the training examples too, `duplicates` since the same
+    image with the same answer stands before them.
+    """
 
     name: str
     shape: list[int]
     classes: list[str]
     examples: int
     overlap: int
+    duplicates: int
     digest: str
 
 

@@ -12,6 +12,8 @@ from evalsuite.data import Dataset, load
 from evalsuite.errors import UsageError
 from evalsuite.interpretation import Interpretation
 from evalsuite.networks import normalisation
+from evalsuite.networks._header import Header, described
+from evalsuite.networks.architectures import convention
 from evalsuite.networks.artefacts import Statistics, is_artefact, read_artefact
 from evalsuite.networks.checkpoint import Checkpoint, check_fits, read
 from evalsuite.networks.normalized import Normalized
@@ -94,10 +96,11 @@ def inputs(spec: Spec) -> Inputs:
 def read_inputs(ckpt: Path, reading: Reading, *, data: str | None, classes: str | None, device: str) -> Inputs:
     """As `inputs`, for a single checkpoint."""
     place = chosen_device(device)
+    header = described(ckpt)
     # a state dict and an exported file say nothing of their images: the data set does
-    given = load(data) if data is not None else None
+    given = _load(data, header, reading.arch) if data is not None else None
     parent = _parent(ckpt, reading, given)
-    dataset = given if given is not None else load(_data_of(parent, ckpt))
+    dataset = given if given is not None else _load(_data_of(parent, ckpt), header, reading.arch)
     dataset = in_network_order(dataset, parent.classes if parent.self_describing else None, classes)
     check_fits(parent, dataset.outputs, dataset.shape)
     moved = replace(parent, network=parent.network.to(place), classes=dataset.classes, data=dataset.name)
@@ -164,6 +167,16 @@ def _parent(ckpt: Path, reading: Reading, dataset: Dataset | None) -> Checkpoint
     return normalisation.apply(read_as, reading.normalise, data)
 
 
+def _load(name: str, header: Header | None, arch: str | None) -> Dataset:
+    """The data set, with photos of the size that the network wants, where `name` does not say it."""
+    if header is not None:
+        return load(name, size=header.shape[1], basis="recorded")
+    if arch is None:
+        return load(name)
+    habits = convention(arch)
+    return load(name, size=None if habits.shape is None else habits.shape[1])
+
+
 def _read(path: Path, reading: Reading, dataset: Dataset | None) -> Checkpoint:
     return read(
         path,
@@ -202,8 +215,6 @@ def _data(dataset: Dataset) -> Interpretation:
     training = "no" if dataset.train is None else f"{len(dataset.train)}"
     shape = "x".join(map(str, dataset.shape))
     value = f"{dataset.name}: {len(dataset.test)} held-out examples, {training} training examples, images {shape}"
-    if dataset.overlap:
-        value += f"; {dataset.overlap} more were left out, since they stand in the training examples too"
     return Interpretation(topic="data", value=value, basis="measured")
 
 

@@ -23,6 +23,7 @@ from evalsuite.files import write_atomically
 from evalsuite.findings.results import Row, summarise
 from evalsuite.inputs import Inputs, statistics
 from evalsuite.judging import judge
+from evalsuite.making.faithful import check_faithful
 from evalsuite.making.family import Grown, adopt, grow
 from evalsuite.networks.checkpoint import Checkpoint
 from evalsuite.networks.digest import network_digest, tensor_digest
@@ -34,7 +35,7 @@ from evalsuite.shipped import hold_against
 from evalsuite.sliced import sliced
 from evalsuite.spec import DIRECTORY, digest, to_toml
 from evalsuite.store import Store, opened
-from evalsuite.understanding import understand
+from evalsuite.understanding import add_readings, understand
 from evalsuite.version import __version__
 
 _EXEMPLARS_SHOWN = 8
@@ -117,6 +118,7 @@ def run(
     reporter = reporter or Silent()
     judging = judging.on(inputs.dataset.problem)
     examples = _chosen(inputs, judging)
+    _check_prunable(inputs, making)
     early = None if making.rewind_to is None else tensor_digest(making.rewind_to)
     with _working(inputs, making.identity(early), judging, examples, out, origin) as (store, clock):
         questions = _asked(judging, inputs, examples, store)  # what cannot be read is told before hours of work
@@ -182,11 +184,13 @@ def only_prune(
     """Make the family without judging it; networks go to `out`/networks. A sweep into `out` finds them there."""
     test = inputs.dataset.test
     examples = choose(test, min(_LOOKED_AT, len(test)), seed)
+    _check_prunable(inputs, making)
     with opened(out, create=True) as store:
         parent = network_digest(inputs.parent.network, inputs.parent.shape)
         store.set_meta(Meta(parent=_parent_facts(inputs, parent, store.meta())))
         understand(inputs, examples, store, origin, reporter, confidence=_CONFIDENCE)
         grown = grow(inputs, making, store, out, seed=seed, reporter=reporter)
+        add_readings(grown.readings, store, reporter)
         return [facts for address in grown.addresses[1:] if (facts := store.network(address)) is not None]
 
 
@@ -194,6 +198,12 @@ def _asked(judging: Judging, inputs: Inputs, examples: Examples, store: Store) -
     found = asked(judging, inputs.dataset, examples, store)
     store.set_meta(Meta(slices=sliced(found)))
     return found
+
+
+def _check_prunable(inputs: Inputs, making: Making) -> None:
+    """Refuse what cannot be pruned faithfully before the run's folder is touched."""
+    image = torch.zeros(1, *inputs.dataset.shape, device=inputs.device)
+    check_faithful(inputs.parent.network, making.pruners, image)
 
 
 def _chosen(inputs: Inputs, judging: Judging) -> Examples:
@@ -236,6 +246,7 @@ def _working(
 
 def _judged(grown: Grown, questions: Asked, store: Store, clock: _Clock, out: Path, reporter: Reporter) -> Row:
     store.set_meta(Meta(members=list(grown.addresses), families=list(grown.families)))
+    add_readings(grown.readings, store, reporter)
     _doubt(grown, questions.examples, store)
     judge(grown.members, grown.parent, questions, store, reporter)
     clock.note()  # the results tell what they took
@@ -324,6 +335,7 @@ def _data_facts(inputs: Inputs, examples: Examples) -> DataFacts:
         classes=list(dataset.classes),
         examples=len(examples),
         overlap=dataset.overlap,
+        duplicates=dataset.duplicates,
         digest=digest({"examples": list(examples.ids)}),
     )
 

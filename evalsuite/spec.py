@@ -16,6 +16,8 @@ _ELSEWHERE = frozenset({"out", "engine", "device", "threads", "gate", "trust", "
 """Options that change where and how a run is computed, not what comes out; files count by their content."""
 
 
+LIBRARIES = frozenset({"torchvision", "timm", "robustbench"})
+"""Origins of architectures that are named before a colon; anything else there is a module of the user's own."""
 DIRECTORY = "directory"
 """Key of a run file that is no option: the directory from which its paths are meant, relative to the file's own."""
 

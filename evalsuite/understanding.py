@@ -115,6 +115,16 @@ def understand(
     check(found, caution, reporter)
 
 
+def add_readings(readings: Sequence[Interpretation], store: Store, reporter: Reporter) -> None:
+    """Say and write down what came to be known while the networks were made."""
+    before = store.meta().get("readings", [])
+    rows = [cast("ReadingFacts", asdict(reading)) for reading in readings]
+    fresh = [row for row in rows if row not in before]
+    store.set_meta(Meta(readings=[*before, *fresh]))
+    for row in fresh:
+        reporter.say(f"  {Interpretation(**row).sentence()}")
+
+
 def check(found: Understanding, caution: Caution, reporter: Reporter) -> None:
     """Refuse to go on with what must not be assumed, or with a parent that is no standard.
 

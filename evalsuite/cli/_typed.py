@@ -4,12 +4,15 @@ import hashlib
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from evalsuite.data_files import files_of, tree
 from evalsuite.errors import UsageError
-from evalsuite.spec import Spec, digest
+from evalsuite.networks._header import described
+from evalsuite.spec import LIBRARIES, Spec, digest
 from evalsuite.store import opened
+from evalsuite.version import __version__
 
 
 def typed() -> str:
@@ -22,30 +25,35 @@ def default_out(ckpt: Path) -> Path:
     return Path("reports") / ckpt.stem
 
 
-def request_digest(spec: Spec) -> str:
-    """Digest of the options and of the files that they name: by content for checkpoints, by size and date for data.
+def request_digest(spec: Spec) -> str | None:
+    """Digest of the options and of all files that they name, to recognise a finished run; None where it cannot be.
+
+    Checkpoints and tables count by content; data by a stamp of every file that changes with every write to it. What
+    code of the user's own makes cannot be told without running it: then there is no short cut.
 
     Raises:
         UsageError: The checkpoint is missing.
     """
-    files = {"ckpt": _content(spec.ckpt, "--ckpt")}
-    if spec.early is not None:
-        files["early"] = _content(spec.early, "--early")
-    if spec.slices is not None:
-        files["slices"] = _content(spec.slices, "--slices")
-    if spec.separate is not None:
-        files["separate"] = _content(spec.separate, "--separate")
-    return digest({**spec.canonical(), **files, "data_files": _stamps(spec.data), "task_files": _own(spec.tasks)})
+    options = {"ckpt": spec.ckpt, "early": spec.early, "slices": spec.slices, "separate": spec.separate}
+    files = {name: _content(path, f"--{name}") for name, path in options.items() if path is not None}
+    if spec.classes is not None and Path(spec.classes).expanduser().is_file():
+        files["classes"] = _content(Path(spec.classes).expanduser(), "--classes")
+    named = spec.data or _recorded_data(spec.ckpt)
+    data = () if named is None else files_of(named)
+    if data is None or _names_code(spec.arch):
+        return None
+    stamps = {"data_files": _stamps(data), "task_files": _stamps(_of_tasks(spec.tasks)), "version": __version__}
+    return digest({**spec.canonical(), **files, **stamps})
 
 
-def finished(out: Path, request: str) -> dict[str, object] | None:
+def finished(out: Path, request: str | None) -> dict[str, object] | None:
     """The results of `out` if it holds just this run, complete, with its report; else None."""
     results = out / "results.json"
     if not (results.exists() and (out / "results.sqlite").exists() and (out / "report.html").exists()):
         return None
     with opened(out) as store:
         meta = store.meta()
-    if meta.get("request") != request or not meta.get("complete"):
+    if request is None or meta.get("request") != request or not meta.get("complete"):
         return None
     found = json.loads(results.read_text(encoding="utf-8"))
     return found if isinstance(found, dict) else None
@@ -60,21 +68,29 @@ def _content(path: Path, option: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _stamps(data: str | None) -> list[str]:
-    """Size and date of every file of a data set that is named by its path."""
-    kind, colon, rest = (data or "").partition(":")
-    if not colon or kind not in {"folder", "npz"}:
-        return []
-    return _stamped(Path(rest.partition("?")[0]))
+def _recorded_data(ckpt: Path) -> str | None:
+    """The data set that the checkpoint names in its own header, read without torch."""
+    header = described(ckpt)
+    return None if header is None else header.data
 
 
-def _own(tasks: Sequence[str]) -> list[str]:
-    """Size and date of every file that tasks with examples of their own name."""
+def _names_code(arch: str | None) -> bool:
+    """Whether the architecture is made by a function of the user's own."""
+    origin, colon, _ = (arch or "").partition("?")[0].partition(":")
+    return bool(colon) and origin not in LIBRARIES
+
+
+def _of_tasks(tasks: Sequence[str]) -> list[Path]:
+    """Every file that tasks with examples of their own name."""
     options = [option.partition("=") for task in tasks for option in task.partition("?")[2].split("&")]
-    named = {value for key, _, value in options if key in {"at", "classes"}}
-    return [stamp for path in sorted(named) for stamp in _stamped(Path(path).expanduser())]
+    named = sorted({Path(value).expanduser() for key, _, value in options if key in {"at", "classes"}})
+    return [file for path in named for file in (tree(path) if path.is_dir() else (path,))]
 
 
-def _stamped(path: Path) -> list[str]:
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    return [f"{file} {stat.st_size} {stat.st_mtime_ns}" for file in files if file.is_file() and (stat := file.stat())]
+def _stamps(files: Iterable[Path]) -> list[str]:
+    """What changes whenever a file is written to or another one is put in its place; links are followed."""
+    return [
+        f"{file} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
+        for file in files
+        if file.is_file() and (stat := file.stat())
+    ]

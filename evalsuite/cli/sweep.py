@@ -52,7 +52,7 @@ def command(ctx: click.Context, /, amend: bool, as_json: bool, **options: object
     ctx.exit(0 if results["complete"] else 3)
 
 
-def _run(spec: "Spec", out: Path, request: str, *, amend: bool) -> dict[str, object]:
+def _run(spec: "Spec", out: Path, request: str | None, *, amend: bool) -> dict[str, object]:
     import torch
 
     from evalsuite.cli._caution import caution
@@ -65,7 +65,7 @@ def _run(spec: "Spec", out: Path, request: str, *, amend: bool) -> dict[str, obj
         torch.set_num_threads(spec.threads)
     judge, loaded = judging(spec), inputs(spec)
     settings = {**spec.model_dump(mode="json", exclude={"out"}), "data": loaded.dataset.name}
-    origin = Origin(command=typed(), request=request, options=settings, amend=amend, **caution(spec))
+    origin = Origin(command=typed(), request=request or "", options=settings, amend=amend, **caution(spec))
     return run(loaded, making(spec, loaded), judge, out=out, origin=origin, reporter=reporter())
 
 

@@ -6,6 +6,6 @@ One file a source; its name is the name on the command line, with dashes for und
 from evalsuite.data._base import Batch, Dataset, Examples, Images, Source
 from evalsuite.data._choose import choose
 from evalsuite.data._disjoint import check_disjoint, shared
-from evalsuite.data._load import load
+from evalsuite.data._load import load, prepared
 
-__all__ = ["Batch", "Dataset", "Examples", "Images", "Source", "check_disjoint", "choose", "load", "shared"]
+__all__ = ["Batch", "Dataset", "Examples", "Images", "Source", "check_disjoint", "choose", "load", "prepared", "shared"]

@@ -63,6 +63,15 @@ def load(
     return _folded(_separated(dataset))
 
 
+def prepared(dataset: Dataset) -> Dataset:
+    """A data set that was made in Python, held to what `load` holds all others to.
+
+    Raises:
+        RefusedInputError: It does not hold examples with images in [0, 1], or all of them are training examples.
+    """
+    return _folded(_separated(_checked(dataset)))
+
+
 def _is_module(name: str) -> bool:
     # a dotted name is meant as a module even where it cannot be found: the import then says which part is missing
     return "." in name or is_module(name)

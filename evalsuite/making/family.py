@@ -7,7 +7,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import final
 
-import torch
 from torch import nn
 
 from evalsuite.errors import EvalsuiteError, UsageError
@@ -16,7 +15,7 @@ from evalsuite.inputs import Inputs
 from evalsuite.interpretation import Interpretation
 from evalsuite.making.controls import compared, make_control, passes, trains_in_full, work
 from evalsuite.making.describe import Made, counted, describe
-from evalsuite.making.faithful import cannot_prune, check_faithful
+from evalsuite.making.faithful import cannot_prune
 from evalsuite.making.refusals import refusing
 from evalsuite.making.retraining import Retraining
 from evalsuite.making.timing import Timed, time_together
@@ -75,10 +74,8 @@ def grow(inputs: Inputs, making: Making, store: Store, folder: Path, *, seed: in
         reporter: Hears about progress.
 
     Raises:
-        UsageError: The parent cannot be pruned faithfully, or a part cannot do with it what it was asked for.
+        UsageError: A part cannot do with the parent what it was asked for.
     """
-    blank = torch.zeros(1, *inputs.dataset.shape, device=inputs.device)
-    check_faithful(inputs.parent.network, making.pruners, blank)
     nursery = _Nursery(inputs, making, store, folder, seed, reporter)
     made = [nursery.parent()]
     families: list[FamilyFacts] = []

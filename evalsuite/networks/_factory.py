@@ -2,11 +2,11 @@
 
 import inspect
 from collections.abc import Callable
-from importlib import import_module
 
 from torch import nn
 
 from evalsuite.errors import UsageError
+from evalsuite.importing import import_users_module, users_code
 from evalsuite.networks._convention import Arguments
 
 
@@ -28,7 +28,8 @@ def build(path: str, *, classes: int, channels: int, image_size: int, arguments:
         signature.bind(**given)
     except TypeError as error:
         raise UsageError(f"expected arguments for {path}{signature}, got {given}: {error}") from error
-    network = factory(**given)
+    with users_code(f"expected {path} to build a network from {given}"):
+        network = factory(**given)
     if not isinstance(network, nn.Module):
         raise UsageError(f"expected {path} to give a torch.nn.Module, got {type(network).__name__}")
     return network
@@ -36,12 +37,7 @@ def build(path: str, *, classes: int, channels: int, image_size: int, arguments:
 
 def _find(path: str) -> Callable[..., object]:
     module_name, _, name = path.partition(":")
-    try:
-        module = import_module(module_name)
-    except (ImportError, ValueError, TypeError) as error:
-        hint = "is it installed, or its folder in PYTHONPATH?"
-        raise UsageError(f"expected a module that can be imported, got {module_name!r}: {error}; {hint}") from error
-    factory = getattr(module, name, None)
+    factory = getattr(import_users_module(module_name), name, None)
     if not callable(factory):
         raise UsageError(f"expected a callable {name!r} in {module_name}, got {factory!r}")
     found: Callable[..., object] = factory

@@ -8,9 +8,11 @@ from typing import Final, Literal, final
 
 from pydantic import TypeAdapter, ValidationError
 
-from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.errors import EvalsuiteError, RefusedInputError, UsageError
 
 FORMAT: Final = "evalsuite-checkpoint/1"
+_LONGEST: Final = 100_000_000
+"""Bytes of a safetensors header, at most, as in its own reader."""
 Step = Mapping[str, int | float | str | bool | None]
 """One entry of a lineage: what was done, by which version, from which digest."""
 
@@ -70,6 +72,22 @@ def decode(text: str, path: Path) -> Header:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "header"
         raise RefusedInputError(f"expected a whole evalsuite header, got {where}: {first['msg']}: {path}") from error
+
+
+def described(path: Path) -> Header | None:
+    """What `path` says of itself, read off its first bytes; None where it says nothing, or cannot be read at all.
+
+    Whoever then reads the tensors says what is wrong with the file.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > _LONGEST:
+                return None
+            metadata = json.loads(file.read(length)).get("__metadata__", {})
+        return decode(metadata["evalsuite"], path)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError, EvalsuiteError):
+        return None
 
 
 def _format(text: str) -> str:

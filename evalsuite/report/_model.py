@@ -41,6 +41,7 @@ class Data:
     classes: tuple[str, ...] = ()
     examples: int | None = None
     overlap: int | None = None
+    duplicates: int | None = None
     digest: str | None = None
 
 

@@ -78,10 +78,10 @@ def test_old_times_are_not_compared_with_new_ones(digits, tmp_path, timed) -> No
 
 
 def test_networks_made_elsewhere_are_timed_together_once(digits, tmp_path, timed, monkeypatch) -> None:
+    from evalsuite.inputs import Inputs
     from evalsuite.making.family import adopt
     from evalsuite.networks.checkpoint import Checkpoint
     from evalsuite.networks.normalized import Normalized
-    from evalsuite.inputs import Inputs
     from evalsuite.store import opened
 
     def checkpoint(bare: nn.Module) -> Checkpoint:
