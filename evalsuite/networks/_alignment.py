@@ -119,10 +119,11 @@ def _read(spelling: Spelling, prefix: str, wanted: Layout) -> Aligned:
     names = {*wanted.names, *wanted.counters}
     shared = {wanted.tied[name] for name in under if name in wanted.tied}
     missing = tuple(name for name in wanted.names if name not in under and wanted.tied.get(name) not in shared)
-    inside = {f"{prefix}{name}" for name in under if name in names}
+    matched = {name: tensor for name, tensor in under.items() if name in names}
+    inside = {f"{prefix}{name}" for name in matched}
     return Aligned(
         prefix=prefix,
-        tensors={name: tensor for name, tensor in under.items() if name in names},
+        tensors=matched,
         missing=missing,
         learnt=tuple(name for name in missing if name in wanted.parameters),
         renamed={
@@ -132,6 +133,7 @@ def _read(spelling: Spelling, prefix: str, wanted: Layout) -> Aligned:
         },
         beside=sort_out(
             {name: tensor for name, tensor in spelling.tensors.items() if name not in inside},
+            matched,
             prefix,
             wanted,
         ),

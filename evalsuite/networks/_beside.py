@@ -23,6 +23,8 @@ _MEASURED: Final = re.compile(
     r"loss|losses|criterion|criteria|metric|metrics|acc|acc1|acc5|accuracy|f1|auc|auroc|precision|recall|confmat|confusion"
     r"|train|val|valid|validation|test|lpips|ssim|psnr|fid|scheduler|optimizer|optimiser"
 )
+# counters and settings of a training loop
+_COUNTED: Final = re.compile(r"epoch|epochs|step|steps|iteration|iterations|lr|decay|updates|best|momentum")
 # what layers call the numbers that they compute with
 _OF_LAYERS: Final = re.compile(
     r"weight|bias|running_mean|running_var|gamma|beta|scale|kernel|weight_g|weight_v|weight_orig|weight_mask"
@@ -43,6 +45,8 @@ _PAIRS: Final = (
 )
 _OF_PAIRS: Final = frozenset(name for pair in _PAIRS for name in pair)
 _MOST_CHANNELS: Final = 16
+# what is normalised there are answers, not images
+_ANSWERS: Final = frozenset({"target", "targets", "label", "labels", "output", "outputs", "reward", "y"})
 _AVERAGED: Final = frozenset({"ema", "swa", "shadow", "averaged", "average", "polyak"})
 
 
@@ -71,12 +75,13 @@ class Beside:
         return (*self.ignored, *self.weighty, *self.unclear, *self.unexpected)
 
 
-def sort_out(tensors: Mapping[str, Tensor], prefix: str, wanted: Layout) -> Beside:
+def sort_out(tensors: Mapping[str, Tensor], matched: Mapping[str, Tensor], prefix: str, wanted: Layout) -> Beside:
     """Sorts the tensors of a file that are none of the network's.
 
     Args:
         tensors: By their names in the file.
-        prefix: Under which the network's own stand there.
+        matched: Those that are the network's, by its names.
+        prefix: Under which these stand in the file.
         wanted: The network.
     """
     pairs = _pairs(tensors, prefix, wanted)
@@ -84,7 +89,8 @@ def sort_out(tensors: Mapping[str, Tensor], prefix: str, wanted: Layout) -> Besi
     paired = {name for names, _ in pairs.values() for name in names}
     for name, tensor in tensors.items():
         if name not in paired:
-            sorted_names[_kind(name, tensor, prefix, wanted)].append(name)
+            idle = name.startswith(prefix) and _is_idle(name.removeprefix(prefix), tensor, matched, wanted)
+            sorted_names["ignored" if idle else _kind(name, tensor, prefix, wanted)].append(name)
     return Beside(
         ignored=tuple(sorted_names["ignored"]),
         weighty=tuple(sorted_names["weighty"]),
@@ -102,13 +108,16 @@ def looks_averaged(name: str) -> bool:
 def _kind(name: str, tensor: Tensor, prefix: str, wanted: Layout) -> _Kind:
     under = name.startswith(prefix)
     rest = name.removeprefix(prefix)
-    if last(name) in _IDLE or first(rest) in _TRAINING_HEADS or (under and _is_constant(rest, tensor, wanted)):
+    head = not _TRAINING_HEADS.isdisjoint(rest.split(".")[:2])
+    if last(name) in _IDLE or head:
         return "ignored"
     if under and _inside(rest, wanted):
         return "unexpected"
-    if not tensor.is_floating_point() or _is_measured(name, prefix):
+    if not tensor.is_floating_point() or _speaks_of(_MEASURED, name, prefix):
         return "ignored"
     layer = tensor.ndim > 1 or tensor.numel() > _MOST_CHANNELS or _OF_LAYERS.fullmatch(last(name)) is not None
+    if not layer and _speaks_of(_COUNTED, name, prefix):
+        return "ignored"
     if _in_sequence(name, prefix) or (under and layer) or last(name) in _OF_PAIRS:
         return "unexpected"
     return "weighty" if layer else "unclear"
@@ -121,14 +130,19 @@ def _inside(rest: str, wanted: Layout) -> bool:
     return top in wanted.children or re.sub(r"\d+", "", top) in alike
 
 
-def _is_constant(rest: str, tensor: Tensor, wanted: Layout) -> bool:
-    """Whether it is a buffer that the network's constructor makes too, with the same numbers."""
+def _is_idle(rest: str, tensor: Tensor, matched: Mapping[str, Tensor], wanted: Layout) -> bool:
+    """Whether it changes nothing: a constant that the constructor makes too, or a mask whose zeros the weight has."""
     made = wanted.transient.get(rest)
-    return made is not None and not made.is_meta and made.shape == tensor.shape and torch.equal(made.to(tensor), tensor)
+    if made is not None:
+        return not made.is_meta and made.shape == tensor.shape and torch.equal(made.to(tensor), tensor)
+    weight = matched.get(rest.removesuffix("_mask")) if rest.endswith("_mask") else None
+    return (
+        weight is not None and weight.shape == tensor.shape and torch.equal((weight * tensor).to(weight.dtype), weight)
+    )
 
 
-def _is_measured(name: str, prefix: str) -> bool:
-    return any(_MEASURED.fullmatch(word) for word in re.split(r"[._]", name.removeprefix(prefix).lower()))
+def _speaks_of(words: re.Pattern[str], name: str, prefix: str) -> bool:
+    return any(words.fullmatch(word) for word in re.split(r"[._]", name.removeprefix(prefix).lower()))
 
 
 def _in_sequence(name: str, prefix: str) -> bool:
@@ -142,12 +156,13 @@ def _pairs(tensors: Mapping[str, Tensor], prefix: str, wanted: Layout) -> dict[s
     pairs: dict[str, tuple[list[str], Statistics]] = {}
     for name in tensors:
         stem = name.removesuffix(last(name))
+        answers = not _ANSWERS.isdisjoint(re.split(r"[._]", stem.lower()))
         nested = (
             name.startswith(prefix) and "." in name.removeprefix(prefix) and _inside(name.removeprefix(prefix), wanted)
         )
         for mean, std in _PAIRS:
             both = [f"{stem}{mean}", f"{stem}{std}"]
-            if name != both[0] or nested or both[1] not in tensors:
+            if name != both[0] or nested or answers or both[1] not in tensors:
                 continue
             numbers = [_numbers(tensors[each]) for each in both]
             if numbers[0] is not None and numbers[1] is not None:

@@ -15,9 +15,9 @@ _RECORDS: Final = re.compile(
     r"|numpy\.dtypes\.\w+|numpy\.random\._pickle\.\w+"
     r"|pathlib(\._local)?\.\w+|datetime\.\w+|decimal\.Decimal|fractions\.Fraction|uuid\.UUID"
     r"|argparse\.Namespace|types\.SimpleNamespace|typing\.\w+|copyreg\._reconstructor"
-    r"|builtins\.(bool|bytes|dict|float|frozenset|int|list|object|range|slice|str|tuple)"
+    r"|builtins\.(bool|bytes|getattr|dict|float|frozenset|int|list|object|range|slice|str|tuple)"
     r"|torch\.torch_version\.TorchVersion"
-    r"|(omegaconf|yacs|ml_collections|fvcore|pytorch_lightning|lightning|lightning_fabric)\.[\w.]+"
+    r"|(omegaconf|yacs|ml_collections|fvcore|mmengine|pytorch_lightning|lightning|lightning_fabric)\.[\w.]+"
 )
 _DICTIONARIES: Final = re.compile(
     r"collections\.defaultdict|easydict\.EasyDict|addict(\.addict)?\.Dict|(\w+\.)+AttributeDict|(\w+\.)+ConfigDict"

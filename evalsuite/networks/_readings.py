@@ -52,7 +52,12 @@ def _left_out(candidate: Candidate) -> Iterator[Interpretation]:
     kinds: tuple[tuple[Sequence[str], Basis, str, str], ...] = (
         ((*beside.ignored, *candidate.source.others), "measured", "no part of what the network computes", ""),
         (beside.weighty, "assumed", f"{where}, and are taken to be no part of what is judged", ""),
-        (beside.unclear, "doubtful", f"{where}; a normalisation among them would be lost", "--normalise MEAN/STD"),
+        (
+            beside.unclear,
+            "doubtful",
+            f"{where}; a normalisation or a scale among them would be lost",
+            "--normalise MEAN/STD",
+        ),
     )
     for names, basis, reason, option in kinds:
         if names:

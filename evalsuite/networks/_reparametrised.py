@@ -69,11 +69,10 @@ def _weight_norm(parts: Sequence[Tensor], transposed: bool) -> Tensor | None:  #
     del transposed  # the length of g tells along which axis it was taken
     length, direction = parts
     norm: Tensor
-    if length.ndim == 0:
+    if length.numel() == 1:
         norm = direction.norm()
     elif length.ndim == direction.ndim and all(n in {1, size} for n, size in _sizes(length, direction)):
-        kept = next((axis for axis, (n, _) in enumerate(_sizes(length, direction)) if n > 1), 0)
-        norm = torch.norm_except_dim(direction, 2, kept)
+        norm = torch.norm_except_dim(direction, 2, next(axis for axis, n in enumerate(length.shape) if n > 1))
     else:
         return None
     return direction * (length / norm)

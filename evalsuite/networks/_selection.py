@@ -74,7 +74,8 @@ def select(path: Path, sets: Sequence[WeightSet], network: nn.Module, *, arch: s
     chosen = fitting if weights is None else _named(fitting, weights)
     if not chosen:
         raise _nothing_fits(path, candidates, network, arch, weights)
-    rivals = [one for one in chosen if not _same(one, chosen[0])]
+    # numbers that are not finite are refused later on, and are no rivals of themselves
+    rivals = [one for one in chosen[1:] if not _same(one, chosen[0])]
     if rivals:
         raise RefusedInputError(_ambiguous(path, [chosen[0], *rivals], fitting))
     best = min(chosen, key=lambda one: len(one.aligned.missing))
@@ -146,7 +147,8 @@ def _nothing_fits(
 ) -> UsageError:
     within = candidates if weights is None else _named(candidates, weights)
     if weights is not None and not within:
-        return UnknownNameError(f"set of weights in {path}", weights, [one.label for one in candidates])
+        known = [one.label for one in candidates if one.aligned.complete] or [one.label for one in candidates]
+        return UnknownNameError(f"set of weights in {path}", weights, known[:_MOST_LISTED])
     nearest = max(within, key=lambda one: (len(one.aligned.tensors), len(one.source.tensors)))
     misshapen = narrow(network, _shapes(nearest.aligned)).misshapen
     return UsageError(explain(nearest.aligned, misshapen, arch))
