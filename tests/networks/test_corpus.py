@@ -479,7 +479,7 @@ REFUSED = {
     "timm": (
         lambda t: {"state_dict": t.raw, "state_dict_ema": t.state},
         RefusedInputError,
-        r"2 that fit the network and differ: 'state_dict' \(16 tensors\), 'state_dict_ema' \(16 tensors\): .*; say which",
+        r"differ: .state_dict. \(16 tensors\), .state_dict_ema. \(16 tensors\): .*; say which, e.g. --weights state_dict_ema$",
     ),
     "model and ema": (
         lambda t: {"model": t.raw, "ema": t.state},
