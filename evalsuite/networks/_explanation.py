@@ -40,8 +40,8 @@ def _hint(aligned: Aligned) -> str:
     near = nearest(aligned.names)
     if near:
         return f" Its names are those of {' or '.join(near)}."
-    told = next((text for mark, text in _HINTS if any(mark in name for name in aligned.names)), None)
-    return f" Note that {told}." if told else " Is it another architecture (--arch)?"
+    hint = next((text for mark, text in _HINTS if any(mark in name for name in aligned.names)), None)
+    return f" Note that {hint}." if hint else " Is it another architecture (--arch)?"
 
 
 def _near(name: str, aligned: Aligned) -> str:

@@ -18,7 +18,7 @@ from evalsuite.networks._convention import Arguments, Convention
 from evalsuite.networks._effective import named_tensors
 from evalsuite.networks._formats import Contents, refuse_not_finite
 from evalsuite.networks._header import Step
-from evalsuite.networks._input_normalisation import normalisation, words
+from evalsuite.networks._input_normalisation import normalisation, of_network
 from evalsuite.networks._pour import outputs, pour_aligned
 from evalsuite.networks._precision import single
 from evalsuite.networks._readings import key_readings
@@ -166,9 +166,8 @@ def _normalized(
     channels: int,
 ) -> tuple[Normalized, Interpretation]:
     if isinstance(network, Normalized):
-        value = words((network.mean.tolist(), network.std.tolist()))
         reason = "part of the network in the file"
-        return network, Interpretation(topic="normalisation", value=value, basis="recorded", reason=reason)
+        return network, of_network(network.mean.tolist(), network.std.tolist(), request.given, reason)
     (mean, std), interpretation = normalisation(
         path,
         recorded,

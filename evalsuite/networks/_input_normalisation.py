@@ -56,6 +56,21 @@ def normalisation(
     return nothing, _interpretation(nothing, "assumed", "neither the file nor the architecture records one")
 
 
+def of_network(mean: Sequence[float], std: Sequence[float], given: Statistics | None, reason: str) -> Interpretation:
+    """For a network that brings its normalisation along, as a part: doubtful where the user says another one.
+
+    Args:
+        mean: Of the network.
+        std: Likewise.
+        given: By the user.
+        reason: What brings it.
+    """
+    statistics = tuple(mean), tuple(std)
+    if given is None or words(given) == words(statistics):
+        return _interpretation(statistics, "recorded", reason)
+    return _interpretation(statistics, "doubtful", f"{reason}; {words(given)}, as said, is not taken")
+
+
 def words(statistics: tuple[Sequence[float], Sequence[float]]) -> str:
     """Mean and standard deviation to four digits; "none" for 0 and 1."""
     mean, std = statistics

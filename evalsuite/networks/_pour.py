@@ -15,7 +15,7 @@ from evalsuite.networks._explanation import explain
 from evalsuite.networks._layout import layout
 from evalsuite.networks._precision import converted
 from evalsuite.networks._upgrade import Metadata, with_metadata
-from evalsuite.networks._widths import narrow, narrow_heads
+from evalsuite.networks._widths import Narrowed, narrow, narrow_heads
 from evalsuite.networks.normalized import Normalized
 
 
@@ -91,7 +91,15 @@ def pour_aligned(
     except (RuntimeError, ValueError) as error:
         first = str(error).strip().splitlines()[-1].strip()
         raise UsageError(f"expected tensors that {name} takes, got: {first}: {path}") from error
-    return Poured(network=narrowed.network, interpretations=(*interpretations, *_set_by_constructor(aligned.missing)))
+    readings = (*_narrower(narrowed, name), *interpretations, *_set_by_constructor(aligned.missing))
+    return Poured(network=narrowed.network, interpretations=readings)
+
+
+def _narrower(narrowed: Narrowed, name: str) -> tuple[Interpretation, ...]:
+    if not narrowed.changed:
+        return ()
+    value = f"{len(narrowed.changed)} tensors are narrower than {name} builds them"
+    return (Interpretation(topic="widths", value=value, basis="measured", reason="read off the shapes in the file"),)
 
 
 def _set_by_constructor(names: tuple[str, ...]) -> tuple[Interpretation, ...]:

@@ -19,8 +19,8 @@ def key_readings(candidate: Candidate) -> tuple[Interpretation, ...]:
 def _renamings(candidate: Candidate) -> Iterator[Interpretation]:
     aligned = candidate.aligned
     if candidate.upgrade:
-        found = "all tensors of the network are there under its present names"
-        yield Interpretation(topic="old names", value=candidate.upgrade, basis="measured", reason=found)
+        reason = "all tensors of the network are there under its present names"
+        yield Interpretation(topic="old names", value=candidate.upgrade, basis="measured", reason=reason)
     if aligned.prefix:
         reason = "all tensors of the network are there behind it"
         yield Interpretation(topic="prefix removed", value=aligned.prefix, basis="measured", reason=reason)

@@ -147,8 +147,8 @@ def _nothing_fits(
 ) -> UsageError:
     within = candidates if weights is None else _named(candidates, weights)
     if weights is not None and not within:
-        known = [one.label for one in candidates if one.aligned.complete] or [one.label for one in candidates]
-        return UnknownNameError(f"set of weights in {path}", weights, known[:_MOST_LISTED])
+        labels = [one.label for one in candidates if one.aligned.complete] or [one.label for one in candidates]
+        return UnknownNameError(f"set of weights in {path}", weights, labels[:_MOST_LISTED])
     nearest = max(within, key=lambda one: (len(one.aligned.tensors), len(one.source.tensors)))
     misshapen = narrow(network, _shapes(nearest.aligned)).misshapen
     return UsageError(explain(nearest.aligned, misshapen, arch))

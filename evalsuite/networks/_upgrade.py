@@ -12,9 +12,12 @@ from typing import cast
 from torch import Tensor, nn
 
 from evalsuite.networks._alignment import Aligned, alignments
+from evalsuite.networks._layout import last
 from evalsuite.networks._weight_sets import WeightSet
 from evalsuite.networks.copies import copied
 
+# masks and tables that old files hold and constructors make
+_CONSTANTS = frozenset({"attn_mask", "relative_position_index", "relative_coords_table"})
 _Filter = Callable[[dict[str, Tensor], nn.Module], object]
 Metadata = Mapping[str, Mapping[str, object]]
 
@@ -88,6 +91,14 @@ def _by_filter(tensors: Mapping[str, Tensor], network: nn.Module) -> dict[str, T
     if not isinstance(renamed, Mapping):
         return None
     made = {name: tensor for name, tensor in renamed.items() if isinstance(name, str) and isinstance(tensor, Tensor)}
-    # a filter also resizes what was trained on other images: the network would be another one
-    sizes = {tensor.numel() for tensor in tensors.values()}
-    return made if all(tensor.numel() in sizes for tensor in made.values()) else None
+    return made if _only_renames(tensors, made) else None
+
+
+def _only_renames(tensors: Mapping[str, Tensor], made: Mapping[str, Tensor]) -> bool:
+    """Whether all of the file's numbers are used and no others.
+
+    Filters also resize what was trained on other images, fill in zeros and drop layers: that is another network.
+    """
+    before, after = ({t.untyped_storage().data_ptr() for t in each.values()} for each in (tensors, made))
+    dropped = [name for name, t in tensors.items() if t.untyped_storage().data_ptr() not in after]
+    return after <= before and all(last(name) in _CONSTANTS for name in dropped)

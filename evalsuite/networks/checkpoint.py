@@ -6,7 +6,7 @@ spelling, masked, channel-pruned - without running code from the file.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import final
 
@@ -24,8 +24,9 @@ from evalsuite.networks._convention import NO_ARGUMENTS, Arguments
 from evalsuite.networks._effective import effective
 from evalsuite.networks._formats import Contents, read_contents
 from evalsuite.networks._header import Header, Step, decode, encode
-from evalsuite.networks._input_normalisation import words
-from evalsuite.networks._pour import outputs, pour
+from evalsuite.networks._input_normalisation import of_network
+from evalsuite.networks._pour import outputs, pour, pour_aligned
+from evalsuite.networks._selection import select
 from evalsuite.networks.architectures import build, runs_users_code, split
 from evalsuite.networks.digest import tensor_digest
 from evalsuite.networks.normalized import Normalized
@@ -118,9 +119,10 @@ def read(  # noqa: PLR0913  (a front door has many bells)
             origin's convention, and for built-in networks and factories none at all (mean 0, std 1).
         std: Likewise.
         normalise: Mean and standard deviation per channel by which the network was trained, for images in [0, 1],
-            where the user knows: these win over what the file records.
+            where the user knows: these win over what stands beside the weights in a file, not over what is part of the
+            network itself, as in own files.
         weights: Which set of weights, where a file holds several that differ, such as raw and averaged ones: the keys
-            that lead to it, joined by dots.
+            that lead to it, joined by dots. Own files hold one.
         trusted: sha256 digests of files that may run code when they are read.
 
     Raises:
@@ -131,7 +133,8 @@ def read(  # noqa: PLR0913  (a front door has many bells)
     """
     contents = read_contents(path, trusted)
     if contents.header is not None:
-        return _own(path, contents, contents.header, arch, arguments)
+        checkpoint = _own(path, contents, contents.header, arch, arguments)
+        return replace(checkpoint, interpretations=_recorded(checkpoint.network, normalise))
     request = _foreign.Request(
         arch=arch,
         arguments=arguments,
@@ -165,9 +168,12 @@ def restore(path: Path, network: nn.Module) -> nn.Module:
     contents = read_contents(path, frozenset())
     header = decode(contents.header, path) if contents.header is not None else None
     _check_sum(path, contents, header)
-    poured = pour(contents.tensors, network, path=path, name="the given network", read_heads=header is None)
-    if header is not None:
-        restore_scalars(poured.network, header.attributes)
+    name = "the given network"
+    if header is None:
+        aligned = select(path, contents.sets, network, arch=name, weights=None).candidate.aligned
+        return pour_aligned(aligned, network, path=path, name=name, read_heads=True).network.eval()
+    poured = pour(contents.tensors, network, path=path, name=name, read_heads=False)
+    restore_scalars(poured.network, header.attributes)
     return poured.network.eval()
 
 
@@ -228,15 +234,14 @@ def _own(path: Path, contents: Contents, text: str, arch: str | None, arguments:
         data=header.data,
         lineage=header.lineage,
         file_digest=contents.digest,
-        interpretations=_recorded(network),
     )
 
 
-def _recorded(network: Normalized) -> tuple[Interpretation, ...]:
-    value, reason = words((network.mean.tolist(), network.std.tolist())), "evalsuite's own file"
+def _recorded(network: Normalized, given: Statistics | None) -> tuple[Interpretation, ...]:
+    reason = "evalsuite's own file"
     return (
         Interpretation(topic="weights", value="the whole file", basis="recorded", reason=reason),
-        Interpretation(topic="normalisation", value=value, basis="recorded", reason=reason),
+        of_network(network.mean.tolist(), network.std.tolist(), given, reason),
     )
 
 

@@ -28,7 +28,7 @@ from torch.nn.utils import parametrizations, prune
 from torch.optim.swa_utils import AveragedModel
 
 from evalsuite.errors import EvalsuiteError, RefusedInputError, UnknownNameError, UsageError
-from evalsuite.networks.checkpoint import Checkpoint, read
+from evalsuite.networks.checkpoint import Checkpoint, read, restore, write
 
 State = dict[str, Tensor]
 _MODULE = "corpus_networks"
@@ -479,7 +479,7 @@ REFUSED = {
     "timm": (
         lambda t: {"state_dict": t.raw, "state_dict_ema": t.state},
         RefusedInputError,
-        r"differ: .state_dict. \(16 tensors\), .state_dict_ema. \(16 tensors\): .*; say which, e.g. --weights state_dict_ema$",
+        r"differ: .state_dict. \(16 tensors\), .state_dict_ema. \(16 tensors\): .* --weights state_dict_ema$",
     ),
     "model and ema": (
         lambda t: {"model": t.raw, "ema": t.state},
@@ -821,8 +821,8 @@ def test_masks_are_right_to_the_last_example(tmp_path: Path, trained: Trained, k
     checkpoint = _open(tmp_path / "file", held, trained)
     with torch.no_grad():
         assert torch.equal(checkpoint.network(trained.images), trained.logits(network))
-    (said,) = _values(checkpoint, "masks")
-    assert said.endswith(f": {kept} of {count} numbers are not zero")
+    (value,) = _values(checkpoint, "masks")
+    assert value.endswith(f": {kept} of {count} numbers are not zero")
 
 
 _NORMS: dict[str, Callable[[nn.Module], nn.Module]] = {
@@ -987,3 +987,47 @@ def test_warnings_of_torch_do_not_reach_the_user(tmp_path: Path, trained: Traine
         warnings.simplefilter("always")
         _open(tmp_path / "file", {"model": trained.state, "args": argparse.Namespace(lr=0.1)}, trained)
     assert not caught
+
+
+def test_narrower_widths_are_said(tmp_path: Path, trained: Trained) -> None:
+    network = copy.deepcopy(trained.network)
+    kept = torch.tensor([0, 2, 3, 5, 7, 8, 11])
+    network.conv1 = nn.Conv2d(1, 7, 3, padding=1)
+    network.conv1.weight.data, network.conv1.bias.data = (t.detach()[kept] for t in trained.network.conv1.parameters())
+    network.conv2 = nn.Conv2d(7, 24, 3, padding=1)
+    network.conv2.weight.data = trained.network.conv2.weight.detach()[:, kept]
+    network.conv2.bias.data = trained.network.conv2.bias.detach()
+    narrow = nn.BatchNorm2d(7).eval()
+    narrow.load_state_dict({k: v[kept] if v.ndim else v for k, v in trained.network.bn1.state_dict().items()})
+    network.bn1 = narrow
+    checkpoint = _open(tmp_path / "file", network.state_dict(), trained)
+    with torch.no_grad():
+        assert torch.equal(checkpoint.network(trained.images), trained.logits(network))
+    assert _values(checkpoint, "widths") == [f"7 tensors are narrower than {_MODULE}:small builds them"]
+
+
+def test_a_given_network_is_filled_as_carefully(tmp_path: Path, trained: Trained) -> None:
+    torch.save({"model": trained.raw, "ema": trained.state}, tmp_path / "file")
+    with pytest.raises(RefusedInputError, match="2 that fit the network and differ"):
+        restore(tmp_path / "file", Small())
+    torch.save(under("model.", trained.state), tmp_path / "file")
+    with torch.no_grad():
+        assert torch.equal(trained.logits(restore(tmp_path / "file", Small())), trained.logits(trained.network))
+
+
+def test_own_files_say_what_they_record(tmp_path: Path, trained: Trained) -> None:
+    before = _open(tmp_path / "file", trained.state, trained)
+    write(tmp_path / "own", before)
+    arch = f"{_MODULE}:small"
+    # the same option for all files of a run: own files hold one set
+    after = read(tmp_path / "own", arch=arch, weights="state_dict_ema")
+    assert [(r.topic, r.basis) for r in after.interpretations] == [
+        ("weights", "recorded"),
+        ("normalisation", "recorded"),
+    ]
+    with torch.no_grad():
+        assert torch.equal(after.network(trained.images), trained.logits(trained.network))
+    doubtful = read(tmp_path / "own", arch=arch, normalise=((0.5,), (0.5,))).interpretations[1]
+    assert (doubtful.basis, doubtful.reason) == (
+        "doubtful", "evalsuite's own file; mean 0.5, std 0.5, as said, is not taken"
+    )  # fmt: skip
