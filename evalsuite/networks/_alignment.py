@@ -26,7 +26,7 @@ class Aligned:
         missing: What only the network has, counters of batch norms left out.
         learnt: Those of `missing` that are parameters.
         renamed: Name in the network → name in the file, for names that a rule for other writers changed.
-        beside: What only the file has.
+        beside: What only the file has, other networks of the same kind left out.
         names: All of the file's names, as they were read.
     """
 
@@ -102,7 +102,7 @@ def _readings(spelling: Spelling, wanted: Layout) -> Iterator[Aligned]:
     full = [prefix for prefix, present in learnt.items() if present == needed]
     fallback = max(all_names, key=lambda prefix: (all_names[prefix], -len(prefix)), default="")
     for prefix in full or [fallback]:
-        yield _read(spelling, prefix, wanted)
+        yield _read(spelling, prefix, wanted, tuple(each for each in full if not prefix.startswith(each)))
 
 
 def _cuts(name: str) -> Iterator[tuple[str, str]]:
@@ -114,7 +114,8 @@ def _cuts(name: str) -> Iterator[tuple[str, str]]:
             return
 
 
-def _read(spelling: Spelling, prefix: str, wanted: Layout) -> Aligned:
+def _read(spelling: Spelling, prefix: str, wanted: Layout, others: tuple[str, ...]) -> Aligned:
+    """The reading under `prefix`; what stands under `others` is read for itself."""
     under = {name.removeprefix(prefix): tensor for name, tensor in spelling.tensors.items() if name.startswith(prefix)}
     names = {*wanted.names, *wanted.counters}
     shared = {wanted.tied[name] for name in under if name in wanted.tied}
@@ -132,7 +133,7 @@ def _read(spelling: Spelling, prefix: str, wanted: Layout) -> Aligned:
             if new.startswith(prefix) and new.removeprefix(prefix) in names
         },
         beside=sort_out(
-            {name: tensor for name, tensor in spelling.tensors.items() if name not in inside},
+            {n: tensor for n, tensor in spelling.tensors.items() if n not in inside and not n.startswith(others)},
             matched,
             prefix,
             wanted,

@@ -60,7 +60,7 @@ class Beside:
         weighty: Layers that stand outside of the network and are left out.
         unclear: A few numbers beside the network that may be anything, e.g. a normalisation.
         unexpected: Layers that seem to be of the network, which does not have them.
-        statistics: Normalisations of the images: the name that their tensors share → mean and standard deviation.
+        statistics: Normalisations of the images: the name of the mean → mean and standard deviation.
     """
 
     ignored: tuple[str, ...]
@@ -96,7 +96,7 @@ def sort_out(tensors: Mapping[str, Tensor], matched: Mapping[str, Tensor], prefi
         weighty=tuple(sorted_names["weighty"]),
         unclear=tuple(sorted_names["unclear"]),
         unexpected=tuple(sorted_names["unexpected"]),
-        statistics={stem: statistics for stem, (_, statistics) in pairs.items()},
+        statistics={name: statistics for name, (_, statistics) in pairs.items()},
     )
 
 
@@ -118,7 +118,8 @@ def _kind(name: str, tensor: Tensor, prefix: str, wanted: Layout) -> _Kind:
     layer = tensor.ndim > 1 or tensor.numel() > _MOST_CHANNELS or _OF_LAYERS.fullmatch(last(name)) is not None
     if not layer and _speaks_of(_COUNTED, name, prefix):
         return "ignored"
-    if _in_sequence(name, prefix) or (under and layer) or last(name) in _OF_PAIRS:
+    part_of_more = _in_sequence(name, prefix) or (layer and (under or _numbered_alike(name, prefix)))
+    if part_of_more or last(name) in _OF_PAIRS:
         return "unexpected"
     return "weighty" if layer else "unclear"
 
@@ -152,6 +153,12 @@ def _in_sequence(name: str, prefix: str) -> bool:
     return number.isdigit() and name.startswith(outer) and first(name.removeprefix(outer)).isdigit()
 
 
+def _numbered_alike(name: str, prefix: str) -> bool:
+    """Whether prefixes that differ by numbers alone, as `layer1.0.` and `layer2.1.`, make it a part of one network."""
+    pattern = re.sub(r"\d+", r"\\d+", re.escape(prefix))
+    return any(digit.isdigit() for digit in prefix) and re.match(pattern, name) is not None
+
+
 def _pairs(tensors: Mapping[str, Tensor], prefix: str, wanted: Layout) -> dict[str, tuple[list[str], Statistics]]:
     pairs: dict[str, tuple[list[str], Statistics]] = {}
     for name in tensors:
@@ -166,7 +173,7 @@ def _pairs(tensors: Mapping[str, Tensor], prefix: str, wanted: Layout) -> dict[s
                 continue
             numbers = [_numbers(tensors[each]) for each in both]
             if numbers[0] is not None and numbers[1] is not None:
-                pairs[stem.removesuffix(".") or mean] = both, (numbers[0], numbers[1])
+                pairs[both[0]] = both, (numbers[0], numbers[1])
     return pairs
 
 

@@ -191,9 +191,6 @@ def _refuse_averaged(path: Path, best: Candidate, fitting: Sequence[Candidate], 
         if tensor.is_floating_point() and tensor.ndim > 1
     ]
     averaged = [name for name in (*others, *best.aligned.beside.weighty) if looks_averaged(name)]
-    # what another candidate that fits consists of has been compared
-    prefixes = tuple(one.aligned.prefix for one in fitting if one is not best and one.source is best.source)
-    averaged = [name for name in averaged if not (prefixes and name.startswith(prefixes))]
     if averaged:
         raise RefusedInputError(
             f"expected sets of weights that can be told apart, got {best.label!r} and what looks like averaged "
@@ -210,7 +207,7 @@ def _reading(best: Candidate, fitting: Sequence[Candidate], weights: str | None)
     reason = (
         f"{', '.join(map(repr, equal))} beside it has the same numbers"
         if equal
-        else "the only set of weights in the file that has all tensors of the network"
+        else "the only set of weights in the file that fits the network"
     )
     return Interpretation(
         topic="weights", value=value, basis="measured", reason=reason, option=f"--weights {best.label}"

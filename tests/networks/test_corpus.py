@@ -400,6 +400,9 @@ READABLE = {
     "counts of operations": Readable(hold=lambda t: _counted(t.state), says={"keys ignored": "total_ops"}),
     "list": Readable(hold=lambda t: [t.state, {"epoch": 1}], says={"weights": "'0'"}),
     "tuple": Readable(hold=lambda t: (t.state, 3)),
+    "a member of an ensemble": Readable(
+        hold=lambda t: {**under("models.0.", t.raw), **under("models.1.", t.state)}, weights="models.1"
+    ),
     "one of an ensemble": Readable(hold=lambda t: [t.raw, t.state], weights="1"),
     "contrastive pair, one named": Readable(
         hold=lambda t: {
@@ -566,7 +569,7 @@ REFUSED = {
     "two normalisers": (
         lambda t: {**under("model.", t.state), "a.mean": _m(t), "a.std": _s(t), "b.mean": _m(t) / 2, "b.std": _s(t)},
         RefusedInputError,
-        r"expected one normalisation beside the weights, got 'a': mean .*'b': mean .*--normalise",
+        r"expected one normalisation beside the weights, got 'a.mean': mean .*'b.mean': mean .*--normalise",
     ),
     "normaliser of the answers": (
         lambda t: {
@@ -581,6 +584,16 @@ REFUSED = {
         lambda t: {**under("1.", t.state), "0.weight": torch.ones(1, 1, 1, 1)},
         UsageError,
         r"beside them 0\.weight; under the prefix '1\.'",
+    ),
+    "a part of a larger network": (
+        lambda t: {**under("stage1.0.", t.state), "stage2.0.conv1.weight": torch.zeros(3, 3, 3, 3)},
+        UsageError,
+        r"beside them stage2\.0\.conv1\.weight; under the prefix 'stage1\.0\.'",
+    ),
+    "members of an ensemble": (
+        lambda t: {**under("models.0.", t.state), **under("models.1.", t.raw)},
+        RefusedInputError,
+        r"'models\.0' .*'models\.1' ",
     ),
     "unnamed numbers in front": (
         lambda t: {**under("1.", t.state), "0.m": _m(t), "0.s": _s(t)},
