@@ -136,9 +136,10 @@ def _upgraded(candidates: Sequence[Candidate], network: nn.Module) -> Iterator[C
 
 def _named(candidates: Sequence[Candidate], weights: str) -> list[Candidate]:
     """Those that stand at these keys, under them, or whose keys end with them; the first of these that are any."""
-    whole = [one for one in candidates if one.label == weights]
-    under = [one for one in candidates if one.label.startswith(f"{weights}.")]
-    within = [one for one in candidates if f".{weights}." in f"{one.label}."]
+    key = weights.rstrip(".") or "."
+    whole = [one for one in candidates if one.label == key]
+    under = [one for one in candidates if one.label.startswith(f"{key}.")]
+    within = [one for one in candidates if f".{key}." in f"{one.label}."]
     return whole or under or within
 
 

@@ -306,7 +306,7 @@ READABLE = {
     ),
     "lightning, raw weights named": Readable(
         hold=lambda t: _lightning({**under("model.", t.raw), **under("ema_model.module.", t.state)}),
-        weights="state_dict.model",
+        weights="state_dict.model.",
         raw=True,
     ),
     "timm, averaged weights named": Readable(
