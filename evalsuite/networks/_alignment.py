@@ -1,30 +1,18 @@
-"""Tensors of a file ⇄ tensors of a network: other spellings of the same names, and what does not fit in words."""
+"""Tensors of a file ⇄ tensors of a network: under which prefix they stand, and what stands beside them."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from evalsuite.networks._effective import effective
+from evalsuite.networks._beside import Beside, sort_out
+from evalsuite.networks._layout import Layout, layout
+from evalsuite.networks._spellings import Spelling, spellings
 from evalsuite.networks.architectures import BUILT_IN, build
-
-_WRAPPERS: Final = ("module.", "model.", "network.", "_orig_mod.")
-# names that widely used implementations of the same networks give to the same layers
-_RENAMED: Final = (
-    (re.compile(r"^linear\."), "fc."),
-    (re.compile(r"\.(shortcut|convShortcut)\."), ".downsample."),
-    (re.compile(r"^block(\d)\.layer\."), r"block\1."),
-)
-# constants that a constructor sets; files may do without them
-_CONSTANTS: Final = frozenset({"num_batches_tracked", "mu", "sigma"})
-# heads that only training uses
-_TRAINED_BY: Final = "aux_classifier."
-# written by wrappers beside the network's own tensors
-_FOREIGN: Final = frozenset({"n_averaged", "num_batches_tracked"})
 
 
 @final
@@ -33,105 +21,122 @@ class Aligned:
     """Tensors of a file under the names of a network.
 
     Attributes:
-        tensors: What both have.
-        missing: What only the network has, constants left out.
-        unexpected: What only the file has.
-        normalisation: Mean and standard deviation per channel that stood beside the network's tensors in the file.
+        prefix: What stands before all of the network's names in the file, its last dot included; often empty.
+        tensors: What both have, by the network's names.
+        missing: What only the network has, counters of batch norms left out.
+        learnt: Those of `missing` that are parameters.
+        renamed: Name in the network → name in the file, for names that a rule for other writers changed.
+        beside: What only the file has, other networks of the same kind left out.
+        names: All of the file's names, as they were read.
     """
 
+    prefix: str
     tensors: Mapping[str, Tensor]
     missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
-    normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None
+    learnt: tuple[str, ...]
+    renamed: Mapping[str, str]
+    beside: Beside
+    names: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every parameter of the network is there, and no layer that it does not have."""
+        return not (self.learnt or self.beside.unexpected)
+
+
+def alignments(tensors: Mapping[str, Tensor], network: nn.Module) -> tuple[Aligned, ...]:
+    """Every reading of the file's names that gives all of the network's parameters; else the nearest one alone.
+
+    Several, where one file holds several networks under prefixes of their own, e.g. raw and averaged weights.
+    """
+    return _alignments(tensors, layout(network))
 
 
 def align(tensors: Mapping[str, Tensor], network: nn.Module) -> Aligned:
-    """The spelling of the file's names that has most in common with the network's."""
-    return _best(tensors, tuple(network.state_dict()))
+    """The first of them: the shortest prefix that leaves no layer over."""
+    return min(alignments(tensors, network), key=lambda one: (not one.complete, len(one.prefix)))
 
 
-def explain(aligned: Aligned, misshapen: tuple[str, ...], arch: str) -> str:
-    """Why the tensors are not those of `arch`, and which built-in architectures have these names."""
-    lines = [
-        _some(aligned.missing, "it lacks"),
-        _some(aligned.unexpected, "it has beside them"),
-        _some(misshapen, "of another shape are"),
-    ]
-    near = nearest(aligned.unexpected, aligned.tensors)
-    hint = f" Its names are those of {' or '.join(near)}." if near else " Is it another architecture (--arch)?"
-    return f"expected the tensors of {arch}, got others: {'; '.join(filter(None, lines))}.{hint}"
-
-
-def nearest(unexpected: tuple[str, ...], tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
+def nearest(names: tuple[str, ...]) -> tuple[str, ...]:
     """Built-in architectures whose tensors have exactly the given names."""
-    blanks = {name: torch.empty(0) for name in (*tensors, *unexpected)}
-    found: list[str] = []
-    names = [*BUILT_IN, *(f"{name}?shortcut=padding" for name in BUILT_IN if name.startswith("resnet"))]
-    for name in names:
-        aligned = _best(blanks, _names(name))
-        if not (aligned.missing or aligned.unexpected):
-            found.append(name)
-    return tuple(found)
-
-
-@cache
-def _names(arch: str) -> tuple[str, ...]:
-    with torch.device("meta"):
-        return tuple(build(arch, classes=10, channels=3, image_size=32).state_dict())
-
-
-def _best(tensors: Mapping[str, Tensor], wanted: Sequence[str]) -> Aligned:
-    candidates = [_compare(spelling, wanted) for spelling in _spellings(effective(tensors))]
-    return min(candidates, key=lambda found: len(found.missing) + len(found.unexpected))
-
-
-def _compare(given: Mapping[str, Tensor], names: Sequence[str]) -> Aligned:
-    wanted = dict.fromkeys(names)
-    mean, std = (_numbers(given.get(name)) for name in ("mean", "std"))
-    beside = (mean, std) if mean is not None and std is not None and not {"mean", "std"} & wanted.keys() else None
-    extra = (name for name in given if name not in wanted and not (beside and name in {"mean", "std"}))
-    return Aligned(
-        tensors={name: tensor for name, tensor in given.items() if name in wanted},
-        missing=tuple(name for name in wanted if name not in given and _last(name) not in _CONSTANTS),
-        unexpected=tuple(name for name in extra if not _idle(name)),
-        normalisation=beside,
+    blanks = {name: torch.empty(0) for name in names}
+    variants = [*BUILT_IN, *(f"{name}?shortcut=padding" for name in BUILT_IN if name.startswith("resnet"))]
+    return tuple(
+        arch
+        for arch in variants
+        if any(not (one.missing or one.beside.names) for one in _alignments(blanks, _built_in(arch)))
     )
 
 
-def _spellings(tensors: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:
-    current = dict(tensors)
+@cache
+def _built_in(arch: str) -> Layout:
+    with torch.device("meta"):
+        return layout(build(arch, classes=10, channels=3, image_size=32))
+
+
+def _alignments(tensors: Mapping[str, Tensor], wanted: Layout) -> tuple[Aligned, ...]:
+    best: Aligned | None = None
+    for spelling in spellings(tensors, wanted):
+        readings = tuple(_readings(spelling, wanted))
+        full = tuple(one for one in readings if not one.learnt)
+        if full:
+            return full
+        for one in readings:
+            if best is None or len(one.missing) < len(best.missing):
+                best = one
+    assert best is not None  # noqa: S101  (every spelling has at least one reading)
+    return (best,)
+
+
+def _readings(spelling: Spelling, wanted: Layout) -> Iterator[Aligned]:
+    """One for each prefix with all parameters, else for the prefix under which most names stand."""
+    learnt, all_names = defaultdict[str, set[str]](set), Counter[str]()
+    everything = frozenset(wanted.names)
+    for name in spelling.tensors:
+        for prefix, rest in _cuts(name):
+            all_names[prefix] += rest in everything
+            if rest in wanted.parameters:
+                # one name of a tensor that stands under two is enough
+                learnt[prefix].add(wanted.tied.get(rest, rest))
+    needed = {wanted.tied.get(name, name) for name in wanted.parameters}
+    full = [prefix for prefix, present in learnt.items() if present == needed]
+    fallback = max(all_names, key=lambda prefix: (all_names[prefix], -len(prefix)), default="")
+    for prefix in full or [fallback]:
+        yield _read(spelling, prefix, wanted, tuple(each for each in full if not prefix.startswith(each)))
+
+
+def _cuts(name: str) -> Iterator[tuple[str, str]]:
+    position = 0
     while True:
-        yield current
-        renamed = {_rename(name): tensor for name, tensor in current.items()}
-        if len(renamed) == len(current):
-            yield renamed
-        wrapper = next((w for w in _WRAPPERS if any(name.startswith(w) for name in current)), None)
-        if wrapper is None:
+        yield name[:position], name[position:]
+        position = name.find(".", position) + 1
+        if not position:
             return
-        stripped = {name.removeprefix(wrapper): tensor for name, tensor in current.items()}
-        if len(stripped) < len(current):
-            return
-        current = stripped
 
 
-def _rename(name: str) -> str:
-    for pattern, replacement in _RENAMED:
-        name = pattern.sub(replacement, name)
-    return name
-
-
-def _numbers(tensor: Tensor | None) -> tuple[float, ...] | None:
-    return tuple(tensor.flatten().tolist()) if tensor is not None and 0 < tensor.numel() <= 16 else None
-
-
-def _idle(name: str) -> bool:
-    return _last(name) in _FOREIGN or name.startswith(_TRAINED_BY)
-
-
-def _last(name: str) -> str:
-    return name.rpartition(".")[2]
-
-
-def _some(names: tuple[str, ...], what: str) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"{what} {', '.join(names[:5])}{more}" if names else ""
+def _read(spelling: Spelling, prefix: str, wanted: Layout, others: tuple[str, ...]) -> Aligned:
+    """The reading under `prefix`; what stands under `others` is read for itself."""
+    under = {name.removeprefix(prefix): tensor for name, tensor in spelling.tensors.items() if name.startswith(prefix)}
+    names = {*wanted.names, *wanted.counters}
+    shared = {wanted.tied[name] for name in under if name in wanted.tied}
+    missing = tuple(name for name in wanted.names if name not in under and wanted.tied.get(name) not in shared)
+    matched = {name: tensor for name, tensor in under.items() if name in names}
+    inside = {f"{prefix}{name}" for name in matched}
+    return Aligned(
+        prefix=prefix,
+        tensors=matched,
+        missing=missing,
+        learnt=tuple(name for name in missing if name in wanted.parameters),
+        renamed={
+            new.removeprefix(prefix): old
+            for new, old in spelling.renamed.items()
+            if new.startswith(prefix) and new.removeprefix(prefix) in names
+        },
+        beside=sort_out(
+            {n: tensor for n, tensor in spelling.tensors.items() if n not in inside and not n.startswith(others)},
+            matched,
+            prefix,
+            wanted,
+        ),
+        names=tuple(spelling.tensors),
+    )

@@ -22,9 +22,13 @@ class Convention:
         std: Per-channel standard deviation, likewise.
         shape: (channels, height, width) of the images.
         classes: Number of classes, where it cannot be chosen.
+        reason: Whose custom it is, in a few words.
+        published: Whether the library says it of this very file, not only of the architecture.
     """
 
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     shape: tuple[int, int, int] | None = None
     classes: int | None = None
+    reason: str = ""
+    published: bool = False

@@ -14,11 +14,11 @@ def effective(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     merged: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
-        if name.endswith("_orig") and f"{name.removesuffix('_orig')}_mask" in tensors:
+        if name.endswith("_orig") and _fits(tensor, tensors.get(f"{name.removesuffix('_orig')}_mask")):
             plain = name.removesuffix("_orig")
-            merged[plain] = tensor * tensors[f"{plain}_mask"]
-        elif _PARAMETRIZED in name and name.endswith(".original") and _mask_of(name) in tensors:
-            merged[_plain(name)] = tensor * tensors[_mask_of(name)]
+            merged[plain] = _masked(tensor, tensors[f"{plain}_mask"])
+        elif _PARAMETRIZED in name and name.endswith(".original") and _fits(tensor, tensors.get(_mask_of(name))):
+            merged[_plain(name)] = _masked(tensor, tensors[_mask_of(name)])
         elif not _is_mask(name, tensors):
             merged[name] = tensor
     return merged
@@ -30,10 +30,22 @@ def named_tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
     yield from effective({name: tensor.detach() for name, tensor in raw.items()}).items()
 
 
+def _masked(tensor: Tensor, mask: Tensor) -> Tensor:
+    # masks come as numbers of any type or as bools, and leave the weights' own type as it is
+    return (tensor * mask).to(tensor.dtype)
+
+
+def _fits(tensor: Tensor, mask: Tensor | None) -> bool:
+    return mask is not None and mask.shape == tensor.shape
+
+
 def _is_mask(name: str, tensors: Mapping[str, Tensor]) -> bool:
     if name.endswith("_mask"):
-        return f"{name.removesuffix('_mask')}_orig" in tensors
-    return _PARAMETRIZED in name and name.endswith(".0.mask") and f"{name.removesuffix('.0.mask')}.original" in tensors
+        original = tensors.get(f"{name.removesuffix('_mask')}_orig")
+    else:
+        inside = _PARAMETRIZED in name and name.endswith(".0.mask")
+        original = tensors.get(f"{name.removesuffix('.0.mask')}.original") if inside else None
+    return original is not None and _fits(original, tensors[name])
 
 
 def _mask_of(original: str) -> str:

@@ -1,26 +1,34 @@
 """Networks that evalsuite did not write: state dicts and, where trusted, whole pickled networks."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, final
 
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils import prune
 
 from evalsuite.errors import UsageError
-from evalsuite.networks._alignment import align, nearest
+from evalsuite.interpretation import Interpretation
+from evalsuite.networks._alignment import nearest
+from evalsuite.networks._beside import Statistics
+from evalsuite.networks._constants import constants
 from evalsuite.networks._convention import Arguments, Convention
 from evalsuite.networks._effective import named_tensors
 from evalsuite.networks._formats import Contents, refuse_not_finite
 from evalsuite.networks._header import Step
-from evalsuite.networks._pour import outputs, pour
-from evalsuite.networks.architectures import build, convention, split
+from evalsuite.networks._input_normalisation import normalisation, of_network
+from evalsuite.networks._pour import outputs, pour_aligned
+from evalsuite.networks._precision import single
+from evalsuite.networks._readings import key_readings
+from evalsuite.networks._selection import class_count, select
+from evalsuite.networks._upgrade import metadata_under
+from evalsuite.networks._whole import select_whole
+from evalsuite.networks.architectures import build, convention, split, switches
 from evalsuite.networks.normalized import Normalized
 from evalsuite.version import __version__
 
-Statistics = tuple[tuple[float, ...], tuple[float, ...]]
-"""Mean and standard deviation of each channel."""
 Settings = dict[str, int | float | str | bool]
 
 _WRAPPERS: Final = (nn.DataParallel, nn.parallel.DistributedDataParallel)
@@ -30,19 +38,31 @@ _TELLTALE: Final = 1009
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What the user says about a file that does not describe itself; None: not said."""
+class Request:
+    """What the caller says about a file that does not describe itself; None: not said.
+
+    Attributes:
+        arch: As for `evalsuite.networks.architectures.build`.
+        arguments: Likewise.
+        classes: Their number.
+        shape: (channels, height, width) of the images.
+        normalisation: By which the network was trained, where the file records none.
+        given: By which the network was trained, whatever the file records.
+        weights: Which set of weights of the file.
+    """
 
     arch: str | None
     arguments: Arguments
     classes: int | None
     shape: tuple[int, int, int] | None
     normalisation: Statistics | None
+    given: Statistics | None
+    weights: str | None
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class ThirdParty:
     """What was made of it; fields as in `Checkpoint`."""
 
     network: Normalized
@@ -51,59 +71,113 @@ class Found:
     class_count: int
     shape: tuple[int, int, int]
     lineage: tuple[Step, ...]
+    interpretations: tuple[Interpretation, ...]
 
 
-def read(path: Path, contents: Contents, asked: Asked) -> Found:
+def read(path: Path, contents: Contents, request: Request) -> ThirdParty:
     """The network of `contents`; see `evalsuite.networks.checkpoint.read`."""
-    whole = contents.network is not None
-    if asked.arch is None and not whole:
-        near = nearest((), contents.tensors)
+    if contents.networks:
+        result = _whole(path, contents, request)
+    elif request.arch is None:
+        near = nearest(tuple(contents.tensors))
         hint = f"; its names are those of {' or '.join(near)}" if near else ""
         raise UsageError(f"expected --arch beside a file that holds tensors only, got none{hint}: {path}")
-    habits = convention(asked.arch) if asked.arch is not None and not whole else Convention()
-    shape = asked.shape or habits.shape
+    else:
+        result = _state_dict(path, contents, request, request.arch)
+    if request.classes is not None and result.class_count != request.classes:
+        got = f"got one for {result.class_count}: {path}"
+        raise UsageError(f"expected a network for the {request.classes} classes of the data, {got}")
+    return result
+
+
+def _state_dict(path: Path, contents: Contents, request: Request, arch: str) -> ThirdParty:
+    custom = convention(arch, contents.digest)
+    shape = _shape(path, request.shape or custom.shape)
+    name, settings = split(arch, request.arguments)
+    heads = _flag(settings)
+    arguments, switched = switches(name, settings, contents.digest)
+    make = partial(build, name, channels=shape[0], image_size=shape[1], arguments=arguments)
+    count = class_count(contents.sets, make(classes=_TELLTALE), _TELLTALE, weights=request.weights)
+    # where nothing tells the number, any will do: what does not fit is explained, what fits tells it by its output
+    classes = custom.classes or count or request.classes or 10
+    built = make(classes=classes)
+    selection = select(path, contents.sets, built, arch=name, weights=request.weights)
+    candidate = selection.candidate
+
+    def constant(names: Collection[str]) -> frozenset[str]:
+        return constants(lambda seed: make(classes=classes, seed=seed), shape, names)
+
+    poured = pour_aligned(
+        candidate.aligned,
+        built,
+        path=path,
+        name=name,
+        read_heads=True,
+        whole_heads=heads,
+        metadata={} if candidate.upgrade else metadata_under(candidate.source, candidate.aligned.prefix),
+        constants=constant,
+    )
+    recorded = candidate.aligned.beside.statistics
+    network, normalised = _normalized(path, poured.network, recorded, request, custom, shape[0])
+    return ThirdParty(
+        network=network,
+        arch=name,
+        arguments=arguments,
+        class_count=outputs(network.eval(), shape)[0],
+        shape=shape,
+        lineage=(),
+        interpretations=(
+            selection.interpretation, *key_readings(candidate), *poured.interpretations, *switched, normalised
+        ),
+    )  # fmt: skip
+
+
+def _whole(path: Path, contents: Contents, request: Request) -> ThirdParty:
+    shape = _shape(path, request.shape)
+    chosen, interpretation = select_whole(path, contents.networks, request.weights)
+    bare = _unwrapped(chosen)
+    refuse_not_finite(path, dict(named_tensors(bare)))
+    precise = single(bare)
+    refuse_not_finite(path, dict(named_tensors(bare)))
+    network, normalised = _normalized(path, bare, {}, request, Convention(), shape[0])
+    return ThirdParty(
+        network=network,
+        arch=None,
+        arguments={},
+        class_count=outputs(network.eval(), shape)[0],
+        shape=shape,
+        lineage=(_unpickled(contents),),
+        interpretations=(interpretation, *precise, normalised),
+    )
+
+
+def _shape(path: Path, shape: tuple[int, int, int] | None) -> tuple[int, int, int]:
     if shape is None:
         raise UsageError(f"expected the shape of the images (a data set, --data) beside {path}, got none")
-    name, settings = (None, {}) if whole or asked.arch is None else split(asked.arch, asked.arguments)
-    heads = _flag(settings)
-    if contents.network is not None:
-        network = _normalized(_unwrapped(contents.network), asked.normalisation, shape[0])
-        refuse_not_finite(path, dict(named_tensors(network)))
-    else:
-        assert name is not None  # noqa: S101  (refused above; narrows the type)
-        # where nothing tells the number, any will do: what does not fit is explained, what fits tells it by its output
-        classes = habits.classes or _classes(contents.tensors, name, settings, shape) or asked.classes or 10
-        built = build(name, classes=classes, channels=shape[0], image_size=shape[1], arguments=settings)
-        poured = pour(contents.tensors, built, name=name, read_heads=True, whole_heads=heads)
-        usual = (habits.mean, habits.std) if habits.mean is not None and habits.std is not None else None
-        network = _normalized(poured.network, poured.aligned.normalisation or asked.normalisation or usual, shape[0])
-    count = outputs(network.eval(), shape)[0]
-    if asked.classes is not None and count != asked.classes:
-        raise UsageError(f"expected a network for the {asked.classes} classes of the data, got one for {count}: {path}")
-    lineage = (_unpickled(contents),) if whole else ()
-    return Found(network=network, arch=name, arguments=settings, class_count=count, shape=shape, lineage=lineage)
+    return shape
 
 
-def _classes(tensors: Mapping[str, Tensor], name: str, settings: Arguments, shape: tuple[int, int, int]) -> int | None:
-    # the tensors that grow with the number of classes are those of the classifier
-    probe = build(name, classes=_TELLTALE, channels=shape[0], image_size=shape[1], arguments=settings)
-    grown = [key for key, tensor in probe.state_dict().items() if tensor.ndim and len(tensor) == _TELLTALE]
-    found = align(tensors, probe).tensors
-    counts = {len(found[key]) for key in grown if key in found and found[key].ndim}
-    return counts.pop() if len(counts) == 1 else None
-
-
-def _normalized(network: nn.Module, by: Statistics | None, channels: int) -> Normalized:
+def _normalized(
+    path: Path,
+    network: nn.Module,
+    recorded: Mapping[str, Statistics],
+    request: Request,
+    custom: Convention,
+    channels: int,
+) -> tuple[Normalized, Interpretation]:
     if isinstance(network, Normalized):
-        return network
-    mean, std = by or ((0.0,) * channels, (1.0,) * channels)
-    if channels == 1 and len(mean) == len(std) == 3:
-        # the convention of colour networks, for one whose first layer takes gray
-        mean, std = (sum(mean) / 3,), (sum(std) / 3,)
-    if len(mean) != channels or len(std) != channels:
-        raise UsageError(f"expected mean and std for {channels} channels, got {mean} and {std}")
+        reason = "part of the network in the file"
+        return network, of_network(network.mean.tolist(), network.std.tolist(), request.given, reason)
+    (mean, std), interpretation = normalisation(
+        path,
+        recorded,
+        given=request.given,
+        handed_in=request.normalisation,
+        convention=custom,
+        channels=channels,
+    )
     try:
-        return Normalized(network, mean, std)
+        return Normalized(network, mean, std), interpretation
     except ValueError as error:
         raise UsageError(str(error)) from error
 
@@ -121,8 +195,8 @@ def _unwrapped(network: nn.Module) -> nn.Module:
 
 
 def _unpickled(contents: Contents) -> Step:
-    seen = " ".join(contents.globals)
-    return {"step": "unpickle", "version": __version__, "trusted": contents.digest, "globals": seen}
+    imported = " ".join(contents.globals)
+    return {"step": "unpickle", "version": __version__, "trusted": contents.digest, "globals": imported}
 
 
 def _flag(settings: Settings) -> bool | None:

@@ -7,41 +7,49 @@ import pickle
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, final
 
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.networks._pickles import globals_of, harmless
+from evalsuite.networks._pickles import globals_of, harmless, stand_ins
+from evalsuite.networks._weight_sets import WeightSet, weight_sets
 
 _WORST_RATIO: Final = 50
 _WORST_BYTES: Final = 2**30
 _RUN_AS_IT_IS: Final = ", which is run as it is: name it under --candidates or --shipped of evalsuite evaluate"
-_CONTAINERS: Final = ("state_dict", "model_state_dict", "model", "net", "network", "ema", "state_dict_ema", "module")
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What a file holds: tensors by name, or (trusted files only) a whole network.
+    """What a file holds.
 
     Attributes:
         digest: sha256 of the file's bytes, 64 hex digits.
-        tensors: By name; empty where `network` is given.
-        network: Unpickled as a whole.
+        sets: Tensors by name, and (trusted files only) whole networks; at least one.
         header: What evalsuite itself wrote into the file's header, JSON.
         globals: Names that unpickling had to import, where the file was trusted.
     """
 
     digest: str
-    tensors: Mapping[str, Tensor]
-    network: nn.Module | None = None
+    sets: tuple[WeightSet, ...]
     header: str | None = None
     globals: tuple[str, ...] = ()
+
+    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        """The largest of the sets of tensors."""
+        return max((source.tensors for source in self.sets), key=len)
+
+    @property
+    def networks(self) -> tuple[WeightSet, ...]:
+        """Those of the sets that are whole networks."""
+        return tuple(source for source in self.sets if source.network is not None)
 
 
 def read_contents(path: Path, trusted: frozenset[str]) -> Contents:
@@ -64,9 +72,7 @@ def read_contents(path: Path, trusted: frozenset[str]) -> Contents:
     if not data:
         raise RefusedInputError(f"expected a checkpoint, got an empty file: {path}")
     digest = hashlib.sha256(data).hexdigest()
-    contents = _contents(path, data, digest, trusted)
-    refuse_not_finite(path, contents.tensors)
-    return contents
+    return _contents(path, data, digest, trusted)
 
 
 def _contents(path: Path, data: bytes, digest: str, trusted: frozenset[str]) -> Contents:
@@ -96,14 +102,15 @@ def _safetensors(path: Path, data: bytes, digest: str) -> Contents:
         raise RefusedInputError(
             f"expected a whole safetensors file, got one that is damaged: {path}: {error}"
         ) from error
-    return Contents(digest=digest, tensors=tensors, header=metadata.get("evalsuite"))
+    whole = WeightSet(key="", tensors=_dense(path, tensors, len(data)))
+    return Contents(digest=digest, sets=(whole,), header=metadata.get("evalsuite"))
 
 
 def _torch(path: Path, data: bytes, digest: str, trusted: frozenset[str]) -> Contents:
     pickled = _data_pickle(path, data) if data[:2] == b"PK" else data
     seen = globals_of(pickled)
     try:
-        loaded = _load(data, weights_only=True)
+        loaded = _load(data, weights_only=True, beside=stand_ins(seen))
     except Exception as error:
         unsafe = tuple(name for name in seen if not harmless(name))
         if not isinstance(error, pickle.UnpicklingError) or not unsafe:
@@ -113,7 +120,7 @@ def _torch(path: Path, data: bytes, digest: str, trusted: frozenset[str]) -> Con
         if not trusted & {digest, f"sha256:{digest}"}:
             raise RefusedInputError(_needs_trust(path, digest, unsafe)) from error
         return _trusted(path, data, digest, seen)
-    return Contents(digest=digest, tensors=_tensors(path, loaded, len(data)))
+    return Contents(digest=digest, sets=_sets(path, loaded, len(data)))
 
 
 def _trusted(path: Path, data: bytes, digest: str, seen: tuple[str, ...]) -> Contents:
@@ -123,15 +130,11 @@ def _trusted(path: Path, data: bytes, digest: str, seen: tuple[str, ...]) -> Con
         raise UsageError(f"expected what {path} refers to, to be importable: {error}") from error
     except Exception as error:
         raise RefusedInputError(f"expected a whole file from torch.save, got a damaged one: {path}: {error}") from error
-    for key in ("", *_CONTAINERS):
-        network = loaded.get(key) if key and isinstance(loaded, Mapping) else loaded
-        if isinstance(network, nn.Module):
-            return Contents(digest=digest, tensors={}, network=network, globals=seen)
-    return Contents(digest=digest, tensors=_tensors(path, loaded, len(data)), globals=seen)
+    return Contents(digest=digest, sets=_sets(path, loaded, len(data)), globals=seen)
 
 
-def _load(data: bytes, *, weights_only: bool) -> object:
-    with warnings.catch_warnings():
+def _load(data: bytes, *, weights_only: bool, beside: Sequence[tuple[type, str]] = ()) -> object:
+    with warnings.catch_warnings(), torch.serialization.safe_globals(list(beside)):
         # old files name storages that torch has since renamed
         warnings.simplefilter("ignore")
         loaded: object = torch.load(io.BytesIO(data), map_location="cpu", weights_only=weights_only)
@@ -184,34 +187,35 @@ def _last(entry: zipfile.ZipInfo) -> str:
     return entry.filename.rpartition("/")[2]
 
 
-def _tensors(path: Path, loaded: object, size: int) -> Mapping[str, Tensor]:
-    found = _state(loaded)
-    if found is None:
+def _sets(path: Path, loaded: object, size: int) -> tuple[WeightSet, ...]:
+    try:
+        sets = weight_sets(loaded)
+    except ValueError as error:
+        raise RefusedInputError(f"{error}: {path}") from error
+    if not sets:
         what = (
             f"a dict with {', '.join(map(repr, list(loaded)[:5]))}"
             if isinstance(loaded, Mapping)
             else repr(type(loaded))
         )
         raise RefusedInputError(f"expected a state_dict, or a dict that holds one, got {what}: {path}")
-    plain: dict[str, Tensor] = {}
-    for name, tensor in found.items():
-        if tensor.is_complex() or tensor.is_quantized or tensor.is_meta:
+    return tuple(replace(each, tensors=_dense(path, each.tensors, size)) for each in sets)
+
+
+def _dense(path: Path, tensors: Mapping[str, Tensor], size: int) -> Mapping[str, Tensor]:
+    for name, tensor in tensors.items():
+        if tensor.is_complex() or tensor.is_quantized or tensor.is_meta or tensor.is_nested:
             raise RefusedInputError(f"expected dense real numbers, got {name!r} of type {tensor.dtype}: {path}")
-        plain[name] = tensor
     # a tensor may claim more numbers than are stored, by a stride of 0
-    unpacked = sum(tensor.numel() * tensor.element_size() for tensor in plain.values())
+    unpacked = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     if unpacked > max(_WORST_BYTES, _WORST_RATIO * size):
         raise RefusedInputError(f"expected tensors of about the file's size, got {unpacked} bytes in {size}: {path}")
-    return {name: tensor.to_dense() if tensor.is_sparse else tensor for name, tensor in plain.items()}
+    return {name: _plain(tensor) for name, tensor in tensors.items()}
 
 
-def _state(loaded: object, depth: int = 0) -> Mapping[str, Tensor] | None:
-    if not isinstance(loaded, Mapping) or depth > 2:
-        return None
-    if loaded and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in loaded.items()):
-        return loaded
-    inner = (_state(loaded[key], depth + 1) for key in _CONTAINERS if key in loaded)
-    return next((state for state in inner if state is not None), None)
+def _plain(tensor: Tensor) -> Tensor:
+    whole = tensor if tensor.layout == torch.strided else tensor.to_dense()
+    return whole.detach().as_subclass(Tensor)
 
 
 def _needs_trust(path: Path, digest: str, unsafe: tuple[str, ...]) -> str:

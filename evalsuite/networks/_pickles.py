@@ -1,13 +1,28 @@
-"""Which names a pickle would import, found without running it."""
+"""Which names a pickle would import, found without running it, and what stands in for those that carry no weights."""
 
 import io
 import pickletools
-from collections.abc import Iterator
-from typing import Final
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final, Self, final
 
 import torch
 
 _HARMLESS: Final = frozenset({"collections.OrderedDict", "_codecs.encode", "builtins.set", "builtins.bytearray"})
+# what training scripts keep beside weights: numbers of numpy, options, paths, dates
+_RECORDS: Final = re.compile(
+    r"numpy(\._?core)?(\.multiarray\.(scalar|_reconstruct)|\.numeric\._frombuffer|\.ndarray|\.dtype)"
+    r"|numpy\.dtypes\.\w+|numpy\.random\._pickle\.\w+"
+    r"|pathlib(\._local)?\.\w+|datetime\.\w+|decimal\.Decimal|fractions\.Fraction|uuid\.UUID"
+    r"|argparse\.Namespace|types\.SimpleNamespace|typing\.\w+|copyreg\._reconstructor"
+    r"|builtins\.(bool|bytes|getattr|dict|float|frozenset|int|list|object|range|slice|str|tuple)"
+    r"|torch\.torch_version\.TorchVersion"
+    r"|(omegaconf|yacs|ml_collections|fvcore|mmengine|pytorch_lightning|lightning|lightning_fabric)\.[\w.]+"
+)
+_DICTIONARIES: Final = re.compile(
+    r"collections\.defaultdict|easydict\.EasyDict|addict(\.addict)?\.Dict|(\w+\.)+AttributeDict|(\w+\.)+ConfigDict"
+)
+_LISTS: Final = re.compile(r"collections\.deque")
 _PUT: Final = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 _GET: Final = frozenset({"GET", "BINGET", "LONG_BINGET"})
 
@@ -37,6 +52,46 @@ def harmless(name: str) -> bool:
             or isinstance(getattr(torch, last, None), torch.dtype)
         )
     return name in _HARMLESS or module in {"torch._utils", "torch._tensor"} or name == "torch.nn.parameter.Parameter"
+
+
+@final
+class _Record:
+    """Stands in for an object beside the weights, whatever it is built from: nothing of it is kept, nothing is run."""
+
+    def __new__(cls, *_: object) -> Self:
+        """Takes any arguments."""
+        return object.__new__(cls)
+
+    def __setstate__(self, _: object) -> None:
+        """Takes any state."""
+
+
+@final
+class _Dictionary:
+    """Stands in for kinds of dictionaries: a plain one, which keeps what is put into it."""
+
+    def __new__(cls, *_: object) -> dict[object, object]:  # type: ignore[misc]  # what unpickling is to go on with
+        """An empty dictionary, whatever the arguments."""
+        return {}
+
+
+@final
+class _List:
+    """Stands in for kinds of lists: a plain one."""
+
+    def __new__(cls, *_: object) -> list[object]:  # type: ignore[misc]  # as above
+        """An empty list, whatever the arguments."""
+        return []
+
+
+def stand_ins(names: Iterable[str]) -> list[tuple[type, str]]:
+    """For torch's restricted unpickler: inert classes in the place of those that only keep records beside weights.
+
+    The classes themselves are neither imported nor called, so that a file can do nothing with them.
+    """
+    kinds = ((_RECORDS, _Record), (_DICTIONARIES, _Dictionary), (_LISTS, _List))
+    current = [name.replace("__builtin__.", "builtins.").replace("copy_reg.", "copyreg.") for name in names]
+    return [(kind, name) for name in current for pattern, kind in kinds if pattern.fullmatch(name)]
 
 
 def _globals(source: io.BytesIO) -> Iterator[str]:

@@ -1,15 +1,21 @@
 """Tensors of a file into a network of the same architecture, narrower or not."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from evalsuite.errors import UsageError
-from evalsuite.networks._alignment import Aligned, align, explain
-from evalsuite.networks._widths import narrow, narrow_heads
+from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.interpretation import Interpretation
+from evalsuite.networks._alignment import Aligned, align
+from evalsuite.networks._explanation import explain
+from evalsuite.networks._layout import layout
+from evalsuite.networks._precision import converted
+from evalsuite.networks._upgrade import Metadata, with_metadata
+from evalsuite.networks._widths import Narrowed, narrow, narrow_heads
 from evalsuite.networks.normalized import Normalized
 
 
@@ -20,43 +26,96 @@ class Poured:
 
     Attributes:
         network: A copy.
-        aligned: How names of the file were matched.
+        interpretations: What was converted, and what the constructor set because the file lacks it.
     """
 
     network: nn.Module
-    aligned: Aligned
+    interpretations: tuple[Interpretation, ...]
 
 
-def pour(
-    tensors: Mapping[str, Tensor],
-    network: nn.Module,
-    *,
-    name: str,
-    read_heads: bool,
-    whole_heads: bool | None = None,
-) -> Poured:
+def pour(tensors: Mapping[str, Tensor], network: nn.Module, *, path: Path, name: str, read_heads: bool) -> Poured:
     """A copy of `network` with the widths and values of `tensors`.
 
     Args:
         tensors: By name, in any of the usual spellings.
         network: What the architecture builds.
+        path: The file, for messages.
         name: The architecture, for messages.
         read_heads: Work out attention heads from shapes; otherwise something else tells them.
-        whole_heads: How to read them where shapes leave it open.
 
     Raises:
         UsageError: Names or shapes do not fit.
-        RefusedInputError: A number is not finite.
+        RefusedInputError: A number is not finite, or not of the kind that the network has.
     """
-    aligned = align(tensors, network)
+    return pour_aligned(align(tensors, network), network, path=path, name=name, read_heads=read_heads)
+
+
+def pour_aligned(
+    aligned: Aligned,
+    network: nn.Module,
+    *,
+    path: Path,
+    name: str,
+    read_heads: bool,
+    whole_heads: bool | None = None,
+    metadata: Metadata | None = None,
+    constants: Callable[[Collection[str]], frozenset[str]] = lambda _: frozenset(),
+) -> Poured:
+    """As `pour`, from tensors under the network's own names.
+
+    Args:
+        aligned: The tensors.
+        network: What the architecture builds.
+        path: The file, for messages.
+        name: The architecture, for messages.
+        read_heads: As for `pour`.
+        whole_heads: How to read heads where shapes leave it open.
+        metadata: What torch wrote beside the tensors, by names of modules.
+        constants: Names of buffers that the file lacks → those of them that the constructor sets once and for all.
+
+    Raises:
+        UsageError: As for `pour`.
+        RefusedInputError: As for `pour`.
+    """
     narrowed = narrow(network, {key: tuple(tensor.shape) for key, tensor in aligned.tensors.items()})
-    if aligned.missing or aligned.unexpected or narrowed.misshapen:
+    lacking = set(aligned.missing) - (constants(aligned.missing) if aligned.missing and not aligned.learnt else set())
+    if lacking or aligned.beside.unexpected or narrowed.misshapen:
         raise UsageError(explain(aligned, narrowed.misshapen, name))
     if read_heads:
         narrow_heads(narrowed.network, network, whole=whole_heads)
+    _refuse_untied(path, aligned, network)
+    tensors, interpretations = converted(path, aligned.tensors, narrowed.network)
     # constants that the file leaves out stay as built; all else was matched above
-    narrowed.network.load_state_dict(dict(aligned.tensors), strict=False)
-    return Poured(network=narrowed.network, aligned=aligned)
+    try:
+        narrowed.network.load_state_dict(with_metadata(tensors, metadata or {}, network), strict=False)
+    except (RuntimeError, ValueError) as error:
+        first = str(error).strip().splitlines()[-1].strip()
+        raise UsageError(f"expected tensors that {name} takes, got: {first}: {path}") from error
+    readings = (*_narrower(narrowed, name), *interpretations, *_set_by_constructor(aligned.missing))
+    return Poured(network=narrowed.network, interpretations=readings)
+
+
+def _narrower(narrowed: Narrowed, name: str) -> tuple[Interpretation, ...]:
+    if not narrowed.changed:
+        return ()
+    value = f"{len(narrowed.changed)} tensors are narrower than {name} builds them"
+    return (Interpretation(topic="widths", value=value, basis="measured", reason="read off the shapes in the file"),)
+
+
+def _set_by_constructor(names: tuple[str, ...]) -> tuple[Interpretation, ...]:
+    if not names:
+        return ()
+    value = f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''} as the constructor sets them"
+    return (Interpretation(topic="constructor", value=value, basis="assumed", reason="the file lacks these constants"),)
+
+
+def _refuse_untied(path: Path, aligned: Aligned, network: nn.Module) -> None:
+    for name, shared in layout(network).tied.items():
+        one, other = aligned.tensors.get(name), aligned.tensors.get(shared)
+        if one is not None and other is not None and not torch.equal(one, other):
+            raise RefusedInputError(
+                f"expected one tensor under {name!r} and {shared!r}, which the network shares, got two: {path}"
+            )
 
 
 def outputs(network: nn.Module, shape: tuple[int, int, int]) -> tuple[int, ...]:

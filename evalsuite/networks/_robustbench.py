@@ -45,7 +45,13 @@ def build(name: str, *, classes: int, channels: int, image_size: int, arguments:
 def convention(name: str) -> Convention:
     """No normalisation: the networks take images in [0, 1]."""
     _, dataset, _ = _parse(name)
-    return Convention(mean=(0.0,) * 3, std=(1.0,) * 3, shape=_SHAPES[dataset], classes=_CLASSES[dataset])
+    return Convention(
+        mean=(0.0,) * 3,
+        std=(1.0,) * 3,
+        shape=_SHAPES[dataset],
+        classes=_CLASSES[dataset],
+        reason="networks of RobustBench take images in [0, 1] and normalise by themselves",
+    )
 
 
 def _parse(name: str) -> tuple[str, str, str]:

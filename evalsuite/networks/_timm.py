@@ -1,5 +1,12 @@
-"""timm's networks, untrained; timm is an optional extra."""
+"""timm's networks, untrained; timm is an optional extra.
 
+What leaves no trace in the tensors stands in the names there: padding and epsilon of TensorFlow (`tf_`), JAX (`_jx`),
+anti-aliasing (`aa`, `blur`), the approximated GELU (`quickgelu`). `twins` lists names of the same tensors that compute
+otherwise (scanned in timm 1.0.31: 43 groups, all told apart by these words). Pooling is a setting of the constructor
+(`global_pool`) that only vision transformers show in their tensors.
+"""
+
+import re
 from importlib import import_module
 from types import ModuleType
 from typing import Final
@@ -41,10 +48,36 @@ def build(name: str, *, classes: int, channels: int, image_size: int, arguments:
 
 def convention(name: str) -> Convention:
     """What timm's own configuration of the network says, else ImageNet's constants."""
-    told = _timm(name).models.get_pretrained_cfg(name)
-    mean, std, size = (getattr(told, key, None) for key in ("mean", "std", "input_size"))
+    timm = _timm(name)
+    config = timm.models.get_pretrained_cfg(name)
+    mean, std, size = (getattr(config, key, None) for key in ("mean", "std", "input_size"))
     shape = (int(size[0]), int(size[1]), int(size[2])) if size else (3, 224, 224)
-    return Convention(mean=tuple(mean or IMAGENET_MEAN), std=tuple(std or IMAGENET_STD), shape=shape)
+    statistics = tuple(mean or IMAGENET_MEAN), tuple(std or IMAGENET_STD)
+    return Convention(mean=statistics[0], std=statistics[1], shape=shape, reason=_reason(timm, name, statistics))
+
+
+def twins(name: str) -> tuple[str, ...]:
+    """Other networks of timm with the same tensors that compute otherwise."""
+    bare = name.partition(".")[0]
+    alike = [each for each in _timm(name).list_models() if each != bare and _plain(each) == _plain(bare)]
+    return tuple(alike)
+
+
+def _plain(name: str) -> str:
+    """The name without the words that tell of no tensor."""
+    return re.sub(r"^tf_|_jx$|quickgelu_|(?<=net)(aa|blur)(?=\d)|(?<=seresnext)aa(?=\d)|_(aa|blur)(?=_)", "", name)
+
+
+def _reason(timm: ModuleType, name: str, statistics: tuple[tuple[float, ...], tuple[float, ...]]) -> str:
+    """Whose configuration it is, and which of the network's other published weights were trained otherwise."""
+    bare, _, tag = name.partition(".")
+    if tag:
+        return f"timm's configuration of {name}"
+    tagged = [each for each in timm.list_models(f"{bare}.*", pretrained=True) if each.partition(".")[0] == bare]
+    configs = {each: timm.models.get_pretrained_cfg(each) for each in tagged}
+    others = [each for each, config in configs.items() if (tuple(config.mean), tuple(config.std)) != statistics]
+    unlike = f", unlike that of {others[0]}" if others else ""
+    return f"timm's configuration of {bare}{unlike}"
 
 
 def _timm(name: str) -> ModuleType:

@@ -1,5 +1,11 @@
-"""torchvision's networks for classification and for semantic segmentation, untrained."""
+"""torchvision's networks for classification and for semantic segmentation, untrained.
 
+Their constructors have two switches that change what is computed and leave no trace in the tensors: `transform_input`
+of `inception_v3` and `googlenet`, which `switches` knows of, and dilation in place of stride in ResNets, which takes a
+list and cannot be set here. Heads that only training uses are not built.
+"""
+
+import re
 from typing import Final, final
 
 import torch.nn.functional as F
@@ -7,12 +13,15 @@ from torch import Tensor, nn
 from torchvision import models
 from typing_extensions import override
 
-from evalsuite.errors import UnknownNameError, UsageError
-from evalsuite.networks._convention import IMAGENET_MEAN, IMAGENET_STD, Arguments, Convention
+from evalsuite.errors import RefusedInputError, UnknownNameError, UsageError
+from evalsuite.interpretation import Interpretation
+from evalsuite.networks._convention import Arguments, Convention
 
 _OURS: Final = frozenset({"weights", "weights_backbone", "progress", "num_classes"})
-# these two warn unless told whether to draw their weights
-_TOLD_TO_INITIALISE: Final = frozenset({"googlenet", "inception_v3"})
+# these two warn unless told whether to draw their weights, change the scale of their images where a switch says so, and
+# have heads that only training uses
+_INCEPTION: Final = frozenset({"googlenet", "inception_v3"})
+_SWITCH: Final = "transform_input"
 
 
 def build(name: str, *, classes: int, channels: int, image_size: int, arguments: Arguments) -> nn.Module:
@@ -29,8 +38,8 @@ def build(name: str, *, classes: int, channels: int, image_size: int, arguments:
     untrained = {"weights_backbone": None} if segments else {}
     if name.startswith("vit_"):
         settings.setdefault("image_size", image_size)
-    if name in _TOLD_TO_INITIALISE:
-        settings.setdefault("init_weights", True)
+    if name in _INCEPTION:
+        settings = {"init_weights": True, "aux_logits": False, **settings}
     try:
         network = models.get_model(name, weights=None, num_classes=classes, **untrained, **settings)
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
@@ -39,10 +48,58 @@ def build(name: str, *, classes: int, channels: int, image_size: int, arguments:
     return Segmenter(network) if segments else network
 
 
-def convention(name: str) -> Convention:
-    """ImageNet's constants and 224 px."""
+def convention(name: str, digest: str | None = None) -> Convention:
+    """How the published weights of the network were trained: of this file, where it is one of them, else by default.
+
+    Args:
+        name: Of the network.
+        digest: sha256 of a file, hexadecimal.
+    """
     _check(name)
-    return Convention(mean=IMAGENET_MEAN, std=IMAGENET_STD, shape=(3, 224, 224))
+    published = None if digest is None else _published(name, digest)
+    weights = published or next(iter(models.get_model_weights(name)))
+    transforms = weights.transforms()
+    what = f"torchvision's {weights}, whose file this is" if published else "the custom of torchvision's networks"
+    return Convention(
+        mean=tuple(transforms.mean),
+        std=tuple(transforms.std),
+        shape=(3, 224, 224),
+        reason=what,
+        published=published is not None,
+    )
+
+
+def switches(name: str, arguments: Arguments, digest: str) -> tuple[Arguments, tuple[Interpretation, ...]]:
+    """Arguments of the constructor that tensors do not tell, added to `arguments`.
+
+    Raises:
+        RefusedInputError: One is open, and the file is none of those that torchvision publishes.
+    """
+    if name not in _INCEPTION:
+        return arguments, ()
+    if _SWITCH in arguments:
+        value = str(arguments[_SWITCH]).lower()
+        return arguments, (Interpretation(topic="constructor", value=f"{_SWITCH}={value}", basis="given"),)
+    option = f"--arch torchvision:{name}?{_SWITCH}="
+    if (published := _published(name, digest)) is not None:
+        reason = f"the file is torchvision's {published}"
+        reading = Interpretation(topic="constructor", value=f"{_SWITCH}=true", basis="recorded", reason=reason)
+        return {**arguments, _SWITCH: True}, (reading,)
+    raise RefusedInputError(
+        f"expected {_SWITCH} of torchvision:{name} to be known, which no tensor tells: say {option}true (torchvision's "
+        f"published weights and what was trained from them) or {option}false (trained from the start)"
+    )
+
+
+def _published(name: str, digest: str) -> models.WeightsEnum | None:
+    """Whose file begins its sha256 as torchvision's file names say."""
+    return next((each for each in models.get_model_weights(name) if digest.startswith(_digest_of(each))), None)
+
+
+def _digest_of(weights: models.WeightsEnum) -> str:
+    match = re.search(r"-([0-9a-f]{8,})\.pth$", weights.url)
+    # no digest begins with a space
+    return match[1] if match else " "
 
 
 def _check(name: str) -> None:

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from evalsuite.errors import UnknownNameError, UsageError
+from evalsuite.interpretation import Interpretation
 from evalsuite.networks import _factory, _robustbench, _timm, _torchvision
 from evalsuite.networks._base import Architecture
 from evalsuite.networks._convention import NO_ARGUMENTS, Arguments, Convention
@@ -112,8 +113,12 @@ def describe() -> dict[str, str]:
     return {**built_in, **_PATTERNS}
 
 
-def convention(arch: str) -> Convention:
+def convention(arch: str, digest: str | None = None) -> Convention:
     """What networks of this origin expect of their images.
+
+    Args:
+        arch: As for `build`.
+        digest: sha256 of the file that the weights come from, hexadecimal: the library may have published it.
 
     Raises:
         UnknownNameError: There is no such architecture.
@@ -121,9 +126,32 @@ def convention(arch: str) -> Convention:
     """
     bare, _ = split(arch)
     origin, colon, rest = bare.partition(":")
+    if origin == "torchvision" and colon:
+        return _torchvision.convention(rest, digest)
     if not colon or origin not in _ORIGINS:
         return Convention()
     return _ORIGINS[origin][1](rest)
+
+
+def switches(arch: str, arguments: Arguments, digest: str) -> tuple[Arguments, tuple[Interpretation, ...]]:
+    """What the constructor has to be told because the tensors of a file do not tell it.
+
+    Args:
+        arch: A bare name.
+        arguments: Of the constructor, as the user says them.
+        digest: sha256 of the file, hexadecimal.
+
+    Raises:
+        RefusedInputError: Something is open that changes what the network computes.
+    """
+    origin, _, rest = arch.partition(":")
+    if origin == "torchvision":
+        return _torchvision.switches(rest, arguments, digest)
+    alike = _timm.twins(rest) if origin == "timm" else ()
+    if not alike:
+        return arguments, ()
+    reason = f"{', '.join(alike)} have the same tensors and compute otherwise"
+    return arguments, (Interpretation(topic="constructor", value=rest, basis="given", reason=reason),)
 
 
 def runs_users_code(arch: str) -> bool:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.interpretation import Interpretation
+from evalsuite.networks._input_normalisation import words
 from evalsuite.networks._onnx import is_onnx, read_onnx
 from evalsuite.networks._pour import outputs
 from evalsuite.networks._pt2 import is_program, read_program
@@ -62,7 +64,19 @@ def read_artefact(
         classes=tuple(classes),
         shape=shape,
         file_digest=artefact.told.sha256,
+        interpretations=_interpretations(network, given=normalisation is not None),
     )
+
+
+def _interpretations(network: Normalized, *, given: bool) -> tuple[Interpretation, ...]:
+    weights = Interpretation(topic="weights", value="the exported file, run as it is", basis="recorded")
+    if given:
+        before = words((network.mean.tolist(), network.std.tolist()))
+        value, option = f"{before}, before the exported file", "--artefact-input images"
+        return weights, Interpretation(topic="normalisation", value=value, basis="given", option=option)
+    value, reason = "none (mean 0, std 1)", "the exported file is taken to normalise by itself"
+    option = "--artefact-input normalised"
+    return weights, Interpretation(topic="normalisation", value=value, basis="assumed", reason=reason, option=option)
 
 
 def _bytes(path: Path) -> bytes:

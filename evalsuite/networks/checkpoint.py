@@ -6,7 +6,7 @@ spelling, masked, channel-pruned - without running code from the file.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import final
 
@@ -19,11 +19,14 @@ from evalsuite.interpretation import Interpretation
 from evalsuite.networks import _foreign
 from evalsuite.networks._attributes import restore as restore_scalars
 from evalsuite.networks._attributes import scalars
+from evalsuite.networks._beside import Statistics
 from evalsuite.networks._convention import NO_ARGUMENTS, Arguments
 from evalsuite.networks._effective import effective
 from evalsuite.networks._formats import Contents, read_contents
 from evalsuite.networks._header import Header, Step, decode, encode
-from evalsuite.networks._pour import outputs, pour
+from evalsuite.networks._input_normalisation import of_network
+from evalsuite.networks._pour import outputs, pour, pour_aligned
+from evalsuite.networks._selection import select
 from evalsuite.networks.architectures import build, runs_users_code, split
 from evalsuite.networks.digest import tensor_digest
 from evalsuite.networks.normalized import Normalized
@@ -46,7 +49,7 @@ class Checkpoint:
         lineage: What was done to it, first step first; e.g. {"step": "prune", "version": "0.1.0", "from": digest}.
         file_digest: sha256 of the file it was read from, 64 hex digits; None where it was not read.
         self_describing: Whether the file says itself what it holds, its normalisation included.
-        interpretations: What had to be known to read it, and where the answers come from.
+        interpretations: How the file was read; empty where it was not.
     """
 
     network: Normalized
@@ -88,7 +91,7 @@ def write(path: Path, checkpoint: Checkpoint) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def read(
+def read(  # noqa: PLR0913  (a front door has many bells)
     path: Path,
     *,
     arch: str | None = None,
@@ -97,13 +100,16 @@ def read(
     shape: tuple[int, int, int] | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    normalise: Statistics | None = None,
+    weights: str | None = None,
     trusted: frozenset[str] = frozenset(),
 ) -> Checkpoint:
     """Reads evalsuite's own checkpoints, and with `arch` state dicts (torch, safetensors) of any network.
 
     The file says what it is, not its name. Own files describe themselves; only `arch` is looked at, where they name
-    none. For others: wrappers' prefixes are taken off the names, masks are multiplied in, widths of channel-pruned
-    networks and the number of classes are read off the shapes.
+    none. For others: the prefix under which all of the network's names stand is taken off, masks are multiplied in,
+    weight and spectral norm computed, widths of channel-pruned networks and the number of classes read off the shapes.
+    All that had to be decided stands in the checkpoint's `interpretations`.
 
     Args:
         path: The file.
@@ -114,33 +120,43 @@ def read(
         mean: Normalisation by which the network was trained. A file that holds its own wins; where there is none, the
             origin's convention, and for built-in networks and factories none at all (mean 0, std 1).
         std: Likewise.
+        normalise: Mean and standard deviation per channel by which the network was trained, for images in [0, 1],
+            where the user knows: these win over what stands beside the weights in a file, not over what is part of the
+            network itself, as in own files.
+        weights: Which set of weights, where a file holds several that differ, such as raw and averaged ones: the keys
+            that lead to it, joined by dots. Own files hold one.
         trusted: sha256 digests of files that may run code when they are read.
 
     Raises:
-        UsageError: No such file; architecture or shape are needed, or do not fit the tensors.
+        UsageError: No such file; architecture or shape are needed, or do not fit the tensors; no such set of weights.
         RefusedInputError: The file is damaged, holds numbers that are not finite, would have to be trusted, or names a
-            factory that `arch` does not name too.
+            factory that `arch` does not name too; it holds several sets of weights that differ and `weights` names
+            none, weights that are integers, or a normalisation of images that are not in [0, 1].
     """
     contents = read_contents(path, trusted)
     if contents.header is not None:
-        return _own(path, contents, contents.header, arch, arguments)
-    asked = _foreign.Asked(
+        checkpoint = _own(path, contents, contents.header, arch, arguments)
+        return replace(checkpoint, interpretations=_recorded(checkpoint.network, normalise))
+    request = _foreign.Request(
         arch=arch,
         arguments=arguments,
         classes=len(classes) if isinstance(classes, Sequence) else classes,
         shape=shape,
         normalisation=_both(mean, std),
+        given=normalise,
+        weights=weights,
     )
-    found = _foreign.read(path, contents, asked)
+    result = _foreign.read(path, contents, request)
     return Checkpoint(
-        network=found.network,
-        arch=found.arch,
-        arguments=found.arguments,
-        class_count=found.class_count,
+        network=result.network,
+        arch=result.arch,
+        arguments=result.arguments,
+        class_count=result.class_count,
         classes=tuple(classes) if isinstance(classes, Sequence) else None,
-        shape=found.shape,
-        lineage=found.lineage,
+        shape=result.shape,
+        lineage=result.lineage,
         file_digest=contents.digest,
+        interpretations=result.interpretations,
     )
 
 
@@ -154,9 +170,12 @@ def restore(path: Path, network: nn.Module) -> nn.Module:
     contents = read_contents(path, frozenset())
     header = decode(contents.header, path) if contents.header is not None else None
     _check_sum(path, contents, header)
-    poured = pour(contents.tensors, network, name="the given network", read_heads=header is None)
-    if header is not None:
-        restore_scalars(poured.network, header.attributes)
+    name = "the given network"
+    if header is None:
+        aligned = select(path, contents.sets, network, arch=name, weights=None).candidate.aligned
+        return pour_aligned(aligned, network, path=path, name=name, read_heads=True).network.eval()
+    poured = pour(contents.tensors, network, path=path, name=name, read_heads=False)
+    restore_scalars(poured.network, header.attributes)
     return poured.network.eval()
 
 
@@ -201,7 +220,7 @@ def _own(path: Path, contents: Contents, text: str, arch: str | None, arguments:
     except (RuntimeError, MemoryError) as error:
         raise RefusedInputError(f"expected a network that fits in memory, got {error}: {path}") from error
     blank = Normalized(bare, (0.0,) * channels, (1.0,) * channels)
-    network = pour(contents.tensors, blank, name=name, read_heads=False).network.eval()
+    network = pour(contents.tensors, blank, path=path, name=name, read_heads=False).network.eval()
     restore_scalars(network, header.attributes)
     assert isinstance(network, Normalized)  # noqa: S101  (a copy of `blank`)
     count = outputs(network, header.shape)[0]
@@ -218,6 +237,14 @@ def _own(path: Path, contents: Contents, text: str, arch: str | None, arguments:
         lineage=header.lineage,
         file_digest=contents.digest,
         self_describing=True,
+    )
+
+
+def _recorded(network: Normalized, given: Statistics | None) -> tuple[Interpretation, ...]:
+    reason = "evalsuite's own file"
+    return (
+        Interpretation(topic="weights", value="the whole file", basis="recorded", reason=reason),
+        of_network(network.mean.tolist(), network.std.tolist(), given, reason),
     )
 
 

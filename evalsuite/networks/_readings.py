@@ -1,0 +1,69 @@
+"""How the names in a file were read, in words: prefixes, other spellings, masks, and what was left out."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from evalsuite.interpretation import Basis, Interpretation
+from evalsuite.networks._effective import effective
+from evalsuite.networks._reparametrised import baked
+from evalsuite.networks._selection import Candidate
+
+_MOST_LISTED: Final = 5
+
+
+def key_readings(candidate: Candidate) -> tuple[Interpretation, ...]:
+    """One interpretation for each thing that was done to the names, or because of them."""
+    return (*_renamings(candidate), *_parts(candidate), *_left_out(candidate))
+
+
+def _renamings(candidate: Candidate) -> Iterator[Interpretation]:
+    aligned = candidate.aligned
+    if candidate.upgrade:
+        reason = "all tensors of the network are there under its present names"
+        yield Interpretation(topic="old names", value=candidate.upgrade, basis="measured", reason=reason)
+    if aligned.prefix:
+        reason = "all tensors of the network are there behind it"
+        yield Interpretation(topic="prefix removed", value=aligned.prefix, basis="measured", reason=reason)
+    if aligned.renamed:
+        new, old = next(iter(aligned.renamed.items()))
+        value = f"{old} is {new}" + (f", and {len(aligned.renamed) - 1} more" if len(aligned.renamed) > 1 else "")
+        reason = "names that others give to the same layers"
+        yield Interpretation(topic="keys renamed", value=value, basis="measured", reason=reason)
+
+
+def _parts(candidate: Candidate) -> Iterator[Interpretation]:
+    tensors = {n: t for n, t in candidate.source.tensors.items() if n.startswith(candidate.aligned.prefix)}
+    merged = effective(tensors)
+    masked = [name for name in merged if name not in tensors]
+    if masked:
+        kept = sum(int(merged[name].count_nonzero()) for name in masked)
+        count = sum(merged[name].numel() for name in masked)
+        value = f"{_some(masked)}: {kept} of {count} numbers are not zero"
+        yield Interpretation(topic="masks", value=value, basis="recorded", reason="masks of torch.nn.utils.prune")
+    made = [name for name in baked(merged) if name not in merged]
+    if made:
+        reason = "computed from the parts in the file, as in evaluation"
+        yield Interpretation(topic="weight and spectral norm", value=_some(made), basis="recorded", reason=reason)
+
+
+def _left_out(candidate: Candidate) -> Iterator[Interpretation]:
+    beside, prefix = candidate.aligned.beside, candidate.aligned.prefix
+    where = f"they stand outside of {prefix!r}" if prefix else "the network has no such modules"
+    kinds: tuple[tuple[Sequence[str], Basis, str, str], ...] = (
+        ((*beside.ignored, *candidate.source.others), "measured", "no part of what the network computes", ""),
+        (beside.weighty, "assumed", f"{where}, and are taken to be no part of what is judged", ""),
+        (
+            beside.unclear,
+            "doubtful",
+            f"{where}; a normalisation or a scale among them would be lost",
+            "--normalise MEAN/STD",
+        ),
+    )
+    for names, basis, reason, option in kinds:
+        if names:
+            yield Interpretation(topic="keys ignored", value=_some(names), basis=basis, reason=reason, option=option)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return f"{', '.join(names[:_MOST_LISTED])}{more}"
