@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import final
 
 import torch
+from torch import nn
 
 from evalsuite.class_order import in_network_order
 from evalsuite.data import Dataset, load
-from evalsuite.errors import UsageError
+from evalsuite.errors import UnknownNameError, UsageError
 from evalsuite.interpretation import Interpretation
 from evalsuite.networks import normalisation
 from evalsuite.networks._header import Header, described
@@ -110,6 +111,9 @@ def read_inputs(ckpt: Path, reading: Reading, *, data: str | None, classes: str 
 def candidate(path: Path, spec: Spec, inputs: Inputs) -> Checkpoint:
     """A network to be compared with the parent of `inputs`, on the same device.
 
+    Where neither its file nor the user says how it is normalised, it is normalised as the parent whose descendant it
+    is.
+
     Raises:
         UsageError: It does not fit the data.
         RefusedInputError: The file is corrupt or would have to be trusted.
@@ -118,14 +122,10 @@ def candidate(path: Path, spec: Spec, inputs: Inputs) -> Checkpoint:
     if is_artefact(path):
         found = _artefact(path, reading, dataset, statistics(inputs))
         return replace(found, network=found.network.to(inputs.device))
-    found = _read(path, reading, dataset)
-    if found.self_describing and found.classes is not None and inputs.parent.self_describing:
-        _check_classes(path, found.classes, dataset)
-    normalised = any(each.topic == normalisation.TOPIC for each in found.interpretations)
-    if reading.normalise is None and not normalised and not found.self_describing:
-        found = normalisation.as_parent(found, inputs.parent.network)
-    else:
-        found = normalisation.apply(found, _unless_recorded(reading.normalise, found), (dataset.mean, dataset.std))
+    found = _descendant(path, reading, inputs)
+    if found.self_describing:
+        _check_classes(path, found, inputs)
+        normalisation.check_not_contradicted(found.network, reading.normalise, (dataset.mean, dataset.std))
     check_fits(found, dataset.outputs, dataset.shape)
     return replace(found, network=found.network.to(inputs.device).eval())
 
@@ -159,12 +159,48 @@ def _parent(ckpt: Path, reading: Reading, dataset: Dataset | None) -> Checkpoint
         if dataset is None:
             raise UsageError(f"expected --data NAME beside an exported file, which does not tell its images: {ckpt}")
         return _artefact(ckpt, reading, dataset, (dataset.mean, dataset.std))
-    read_as = _read(ckpt, reading, dataset)
-    data = ((0.0,), (1.0,)) if dataset is None else (dataset.mean, dataset.std)
-    if dataset is None and reading.normalise == "data":
-        dataset = load(_data_of(read_as, ckpt))
-        data = (dataset.mean, dataset.std)
-    return normalisation.apply(read_as, reading.normalise, data)
+    parent = _read(ckpt, reading, dataset)
+    if parent.self_describing and reading.normalise is not None:
+        own = dataset or load(_data_of(parent, ckpt))
+        normalisation.check_not_contradicted(parent.network, reading.normalise, (own.mean, own.std))
+    return parent
+
+
+def _descendant(path: Path, reading: Reading, inputs: Inputs) -> Checkpoint:
+    """A candidate; the entry that holds the parent's weights is the candidate's too, if it has such an entry."""
+    as_parent = inputs.parent.network.mean.tolist(), inputs.parent.network.std.tolist()
+    try:
+        found = _read(path, reading, inputs.dataset, as_parent)
+    except UnknownNameError:
+        if reading.weights is None:
+            raise
+        found = _read(path, replace(reading, weights=None), inputs.dataset, as_parent)
+    readings = [
+        normalisation.as_parent(each) if each.topic == normalisation.TOPIC and each.basis == "assumed" else each
+        for each in found.interpretations
+    ]
+    return replace(found, interpretations=tuple(readings))
+
+
+def _read(
+    path: Path, reading: Reading, dataset: Dataset | None, unless_recorded: Statistics | None = None
+) -> Checkpoint:
+    """A file that is no exported one; `unless_recorded` normalises it where nobody says how."""
+    if dataset is None:
+        return read(path, arch=reading.arch, weights=reading.weights, trusted=reading.trusted)
+    rule, data = reading.normalise, (dataset.mean, dataset.std)
+    mean, std = unless_recorded or (None, None)
+    return read(
+        path,
+        arch=reading.arch,
+        classes=dataset.classes,
+        shape=dataset.shape,
+        mean=mean,
+        std=std,
+        normalise=None if rule is None else normalisation.statistics_for(rule, data, dataset.shape[0]),
+        weights=reading.weights,
+        trusted=reading.trusted,
+    )
 
 
 def _load(name: str, header: Header | None, arch: str | None) -> Dataset:
@@ -174,17 +210,8 @@ def _load(name: str, header: Header | None, arch: str | None) -> Dataset:
     if arch is None:
         return load(name)
     habits = convention(arch)
-    return load(name, size=None if habits.shape is None else habits.shape[1])
-
-
-def _read(path: Path, reading: Reading, dataset: Dataset | None) -> Checkpoint:
-    return read(
-        path,
-        arch=reading.arch,
-        classes=None if dataset is None else dataset.classes,
-        shape=None if dataset is None else dataset.shape,
-        trusted=reading.trusted,
-    )
+    size = None if habits.shape is None else habits.shape[1]
+    return load(name, size=size, crop=habits.crop, interpolation=habits.interpolation)
 
 
 def _artefact(path: Path, reading: Reading, dataset: Dataset, before: Statistics) -> Checkpoint:
@@ -201,7 +228,8 @@ def _artefact(path: Path, reading: Reading, dataset: Dataset, before: Statistics
         reason="an exported file does not say what it takes" if reading.artefact_input is None else "--artefact-input",
         option="--artefact-input images|normalised",
     )
-    return normalisation.with_reading(found, taken)
+    others = tuple(each for each in found.interpretations if each.topic != taken.topic)
+    return replace(found, interpretations=(*others, taken))
 
 
 def _architecture(parent: Checkpoint) -> Interpretation:
@@ -225,13 +253,11 @@ def _data_of(parent: Checkpoint, ckpt: Path) -> str:
     return parent.data
 
 
-def _unless_recorded(rule: str | None, checkpoint: Checkpoint) -> str | None:
-    """The user's rule is about files that do not describe themselves."""
-    return None if checkpoint.self_describing else rule
-
-
-def _check_classes(path: Path, classes: Sequence[str], dataset: Dataset) -> None:
-    if tuple(classes) != dataset.classes and sorted(classes) == sorted(dataset.classes):
+def _check_classes(path: Path, candidate: Checkpoint, inputs: Inputs) -> None:
+    """Two files that name their classes have to name them in the same order."""
+    if not inputs.parent.self_describing or candidate.classes in {None, inputs.dataset.classes}:
+        return
+    if sorted(candidate.classes or ()) == sorted(inputs.dataset.classes):
         raise UsageError(
             f"expected outputs in the order of the parent's, got the same classes in another order: {path}"
         )
@@ -241,11 +267,10 @@ def _digests(trust: Sequence[str]) -> frozenset[str]:
     return frozenset(digest.removeprefix("sha256:") for digest in trust)
 
 
-def normalised_as_given(network: torch.nn.Module, rule: str | None, dataset: Dataset) -> Checkpoint:
+def normalised_as_given(network: nn.Module, rule: str | None, dataset: Dataset) -> Checkpoint:
     """A network from Python as a checkpoint: normalised as the user says, else not at all; not changed."""
-    channels = dataset.shape[0]
-    wrapped = network if isinstance(network, Normalized) else Normalized(network, (0.0,) * channels, (1.0,) * channels)
-    parent = Checkpoint(
+    wrapped, reading = normalisation.of_python(network, rule, (dataset.mean, dataset.std), dataset.shape[0])
+    return Checkpoint(
         network=wrapped.eval(),
         arch=None,
         class_count=len(dataset.classes),
@@ -254,5 +279,5 @@ def normalised_as_given(network: torch.nn.Module, rule: str | None, dataset: Dat
         data=dataset.name,
         # a network that evalsuite itself normalised says how
         self_describing=isinstance(network, Normalized),
+        interpretations=(reading,),
     )
-    return normalisation.apply(parent, rule, (dataset.mean, dataset.std))

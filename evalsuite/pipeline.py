@@ -22,6 +22,7 @@ from evalsuite.facts import DataFacts, Meta, NetworkFacts, ParentFacts, RunFacts
 from evalsuite.files import write_atomically
 from evalsuite.findings.results import Row, summarise
 from evalsuite.inputs import Inputs, statistics
+from evalsuite.interpretation import Interpretation
 from evalsuite.judging import judge
 from evalsuite.making.faithful import check_faithful
 from evalsuite.making.family import Grown, adopt, grow
@@ -156,7 +157,8 @@ def evaluate(
     origin = origin if candidates or shipped else replace(origin, accept_parent=True)
     with _working(inputs, made, judging, examples, out, origin) as (store, clock):
         questions = _asked(judging, inputs, examples, store)
-        understand(inputs, examples, store, origin, reporter, confidence=judging.confidence)
+        others = _of_candidates({**candidates, **files})
+        understand(inputs, examples, store, origin, reporter, confidence=judging.confidence, others=others)
         grown = adopt(inputs, candidates, store, files)
         networks = {member.id: member.network for member in grown.members}
         compared = [
@@ -172,6 +174,16 @@ def evaluate(
         ]
         store.set_meta(Meta(shipped=compared))
         return _judged(grown, questions, store, clock, out, reporter)
+
+
+def _of_candidates(networks: Mapping[str, Checkpoint]) -> tuple[Interpretation, ...]:
+    """What nobody confirmed of the networks that are compared with the parent."""
+    return tuple(
+        replace(reading, topic=f"{reading.topic} of {name}")
+        for name, each in networks.items()
+        for reading in each.interpretations
+        if not reading.confirmed
+    )
 
 
 def _digests(networks: Mapping[str, Checkpoint]) -> dict[str, str]:

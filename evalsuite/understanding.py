@@ -5,7 +5,7 @@ is no standard, and hours of work on its descendants would show nothing.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Protocol, cast, final
 
@@ -81,7 +81,14 @@ def examine(inputs: Inputs, examples: Examples, *, confidence: float) -> Underst
 
 
 def understand(
-    inputs: Inputs, examples: Examples, store: Store, caution: Caution, reporter: Reporter, *, confidence: float
+    inputs: Inputs,
+    examples: Examples,
+    store: Store,
+    caution: Caution,
+    reporter: Reporter,
+    *,
+    confidence: float,
+    others: Sequence[Interpretation] = (),
 ) -> None:
     """Say what was understood, judge the parent, and write both down.
 
@@ -92,11 +99,12 @@ def understand(
         caution: What may be assumed.
         reporter: Hears every line.
         confidence: Of the run's claims.
+        others: Readings of further networks.
 
     Raises:
         RefusedInputError: Something is assumed that must not be, or the parent is no standard.
     """
-    refuse_unconfirmed(_forbidden(inputs.interpretations, caution))
+    refuse_unconfirmed(_forbidden((*inputs.interpretations, *others), caution))
     facts = store.meta()["parent"]
     judged = facts["standard"]
     if judged is None:
@@ -104,6 +112,7 @@ def understand(
     else:
         readings = (*inputs.interpretations, *_tried(store))
         found = Understanding(standard=judged, readings=readings, shape=inputs.dataset.shape)
+    found = replace(found, readings=(*found.readings, *others))
     store.set_meta(
         Meta(
             parent={**facts, "standard": found.standard},

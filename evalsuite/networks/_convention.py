@@ -21,6 +21,8 @@ class Convention:
         mean: Per-channel mean of images in [0, 1] by which the networks normalise.
         std: Per-channel standard deviation, likewise.
         shape: (channels, height, width) of the images.
+        crop: The share of the resized shorter side of a photo that the centre keeps, in (0, 1].
+        interpolation: How photos are resized, in torchvision's words.
         classes: Number of classes, where it cannot be chosen.
         reason: Whose custom it is, in a few words.
         published: Whether the library says it of this very file, not only of the architecture.
@@ -29,6 +31,8 @@ class Convention:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     shape: tuple[int, int, int] | None = None
+    crop: float | None = None
+    interpolation: str | None = None
     classes: int | None = None
     reason: str = ""
     published: bool = False

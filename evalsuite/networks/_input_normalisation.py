@@ -9,7 +9,7 @@ from evalsuite.interpretation import Basis, Interpretation
 from evalsuite.networks._beside import Statistics
 from evalsuite.networks._convention import Convention
 
-_OPTION: Final = "--normalise MEAN/STD"
+_OPTION: Final = "--normalise none|data|imagenet|MEAN/STD"
 _TOPIC: Final = "normalisation"
 
 
@@ -53,7 +53,7 @@ def normalisation(
         basis: Basis = "recorded" if convention.published else "assumed"
         return _for_channels(statistics, channels), _interpretation(statistics, basis, convention.reason)
     nothing = (0.0,) * channels, (1.0,) * channels
-    return nothing, _interpretation(nothing, "assumed", "neither the file nor the architecture records one")
+    return nothing, _interpretation(nothing, "assumed", "neither the file nor an option says otherwise")
 
 
 def of_network(mean: Sequence[float], std: Sequence[float], given: Statistics | None, reason: str) -> Interpretation:
@@ -75,7 +75,7 @@ def words(statistics: tuple[Sequence[float], Sequence[float]]) -> str:
     """Mean and standard deviation to four digits; "none" for 0 and 1."""
     mean, std = statistics
     if not any(mean) and all(each == 1 for each in std):
-        return "none (mean 0, std 1)"
+        return "none: images in [0, 1] as they are"
     return f"mean {_numbers(mean)}, std {_numbers(std)}"
 
 

@@ -2,8 +2,8 @@
 
 What leaves no trace in the tensors stands in the names there: padding and epsilon of TensorFlow (`tf_`), JAX (`_jx`),
 anti-aliasing (`aa`, `blur`), the approximated GELU (`quickgelu`). `twins` lists names of the same tensors that compute
-otherwise (scanned in timm 1.0.31: 43 groups, all told apart by these words). Pooling is a setting of the constructor
-(`global_pool`) that only vision transformers show in their tensors.
+otherwise (scanned in timm 1.0.31: 47 groups, of which these words tell 45 apart). Pooling is a setting of the
+constructor (`global_pool`) that only vision transformers show in their tensors.
 """
 
 import re
@@ -53,7 +53,16 @@ def convention(name: str) -> Convention:
     mean, std, size = (getattr(config, key, None) for key in ("mean", "std", "input_size"))
     shape = (int(size[0]), int(size[1]), int(size[2])) if size else (3, 224, 224)
     statistics = tuple(mean or IMAGENET_MEAN), tuple(std or IMAGENET_STD)
-    return Convention(mean=statistics[0], std=statistics[1], shape=shape, reason=_reason(timm, name, statistics))
+    crop, interpolation = (getattr(config, key, None) for key in ("crop_pct", "interpolation"))
+    return Convention(
+        mean=statistics[0],
+        std=statistics[1],
+        shape=shape,
+        # timm rounds the size before cropping down
+        crop=shape[1] / int(shape[1] / crop) if crop else None,
+        interpolation=str(interpolation) if interpolation else None,
+        reason=_reason(timm, name, statistics),
+    )
 
 
 def twins(name: str) -> tuple[str, ...]:

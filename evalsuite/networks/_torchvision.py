@@ -6,16 +6,26 @@ list and cannot be set here. Heads that only training uses are not built.
 """
 
 import re
-from typing import Final, final
+from typing import Final, TypedDict, final
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision import models
+from torchvision.transforms import InterpolationMode
 from typing_extensions import override
 
 from evalsuite.errors import RefusedInputError, UnknownNameError, UsageError
 from evalsuite.interpretation import Interpretation
 from evalsuite.networks._convention import Arguments, Convention
+
+
+class _Photos(TypedDict):
+    """Fields of `Convention`."""
+
+    shape: tuple[int, int, int]
+    crop: float | None
+    interpolation: str | None
+
 
 _OURS: Final = frozenset({"weights", "weights_backbone", "progress", "num_classes"})
 # these two warn unless told whether to draw their weights, change the scale of their images where a switch says so, and
@@ -63,10 +73,19 @@ def convention(name: str, digest: str | None = None) -> Convention:
     return Convention(
         mean=tuple(transforms.mean),
         std=tuple(transforms.std),
-        shape=(3, 224, 224),
+        **_photos(transforms),
         reason=what,
         published=published is not None,
     )
+
+
+def _photos(transforms: object) -> _Photos:
+    """How photos become images; networks for segmentation take any size, and nothing is cut out for them."""
+    crop, resized = (getattr(transforms, key, None) for key in ("crop_size", "resize_size"))
+    if not crop or not resized:
+        return {"shape": (3, 224, 224), "crop": None, "interpolation": None}
+    interpolation = str(getattr(transforms, "interpolation", InterpolationMode.BILINEAR).value)
+    return {"shape": (3, crop[0], crop[0]), "crop": crop[0] / resized[0], "interpolation": interpolation}
 
 
 def switches(name: str, arguments: Arguments, digest: str) -> tuple[Arguments, tuple[Interpretation, ...]]:

@@ -6,14 +6,15 @@ for it: the judged network must not depend on which examples happen to lie besid
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from torch import nn
+
 from evalsuite.errors import UsageError
-from evalsuite.interpretation import Interpretation
+from evalsuite.interpretation import Basis, Interpretation
 from evalsuite.networks._convention import IMAGENET_MEAN, IMAGENET_STD
-from evalsuite.networks.checkpoint import Checkpoint
+from evalsuite.networks._input_normalisation import words
 from evalsuite.networks.normalized import Normalized
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
@@ -56,85 +57,55 @@ def statistics_for(rule: str, data: Statistics, channels: int) -> Statistics:
     return centre, spread
 
 
-def apply(checkpoint: Checkpoint, rule: str | None, data: Statistics) -> Checkpoint:
-    """`checkpoint` with the normalisation that the rule above gives it, and with a reading that says which and why.
+def of_python(
+    network: nn.Module, rule: str | None, data: Statistics, channels: int
+) -> tuple[Normalized, Interpretation]:
+    """A network that was made in Python, normalised as the user says, and what was taken.
 
-    Args:
-        checkpoint: As read: normalised by what its file records or by its library's custom, else not.
-        rule: What the user says (see `statistics_for`); None where they say nothing.
-        data: The statistics of the data set.
+    One that evalsuite itself normalised says how; of any other, nothing is known unless the user says it.
 
     Raises:
-        UsageError: The file describes itself, and the user says something else.
+        UsageError: The network says how it is normalised, and the user says something else.
     """
-    recorded = next((each for each in checkpoint.interpretations if each.topic == TOPIC), None)
+    if isinstance(network, Normalized):
+        check_not_contradicted(network, rule, data)
+        return network, _reading(network, "recorded", "part of the network")
+    mean, std = statistics_for(rule or "none", data, channels)
+    normalized = Normalized(network, mean, std)
     if rule is None:
-        return checkpoint if recorded is not None else with_reading(checkpoint, _unsaid(checkpoint))
-    mean, std = statistics_for(rule, data, checkpoint.shape[0])
-    if checkpoint.self_describing and not _same(checkpoint.network, mean, std):
+        return normalized, _reading(normalized, "assumed", "a network in Python takes images in [0, 1] unless told")
+    return normalized, _reading(normalized, "given", f"normalise {rule}")
+
+
+def check_not_contradicted(network: Normalized, rule: str | None, data: Statistics) -> None:
+    """Refuse a rule that says something else than what a network brings along.
+
+    Raises:
+        UsageError: Both are told.
+    """
+    if rule is None:
+        return
+    mean, std = statistics_for(rule, data, len(network.mean))
+    pairs = zip((*network.mean.tolist(), *network.std.tolist()), (*mean, *std), strict=True)
+    if not all(math.isclose(one, other, rel_tol=1e-4, abs_tol=1e-6) for one, other in pairs):
         raise UsageError(
-            f"--normalise {rule}: expected what the checkpoint itself records ({in_words(checkpoint.network)}), "
-            f"got {numbers(mean, std)}; leave the option out"
+            f"--normalise {rule}: expected what the network itself records ({in_words(network)}), "
+            f"got {words((mean, std))}; leave the option out"
         )
-    network = Normalized(checkpoint.network.network, mean, std).eval()
-    reason = f"--normalise {rule}" + (f", instead of {recorded.value}" if recorded is not None else "")
-    reading = Interpretation(topic=TOPIC, value=in_words(network), basis="given", reason=reason)
-    return with_reading(replace(checkpoint, network=network), reading)
 
 
-def as_parent(checkpoint: Checkpoint, parent: Normalized) -> Checkpoint:
-    """A candidate of which neither file nor user says how it is normalised: as the parent whose descendant it is."""
-    network = Normalized(checkpoint.network.network, parent.mean.tolist(), parent.std.tolist()).eval()
-    reading = Interpretation(
-        topic=TOPIC,
-        value=in_words(network),
-        basis="assumed",
-        reason="as the parent; the file does not say",
-        option=OPTION,
-    )
-    return with_reading(replace(checkpoint, network=network), reading)
-
-
-def with_reading(checkpoint: Checkpoint, reading: Interpretation) -> Checkpoint:
-    """`checkpoint` with `reading` in place of any other of the same topic."""
-    others = tuple(each for each in checkpoint.interpretations if each.topic != reading.topic)
-    return replace(checkpoint, interpretations=(*others, reading))
+def as_parent(reading: Interpretation) -> Interpretation:
+    """The reading of a candidate that was normalised as its parent, since neither file nor user says how."""
+    return replace(reading, reason="as the parent; the file does not say", option=OPTION)
 
 
 def in_words(network: Normalized) -> str:
     """By which numbers `network` normalises."""
-    return numbers(network.mean.tolist(), network.std.tolist())
+    return words((network.mean.tolist(), network.std.tolist()))
 
 
-def numbers(mean: Sequence[float], std: Sequence[float]) -> str:
-    """A mean and a standard deviation in words; what leaves images as they are is "none"."""
-    if not any(mean) and all(each == 1 for each in std):
-        return "none: images in [0, 1] as they are"
-    centre, spread = (_shortest(part) for part in (mean, std))
-    return f"mean {centre}, std {spread}"
-
-
-def _shortest(values: Sequence[float]) -> str:
-    texts = [f"{value:.4g}" for value in values]
-    return texts[0] if len(set(texts)) == 1 else ",".join(texts)
-
-
-def _unsaid(checkpoint: Checkpoint) -> Interpretation:
-    """What stands where the user says nothing."""
-    if checkpoint.self_describing:
-        return Interpretation(topic=TOPIC, value=in_words(checkpoint.network), basis="recorded")
-    return Interpretation(
-        topic=TOPIC,
-        value=in_words(checkpoint.network),
-        basis="assumed",
-        reason="neither the file nor an option says otherwise",
-        option=OPTION,
-    )
-
-
-def _same(network: Normalized, mean: Sequence[float], std: Sequence[float]) -> bool:
-    pairs = zip((*network.mean.tolist(), *network.std.tolist()), (*mean, *std), strict=True)
-    return all(math.isclose(one, other, rel_tol=1e-4, abs_tol=1e-6) for one, other in pairs)
+def _reading(network: Normalized, basis: Basis, reason: str) -> Interpretation:
+    return Interpretation(topic=TOPIC, value=in_words(network), basis=basis, reason=reason, option=OPTION)
 
 
 def _in_grey(statistics: Statistics) -> Statistics:

@@ -1,30 +1,14 @@
 """What stands before a network, and who says so."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import nn
 
 from evalsuite.errors import UsageError
-from evalsuite.interpretation import Interpretation
-from evalsuite.networks.checkpoint import Checkpoint
-from evalsuite.networks.normalisation import TOPIC, apply, as_parent, statistics_for
+from evalsuite.networks.normalisation import TOPIC, as_parent, of_python, statistics_for
 from evalsuite.networks.normalized import Normalized
 
 DATA = ((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
-
-
-def checkpoint(*, self_describing: bool = False, readings: tuple[Interpretation, ...] = ()) -> Checkpoint:
-    network = Normalized(nn.Flatten(), (0.0,) * 3, (1.0,) * 3)
-    return Checkpoint(
-        network=network,
-        arch="nets:flat",
-        class_count=12,
-        shape=(3, 2, 2),
-        self_describing=self_describing,
-        interpretations=readings,
-    )
 
 
 @pytest.mark.parametrize(
@@ -62,37 +46,28 @@ def test_units_of_255_are_told_in_units_of_1() -> None:
 
 
 def test_without_a_word_nothing_is_applied_and_that_is_an_assumption() -> None:
-    found = apply(checkpoint(), None, DATA)
-    assert found.network.mean.tolist() == [0.0] * 3
-    (reading,) = found.interpretations
+    network, reading = of_python(nn.Flatten(), None, DATA, 3)
+    assert network.mean.tolist() == [0.0] * 3
     assert (reading.topic, reading.basis) == (TOPIC, "assumed")
     assert reading.option.startswith("--normalise")
 
 
 def test_what_the_user_says_is_applied_and_computed() -> None:
-    found = apply(checkpoint(), "0.5/0.25", DATA)
+    network, reading = of_python(nn.Flatten(), "0.5/0.25", DATA, 3)
     images = torch.rand(2, 3, 2, 2)
-    assert torch.allclose(found.network(images), ((images - 0.5) / 0.25).flatten(1))
-    (reading,) = found.interpretations
+    assert torch.allclose(network(images), ((images - 0.5) / 0.25).flatten(1))
     assert reading.basis == "given"
 
 
-def test_what_the_file_records_stays_and_what_the_user_says_replaces_it() -> None:
-    recorded = Interpretation(topic=TOPIC, value="mean 0.1, std 0.2", basis="recorded")
-    assert apply(checkpoint(readings=(recorded,)), None, DATA).interpretations == (recorded,)
-    (reading,) = apply(checkpoint(readings=(recorded,)), "none", DATA).interpretations
-    assert (reading.basis, "instead of mean 0.1, std 0.2" in reading.reason) == ("given", True)
-
-
-def test_a_file_that_describes_itself_is_not_contradicted() -> None:
-    own = checkpoint(self_describing=True)
-    assert apply(own, "none", DATA).network.mean.tolist() == [0.0] * 3
+def test_a_network_that_says_how_it_is_normalised_is_not_contradicted() -> None:
+    own = Normalized(nn.Flatten(), *DATA)
+    network, reading = of_python(own, "data", DATA, 3)
+    assert (network is own, reading.basis) == (True, "recorded")
     with pytest.raises(UsageError, match="leave the option out"):
-        apply(own, "imagenet", DATA)
+        of_python(own, "imagenet", DATA, 3)
 
 
-def test_a_candidate_of_which_nothing_is_said_is_normalised_as_its_parent() -> None:
-    parent = Normalized(nn.Flatten(), *DATA)
-    found = as_parent(replace(checkpoint(), interpretations=()), parent)
-    assert found.network.mean.tolist() == pytest.approx(list(DATA[0]))
-    assert found.interpretations[0].basis == "assumed"
+def test_a_candidate_of_which_nothing_is_said_is_told_to_be_read_as_its_parent() -> None:
+    _, reading = of_python(nn.Flatten(), None, DATA, 3)
+    assert "as the parent" in as_parent(reading).reason
+    assert as_parent(reading).basis == "assumed"
