@@ -21,6 +21,7 @@ from evalsuite.errors import UsageError
 from evalsuite.facts import DataFacts, Meta, NetworkFacts, ParentFacts, RunFacts
 from evalsuite.files import write_atomically
 from evalsuite.findings.results import Row, summarise
+from evalsuite.heartbeat import recorded
 from evalsuite.judging import judge
 from evalsuite.making.family import Grown, adopt, grow
 from evalsuite.networks.checkpoint import Checkpoint
@@ -102,14 +103,14 @@ def run(
     Raises:
         UsageError: `out` belongs to another run, or the options do not fit the data.
     """
-    reporter = reporter or Silent()
     judging = judging.on(inputs.dataset.problem)
     examples = _chosen(inputs, judging)
     early = None if making.rewind_to is None else tensor_digest(making.rewind_to)
-    with _working(inputs, making.identity(early), judging, examples, out, origin) as (store, clock):
+    working = _working(inputs, making.identity(early), judging, examples, out, origin)
+    with recorded(reporter or Silent(), out) as progress, working as (store, clock):
         questions = _asked(judging, inputs, examples, store)  # what cannot be read is told before hours of work
-        grown = grow(inputs, making, store, out, seed=judging.seed, reporter=reporter)
-        return _judged(grown, questions, store, clock, out, reporter)
+        grown = grow(inputs, making, store, out, seed=judging.seed, reporter=progress)
+        return _judged(grown, questions, store, clock, out, progress)
 
 
 def evaluate(
@@ -136,7 +137,8 @@ def evaluate(
     files = {each.id: each.checkpoint for each in shipped}
     if shipped:
         made["shipped"] = {"files": _digests(files), "as": {each.id: each.of for each in shipped}}
-    with _working(inputs, made, judging, examples, out, origin) as (store, clock):
+    working = _working(inputs, made, judging, examples, out, origin)
+    with recorded(reporter or Silent(), out) as progress, working as (store, clock):
         questions = _asked(judging, inputs, examples, store)
         grown = adopt(inputs, candidates, store, files)
         networks = {member.id: member.network for member in grown.members}
@@ -152,7 +154,7 @@ def evaluate(
             for each in shipped
         ]
         store.set_meta(Meta(shipped=compared))
-        return _judged(grown, questions, store, clock, out, reporter or Silent())
+        return _judged(grown, questions, store, clock, out, progress)
 
 
 def _digests(networks: Mapping[str, Checkpoint]) -> dict[str, str]:
@@ -161,8 +163,8 @@ def _digests(networks: Mapping[str, Checkpoint]) -> dict[str, str]:
 
 def only_prune(inputs: Inputs, making: Making, *, out: Path, seed: int, reporter: Reporter) -> list[NetworkFacts]:
     """Make the family without judging it; networks go to `out`/networks. A sweep into `out` finds them there."""
-    with opened(out, create=True) as store:
-        grown = grow(inputs, making, store, out, seed=seed, reporter=reporter)
+    with recorded(reporter, out) as progress, opened(out, create=True) as store:
+        grown = grow(inputs, making, store, out, seed=seed, reporter=progress)
         return [facts for address in grown.addresses[1:] if (facts := store.network(address)) is not None]
 
 
@@ -214,10 +216,13 @@ def _judged(grown: Grown, questions: Asked, store: Store, clock: _Clock, out: Pa
     store.set_meta(Meta(members=list(grown.addresses), families=list(grown.families)))
     judge(grown.members, grown.parent, questions, store, reporter)
     clock.note()  # the results tell what they took
+    reporter.start("Reporting", 0.0)
     results = summarise(store)
     # nothing is run for these: they are examples as they are, not as a network saw them
     store.write([], _exemplar_pictures(results, questions.examples))
-    return _finish(results, store, out)
+    finished = _finish(results, store, out)
+    reporter.finish()
+    return finished
 
 
 def _exemplar_pictures(results: Row, examples: Examples) -> dict[str, bytes]:

@@ -117,7 +117,7 @@ class _Nursery:
         addresses = [self._address(family, ratios[: step + 1]) for step in range(len(ratios))]
         found = list(self._kept(addresses))
         for address, member in zip(addresses, found, strict=False):
-            self._reporter.advance(self._epochs * passes(pruner), member.id)
+            self._reporter.skip(self._epochs * passes(pruner), f"{member.id} is there")
             yield address, member
         steps = cascade(
             self._inputs.parent.network,
@@ -131,9 +131,12 @@ class _Nursery:
             one_shot=self._making.one_shot,
             start=[member.network for member in found],
         )
-        for address, step in zip(addresses[len(found) :], steps, strict=True):
+        for address, ratio in zip(addresses[len(found) :], ratios[len(found) :], strict=True):
+            identity = f"{family['id']}-{ratio:g}"
+            self._reporter.work_on(identity)
+            step = next(steps)
             made = Made(
-                id=f"{family['id']}-{step.target_ratio:g}",
+                id=identity,
                 role="pruned",
                 family=family["id"],
                 pruner=name(pruner),
@@ -152,9 +155,11 @@ class _Nursery:
                 here = digest({"control": control, "of": address, "version": 1})
                 found = list(self._kept([here]))
                 if found:
-                    self._reporter.advance(self._epochs, found[0].id)
+                    self._reporter.skip(self._epochs, f"{found[0].id} is there")
                     yield here, found[0]
                     continue
+                identity = f"{control}-{family['id']}-{ratio:g}"
+                self._reporter.work_on(identity)
                 first, pruned = self._family(family, step)
                 checkpoint = make_control(
                     control,
@@ -167,7 +172,7 @@ class _Nursery:
                 if checkpoint is None:
                     continue
                 made = Made(
-                    id=f"{control}-{family['id']}-{ratio:g}",
+                    id=identity,
                     role="control",
                     pruner=f"{name(pruner)}, {control}",
                     target=ratio,
@@ -181,8 +186,9 @@ class _Nursery:
         address = digest({"control": self._origin(), "seed": repetition, "steps": len(self._making.ratios)})
         found = list(self._kept([address]))
         if found:
-            self._reporter.advance(self._epochs * len(self._making.ratios), found[0].id)
+            self._reporter.skip(self._epochs * len(self._making.ratios), f"{found[0].id} is there")
             return address, found[0]
+        self._reporter.work_on(f"control-{repetition}")
         network: nn.Module = self._inputs.parent.network
         for step in range(1 if self._making.one_shot else len(self._making.ratios)):
             network = self._retrain(network, seed, step)

@@ -1,6 +1,7 @@
 """timm's networks, untrained; timm is an optional extra."""
 
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Final
 
@@ -45,6 +46,13 @@ def convention(name: str) -> Convention:
     mean, std, size = (getattr(told, key, None) for key in ("mean", "std", "input_size"))
     shape = (int(size[0]), int(size[1]), int(size[2])) if size else (3, 224, 224)
     return Convention(mean=tuple(mean or IMAGENET_MEAN), std=tuple(std or IMAGENET_STD), shape=shape)
+
+
+def spelled_out(name: str) -> list[str]:
+    """`timm:NAME` if timm is installed and has such a network, else nothing."""
+    if find_spec("timm") is None:
+        return []
+    return [f"timm:{name}"] if import_module("timm").is_model(name) else []
 
 
 def _timm(name: str) -> ModuleType:

@@ -1,0 +1,64 @@
+"""Ends a process soon after it is asked to, also in the midst of an operation of torch that takes long."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from types import MappingProxyType
+
+STOPPED: Mapping[int, tuple[int, str]] = MappingProxyType(
+    {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
+)
+"""Exit code and word by signal."""
+_GRACE = 1.2
+"""Seconds in which the process may unwind: close files, take back what is half-written, say its last words."""
+_SHOW_CURSOR = "\x1b[?25h"
+
+
+@contextmanager
+def ended_soon() -> Iterator[threading.Event]:
+    """While it lasts, and until the process ends, SIGINT and SIGTERM end it after a second if it does not do so itself.
+
+    Python hands signals on between two of its own operations, and a single one of torch - a backward pass on large
+    images - may take many seconds; so may a pool of threads that reads photos, which waits for all that it has begun.
+    Nothing is lost by it: the database takes back what is half-written, and files are put in place whole.
+
+    The event is for the caller to set, once it has said itself that the process was stopped.
+    """
+    told = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield told
+        return
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    before = signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(reads, told), name="evalsuite interruption", daemon=True).start()
+    try:
+        yield told
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(writes)  # the thread ends, unless a signal has come
+
+
+def _watch(reads: int, told: threading.Event) -> None:
+    with os.fdopen(reads, "rb", buffering=0) as pipe:
+        while number := pipe.read(1):
+            if number[0] in STOPPED:
+                time.sleep(_GRACE)
+                _end(*STOPPED[number[0]], told=told.is_set())
+
+
+def _end(code: int, how: str, *, told: bool) -> None:
+    """End the process without unwinding."""
+    from evalsuite import heartbeat
+
+    heartbeat.abandon(code)
+    with suppress(OSError, ValueError, AttributeError):
+        if sys.stderr.isatty():
+            os.write(2, f"{_SHOW_CURSOR}\n".encode())
+        if not told:
+            os.write(2, f"evalsuite: {how}; what was finished is kept, the same command continues\n".encode())
+    os._exit(code)
