@@ -18,7 +18,16 @@ _OUT, _ERR = 1, 2
 _DISK = frozenset(
     {
         *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG),
-        *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOTEMPTY),
+        *(
+            errno.EACCES,
+            errno.EPERM,
+            errno.ENOENT,
+            errno.EEXIST,
+            errno.ENOTDIR,
+            errno.EISDIR,
+            errno.ENAMETOOLONG,
+            errno.ENOTEMPTY,
+        ),
     }
 )
 """What a disk answers that no program can help: it is full, read-only or broken, or the path is none."""

@@ -11,7 +11,7 @@ from torch import nn
 
 from evalsuite.errors import EvalsuiteError
 from evalsuite.facts import FamilyFacts
-from evalsuite.making.controls import compared, make_control, passes, work
+from evalsuite.making.controls import compared, epochs_of, make_control, passes, work
 from evalsuite.making.describe import Made, counted, describe
 from evalsuite.making.retraining import Retraining
 from evalsuite.naming import name
@@ -155,7 +155,7 @@ class _Nursery:
                 here = digest({"control": control, "of": address, "version": 1})
                 found = list(self._kept([here]))
                 if found:
-                    self._reporter.skip(self._epochs, f"{found[0].id} is there")
+                    self._reporter.skip(epochs_of(control, self._making, step), f"{found[0].id} is there")
                     yield here, found[0]
                     continue
                 identity = f"{control}-{family['id']}-{ratio:g}"
@@ -186,7 +186,8 @@ class _Nursery:
         address = digest({"control": self._origin(), "seed": repetition, "steps": len(self._making.ratios)})
         found = list(self._kept([address]))
         if found:
-            self._reporter.skip(self._epochs * len(self._making.ratios), f"{found[0].id} is there")
+            repeated = 1 if self._making.one_shot else len(self._making.ratios)
+            self._reporter.skip(self._epochs * repeated, f"{found[0].id} is there")
             return address, found[0]
         self._reporter.work_on(f"control-{repetition}")
         network: nn.Module = self._inputs.parent.network
