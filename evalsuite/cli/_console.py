@@ -26,14 +26,15 @@ def guarded(cli: click.Command) -> NoReturn:
     A reader of stdout that goes away changes neither what is done nor the exit code.
     """
     signal.signal(signal.SIGTERM, _terminate)
-    with patient(), ended_soon() as told:
+    with patient(), ended_soon() as watch:
         try:
             code = _code(cli.main(standalone_mode=False))
         except BaseException as error:  # noqa: BLE001 - the last line of defence: a crash must never look like a verdict
             _stop_display()
             code = _tell(error)
-            told.set()
+            watch.announced.set()
         code = flushed(code)
+        watch.leave(code)
     sys.exit(code)
 
 
@@ -97,14 +98,14 @@ class Lines:
     def __init__(self, every: float = 10.0, first: float = 1.0) -> None:
         self._every, self._first = every, first
         self._tracker, self._ticker = Tracker(), Ticker(every, self._tick)
-        self._told = 0.0
+        self._last_line = 0.0
         self._ticker.stop()
 
     def start(self, stage: str, total: float) -> None:
         """Say that a stage begins."""
         self.stop()
         self._tracker.start(stage, total)
-        self._told = 0.0
+        self._last_line = 0.0
         self.say(f"{stage} ...")
         self._ticker = Ticker(self._every, self._tick)
 
@@ -119,7 +120,7 @@ class Lines:
     def advance(self, amount: float, what: str, left: float | None = None, *, examples: int = 0) -> None:
         """Say how far the stage is, if nothing was said of it yet."""
         self._tracker.advance(amount, what, left, examples)
-        if not self._told and self._tracker.position().elapsed >= self._first:
+        if not self._last_line and self._tracker.position().elapsed >= self._first:
             self._tick()
 
     def skip(self, amount: float, what: str) -> None:
@@ -141,7 +142,7 @@ class Lines:
         self._ticker.stop()
 
     def _tick(self) -> None:
-        self._told = time.monotonic()
+        self._last_line = time.monotonic()
         self.say(self._tracker.position().line())
 
 

@@ -16,7 +16,7 @@ _FILE = click.Path(path_type=Path)
     epilog="\b\nExamples:\n"
     "  evalsuite evaluate --parent model.safetensors --candidates pruned50.safetensors,pruned80.safetensors\n"
     "  evalsuite evaluate --parent resnet20.pt --candidates masked.pt --arch resnet20 --data cifar10\n"
-    "  evalsuite evaluate --parent resnet18.pt --arch resnet18 --data cifar10 --preset robustbench\n"
+    "  evalsuite evaluate --parent resnet18.pt --arch torchvision:resnet18 --data cifar10 --preset robustbench\n"
     "  evalsuite evaluate --parent model.safetensors --candidates int8.onnx,program.pt2\n"
     "  evalsuite evaluate --parent model.safetensors --candidates pruned50.safetensors --shipped pruned50=app.onnx\n\n"
     "Candidates may be state dicts, masks, channel-pruned networks, programs of torch.export (.pt2) and ONNX files,\n"
