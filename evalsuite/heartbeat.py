@@ -242,14 +242,14 @@ def _restore(folder: Path, before: bytes | None, made: list[Path]) -> None:
 
 
 def _born(process: int) -> int | None:
-    found = _stat(process)
-    return None if found is None else int(found[19])
+    fields = _stat(process)
+    return None if fields is None else int(fields[19])
 
 
 def _lives(process: int, born: int | None) -> bool:
-    found = _stat(process)
-    if found is not None:  # one that has ended and was not yet waited for is in state Z
-        return found[0] != "Z" and (born is None or int(found[19]) == born)
+    fields = _stat(process)
+    if fields is not None:  # one that has ended and was not yet waited for is in state Z
+        return fields[0] != "Z" and (born is None or int(fields[19]) == born)
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Ends a process soon after it is asked to, also in the midst of an operation of torch that takes long."""
+"""Ends a process soon after a signal asks for it, also in the midst of an operation of torch that takes long."""
 
 import os
 import signal
@@ -26,16 +26,16 @@ class Watch:
     """What is known of signals.
 
     Attributes:
-        asked: Set where a signal has asked the process to end.
+        requested: Set where a signal has come that ends the process.
         announced: Set by the caller, once it has said that the process was stopped.
     """
 
     def __init__(self) -> None:
-        self.asked, self.announced = threading.Event(), threading.Event()
+        self.requested, self.announced = threading.Event(), threading.Event()
 
     def leave(self, code: int) -> None:
-        """End the process with `code` if a signal has asked for it: an interpreter with large tensors ends slowly."""
-        if code in {code for code, _ in STOPPED.values()} and self.asked.wait(_MOMENT):
+        """End the process with `code` if a signal has come: an interpreter with large tensors takes seconds to end."""
+        if code in {code for code, _ in STOPPED.values()} and self.requested.wait(_MOMENT):
             os._exit(code)
 
 
@@ -66,7 +66,7 @@ def _watch(reads: int, watch: Watch) -> None:
     with os.fdopen(reads, "rb", buffering=0) as pipe:
         while number := pipe.read(1):
             if number[0] in STOPPED:
-                watch.asked.set()
+                watch.requested.set()
                 time.sleep(_GRACE)
                 _end(*STOPPED[number[0]], announced=watch.announced.is_set())
 

@@ -80,7 +80,7 @@ def disk_error(error: BaseException) -> str | None:
 def _outliving(stream: TextIO | None, descriptor: int) -> TextIO:
     if stream is None:
         return _substitute(descriptor)
-    if all(stream is not own for own in (sys.__stdout__, sys.__stderr__)):
+    if all(stream is not standard for standard in (sys.__stdout__, sys.__stderr__)):
         return stream
     raw = _Outliving(descriptor, "w", closefd=False)
     return io.TextIOWrapper(

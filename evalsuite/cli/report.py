@@ -6,6 +6,7 @@ import click
 
 from evalsuite.cli._options import RUN
 from evalsuite.cli.gate import read_results
+from evalsuite.errors import UsageError
 
 
 @click.command(
@@ -31,7 +32,10 @@ def command(run: Path, form: str, out: Path | None) -> None:
     if out is None:
         click.echo(text)
         return
-    write_atomically(out, text)
+    try:
+        write_atomically(out, text)
+    except OSError as error:
+        raise UsageError(f"{out}: {error.strerror}; --out FILE writes the report elsewhere") from error
     click.echo(f"wrote {out}", err=True)
 
 
@@ -47,6 +51,8 @@ def _results(run: Path, *, inside: bool) -> tuple[dict[str, object], dict[str, b
             return refresh(run)
         except BusyError:
             click.echo(f"{run}: a process works on this run; the report shows what is there so far", err=True)
+        except OSError:
+            pass  # a disk that may only be read: the page itself will say so
     return current(run)
 
 

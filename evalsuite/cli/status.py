@@ -82,10 +82,10 @@ class _Status:
     def document(self) -> dict[str, object]:
         """For machines."""
         beat = self.heartbeat
-        found: dict[str, object] = {"run": str(self.run), "stage": self.stage(), "complete": self.complete}
+        facts: dict[str, object] = {"run": str(self.run), "stage": self.stage(), "complete": self.complete}
         if beat is not None:
             position = beat.position
-            found |= {
+            facts |= {
                 "process": {
                     "id": beat.process,
                     "host": beat.host,
@@ -107,7 +107,7 @@ class _Status:
             {"task": row.task, "done": row.done, "planned": row.planned, "unavailable": row.unavailable}
             for row in self.tasks
         ]
-        return {**found, "networks": self.networks, "tasks": tasks}
+        return {**facts, "networks": self.networks, "tasks": tasks}
 
     def text(self) -> str:
         """For people."""
@@ -156,10 +156,10 @@ def _tasks(store: "Store") -> list[_TaskProgress]:
     meta = store.meta()
     networks = [store.network(made_from) for made_from in meta.get("members", [])]
     digests = {network["digest"] for network in networks if network}
-    found: list[_TaskProgress] = []
+    rows: list[_TaskProgress] = []
     for task in store.tasks():
         present = store.present(task["digest"], meta["run"]["seed"])
-        found.append(
+        rows.append(
             _TaskProgress(
                 task=task["name"],
                 done=sum((digest, shard, ALONE) in present for digest in digests for shard in task["shards"]),
@@ -167,7 +167,7 @@ def _tasks(store: "Store") -> list[_TaskProgress]:
                 unavailable=task["unavailable"],
             )
         )
-    return found
+    return rows
 
 
 def _ending(beat: "Heartbeat") -> str:

@@ -253,7 +253,7 @@ def test_it_works(evalsuite, here, line):
     if "..." in words or len(words) == 1:  # a mention: the command and its options are there
         check_mentioned(words)
         return
-    words = [STANDS_FOR.get(word, word) for word in words]
+    words = [re.sub("|".join(STANDS_FOR), lambda word: STANDS_FOR[word[0]], word) for word in words]
     if words[0] == "demo":  # minutes: `make demo` runs it
         check_mentioned(words)
         return

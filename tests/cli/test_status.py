@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from evalsuite.store import opened
+
 SWEEP = (
     *("--ratios", "0.3,0.5,0.7,0.9", "--retrain", "standard", "--epochs", "40", "--schedule", "cascade"),
     *("--tasks", "clean,noise/uniform/0.1", "--examples", "60"),
@@ -135,6 +137,24 @@ def test_a_run_that_was_stopped(evalsuite, start, status, tmp_path, how, stage):
     assert f"process {process.pid}" in ended.out
     assert "continues it" in ended.out
     assert content(tmp_path) == before
+
+
+def test_the_page_of_a_run_that_another_process_works_on(evalsuite, checkpoint, tmp_path):
+    run = tmp_path / "run"
+    options = ("--ckpt", checkpoint, "--out", run, "--ratios", "0.5", "--tasks", "clean", "--examples", 60)
+    assert evalsuite("sweep", *options, "--margin", 0.9).code == 0
+    (run / "report.html").unlink()
+    (run / "results.json").unlink()
+    before = content(run)
+    with opened(run):
+        ended = evalsuite("report", run)
+        shown = evalsuite("show", run)
+    assert ended.code == shown.code == 0, ended.err
+    assert "a process works on this run; the report shows what is there so far" in ended.err
+    # results.json is the working process's to write
+    assert content(run).keys() - before.keys() == {run / "report.html"}
+    assert evalsuite("report", run).code == 0
+    assert (run / "results.json").exists()
 
 
 def test_the_last_error_is_shown(evalsuite, checkpoint, tmp_path):
