@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import final
 
 
 class EvalsuiteError(Exception):
@@ -30,11 +31,26 @@ class IncompleteEvidenceError(EvalsuiteError):
     exit_code = 3
 
 
+@final
+class TerminatedError(BaseException):
+    """SIGTERM arrived; unwinds like Ctrl-C so that files are closed."""
+
+
 class UnknownNameError(UsageError):
     """A name stands in no registry; the nearest names and all accepted ones are told."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, elsewhere: Iterable[str] = ()) -> None:
+        """`elsewhere`: accepted names that are this one, spelled out; they are told before names that look alike."""
         names = sorted(known)
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        near = [*elsewhere] or difflib.get_close_matches(name, names, n=3, cutoff=0.5)
         hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
         super().__init__(f"expected the name of a {kind}, got {name!r}.{hint} Known: {', '.join(names)}")
+
+
+def exit_code(error: BaseException) -> int:
+    """What a process ends with that `error` stops: as the contract has it, 5 for what nobody foresaw."""
+    if isinstance(error, EvalsuiteError):
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    return 143 if isinstance(error, TerminatedError) else 5

@@ -18,6 +18,10 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        error.filename = str(path)  # the file that was asked for, not the hidden one
+        raise
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

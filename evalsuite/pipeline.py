@@ -21,6 +21,7 @@ from evalsuite.errors import UsageError
 from evalsuite.facts import DataFacts, Meta, NetworkFacts, ParentFacts, RunFacts
 from evalsuite.files import write_atomically
 from evalsuite.findings.results import Row, summarise
+from evalsuite.heartbeat import recorded
 from evalsuite.inputs import Inputs, statistics
 from evalsuite.interpretation import Interpretation
 from evalsuite.judging import judge
@@ -116,16 +117,16 @@ def run(
     Raises:
         UsageError: `out` belongs to another run, or the options do not fit the data.
     """
-    reporter = reporter or Silent()
     judging = judging.on(inputs.dataset.problem)
     examples = _chosen(inputs, judging)
     _check_prunable(inputs, making)
     early = None if making.rewind_to is None else tensor_digest(making.rewind_to)
-    with _working(inputs, making.identity(early), judging, examples, out, origin) as (store, clock):
+    working = _working(inputs, making.identity(early), judging, examples, out, origin)
+    with recorded(reporter or Silent(), out) as progress, working as (store, clock):
         questions = _asked(judging, inputs, examples, store)  # what cannot be read is told before hours of work
-        understand(inputs, examples, store, origin, reporter, confidence=judging.confidence)
-        grown = grow(inputs, making, store, out, seed=judging.seed, reporter=reporter)
-        return _judged(grown, questions, store, clock, out, reporter)
+        understand(inputs, examples, store, origin, progress, confidence=judging.confidence)
+        grown = grow(inputs, making, store, out, seed=judging.seed, reporter=progress)
+        return _judged(grown, questions, store, clock, out, progress)
 
 
 def evaluate(
@@ -152,13 +153,13 @@ def evaluate(
     files = {each.id: each.checkpoint for each in shipped}
     if shipped:
         made["shipped"] = {"files": _digests(files), "as": {each.id: each.of for each in shipped}}
-    reporter = reporter or Silent()
     # a network that is judged alone is no standard for anything
     origin = origin if candidates or shipped else replace(origin, accept_parent=True)
-    with _working(inputs, made, judging, examples, out, origin) as (store, clock):
+    working = _working(inputs, made, judging, examples, out, origin)
+    with recorded(reporter or Silent(), out) as progress, working as (store, clock):
         questions = _asked(judging, inputs, examples, store)
         others = _of_candidates({**candidates, **files})
-        understand(inputs, examples, store, origin, reporter, confidence=judging.confidence, others=others)
+        understand(inputs, examples, store, origin, progress, confidence=judging.confidence, others=others)
         grown = adopt(inputs, candidates, store, files)
         networks = {member.id: member.network for member in grown.members}
         compared = [
@@ -173,7 +174,7 @@ def evaluate(
             for each in shipped
         ]
         store.set_meta(Meta(shipped=compared))
-        return _judged(grown, questions, store, clock, out, reporter)
+        return _judged(grown, questions, store, clock, out, progress)
 
 
 def _of_candidates(networks: Mapping[str, Checkpoint]) -> tuple[Interpretation, ...]:
@@ -197,12 +198,12 @@ def only_prune(
     test = inputs.dataset.test
     examples = choose(test, min(_LOOKED_AT, len(test)), seed)
     _check_prunable(inputs, making)
-    with opened(out, create=True) as store:
+    with recorded(reporter, out) as progress, opened(out, create=True) as store:
         parent = network_digest(inputs.parent.network, inputs.parent.shape)
         store.set_meta(Meta(parent=_parent_facts(inputs, parent, store.meta())))
-        understand(inputs, examples, store, origin, reporter, confidence=_CONFIDENCE)
-        grown = grow(inputs, making, store, out, seed=seed, reporter=reporter)
-        add_readings(grown.readings, store, reporter)
+        understand(inputs, examples, store, origin, progress, confidence=_CONFIDENCE)
+        grown = grow(inputs, making, store, out, seed=seed, reporter=progress)
+        add_readings(grown.readings, store, progress)
         return [facts for address in grown.addresses[1:] if (facts := store.network(address)) is not None]
 
 
@@ -262,10 +263,13 @@ def _judged(grown: Grown, questions: Asked, store: Store, clock: _Clock, out: Pa
     _doubt(grown, questions.examples, store)
     judge(grown.members, grown.parent, questions, store, reporter)
     clock.note()  # the results tell what they took
+    reporter.start("Reporting", 0.0)
     results = summarise(store)
     # nothing is run for these: they are examples as they are, not as a network saw them
     store.write([], _exemplar_pictures(results, questions.examples))
-    return _finish(results, store, out)
+    finished = _finish(results, store, out)
+    reporter.finish()
+    return finished
 
 
 def _doubt(grown: Grown, examples: Examples, store: Store) -> None:

@@ -1,59 +1,112 @@
-"""What a sweep would compute, and the smallest margin that its examples can show."""
+"""What a sweep would compute, how long it would take, and the smallest margin that its examples can show."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
+import torch
 
 from evalsuite.asked import examples_of, limit
 from evalsuite.data import choose
 from evalsuite.decide import betting, tango
+from evalsuite.estimates import NOT_COUNTED, Planned, estimates
 from evalsuite.findings.crossing import pair_count
-from evalsuite.inputs import inputs
+from evalsuite.inputs import Inputs, inputs
 from evalsuite.judging import domain_of, refusal
 from evalsuite.making.controls import control_count
 from evalsuite.naming import name
+from evalsuite.order import Judging, Making
 from evalsuite.plan import chosen_for
 from evalsuite.problems import Classification, Problem
+from evalsuite.progress import Reporter
 from evalsuite.resolve import judging, making
 from evalsuite.spec import Spec
 
 
-def outlook(spec: Spec) -> dict[str, object]:
+def outlook(spec: Spec, *, reporter: Reporter | None = None) -> dict[str, object]:
     """Networks, tasks, shards and passes of a sweep with the options `spec`; nothing is pruned or judged.
 
     `smallest_margin` of a task is the upper bound of the difference if no example at all came out differently: with
     fewer examples than it takes to bring it under the margin, the task can only be inconclusive.
+
+    With a `reporter` parts of the work are timed, and `estimate` says what the whole will take.
     """
     judge, loaded = judging(spec), inputs(spec)
     make = making(spec, loaded)
     families = len(make.pruners) * make.seeds
     confidence = 1 - (1 - judge.confidence) / families
-    examples = choose(loaded.dataset.test, min(judge.examples, len(loaded.dataset.test)), judge.seed)
-    networks = 1 + families * len(make.ratios) + control_count(make) + (loaded.separate is not None)
-    pairs = pair_count(networks, len(make.ratios))
-    domain = domain_of(loaded.dataset)
-    rows: list[dict[str, object]] = []
-    for task in judge.tasks:
-        first = networks * min(task.training(), domain.training)
-        n = min(limit(task, judge), len(examples_of(task, judge, loaded.dataset, examples)))
-        rows.append(
-            {
-                "task": name(task),
-                "examples": n,
-                "shards": math.ceil(n / task.shard_size),
-                "passes": n * (networks * task.passes_on(domain) + task.crosses * pairs) + first,
-                "margin": chosen_for(task, judge.margin, judge.margin_for),
-                "smallest_margin": _smallest(n, confidence, loaded.dataset.problem),
-                "unavailable": refusal(task, loaded.dataset, [loaded.parent.network]),
-            }
-        )
+    tasks = _planned(judge, make, loaded)
+    refused = {name(each.task): refusal(each.task, loaded.dataset, [loaded.parent.network]) for each in tasks}
+    network, shape = loaded.parent.network, loaded.dataset.shape
     return {
-        "networks": networks,
+        "networks": _network_count(make, loaded),
         "families": families,
         "steps": len(make.ratios),
         "margin": judge.margin,
         "confidence_each": confidence,
-        "tasks": rows,
+        "images": list(shape),
+        "normalisation": {"mean": network.mean.tolist(), "std": network.std.tolist()},
+        "tasks": [_row(each, judge, loaded, confidence, refused[name(each.task)]) for each in tasks],
+        "estimate": None
+        if reporter is None
+        else _estimate(loaded, make, [each for each in tasks if refused[name(each.task)] is None], reporter),
+    }
+
+
+def _network_count(make: Making, loaded: Inputs) -> int:
+    pruned = len(make.pruners) * make.seeds * len(make.ratios)
+    return 1 + pruned + control_count(make) + (loaded.separate is not None)
+
+
+def _planned(judge: Judging, make: Making, loaded: Inputs) -> list[Planned]:
+    test = loaded.dataset.test
+    examples = choose(test, min(judge.examples, len(test)), judge.seed)
+    networks, domain = _network_count(make, loaded), domain_of(loaded.dataset)
+    planned: list[Planned] = []
+    for task in judge.tasks:
+        its = examples_of(task, judge, loaded.dataset, examples)
+        planned.append(
+            Planned(
+                task=task,
+                examples=its,
+                n=min(limit(task, judge), len(its)),
+                networks=networks,
+                pairs=pair_count(networks, len(make.ratios)),
+                training=min(task.training(), domain.training),
+            )
+        )
+    return planned
+
+
+def _row(
+    planned: Planned, judge: Judging, loaded: Inputs, confidence: float, unavailable: str | None
+) -> dict[str, object]:
+    task, n, networks = planned.task, planned.n, planned.networks
+    each = networks * task.passes_on(domain_of(loaded.dataset)) + task.crosses * planned.pairs
+    return {
+        "task": name(task),
+        "examples": n,
+        "shards": math.ceil(n / task.shard_size),
+        "passes": n * each + networks * planned.training,
+        "margin": chosen_for(task, judge.margin, judge.margin_for),
+        "smallest_margin": _smallest(n, confidence, loaded.dataset.problem),
+        "unavailable": unavailable,
+    }
+
+
+def _estimate(loaded: Inputs, make: Making, tasks: Sequence[Planned], reporter: Reporter) -> dict[str, object]:
+    rows = sorted(estimates(loaded, make, tasks, reporter), key=lambda row: -row.seconds)
+    total = sum(row.seconds for row in rows)
+    held = [row.megabytes for row in rows if row.megabytes is not None]
+    on_gpu = loaded.device.type == "cuda"
+    return {
+        "seconds": total,
+        "peak_megabytes": max(held, default=None),
+        "memory_of": "the device" if on_gpu else "the process",
+        "device": torch.cuda.get_device_name(loaded.device) if on_gpu else f"CPU, {torch.get_num_threads()} threads",
+        "parts": [{**asdict(row), "share": row.seconds / total if total else 0.0} for row in rows],
+        "not_counted": NOT_COUNTED,
     }
 
 

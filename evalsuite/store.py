@@ -8,10 +8,13 @@ transaction: a process that is killed loses at most the shard in flight.
 import fcntl
 import io
 import json
+import re
+import shutil
 import sqlite3
+import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO, cast, final
@@ -38,6 +41,10 @@ CREATE TABLE IF NOT EXISTS shards (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pictures (task TEXT PRIMARY KEY, png BLOB NOT NULL);
 """
+_TABLES = frozenset(re.findall(r"TABLE IF NOT EXISTS (\w+)", _SCHEMA))
+_FILE = "results.sqlite"
+_PATIENCE = 60.0
+"""Seconds that a writer waits for readers, and a reader for a writer; each is done in a moment."""
 _VERSION = "evalsuite-store/2"
 _BEFORE = "evalsuite-store/1"
 """Knew one list of labels for all tasks; read and brought up to date when it is opened."""
@@ -82,9 +89,13 @@ class Row:
     seconds: float
 
 
+class BusyError(UsageError):
+    """Another process works in the run folder."""
+
+
 @final
 class Store:
-    """One run folder's database. Open with `opened`, which lets in one writer at a time."""
+    """One run folder's database. Open with `opened`, which lets in one writer at a time, or with `reading`."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
@@ -146,6 +157,11 @@ class Store:
             row = (made_from, position, json.dumps(facts, sort_keys=True))
             self._database.execute("INSERT OR REPLACE INTO networks VALUES (?, ?, ?)", row)
 
+    def network_count(self) -> int:
+        """How many networks are written down."""
+        (count,) = self._database.execute("SELECT count(*) FROM networks").fetchone()
+        return int(count)
+
     def network(self, made_from: str) -> NetworkFacts | None:
         """Facts of the network made from `made_from`, or None."""
         row = self._database.execute("SELECT facts FROM networks WHERE made_from = ?", (made_from,)).fetchone()
@@ -191,25 +207,82 @@ class Store:
 
 @contextmanager
 def opened(folder: Path, *, create: bool = False) -> Iterator[Store]:
-    """The store of a run folder, locked against other writers.
+    """The store of a run folder, to be written to, locked against other writers.
 
     Raises:
-        UsageError: The folder holds no run, or another process works in it.
+        BusyError: Another process works in the folder.
+        UsageError: The folder holds no run.
         RefusedInputError: `results.sqlite` is not a store of this version.
     """
-    path = folder / "results.sqlite"
-    if not create and not path.exists():
-        raise UsageError(f"expected a run folder with results.sqlite, got {folder}")
+    path = folder / _FILE
+    if not create:
+        _expect(path)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "results.sqlite.lock").open("w") as lock:
         _lock(lock, folder)
         clear_partials(folder)
-        database = sqlite3.connect(path)
-        try:
+        with closing(sqlite3.connect(path, timeout=_PATIENCE)) as database:
             _check(database, path)
             yield Store(database)
-        finally:
-            database.close()
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[Store]:
+    """The store of a run folder, only to be read: also while another process works in it, or on a read-only disk.
+
+    Nothing is written and nothing is locked. A store of the version before is brought up to date in memory; what a
+    killed process has left half-written is taken back in a copy.
+
+    Raises:
+        BusyError: Another process has been writing for too long.
+        UsageError: The folder holds no run.
+        RefusedInputError: `results.sqlite` is not a store of this version.
+    """
+    path = folder / _FILE
+    _expect(path)
+    with ExitStack() as stack:
+        yield Store(_readable(path, stack))
+
+
+def _expect(path: Path) -> None:
+    if not path.exists():
+        raise UsageError(f"expected a run folder with {path.name}, got {path.parent}")
+
+
+def _readable(path: Path, stack: ExitStack) -> sqlite3.Connection:
+    try:
+        address = f"{path.resolve().as_uri()}?mode=ro"
+        database = stack.enter_context(closing(sqlite3.connect(address, uri=True, timeout=_PATIENCE)))
+        if _is_current(database):
+            return database
+    except sqlite3.DatabaseError as error:
+        database = _recovered(path, error, stack)
+    copy = stack.enter_context(closing(sqlite3.connect(":memory:")))
+    database.backup(copy)
+    _check(copy, path)
+    return copy
+
+
+def _is_current(database: sqlite3.Connection) -> bool:
+    """Whether there is nothing to bring up to date: tables and version are today's."""
+    tables = {table for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables.issuperset(_TABLES):
+        return False
+    row = database.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+    return row is not None and json.loads(row[0]) == _VERSION
+
+
+def _recovered(path: Path, error: sqlite3.DatabaseError, stack: ExitStack) -> sqlite3.Connection:
+    """A copy in which a transaction is taken back that its writer was killed in: only a writer can do that."""
+    journal = path.with_name(f"{path.name}-journal")
+    if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+        raise BusyError(f"{path}: another process has been writing for {_PATIENCE:g} s; try again") from error
+    if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB or not journal.exists():
+        raise _refused(path, error)
+    scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evalsuite-")))
+    for file in (path, journal):
+        shutil.copyfile(file, scratch / file.name)
+    return stack.enter_context(closing(sqlite3.connect(scratch / path.name)))
 
 
 def _check(database: sqlite3.Connection, path: Path) -> None:
@@ -217,9 +290,7 @@ def _check(database: sqlite3.Connection, path: Path) -> None:
         database.executescript(_SCHEMA)
         row = database.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
     except sqlite3.DatabaseError as error:
-        raise RefusedInputError(
-            f"{path}: expected an evalsuite store, got a file that SQLite refuses ({error})"
-        ) from error
+        raise _refused(path, error) from error
     if row is None:
         with database:
             database.execute("INSERT INTO meta VALUES ('schema', ?)", (json.dumps(_VERSION),))
@@ -232,6 +303,10 @@ def _check(database: sqlite3.Connection, path: Path) -> None:
             f"{path}: expected a store of version {_VERSION} or {_BEFORE}, got {row[0]}: a run that another version of "
             f"evalsuite began is read with that version, or begun anew in another folder"
         )
+
+
+def _refused(path: Path, error: sqlite3.DatabaseError) -> RefusedInputError:
+    return RefusedInputError(f"{path}: expected an evalsuite store, got a file that SQLite refuses ({error})")
 
 
 def _bring_up_to_date(database: sqlite3.Connection) -> None:
@@ -256,7 +331,7 @@ def _lock(file: TextIO, folder: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise UsageError(f"{folder}: another evalsuite process works in this folder; wait for it or stop it") from None
+        raise BusyError(f"{folder}: another evalsuite process works in this folder; wait for it or stop it") from None
 
 
 def pack(columns: Columns) -> bytes:

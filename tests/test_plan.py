@@ -88,7 +88,10 @@ def test_dear_tasks_are_stored_network_by_network(tmp_path):
         def say(self, line):
             pass
 
-        def advance(self, amount, what, left=None):
+        def work_on(self, network, what=""):
+            pass
+
+        def advance(self, amount, what, left=None, *, examples=0):
             self.done += amount > 0
             if self.done == 2:
                 raise StopError

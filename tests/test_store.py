@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.store import Address, Row, opened, pack, unpack
+from evalsuite.store import Address, BusyError, Row, opened, pack, reading, unpack
 
 
 def row(examples="e", **columns):
@@ -129,3 +129,79 @@ def test_a_store_of_the_version_before_is_brought_up_to_date(tmp_path):
             assert store.labels(fine) is None  # its third shard was never computed
             assert store.meta()["schema"] == "evalsuite-store/2"
             assert store.present("clean", 0) == {("n", "abc", ""), ("n", "de", "")}
+
+
+def content(folder):
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+
+
+def test_readers_need_no_lock_and_leave_nothing(tmp_path):
+    with opened(tmp_path, create=True) as store:
+        store.write([row()])
+        (tmp_path / ".half.partial").write_text("being written")
+        before = content(tmp_path)
+        with reading(tmp_path) as read, reading(tmp_path) as again:
+            assert read.present("t", 0) == again.present("t", 0) == {("n", "e", "")}
+        assert content(tmp_path) == before
+        store.write([row("later")])  # and the writer goes on
+        with reading(tmp_path) as read:
+            assert len(read.present("t", 0)) == 2
+            with pytest.raises(sqlite3.OperationalError, match="readonly"):
+                read.write([row("mine")])
+    with pytest.raises(BusyError), opened(tmp_path), opened(tmp_path):
+        pass
+
+
+def test_a_store_of_the_version_before_is_read_as_it_lies(tmp_path):
+    before(tmp_path / "results.sqlite", [("clean", ["abc", "de"], {"abc": 3, "de": 2})])
+    lies = content(tmp_path)
+    with reading(tmp_path) as store:
+        assert store.labels(["abc", "de"]) == [7, 8, 9, 7, 6]
+        assert store.present("clean", 0) == {("n", "abc", ""), ("n", "de", "")}
+    assert content(tmp_path) == lies
+
+
+def test_a_store_without_a_table_of_today_is_read(tmp_path):
+    with opened(tmp_path, create=True) as store:
+        store.write([row()])
+    with sqlite3.connect(tmp_path / "results.sqlite") as database:
+        database.execute("DROP TABLE pictures")
+    database.close()
+    lies = content(tmp_path)
+    with reading(tmp_path) as store:
+        assert store.pictures() == {}
+        assert store.present("t", 0) == {("n", "e", "")}
+    assert content(tmp_path) == lies
+
+
+def test_what_a_killed_writer_left_half_written_is_not_read(tmp_path):
+    with opened(tmp_path, create=True) as store:
+        store.write([row()])
+    # a transaction that no longer fits into the cache is on the disk before it is whole
+    code = (
+        "import os, sqlite3, sys\n"
+        "database = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "database.execute('PRAGMA cache_size = 1')\n"
+        "database.execute('BEGIN')\n"
+        "database.execute('DELETE FROM shards')\n"
+        "for k in range(200): database.execute('INSERT INTO pictures VALUES (?, zeroblob(9999))', (str(k),))\n"
+        "os._exit(9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, tmp_path / "results.sqlite"], check=False).returncode == 9
+    assert (tmp_path / "results.sqlite-journal").stat().st_size > 0
+    lies = content(tmp_path)
+    with reading(tmp_path) as store:
+        assert store.present("t", 0) == {("n", "e", "")}
+        assert store.pictures() == {}
+    assert content(tmp_path) == lies
+    with opened(tmp_path) as store:
+        assert store.present("t", 0) == {("n", "e", "")}
+
+
+def test_readers_are_told_what_is_no_store(tmp_path):
+    with pytest.raises(UsageError, match=r"results\.sqlite"), reading(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "results.sqlite").write_bytes(b"hello, this is not a database at all" * 100)
+    with pytest.raises(RefusedInputError, match="SQLite"), reading(tmp_path):
+        pass

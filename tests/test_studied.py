@@ -143,7 +143,7 @@ def test_a_killed_run_studies_again_and_finds_the_same(tmp_path, monkeypatch):
     class Stop(Silent):
         left = 9  # 7 batches of the bank, 2 of 4 shards
 
-        def advance(self, amount, what, left=None):
+        def advance(self, amount, what, left=None, *, examples=0):
             self.left -= 1
             if not self.left:
                 raise KeyboardInterrupt

@@ -17,8 +17,8 @@ _COMMANDS = {
     "demo": "Train, prune, judge and report on a small example, start to finish.",
     "report": "Write the report of a run again, as HTML, JSON or Markdown.",
     "gate": "Hold a run against a policy; the exit code is the verdict.",
-    "plan": "Show what a sweep would compute, and what its examples can show.",
-    "status": "Show how far a run is.",
+    "plan": "Show what a sweep would compute and take, and what its examples can show.",
+    "status": "Show how far a run is, while it works too.",
     "list": "List networks, data sets, pruners, tasks, measures, corruptions, attacks, recipes or presets.",
     "show": "Show one part, a checkpoint or a run in detail.",
     "doctor": "Check this installation and say what is missing for what.",
@@ -68,8 +68,8 @@ def cli() -> None:
     """How far can a trained network be pruned before each kind of robustness breaks?
 
     \b
-    evalsuite demo                        see it work, in minutes
-    evalsuite sweep --ckpt model.pt       your own network
+    evalsuite demo                                 see it work, in minutes
+    evalsuite sweep --ckpt model.safetensors       your own network
     """  # noqa: D301 - \b is click's sign for lines to be left as they are
 
 

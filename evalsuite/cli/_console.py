@@ -1,7 +1,6 @@
 """What every command does alike: exit codes, one-line errors, progress on stderr, JSON on stdout."""
 
 import json
-import os
 import signal
 import sys
 import time
@@ -12,47 +11,63 @@ from typing import NoReturn, final
 
 import click
 
-from evalsuite.errors import EvalsuiteError
+from evalsuite.cli._interruption import ended_soon
+from evalsuite.cli._streams import disk_error, flushed, patient
+from evalsuite.errors import EvalsuiteError, TerminatedError, exit_code
+from evalsuite.progress import Ticker, Tracker, clock
 
-_INTERNAL = 5
-
-
-@final
-class _TerminatedError(BaseException):
-    """SIGTERM arrived; unwinds like Ctrl-C so that files are closed."""
+_USAGE = 2
+_CONTINUES = "what was finished is kept, the same command continues"
 
 
 def guarded(cli: click.Command) -> NoReturn:
-    """Run `cli` and exit: 0-4 by contract, 5 on a crash, 130 or 143 when stopped from outside."""
+    """Run `cli` and exit: 0-4 by contract, 5 on a crash, 130 or 143 when stopped from outside.
+
+    A reader of stdout that goes away changes neither what is done nor the exit code.
+    """
     signal.signal(signal.SIGTERM, _terminate)
-    try:
-        code = cli.main(standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        code = stop.exit_code
-    except click.ClickException as error:
-        error.show(file=sys.stderr)
-        code = 2
-    except EvalsuiteError as error:
-        click.secho(f"evalsuite: {error}", fg="red", err=True)
-        code = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("evalsuite: interrupted; what was finished is kept, the same command continues", err=True)
-        code = 130
-    except _TerminatedError:
-        click.echo("evalsuite: terminated; what was finished is kept, the same command continues", err=True)
-        code = 143
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    except Exception:  # noqa: BLE001 - the last line of defence: a crash must never look like a verdict
-        traceback.print_exc()
-        click.secho("evalsuite: internal error (this is a bug); what was finished is kept", fg="red", err=True)
-        code = _INTERNAL
-    sys.exit(code if isinstance(code, int) else 0)
+    with patient(), ended_soon() as watch:
+        try:
+            code = _code(cli.main(standalone_mode=False))
+        except BaseException as error:  # noqa: BLE001 - the last line of defence: a crash must never look like a verdict
+            _stop_display()
+            code = _tell(error)
+            watch.announced.set()
+        code = flushed(code)
+        watch.leave(code)
+    sys.exit(code)
+
+
+def _code(returned: object) -> int:
+    return returned if isinstance(returned, int) else 0
+
+
+def _tell(error: BaseException) -> int:
+    """Say what went wrong, on stderr; the exit code."""
+    match error:
+        case click.exceptions.Exit():
+            return error.exit_code
+        case KeyboardInterrupt() | click.Abort():
+            click.echo(f"evalsuite: interrupted; {_CONTINUES}", err=True)
+            return 130
+        case TerminatedError():
+            click.echo(f"evalsuite: terminated; {_CONTINUES}", err=True)
+        case click.ClickException():
+            error.show(file=sys.stderr)
+            return _USAGE
+        case EvalsuiteError():
+            click.secho(f"evalsuite: {error}", fg="red", err=True)
+        case _ if (reason := disk_error(error)) is not None:
+            click.secho(f"evalsuite: {reason}", fg="red", err=True)
+            return _USAGE
+        case _:
+            traceback.print_exception(error)
+            click.secho("evalsuite: internal error (this is a bug); what was finished is kept", fg="red", err=True)
+    return exit_code(error)
 
 
 def _terminate(_signum: int, _frame: FrameType | None) -> NoReturn:
-    raise _TerminatedError
+    raise TerminatedError
 
 
 def write_json(document: Mapping[str, object]) -> None:
@@ -62,47 +77,78 @@ def write_json(document: Mapping[str, object]) -> None:
 
 def reporter() -> "Lines | Bars":
     """Bars on a terminal, plain lines elsewhere; both on stderr."""
-    return Bars() if sys.stderr.isatty() else Lines()
+    display = Bars() if sys.stderr is not None and sys.stderr.isatty() else Lines()
+    _DISPLAYS.append(display)
+    return display
+
+
+_DISPLAYS: "list[Lines | Bars]" = []
+
+
+def _stop_display() -> None:
+    """Nothing is drawn any more: what is said from now on stands below the last bar."""
+    while _DISPLAYS:
+        _DISPLAYS.pop().stop()
 
 
 @final
 class Lines:
-    """Plain lines, at most one every few seconds."""
+    """Plain lines: one as soon as a stage can say anything, then one every few seconds, whether it moves or not."""
 
-    _every = 10.0
-
-    def __init__(self) -> None:
-        self._stage, self._total, self._done = "", 0.0, 0.0
-        self._began = self._told = time.monotonic()
+    def __init__(self, every: float = 10.0, first: float = 1.0) -> None:
+        self._every, self._first = every, first
+        self._tracker, self._ticker = Tracker(), Ticker(every, self._tick)
+        self._last_line = 0.0
+        self._ticker.stop()
 
     def start(self, stage: str, total: float) -> None:
         """Say that a stage begins."""
-        self._stage, self._total, self._done = stage, total, 0.0
-        self._began = self._told = time.monotonic()
+        self.stop()
+        self._tracker.start(stage, total)
+        self._last_line = 0.0
         self.say(f"{stage} ...")
+        self._ticker = Ticker(self._every, self._tick)
 
-    def advance(self, amount: float, what: str, left: float | None = None) -> None:
-        """Say how far the stage is, now and then."""
-        self._done += amount
-        now = time.monotonic()
-        if now - self._told >= self._every and self._total:
-            self._told = now
-            if left is None and self._done:
-                left = (now - self._began) * (self._total - self._done) / self._done
-            self.say(f"{self._stage} {self._done / self._total:4.0%}  {_left(left)}  {what}")
+    def work_on(self, network: str, what: str = "") -> None:
+        """Remember which."""
+        self._tracker.work_on(network, what)
+
+    def enter_epoch(self, epoch: int, epochs: int) -> None:
+        """Remember which."""
+        self._tracker.enter_epoch(epoch, epochs)
+
+    def advance(self, amount: float, what: str, left: float | None = None, *, examples: int = 0) -> None:
+        """Say how far the stage is, if nothing was said of it yet."""
+        self._tracker.advance(amount, what, left, examples)
+        if not self._last_line and self._tracker.position().elapsed >= self._first:
+            self._tick()
+
+    def skip(self, amount: float, what: str) -> None:
+        """Remember it."""
+        self._tracker.skip(amount, what)
 
     def finish(self) -> None:
         """Say how long the stage took."""
-        self.say(f"{self._stage} done in {_clock(time.monotonic() - self._began)}")
+        self.stop()
+        position = self._tracker.position()
+        self.say(f"{position.stage} done in {clock(position.elapsed)}")
 
     def say(self, line: str) -> None:
         """One line on stderr."""
         click.echo(line, err=True)
 
+    def stop(self) -> None:
+        """No more lines of their own accord."""
+        self._ticker.stop()
+
+    def _tick(self) -> None:
+        self._last_line = time.monotonic()
+        self.say(self._tracker.position().line())
+
 
 @final
 class Bars:
-    """A progress bar with the time that is left."""
+    """A progress bar with the network, the epoch, the rate and the time that is left."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -111,51 +157,69 @@ class Bars:
         self._console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=20),
             TaskProgressColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}  [dim]{task.fields[what]}"),
+            TextColumn("{task.fields[details]}", markup=False),
             console=self._console,
         )
-        self._task: int | None = None
-        self._began, self._total, self._done = time.monotonic(), 0.0, 0.0
+        self._tracker, self._task = Tracker(), 0
+        self._ticker = Ticker(1.0, self._draw)
+        self._ticker.stop()
+        self._drawn = False
 
     def start(self, stage: str, total: float) -> None:
         """Draw a new bar."""
         self.finish()
-        self._began, self._total, self._done = time.monotonic(), total, 0.0
+        self._tracker.start(stage, total)
+        self._task = int(self._bar.add_task(stage, total=total or None, details=""))
         self._bar.start()
-        self._task = int(self._bar.add_task(stage, total=total, what="", left=""))
+        self._drawn = True
+        self._ticker = Ticker(1.0, self._draw)
 
-    def advance(self, amount: float, what: str, left: float | None = None) -> None:
-        """Move the bar."""
-        self._done += amount
-        if left is None and self._done:
-            left = (time.monotonic() - self._began) * (self._total - self._done) / self._done
-        if self._task is not None:
-            from rich.progress import TaskID
+    def work_on(self, network: str, what: str = "") -> None:
+        """Show which."""
+        self._tracker.work_on(network, what)
+        self._draw()
 
-            self._bar.update(TaskID(self._task), completed=self._done, what=what, left=_left(left))
+    def enter_epoch(self, epoch: int, epochs: int) -> None:
+        """Show which."""
+        self._tracker.enter_epoch(epoch, epochs)
+        self._draw()
+
+    def advance(self, amount: float, what: str, left: float | None = None, *, examples: int = 0) -> None:
+        """Move the bar; the next tick draws it."""
+        self._tracker.advance(amount, what, left, examples)
+
+    def skip(self, amount: float, what: str) -> None:
+        """Move the bar; the next tick draws it."""
+        self._tracker.skip(amount, what)
 
     def finish(self) -> None:
-        """Leave the bar as it is and stop drawing."""
-        if self._task is not None:
-            from rich.progress import TaskID
-
-            self._bar.update(TaskID(self._task), what="", left="")
-            self._bar.stop()
-            self._task = None
+        """Leave the bar as it is, full, and stop drawing."""
+        if self._drawn:
+            self._draw(full=True)
+        self.stop()
 
     def say(self, line: str) -> None:
         """One line above the bar."""
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
+    def stop(self) -> None:
+        """Leave the bar as it is and stop drawing."""
+        self._ticker.stop()
+        if self._drawn:
+            self._drawn = False
+            self._bar.stop()
 
-def _left(seconds: float | None) -> str:
-    return "" if seconds is None else f"{_clock(seconds)} left"
+    def _draw(self, *, full: bool = False) -> None:
+        from rich.progress import TaskID
 
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+        position = self._tracker.position()
+        details = "" if full else "  ".join(position.details())
+        share = 1.0 if full else position.share
+        task = next(task for task in self._bar.tasks if task.id == self._task)
+        if full and task.total is None:
+            self._bar.update(TaskID(self._task), total=1.0)
+        done = None if share is None else share * (task.total or 1.0)
+        self._bar.update(TaskID(self._task), completed=done, details=details)

@@ -16,7 +16,7 @@ _FILE = click.Path(path_type=Path)
     epilog="\b\nExamples:\n"
     "  evalsuite evaluate --parent model.safetensors --candidates pruned50.safetensors,pruned80.safetensors\n"
     "  evalsuite evaluate --parent resnet20.pt --candidates masked.pt --arch resnet20 --data cifar10\n"
-    "  evalsuite evaluate --parent resnet18.pt --arch resnet18 --data cifar10 --preset robustbench\n"
+    "  evalsuite evaluate --parent resnet18.pt --arch torchvision:resnet18 --data cifar10 --preset robustbench\n"
     "  evalsuite evaluate --parent model.safetensors --candidates int8.onnx,program.pt2\n"
     "  evalsuite evaluate --parent model.safetensors --candidates pruned50.safetensors --shipped pruned50=app.onnx\n\n"
     "Candidates may be state dicts, masks, channel-pruned networks, programs of torch.export (.pt2) and ONNX files,\n"
@@ -57,8 +57,10 @@ def command(
 
     from evalsuite.cli._caution import caution
     from evalsuite.cli._typed import default_out, typed
+    from evalsuite.heartbeat import recorded
     from evalsuite.inputs import candidate, inputs
     from evalsuite.pipeline import Origin, Shipped, evaluate
+    from evalsuite.progress import READING
     from evalsuite.resolve import judging
     from evalsuite.spec import resolve
 
@@ -67,14 +69,17 @@ def command(
         torch.set_num_threads(spec.threads)
     files = _named([Path(part.strip()) for value in candidates for part in value.split(",") if part.strip()])
     pairs = [_pair(part, files) for value in shipped for part in value.split(",") if part.strip()]
-    out, loaded = spec.out or default_out(spec.ckpt), inputs(spec)
-    networks = {name: candidate(file, spec, loaded) for name, file in files.items()}
-    held = [
-        Shipped(id=name, of=of, path=file, checkpoint=candidate(file, spec, loaded))
-        for name, of, file in _distinct(pairs, files)
-    ]
-    origin = Origin(command=typed(), options=None, amend=amend, **caution(spec))
-    results = evaluate(loaded, networks, judging(spec), out=out, origin=origin, reporter=reporter(), shipped=held)
+    out = spec.out or default_out(spec.ckpt)
+    with recorded(reporter(), out) as progress:
+        progress.start(READING, 0.0)
+        loaded = inputs(spec)
+        networks = {name: candidate(file, spec, loaded) for name, file in files.items()}
+        held = [
+            Shipped(id=name, of=of, path=file, checkpoint=candidate(file, spec, loaded))
+            for name, of, file in _distinct(pairs, files)
+        ]
+        origin = Origin(command=typed(), options=None, amend=amend, **caution(spec))
+        results = evaluate(loaded, networks, judging(spec), out=out, origin=origin, reporter=progress, shipped=held)
     if as_json:
         write_json(results)
     else:

@@ -11,6 +11,7 @@ import click
 
 from evalsuite.cli._console import write_json
 from evalsuite.cli._options import JSON
+from evalsuite.cli._parts import KINDS
 from evalsuite.errors import UnknownNameError
 from evalsuite.presets import PRESETS
 from evalsuite.registry import names
@@ -18,18 +19,7 @@ from evalsuite.registry import names
 if TYPE_CHECKING:
     from rich.console import Console
 
-FOLDERS = {
-    "attacks": "evalsuite.attacks",
-    "corruptions": "evalsuite.corruptions",
-    "data": "evalsuite.data",
-    "measures": "evalsuite.measures",
-    "problems": "evalsuite.problems",
-    "pruners": "pruners",
-    "regularisers": "pruners.regularisers",
-    "recipes": "evalsuite.training",
-    "tasks": "evalsuite.tasks",
-}
-_KINDS = (*FOLDERS, "networks", "presets")
+_KINDS = (*KINDS, "networks", "presets")
 
 
 @click.command(
@@ -94,7 +84,7 @@ def _tasks(*, as_json: bool) -> None:
     from evalsuite.tasks._base import Task
     from evalsuite.tasks._names import expand
 
-    package = FOLDERS["tasks"]
+    package = KINDS["tasks"].package
     rows: dict[str, dict[str, object]] = {}
     for kind in names(package):
         for text in find(package, kind, Task).usage or (kind.replace("_", "-"),):
@@ -136,7 +126,7 @@ def _listed(kind: str) -> dict[str, str]:
         from evalsuite.networks.architectures import describe
 
         return dict(describe())
-    package = FOLDERS[kind]
+    package = KINDS[kind].package
     return {name: _summary(package, name) for name in names(package) if _is_part(package, name)}
 
 

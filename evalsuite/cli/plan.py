@@ -1,35 +1,81 @@
-"""`evalsuite plan`: what a sweep would compute."""
+"""`evalsuite plan`: what a sweep would compute, and how long it would take."""
+
+from typing import cast
 
 import click
 
-from evalsuite.cli._console import write_json
+from evalsuite.cli._console import reporter, write_json
 from evalsuite.cli._options import JSON, given, judge_options, network_options, prune_options, run_options
+
+_BAR = 24
+Row = dict[str, object]
 
 
 @click.command(
     epilog="\b\nExamples:\n  evalsuite plan --ckpt model.safetensors --preset standard\n"
-    "  evalsuite plan --config run.toml --json",
+    "  evalsuite plan --config run.toml --json\n"
+    "  evalsuite plan --ckpt model.safetensors --preset safety --no-time",
 )
 @network_options
 @prune_options
 @judge_options
 @run_options
+@click.option("--no-time", is_flag=True, help="Time nothing: only count.")
 @JSON
-def command(as_json: bool, **options: object) -> None:
-    """Show what a sweep with the same options would compute, and the smallest drop that its examples can show."""
+def command(no_time: bool, as_json: bool, **options: object) -> None:
+    """Show what a sweep with the same options would compute and take, and the smallest drop that it can show.
+
+    Times and memory are estimates: a batch of every task and a few training steps are run on the parent.
+    """
+    import torch
+
     from evalsuite.planning import outlook
     from evalsuite.spec import resolve
 
-    found = outlook(resolve(given(options)))
+    spec = resolve(given(options))
+    if spec.threads is not None:
+        torch.set_num_threads(spec.threads)
+    planned = outlook(spec, reporter=None if no_time else reporter())
     if as_json:
-        write_json(found)
+        write_json(planned)
         return
-    families = "1 family" if found["families"] == 1 else f"{found['families']} families"
-    click.echo(f"{found['networks']} networks: the parent, {families} of {found['steps']} ratios")
-    click.echo(f"{'task':40} {'examples':>8} {'shards':>6} {'passes':>12} {'smallest drop shown':>20}")
-    rows = found["tasks"]
-    assert isinstance(rows, list)  # noqa: S101 - for the type checker
-    for row in rows:
+    _networks(planned)
+    _tasks(planned)
+    if planned["estimate"] is not None:
+        _times(cast(Row, planned["estimate"]))
+
+
+def _networks(planned: Row) -> None:
+    families = "1 family" if planned["families"] == 1 else f"{planned['families']} families"
+    click.echo(f"{planned['networks']} networks: the parent, {families} of {planned['steps']} ratios")
+    sides = " x ".join(map(str, cast("list[int]", planned["images"])))
+    applied = cast("dict[str, list[float]]", planned["normalisation"])
+    mean, std = (", ".join(f"{number:.4g}" for number in applied[key]) for key in ("mean", "std"))
+    click.echo(f"images: {sides} (channels, height, width); the network normalises them by mean {mean}, std {std}")
+
+
+def _tasks(planned: Row) -> None:
+    click.echo(f"\n{'task':40} {'examples':>8} {'shards':>6} {'passes':>12} {'smallest drop shown':>20}")
+    for row in cast("list[Row]", planned["tasks"]):
         drop = row["unavailable"] or f"{row['smallest_margin']:.2%}"
         click.echo(f"{row['task']:40} {row['examples']:8} {row['shards']:6} {row['passes']:12.3g} {drop:>20}")
-    click.echo(f"margin {found['margin']:.2%}: a task whose smallest drop is above it can only be inconclusive.")
+    click.echo(f"margin {planned['margin']:.2%}: a task whose smallest drop is above it can only be inconclusive.")
+
+
+def _times(estimate: Row) -> None:
+    from evalsuite.progress import clock
+
+    rows = cast("list[Row]", estimate["parts"])
+    click.echo(f"\nabout {clock(cast(float, estimate['seconds']))} on {estimate['device']}; what costs most:\n")
+    click.echo(f"{'':40} {'time':>12} {'memory':>9}  {'share':<{_BAR + 5}} timed on")
+    for row in rows:
+        share = cast(float, row["share"])
+        bar = "█" * round(_BAR * share)
+        memory = "" if row["megabytes"] is None else f"{row['megabytes']:,.0f} MB"
+        basis = f"{row['examples']} examples" if row["basis"] == "measured" else "a pass, times their number"
+        time = clock(cast(float, row["seconds"]))
+        click.echo(f"{row['what']:40} {time:>12} {memory:>9}  {share:4.0%} {bar:<{_BAR}} {basis}")
+    most = estimate["peak_megabytes"]
+    if most is not None:
+        click.echo(f"at most about {most:,.0f} MB of memory of {estimate['memory_of']}")
+    click.echo(f"estimates, as if every network were as slow as the parent; not counted: {estimate['not_counted']}.")

@@ -20,17 +20,22 @@ def command(as_json: bool, **options: object) -> None:
 
     from evalsuite.cli._caution import caution
     from evalsuite.cli._typed import default_out, typed
+    from evalsuite.heartbeat import recorded
     from evalsuite.inputs import inputs
     from evalsuite.pipeline import Origin, only_prune
+    from evalsuite.progress import READING
     from evalsuite.resolve import making
     from evalsuite.spec import resolve
 
     spec = resolve(given(options))
     if spec.threads is not None:
         torch.set_num_threads(spec.threads)
-    out, loaded = spec.out or default_out(spec.ckpt), inputs(spec)
-    origin = Origin(command=typed(), **caution(spec))
-    networks = only_prune(loaded, making(spec, loaded), out=out, seed=spec.seed, origin=origin, reporter=reporter())
+    out = spec.out or default_out(spec.ckpt)
+    with recorded(reporter(), out) as progress:
+        progress.start(READING, 0.0)
+        loaded = inputs(spec)
+        origin = Origin(command=typed(), **caution(spec))
+        networks = only_prune(loaded, making(spec, loaded), out=out, seed=spec.seed, origin=origin, reporter=progress)
     if as_json:
         write_json({"networks": networks})
         return

@@ -6,6 +6,7 @@ import click
 
 from evalsuite.cli._options import RUN
 from evalsuite.cli.gate import read_results
+from evalsuite.errors import UsageError
 
 
 @click.command(
@@ -17,19 +18,42 @@ from evalsuite.cli.gate import read_results
 @click.option("--format", "form", type=click.Choice(["html", "markdown", "json"]), default="html", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Where to write (html: RUN/report.html; else stdout).")
 def command(run: Path, form: str, out: Path | None) -> None:
-    """Write the report of RUN from what its store holds; no network is run."""
-    from evalsuite.files import write_atomically
-    from evalsuite.findings.results import refresh
+    """Write the report of RUN from what its store holds; no network is run.
 
-    results, pictures = refresh(run) if (run / "results.sqlite").exists() else (read_results(run), {})
+    While a process works on RUN, the report shows what is there so far. RUN is only read where the report goes
+    elsewhere.
+    """
+    from evalsuite.files import write_atomically
+
+    results, pictures = _results(run, inside=form == "html" and out is None)
     text = _rendered(results, pictures, form)
     if form == "html" and out is None:
         out = run / "report.html" if run.is_dir() else run.with_name("report.html")
     if out is None:
         click.echo(text)
         return
-    write_atomically(out, text)
+    try:
+        write_atomically(out, text)
+    except OSError as error:
+        raise UsageError(f"{out}: {error.strerror}; --out FILE writes the report elsewhere") from error
     click.echo(f"wrote {out}", err=True)
+
+
+def _results(run: Path, *, inside: bool) -> tuple[dict[str, object], dict[str, bytes]]:
+    """What the run holds now; `inside`: `results.json` is brought up to date too, unless another process does it."""
+    from evalsuite.findings.results import current, refresh
+    from evalsuite.store import BusyError
+
+    if not (run / "results.sqlite").exists():
+        return read_results(run), {}
+    if inside:
+        try:
+            return refresh(run)
+        except BusyError:
+            click.echo(f"{run}: a process works on this run; the report shows what is there so far", err=True)
+        except OSError:
+            pass  # a disk that may only be read: the page itself will say so
+    return current(run)
 
 
 def _rendered(results: dict[str, object], pictures: dict[str, bytes], form: str) -> str:

@@ -1,7 +1,8 @@
 """`evalsuite show`: one part, a checkpoint or a run in detail."""
 
-import inspect
+import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,9 +10,15 @@ from evalsuite.cli._console import write_json
 from evalsuite.cli._options import JSON
 from evalsuite.errors import UnknownNameError
 
+if TYPE_CHECKING:
+    from evalsuite.cli._parts import Description, Setting
+
+_WIDTH = 110
+
 
 @click.command(
     epilog="\b\nExamples:\n  evalsuite show corruption/fog/3\n  evalsuite show pruners/synflow\n"
+    "  evalsuite show networks/torchvision:resnet18\n  evalsuite show presets/standard\n"
     "  evalsuite show model.safetensors\n  evalsuite show reports/model",
 )
 @click.argument("what")
@@ -20,15 +27,26 @@ def command(what: str, as_json: bool) -> None:
     """Show WHAT in detail: a task or another part (KIND/NAME), a checkpoint file, or a run folder."""
     path = Path(what)
     if path.is_dir():
-        from evalsuite.cli.gate import read_results
         from evalsuite.report.verdict import headline
 
-        results = read_results(path)
+        results = _results(path)
         write_json(results) if as_json else click.echo(headline(results))
     elif path.is_file():
         _checkpoint(path, as_json=as_json)
     else:
-        _part(what, as_json=as_json)
+        part = _part(what)
+        write_json(part.document()) if as_json else _print(part)
+
+
+def _results(run: Path) -> dict[str, object]:
+    """What a run has written at its end, or what its store holds so far."""
+    from evalsuite.cli.gate import read_results
+
+    if (run / "results.json").exists() or not (run / "results.sqlite").exists():
+        return read_results(run)
+    from evalsuite.findings.results import current
+
+    return current(run)[0]
 
 
 def _checkpoint(path: Path, *, as_json: bool) -> None:
@@ -57,25 +75,45 @@ def _checkpoint(path: Path, *, as_json: bool) -> None:
         click.echo(f"{key:22} {value}")
 
 
-def _part(what: str, *, as_json: bool) -> None:
-    from dataclasses import fields
+def _part(what: str) -> "Description":
+    from evalsuite.cli._parts import KINDS, described, described_network, described_preset, described_task, spelled_out
+    from evalsuite.registry import names
 
-    from evalsuite.cli.list import FOLDERS
-    from evalsuite.registry import find, names
+    kind, _, name = what.partition("/")
+    if kind in {"networks", "presets"} and name:
+        return described_network(name) if kind == "networks" else described_preset(name)
+    if kind == "tasks" and name:
+        kind, what, name = name.partition("/")[0], name, ""
+    tasks = names(KINDS["tasks"].package)
+    if kind.partition("?")[0].replace("-", "_") in tasks:
+        # a kind of tasks by its name alone may be no task yet: corruption
+        return described("tasks", what) if what.replace("-", "_") in tasks else described_task(what)
+    if kind in KINDS and name:
+        return described(kind, name.partition("?")[0])
+    known = [*tasks, *(f"{each}/NAME" for each in (*KINDS, "networks", "presets"))]
+    raise UnknownNameError("part, checkpoint or run folder", what, known, elsewhere=spelled_out(what))
 
-    kind, _, rest = what.partition("/")
-    package, name = (FOLDERS[kind], rest) if kind in FOLDERS and rest else (FOLDERS["tasks"], kind)
-    name = name.partition("?")[0].replace("-", "_")
-    if name not in names(package):
-        if package != FOLDERS["tasks"] or kind == "tasks":
-            raise UnknownNameError(kind.removesuffix("s"), name, names(package))
-        known = [*names(package), *(f"{each}/NAME" for each in FOLDERS)]
-        raise UnknownNameError("part, checkpoint or run folder", what, known)
-    part: type[object] = find(package, name, object)
-    doc = inspect.getdoc(part) or ""
-    settings = {f.name: str(f.default) for f in fields(part)}  # type: ignore[arg-type]
-    if as_json:
-        write_json({"name": name, "doc": doc, "settings": settings})
-        return
-    click.secho(f"{package}.{name}", bold=True)
-    click.echo(doc)
+
+def _print(part: "Description") -> None:
+    click.secho(part.title, bold=True)
+    click.echo(part.text)
+    if part.settings:
+        click.echo("")
+        _table(part.settings, part.heading)
+    if part.source:
+        click.echo(f"\nsource:  {part.source}")
+    for place, each in enumerate(part.typed):
+        click.echo(f"{'typed:' if not place else '':8} {each}")
+
+
+def _table(settings: "tuple[Setting, ...]", heading: str) -> None:
+    first = max(len("setting"), *(len(row.name) for row in settings))
+    second = min(40, max(len(heading), *(len(row.value) for row in settings)))
+    room = max(30, _WIDTH - first - second - 4)
+    click.secho(f"{'setting':{first}}  {heading:{second}}  what it means", bold=True)
+    for row in settings:
+        values = textwrap.wrap(row.value, second, break_on_hyphens=False) or [""]
+        lines = textwrap.wrap(row.meaning, room) or [""]
+        for place in range(max(len(values), len(lines))):
+            name, value, line = (column[place] if place < len(column) else "" for column in ([row.name], values, lines))
+            click.echo(f"{name:{first}}  {value:{second}}  {line}".rstrip())

@@ -57,16 +57,21 @@ def _run(spec: "Spec", out: Path, request: str | None, *, amend: bool) -> dict[s
 
     from evalsuite.cli._caution import caution
     from evalsuite.cli._typed import typed
+    from evalsuite.heartbeat import recorded
     from evalsuite.inputs import inputs
     from evalsuite.pipeline import Origin, run
+    from evalsuite.progress import READING
     from evalsuite.resolve import judging, making
 
     if spec.threads is not None:
         torch.set_num_threads(spec.threads)
-    judge, loaded = judging(spec), inputs(spec)
-    settings = {**spec.model_dump(mode="json", exclude={"out"}), "data": loaded.dataset.name}
-    origin = Origin(command=typed(), request=request or "", options=settings, amend=amend, **caution(spec))
-    return run(loaded, making(spec, loaded), judge, out=out, origin=origin, reporter=reporter())
+    judge = judging(spec)
+    with recorded(reporter(), out) as progress:
+        progress.start(READING, 0.0)
+        loaded = inputs(spec)
+        settings = {**spec.model_dump(mode="json", exclude={"out"}), "data": loaded.dataset.name}
+        origin = Origin(command=typed(), request=request or "", options=settings, amend=amend, **caution(spec))
+        return run(loaded, making(spec, loaded), judge, out=out, origin=origin, reporter=progress)
 
 
 def _tell(results: dict[str, object], out: Path) -> None:

@@ -65,6 +65,8 @@ def run(
             batch = _batch(source, pending.cut).to(device)
             for call in _calls(pending):
                 began = time.perf_counter()
+                what = f"{name(task)}  examples to {pending.cut.stop}"
+                reporter.work_on(_networks(call), what)
                 if call.studied:
                     memory.study(call, batch)
                 elif call.crossed:
@@ -72,8 +74,20 @@ def run(
                 else:
                     _compute(call, parent, batch, store, seed, memory)
                 pace.took(call, time.perf_counter() - began)
-                reporter.advance(call.weight, f"{name(task)}  examples to {pending.cut.stop}", pace.left())
+                reporter.advance(call.weight, what, pace.left(), examples=len(batch.ids) * _asked(call))
     reporter.finish()
+
+
+def _asked(call: Pending) -> int:
+    """How many networks are run on the shard."""
+    return len(call.studied or call.crossed) or len({m.digest for m in (*call.alone, *call.related)})
+
+
+def _networks(call: Pending) -> str:
+    """Which networks a call is about, in a few words."""
+    named = [m.id for m in call.studied] or [pair.to.id for pair in call.crossed]
+    named = list(dict.fromkeys(named or [m.id for m in (*call.alone, *call.related)]))
+    return named[0] if len(named) == 1 else f"{len(named)} networks"
 
 
 def _batch(examples: Examples, cut: Cut) -> Batch:

@@ -21,7 +21,7 @@ from evalsuite.findings.forgotten import forgotten
 from evalsuite.findings.nested import nested
 from evalsuite.findings.warnings import warnings
 from evalsuite.measures._base import Figure
-from evalsuite.store import Store, opened
+from evalsuite.store import Store, opened, reading
 
 SCHEMA = "evalsuite-results/1"
 Row = dict[str, object]
@@ -38,16 +38,26 @@ class Claimed(TypedDict):
 
 
 def refresh(folder: Path) -> tuple[Row, dict[str, bytes]]:
-    """Summarise a run folder's store anew, write `results.json`, and return it with the strips of sample images.
+    """As `current`, of a run that no other process works on; `results.json` is written anew.
 
     Raises:
-        UsageError: The folder holds no run.
-        IncompleteEvidenceError: The run has no networks yet.
+        BusyError: Another process works in the folder, and will write `results.json` itself.
     """
     with opened(folder) as store:
         results, pictures = summarise(store), store.pictures()
     write_atomically(folder / "results.json", json.dumps(results, indent=1) + "\n")
     return results, pictures
+
+
+def current(folder: Path) -> tuple[Row, dict[str, bytes]]:
+    """What a run folder's store holds at the moment, summarised, with the strips of sample images; nothing is written.
+
+    Raises:
+        UsageError: The folder holds no run.
+        IncompleteEvidenceError: The run has no networks yet.
+    """
+    with reading(folder) as store:
+        return summarise(store), store.pictures()
 
 
 def summarise(store: Store) -> Row:

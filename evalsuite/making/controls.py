@@ -55,13 +55,28 @@ def passes(pruner: Pruner) -> int:
     return 2 if "training" in pruner.needs else 1
 
 
+def epochs_of(control: Control, making: Making, step: int) -> int:
+    """Epochs that the control beside the network of `step` = 0, 1, ... is trained, at most."""
+    assert making.recipe is not None  # noqa: S101 - checked when options were resolved
+    if control in _AS_THE_PRUNED:
+        return making.recipe.epochs * (1 if making.one_shot else step + 1)
+    whole = (making.full or making.recipe).epochs
+    return round(_LONGEST * whole) if control == "scratch-budget" else whole
+
+
 def work(making: Making) -> int:
     """Epochs that a run's networks take in all, or networks where nothing is trained."""
     epochs = 1 if making.recipe is None else making.recipe.epochs
-    pruned = sum(passes(pruner) for pruner in making.pruners) * len(making.ratios) * making.seeds
-    # the dense control is retrained once a ratio
-    dense = making.seeds * (len(making.ratios) - 1) if "dense" in making.controls else 0
-    return epochs * (pruned + control_count(making) + dense)
+    steps = range(len(making.ratios))
+    pruned = epochs * len(steps) * sum(passes(pruner) for pruner in making.pruners)
+    beside = sum(
+        epochs_of(control, making, step)
+        for pruner in making.pruners
+        for control in compared(making.controls, pruner)
+        for step in steps
+    )
+    dense = epochs * (1 if making.one_shot else len(steps)) if "dense" in making.controls else 0
+    return making.seeds * (pruned + beside + dense)
 
 
 def make_control(

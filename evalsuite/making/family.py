@@ -13,7 +13,7 @@ from evalsuite.errors import EvalsuiteError, UsageError
 from evalsuite.facts import FamilyFacts, Meta, NetworkFacts
 from evalsuite.inputs import Inputs
 from evalsuite.interpretation import Interpretation
-from evalsuite.making.controls import compared, make_control, passes, trains_in_full, work
+from evalsuite.making.controls import compared, epochs_of, make_control, passes, trains_in_full, work
 from evalsuite.making.describe import Made, counted, describe
 from evalsuite.making.faithful import cannot_prune
 from evalsuite.making.refusals import refusing
@@ -141,10 +141,10 @@ class _Nursery:
         found = self._found(addresses)
         for address, member in zip(addresses, found, strict=False):
             if member is not None:
-                self._reporter.advance(self._epochs * passes(pruner), member.id)
+                self._reporter.skip(self._epochs * passes(pruner), f"{member.id} is there")
                 yield address, member
         there = {address for address, member in zip(addresses, found, strict=False) if member is not None}
-        for address, step in self._steps(pruner, seed, found, addresses):
+        for address, step in self._steps(family, pruner, seed, found, addresses):
             identity = Made(
                 id=f"{family['id']}-{step.target_ratio:g}",
                 role="pruned",
@@ -160,17 +160,27 @@ class _Nursery:
         self._pass_over(family, addresses, there)
 
     def _steps(
-        self, pruner: Pruner, seed: int, found: Sequence[Member | None], addresses: Sequence[str]
+        self,
+        family: FamilyFacts,
+        pruner: Pruner,
+        seed: int,
+        found: Sequence[Member | None],
+        addresses: Sequence[str],
     ) -> Iterator[tuple[str, Step]]:
         """The networks behind those that were found, as they are made."""
         making, title = self._making, cannot_prune(pruner)
+
+        def retrain(network: nn.Module, step: int) -> nn.Module:
+            self._reporter.work_on(f"{family['id']}-{making.ratios[step]:g}")
+            return self._retrain(network, seed, step)
+
         with refusing(title):
             steps = cascade(
                 self._inputs.parent.network,
                 pruner,
                 making.ratios,
                 context=self._retraining.context(seed),
-                retrain=None if making.recipe is None else lambda net, step: self._retrain(net, seed, step),
+                retrain=None if making.recipe is None else retrain,
                 recalibrate=lambda net: self._retraining.measured_again(net, seed),
                 cost=self._cost,
                 rewind_to=making.rewind_to,
@@ -178,7 +188,9 @@ class _Nursery:
                 start=[None if member is None else member.network for member in found],
             )
         places = dict(zip(making.ratios, addresses, strict=True))
-        while True:
+        for ratio in [*making.ratios[len(found) :], None]:
+            if ratio is not None:
+                self._reporter.work_on(f"{family['id']}-{ratio:g}")
             with refusing(title):
                 step = next(steps, None)
             if step is None:
@@ -242,9 +254,11 @@ class _Nursery:
                 here = self._control_address(control, address)
                 found = list(self._kept([here]))
                 if found:
-                    self._reporter.advance(self._epochs, found[0].id)
+                    self._reporter.skip(epochs_of(control, self._making, step), f"{found[0].id} is there")
                     yield here, found[0]
                     continue
+                identity = f"{control}-{family['id']}-{ratio:g}"
+                self._reporter.work_on(identity)
                 first, pruned = (next(self._kept([each])).network for each in (there[0], address))
                 with refusing(f"--controls {control} cannot be made of this network"):
                     checkpoint = make_control(
@@ -258,7 +272,7 @@ class _Nursery:
                 if checkpoint is None:
                     continue
                 made = Made(
-                    id=f"{control}-{family['id']}-{ratio:g}",
+                    id=identity,
                     role="control",
                     pruner=f"{name(pruner)}, {control}",
                     target=ratio,
@@ -272,8 +286,10 @@ class _Nursery:
         address = digest({"control": self._origin(), "seed": repetition, "steps": len(self._making.ratios)})
         found = list(self._kept([address]))
         if found:
-            self._reporter.advance(self._epochs * len(self._making.ratios), found[0].id)
+            repeated = 1 if self._making.one_shot else len(self._making.ratios)
+            self._reporter.skip(self._epochs * repeated, f"{found[0].id} is there")
             return address, found[0]
+        self._reporter.work_on(f"control-{repetition}")
         network: nn.Module = self._inputs.parent.network
         for step in range(1 if self._making.one_shot else len(self._making.ratios)):
             network = self._retrain(network, seed, step)

@@ -8,6 +8,7 @@ from evalsuite.data import load
 from evalsuite.errors import UsageError
 from evalsuite.inputs import chosen_device
 from evalsuite.making.refusals import refusing
+from evalsuite.making.retraining import Pace
 from evalsuite.naming import name as spelled
 from evalsuite.networks.architectures import build, split
 from evalsuite.networks.checkpoint import Checkpoint, write
@@ -15,7 +16,7 @@ from evalsuite.networks.copies import copied
 from evalsuite.networks.normalized import Normalized
 from evalsuite.progress import Reporter
 from evalsuite.resolve import recipe_for
-from evalsuite.training import Progress, score, train
+from evalsuite.training import score, train
 from evalsuite.version import __version__
 
 
@@ -47,13 +48,20 @@ def train_parent(
         if step == max(1, round(0.05 * steps)):
             early.append(copied(student))
 
-    def told(progress: Progress) -> None:
-        reporter.advance(1, f"loss {progress.loss:.3f}  {dataset.problem.score_title} {progress.score:.1%}")
-
     reporter.start(f"Training {arch}", chosen.epochs)
+    pace = Pace(dataset.train, chosen, reporter)
     on = chosen_device(device)
     with refusing(f"--recipe {spelled(chosen)} cannot train {arch}"):
-        trained = train(network, dataset.train, chosen, seed=seed, device=on, progress=told, early=keep_early)
+        trained = train(
+            network,
+            dataset.train,
+            chosen,
+            seed=seed,
+            device=on,
+            after_step=pace.after(None),
+            progress=pace.epoch_done,
+            early=keep_early,
+        )
     reporter.finish()
     name, arguments = split(arch)
     for path, made, step in ((out.with_suffix(".early.safetensors"), early[0], "early"), (out, trained, "train")):

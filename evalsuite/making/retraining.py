@@ -1,6 +1,6 @@
 """What training means in a run: retraining after a cut, training inside a pruner, and what pruners may look at."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import final
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from evalsuite.data import Examples
 from evalsuite.errors import UsageError
 from evalsuite.inputs import Inputs
 from evalsuite.making.refusals import refusing
@@ -29,7 +30,7 @@ class Retraining:
     Attributes:
         inputs: The parent and its data; only training examples are looked at.
         making: How the family is made.
-        reporter: Hears about every epoch.
+        reporter: Hears about every step.
     """
 
     inputs: Inputs
@@ -53,11 +54,12 @@ class Retraining:
 
     def measured_again(self, network: nn.Module, seed: int) -> nn.Module:
         """A copy of `network` whose batch-norm statistics are those of the training examples; as it is without data."""
+        train = self.inputs.dataset.train
+        if train is not None:
+            with refusing("batch-norm statistics of this network cannot be measured again"):
+                network = recalibrate(network, train, seed=seed, device=self.inputs.device)
         self.reporter.advance(1, "batch-norm statistics")
-        if self.inputs.dataset.train is None:
-            return network
-        with refusing("batch-norm statistics of this network cannot be measured again"):
-            return recalibrate(network, self.inputs.dataset.train, seed=seed, device=self.inputs.device)
+        return network
 
     def context(self, seed: int) -> Context:
         """What a pruner of this run may look at: training examples, and training by the run's recipe."""
@@ -87,11 +89,8 @@ class Retraining:
         if examples is None:
             raise UsageError(f"{self.inputs.dataset.name} has no training examples: nothing can be trained")
 
-        title = examples.problem.score_title
-
-        def told(progress: Progress) -> None:
-            self.reporter.advance(1, f"epoch {progress.epoch}/{progress.epochs}  {title} {progress.score:.1%}")
-
+        pace = Pace(examples, recipe, self.reporter)
+        hold = hold_zeros(network) if adapters is None else None
         with refusing("--adapters cannot be added to this network"):
             student = network if adapters is None else adapted(network, adapters)
         hooks = [*self._regularisers, *([] if hook is None else [hook])]
@@ -102,10 +101,10 @@ class Retraining:
                 recipe,
                 seed=seed,
                 device=self.inputs.device,
-                after_step=hold_zeros(network) if adapters is None else None,
+                after_step=pace.after(hold),
                 hook=_Together(hooks) if hooks else None,
                 constant_rate=rate,
-                progress=told,
+                progress=pace.epoch_done,
             )
         return trained if adapters is None else merged(trained)
 
@@ -149,6 +148,33 @@ class _Together(Hook):
     def after_step(self, network: nn.Module, done: float) -> None:
         for each in self._hooks:
             each.after_step(network, done)
+
+
+@final
+class Pace:
+    """Tells a reporter how far a training is, step by step; one epoch counts as 1."""
+
+    def __init__(self, examples: Examples, recipe: Recipe, reporter: Reporter) -> None:
+        self._batch = max(1, min(recipe.batch_size, len(examples)))
+        self._steps, self._epochs = len(examples) // self._batch, recipe.epochs
+        self._reporter, self._title, self._score = reporter, examples.problem.score_title, ""
+        reporter.enter_epoch(1, recipe.epochs)
+
+    def after(self, step: Callable[[nn.Module], None] | None) -> Callable[[nn.Module], None]:
+        """`step`, if any, and the reporter hears of it."""
+
+        def done(network: nn.Module) -> None:
+            if step is not None:
+                step(network)
+            self._reporter.advance(1 / self._steps, self._score, examples=self._batch)
+
+        return done
+
+    def epoch_done(self, progress: Progress) -> None:
+        """The next epoch begins, if there is one."""
+        self._score = f"{self._title} {progress.score:.1%}"
+        if progress.epoch < self._epochs:
+            self._reporter.enter_epoch(progress.epoch + 1, self._epochs)
 
 
 def lengthened(recipe: Recipe, times: float) -> Recipe:

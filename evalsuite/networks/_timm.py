@@ -8,6 +8,7 @@ constructor (`global_pool`) that only vision transformers show in their tensors.
 
 import re
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Final
 
@@ -87,6 +88,13 @@ def _reason(timm: ModuleType, name: str, statistics: tuple[tuple[float, ...], tu
     others = [each for each, config in configs.items() if (tuple(config.mean), tuple(config.std)) != statistics]
     unlike = f", unlike that of {others[0]}" if others else ""
     return f"timm's configuration of {bare}{unlike}"
+
+
+def spelled_out(name: str) -> list[str]:
+    """`timm:NAME` if timm is installed and has such a network, else nothing."""
+    if find_spec("timm") is None:
+        return []
+    return [f"timm:{name}"] if import_module("timm").is_model(name) else []
 
 
 def _timm(name: str) -> ModuleType:

@@ -121,10 +121,18 @@ def _digest_of(weights: models.WeightsEnum) -> str:
     return match[1] if match else " "
 
 
+def spelled_out(name: str) -> list[str]:
+    """`torchvision:NAME` if there is such a network, else nothing."""
+    return [f"torchvision:{name}"] if name in _known() else []
+
+
 def _check(name: str) -> None:
-    known = [*models.list_models(module=models), *models.list_models(module=models.segmentation)]
-    if name not in known:
-        raise UnknownNameError("torchvision network", name, known)
+    if name not in _known():
+        raise UnknownNameError("torchvision network", name, _known())
+
+
+def _known() -> list[str]:
+    return [*models.list_models(module=models), *models.list_models(module=models.segmentation)]
 
 
 @final

@@ -154,6 +154,12 @@ def switches(arch: str, arguments: Arguments, digest: str) -> tuple[Arguments, t
     return arguments, (Interpretation(topic="constructor", value=rest, basis="given", reason=reason),)
 
 
+def unknown(arch: str) -> UnknownNameError:
+    """What to say of a name that is no architecture: other libraries' networks of that name come first."""
+    elsewhere = [*_torchvision.spelled_out(arch), *_timm.spelled_out(arch)]
+    return UnknownNameError("architecture", arch, (*BUILT_IN, *_PATTERNS), elsewhere=elsewhere)
+
+
 def runs_users_code(arch: str) -> bool:
     """Whether building `arch` imports and calls what the name says: `package.module:factory`."""
     origin, colon, _ = split(arch)[0].partition(":")
@@ -180,7 +186,7 @@ def split(arch: str, arguments: Arguments = NO_ARGUMENTS) -> tuple[str, dict[str
 
 def _configured(name: str, settings: Arguments) -> Architecture:
     if name not in BUILT_IN:
-        raise UnknownNameError("architecture", name, (*BUILT_IN, *_PATTERNS))
+        raise unknown(name)
     part = BUILT_IN[name]
     known = [field.name for field in fields(part)]
     for key in settings:

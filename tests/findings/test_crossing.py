@@ -45,7 +45,16 @@ class Told:
     def start(self, stage, total):
         self.total = total
 
-    def advance(self, amount, what, left=None):
+    def work_on(self, network, what=""):
+        pass
+
+    def enter_epoch(self, epoch, epochs):
+        pass
+
+    def skip(self, amount, what):
+        pass
+
+    def advance(self, amount, what, left=None, *, examples=0):
         self.done += amount
         self.reports += 1
         if self.reports == self._stop:

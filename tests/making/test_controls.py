@@ -136,8 +136,9 @@ def test_copycats_stand_beside_channels_only() -> None:
     making = Making(pruners=(Magnitude(), FilterNorm()), ratios=(0.5, 0.8), controls=controls, seeds=3, recipe=RECIPE)
     # per seed: one control beside two networks, two beside two, and the dense one
     assert control_count(making) == 3 * (1 * 2 + 2 * 2 + 1)
-    # the dense one is retrained once a ratio: 4 pruned + 6 controls + 2
-    assert work(making) == 3 * 12
+    # 4 pruned; shuffled ones are trained as long as their network was retrained, 2 * (1 + 2); 2 copycats in full; the
+    # dense one once a ratio
+    assert work(making) == 3 * (4 + 6 + 2 + 2)
 
 
 def test_methods_that_train_count_twice() -> None:

@@ -1,0 +1,209 @@
+"""What people see while a command works, and how it ends when it is stopped or goes wrong."""
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+from evalsuite.cli import _console
+from evalsuite.cli._console import Lines, guarded
+from evalsuite.errors import UsageError
+
+
+@pytest.fixture(autouse=True)
+def interruptible():
+    """A shell lets what it starts in the background ignore interruptions, and that is handed on to every child."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_lines_say_all_there_is_every_few_seconds(capsys):
+    lines = Lines(every=0.2, first=0.05)
+    lines.start("Pruning", 10.0)
+    lines.work_on("magnitude-0-0.5")
+    lines.enter_epoch(1, 2)
+    time.sleep(0.1)
+    lines.advance(1.0, "accuracy 90 %", examples=64)
+    first = capsys.readouterr().err.splitlines()
+    assert first[0] == "Pruning ..."
+    expected = r"Pruning 10%  magnitude-0-0.5  epoch 1/2  [\d,]+ examples/s  \d+ s left  accuracy 90 %"
+    assert re.fullmatch(expected, first[1])
+    # one long step: nothing moves, and it is said all the same
+    deadline, later = time.monotonic() + 30, []
+    while len(later) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+        later += capsys.readouterr().err.splitlines()
+    assert all("magnitude-0-0.5  epoch 1/2" in line for line in later)
+    lines.finish()
+    assert re.fullmatch(r"Pruning done in \d+ s", capsys.readouterr().err.splitlines()[-1])
+    time.sleep(0.5)
+    assert not capsys.readouterr().err
+
+
+def test_nothing_is_said_after_an_error(capsys):
+    @click.command()
+    def command():
+        reporter = _console.reporter()
+        reporter._every = 0.05
+        reporter.start("Pruning", 1.0)
+        raise UsageError("expected a number, got none")
+
+    argv, sys.argv = sys.argv, ["evalsuite"]
+    try:
+        with pytest.raises(SystemExit) as ended:
+            guarded(command)
+    finally:
+        sys.argv = argv
+    assert ended.value.code == 2
+    time.sleep(0.3)
+    assert capsys.readouterr().err.splitlines()[-1] == "evalsuite: expected a number, got none"
+
+
+def on_a_terminal(code):
+    """What stands on a terminal's lines in the end, after `code` has run on it, and the exit code."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "150", "NO_COLOR": "1"}
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    parts = []
+    while select.select([ours], [], [], 120)[0]:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # nobody writes any more
+            break
+        if not part:
+            break
+        parts.append(part)
+    os.close(ours)
+    return b"".join(parts).decode(), process.wait()
+
+
+def test_an_error_stands_below_the_bar():
+    code = (
+        "import sys, time, click\n"
+        "from evalsuite.cli import _console\n"
+        "from evalsuite.errors import UsageError\n"
+        "@click.command()\n"
+        "def command():\n"
+        "    reporter = _console.reporter()\n"
+        "    reporter.start('Pruning', 4.0)\n"
+        "    reporter.work_on('magnitude-0-0.5')\n"
+        "    reporter.enter_epoch(1, 2)\n"
+        "    time.sleep(0.1)\n"
+        "    reporter.advance(1.0, 'accuracy 90 %', examples=100)\n"
+        "    time.sleep(1.5)\n"
+        "    raise UsageError('expected a number, got none')\n"
+        "sys.argv = ['evalsuite']\n"
+        "_console.guarded(command)\n"
+    )
+    text, code = on_a_terminal(code)
+    assert code == 2
+    *before, last = [
+        re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line) for line in text.replace("\r\n", "\n").split("\n") if line
+    ]
+    assert last == "evalsuite: expected a number, got none"
+    bar = before[-1].split("\r")[-1]
+    for piece in ("Pruning", "25%", "magnitude-0-0.5", "epoch 1/2", "examples/s", "left", "accuracy 90 %"):
+        assert piece in bar
+    assert text.index("\x1b[?25h") > text.index("\x1b[?25l")  # the cursor is back
+
+
+STUCK = {
+    # one operation of torch of many seconds, between two of Python
+    "torch": "import torch; a = torch.rand(1500, 1500, dtype=torch.float64)\n    torch.linalg.eig(a)",
+    # a pool waits for all it has begun
+    "pool": "from concurrent.futures import ThreadPoolExecutor\n"
+    "    with ThreadPoolExecutor(2) as pool: list(pool.map(time.sleep, [3] * 40))",
+    # so does the interpreter when it ends
+    "end": "import threading; threading.Thread(target=time.sleep, args=(60,)).start(); time.sleep(60)",
+    "python": "time.sleep(60)",
+}
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "word"), [(signal.SIGINT, 130, b"interrupted"), (signal.SIGTERM, 143, b"terminated")]
+)
+@pytest.mark.parametrize("stuck", STUCK)
+def test_a_stopped_process_ends_within_two_seconds(tmp_path, how, code, word, stuck):
+    program = (
+        "import sys, time, click\nfrom pathlib import Path\n"
+        "from evalsuite.cli._console import guarded\nfrom evalsuite.heartbeat import recorded\n"
+        "from evalsuite.progress import Silent\n"
+        "@click.command()\ndef command():\n"
+        f"  with recorded(Silent(), Path({str(tmp_path)!r})) as reporter:\n"
+        "    reporter.start('Pruning', 1.0)\n"
+        "    import torch\n"
+        "    print('ready', flush=True)\n"
+        f"    {STUCK[stuck]}\n"
+        "sys.argv = ['evalsuite']\nguarded(command)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(0.5)
+    process.send_signal(how)
+    began = time.monotonic()
+    _, said = process.communicate()
+    took = time.monotonic() - began
+    assert process.returncode == code, said
+    assert said.count(word + b"; what was finished is kept, the same command continues") == 1
+    assert b"Traceback" not in said
+    assert took < 2 + 2 * (os.getloadavg()[0] > 1)  # a busy machine is given more
+    from evalsuite import heartbeat
+
+    assert heartbeat.read(tmp_path).exit_code == code
+
+
+def test_a_process_that_is_not_stopped_is_left_alone():
+    """The watch ends with the command: no thread and no pipe is left."""
+
+    def held():
+        return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+
+    before = held()
+
+    @click.command()
+    def command():
+        pass
+
+    argv, sys.argv = sys.argv, ["evalsuite"]
+    try:
+        for _ in range(3):
+            with pytest.raises(SystemExit):
+                guarded(command)
+    finally:
+        sys.argv = argv
+    deadline = time.monotonic() + 30
+    while held() != before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert held() == before
+
+
+def test_a_user_module_that_ends_the_process_gives_no_verdict(capsys):
+    @click.command()
+    def command():
+        sys.exit(0)
+
+    argv, sys.argv = sys.argv, ["evalsuite"]
+    try:
+        with pytest.raises(SystemExit) as ended:
+            guarded(command)
+    finally:
+        sys.argv = argv
+    assert ended.value.code == 5
+    assert "internal error" in capsys.readouterr().err
