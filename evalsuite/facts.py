@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, NotRequired, TypedDict, final
 
+RECALIBRATED = "recalibrated"
+"""The name of the control that is the parent with its batch norm measured again."""
 Role = Literal["parent", "pruned", "control", "shipped"]
 """What a network is there for; a shipped one is a file that is said to be another network of the run."""
 

@@ -14,7 +14,7 @@ from evalsuite.estimates import NOT_COUNTED, Planned, estimates
 from evalsuite.findings.crossing import pair_count
 from evalsuite.inputs import Inputs, inputs
 from evalsuite.judging import domain_of, refusal
-from evalsuite.making.controls import control_count
+from evalsuite.making.controls import control_count, stands_recalibrated
 from evalsuite.naming import name
 from evalsuite.order import Judging, Making
 from evalsuite.plan import chosen_for
@@ -56,7 +56,8 @@ def outlook(spec: Spec, *, reporter: Reporter | None = None) -> dict[str, object
 
 def _network_count(make: Making, loaded: Inputs) -> int:
     pruned = len(make.pruners) * make.seeds * len(make.ratios)
-    return 1 + pruned + control_count(make) + (loaded.separate is not None)
+    beside = stands_recalibrated(make, loaded) + (loaded.separate is not None)
+    return 1 + pruned + control_count(make) + beside
 
 
 def _planned(judge: Judging, make: Making, loaded: Inputs) -> list[Planned]:

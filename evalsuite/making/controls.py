@@ -9,6 +9,8 @@
 - "width": the parent's architecture, evenly narrower, to the pruned network's budget, trained in full.
 - "depth": the parent's architecture, shallower, nearest below the budget, trained in full (Crowley et al. 2018,
   arXiv:1810.04622); built-in residual networks only.
+- "recalibrated", wherever nothing is retrained: the parent with its batch norm measured again, as the pruned
+  networks' is.
 - "copycat": the widths of the family's first network, scaled to the budget, trained in full (same source).
 """
 
@@ -16,8 +18,10 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from evalsuite.errors import UsageError
+from evalsuite.inputs import Inputs
 from evalsuite.making.retraining import Retraining, lengthened
 from evalsuite.networks._convention import Arguments
 from evalsuite.networks.architectures import BUILT_IN, build
@@ -48,6 +52,18 @@ def control_count(making: Making) -> int:
     """How many control networks a run makes, at most: shallower networks do not reach every budget."""
     each = sum(len(compared(making.controls, pruner)) for pruner in making.pruners) * len(making.ratios)
     return making.seeds * (each + ("dense" in making.controls))
+
+
+def stands_recalibrated(making: Making, inputs: Inputs) -> bool:
+    """Whether the parent with its batch norm measured again stands beside: it was, of every network that is pruned.
+
+    A difference between parent and pruned networks may else be that between two batch norms.
+    """
+    if making.recipe is not None or inputs.dataset.train is None:
+        return False
+    return any(
+        isinstance(module, _BatchNorm) and module.track_running_stats for module in inputs.parent.network.modules()
+    )
 
 
 def passes(pruner: Pruner) -> int:

@@ -10,10 +10,18 @@ from typing import final
 from torch import nn
 
 from evalsuite.errors import EvalsuiteError, UsageError
-from evalsuite.facts import FamilyFacts, Meta, NetworkFacts
+from evalsuite.facts import RECALIBRATED, FamilyFacts, Meta, NetworkFacts
 from evalsuite.inputs import Inputs
 from evalsuite.interpretation import Interpretation
-from evalsuite.making.controls import compared, epochs_of, make_control, passes, trains_in_full, work
+from evalsuite.making.controls import (
+    compared,
+    epochs_of,
+    make_control,
+    passes,
+    stands_recalibrated,
+    trains_in_full,
+    work,
+)
 from evalsuite.making.describe import Made, counted, describe
 from evalsuite.making.faithful import cannot_prune
 from evalsuite.making.refusals import refusing
@@ -87,6 +95,8 @@ def grow(inputs: Inputs, making: Making, store: Store, folder: Path, *, seed: in
             made.extend(nursery.controls(family, pruner))
     if "dense" in making.controls:
         made.extend(nursery.dense(repetition) for repetition in range(making.seeds))
+    if stands_recalibrated(making, inputs):
+        made.append(nursery.recalibrated())
     made.extend(_separate(inputs, store))
     reporter.finish()
     _timed(made, store, inputs, nursery.whole, seed)
@@ -123,7 +133,7 @@ class _Nursery:
         self.whole = cost(inputs.parent.network, inputs.dataset.shape)
         self._epochs = 1 if making.recipe is None else making.recipe.epochs
         self.passed_over: list[Interpretation] = []
-        reporter.start("Pruning", float(work(making)))
+        reporter.start("Pruning", float(work(making) + stands_recalibrated(making, inputs)))
 
     def parent(self) -> tuple[str, Member]:
         """The unpruned network."""
@@ -294,6 +304,17 @@ class _Nursery:
         for step in range(1 if self._making.one_shot else len(self._making.ratios)):
             network = self._retrain(network, seed, step)
         return address, self._keep(address, network, Made(id=f"control-{repetition}", role="control", seed=repetition))
+
+    def recalibrated(self) -> tuple[str, Member]:
+        """The parent with its batch norm measured again, as the pruned networks' was."""
+        address = digest({"control": self._origin(), "recalibrated": True})
+        found = list(self._kept([address]))
+        if found:
+            self._reporter.skip(1, f"{RECALIBRATED} is there")
+            return address, found[0]
+        self._reporter.work_on(RECALIBRATED)
+        network = self._retraining.measured_again(self._inputs.parent.network, derive(self._seed, "family", 0))
+        return address, self._keep(address, network, Made(id=RECALIBRATED, role="control"))
 
     # --- making
 
