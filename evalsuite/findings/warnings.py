@@ -36,8 +36,8 @@ def _pruned(evidence: Evidence, task: TaskFacts) -> str | None:
     gain, network = max(gains)
     number = "a pruned network is" if len(gains) == 1 else f"{len(gains)} pruned networks are"
     return (
-        f"{number} better than the parent on clean data by more than the margin ({network} by {gain:.1%}): is the parent "
-        "read as it was trained (normalisation, batch norm)?"
+        f"{number} better than the parent on clean data by more than the margin ({network} by {gain:.1%}): is the "
+        "parent read as it was trained (normalisation, batch norm)?"
     )
 
 
