@@ -145,7 +145,7 @@ def lineage(study: Study, kind: str, seed: int, folder: Path) -> None:
     parent = stand("dense", 0.0, partial(fit, start))
     stand("dense again", 0.0, partial(fit, parent))
     for ratio in study.ratios:
-        stand("magnitude", ratio, partial(_magnitude, parent, ratio, fit))
+        stand("magnitude", ratio, partial(_magnitude, study, parent, ratio, fit))
         stand("hydra", ratio, partial(_hydra, study, chosen.recipe, seed, parent, ratio, fit))
     lottery = [stand("imp + nrs", 0.0, partial(fit, start, beside=stable))]
     for place, ratio in enumerate(study.ratios):
@@ -182,9 +182,9 @@ def _fit(study: Study, recipe: Recipe, seed: int, start: nn.Module, beside: Hook
     return train(start, study.data.train, recipe, seed=seed, device=CPU, after_step=hold_zeros(start), hook=beside)
 
 
-def _magnitude(parent: nn.Module, ratio: float, fit: Callable[[nn.Module], nn.Module]) -> nn.Module:
+def _magnitude(study: Study, parent: nn.Module, ratio: float, fit: Callable[[nn.Module], nn.Module]) -> nn.Module:
     # the same share of every layer, as HYDRA
-    return fit(prune(parent, Magnitude(allocation="uniform"), ratio, example=torch.zeros(1)))
+    return fit(prune(parent, Magnitude(allocation="uniform"), ratio, example=torch.zeros(1, *study.data.shape)))
 
 
 def _hydra(

@@ -19,6 +19,7 @@ from evalsuite.interpretation import Basis, Interpretation
 from evalsuite.problems import Classification
 
 TOPIC: Final = "class order"
+_NAMES: Final = "class names"
 OPTION: Final = "--classes data (the order of the data), NAME,NAME,... or FILE: the order of the network's outputs"
 AS_DATA: Final = "data"
 
@@ -101,7 +102,11 @@ def _relabelled(examples: Examples, order: Tensor) -> Examples:
 
 
 def _with(dataset: Dataset, reading: Interpretation) -> Dataset:
-    others = tuple(each for each in dataset.interpretations if each.topic != TOPIC)
+    """`dataset` with another reading of the order; whoever vouches for the order vouches for the names too."""
+    settled = [each for each in dataset.interpretations if each.topic == _NAMES and reading.confirmed]
+    others = [
+        each for each in dataset.interpretations if each.topic != TOPIC and (each.confirmed or each not in settled)
+    ]
     return replace(dataset, interpretations=(*others, reading))
 
 

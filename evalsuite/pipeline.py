@@ -315,7 +315,9 @@ def _begin(
     if inputs.separate is not None:
         identity["separate"] = network_digest(inputs.separate.network, inputs.separate.shape)
     meta = store.meta()
-    if "identity" in meta and meta["identity"] != identity and not origin.amend:
+    # a run that was refused before anything was made may be begun anew with what it asked for
+    begun = store.network_count() > 0
+    if begun and "identity" in meta and meta["identity"] != identity and not origin.amend:
         changed = sorted(
             key for key in {*identity, *meta["identity"]} if meta["identity"].get(key) != identity.get(key)
         )
@@ -330,7 +332,7 @@ def _begin(
             complete=False,
             measures=list(judging.measures or ()),
             data=data,
-            parent=_parent_facts(inputs, parent, meta),
+            parent=_parent_facts(inputs, parent, meta if _same_parent(meta, identity) else Meta()),
             run=_run_facts(meta, judging, inputs, out, origin, digest(identity)),
         )
     )
@@ -341,6 +343,13 @@ def _begin(
         # relative, so that a tree that is moved as a whole can be run again where it then lies
         place = {"out": str(out), DIRECTORY: os.path.relpath(Path.cwd(), out.absolute())}
         write_atomically(out / "run.toml", head + to_toml({**origin.options, **place}))
+
+
+def _same_parent(before: Meta, identity: Mapping[str, object]) -> bool:
+    """Whether the parent was judged before, on the same examples and as surely."""
+    keys = ("network", "data", "examples", "seed", "confidence")
+    known = before.get("identity", {})
+    return all(known.get(key) == identity.get(key) for key in keys)
 
 
 def _data_facts(inputs: Inputs, examples: Examples) -> DataFacts:
@@ -358,7 +367,6 @@ def _data_facts(inputs: Inputs, examples: Examples) -> DataFacts:
 
 def _parent_facts(inputs: Inputs, parent: str, before: Meta) -> ParentFacts:
     checkpoint = inputs.parent
-    # of the same parent on the same examples nothing has to be judged again
     judged = before["parent"].get("standard") if "parent" in before and before["parent"]["digest"] == parent else None
     return ParentFacts(
         id="parent",

@@ -43,7 +43,8 @@ def request_digest(spec: Spec) -> str | None:
     if data is None or _names_code(spec.arch):
         return None
     stamps = {"data_files": _stamps(data), "task_files": _stamps(_of_tasks(spec.tasks)), "version": __version__}
-    return digest({**spec.canonical(), **files, **stamps})
+    # a run file names the data that its checkpoint recorded
+    return digest({**spec.canonical(), "data": named, **files, **stamps})
 
 
 def finished(out: Path, request: str | None) -> dict[str, object] | None:

@@ -37,6 +37,8 @@ def build(path: str, *, classes: int, channels: int, image_size: int, arguments:
 
 def _find(path: str) -> Callable[..., object]:
     module_name, _, name = path.partition(":")
+    if not module_name:
+        raise UsageError(f"expected a module before the colon, got {path!r}")
     factory = getattr(import_users_module(module_name), name, None)
     if not callable(factory):
         raise UsageError(f"expected a callable {name!r} in {module_name}, got {factory!r}")

@@ -223,7 +223,7 @@ def test_evaluate_a_network_alone(evalsuite, checkpoint, tmp_path):
     standard = results["parent"]["standard"]
     right = f"{100 * (1 - standard['loss']):.4g}"
     assert ended.out.startswith(f"Accuracy {right} %.")  # on stdout, and before anything is computed on stderr
-    assert f"accuracy {1 - standard['loss']:.1%}" in ended.err.splitlines()[0]
+    assert f"accuracy {1 - standard['loss']:.1%}" in ended.err.splitlines()[1]
     assert [network["role"] for network in results["networks"]] == ["parent"]
     (cell,) = [cell for cell in results["cells"] if cell["measure"] == "error"]
     assert cell["n"] == 40

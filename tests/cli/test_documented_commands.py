@@ -190,7 +190,9 @@ def here(prepared, evalsuite, monkeypatch):
         for run in ("model", "mine"):
             ended = evalsuite("sweep", "--ckpt", "model.safetensors", "--out", f"reports/{run}", "--margin", "0.3")
             assert ended.code in {0, 3}, ended.err
-        shutil.copy("reports/model/run.toml", "run.toml")
+        # as one would write it by hand: paths are meant from where the command is typed
+        lines = Path("reports/model/run.toml").read_text().splitlines()
+        Path("run.toml").write_text("\n".join(line for line in lines if not line.startswith("directory")))
     return prepared
 
 
@@ -210,7 +212,7 @@ def provide(words):
                 if not path.exists():
                     exported(path, read(Path("model.safetensors")).network)
             elif "--arch" in given:  # a plain state dict, each time of what the command says
-                torch.save(network(given["--arch"], load(data)).state_dict(), path)
+                torch.save(network(given["--arch"], load(data, size=224)).state_dict(), path)
             elif not path.exists():
                 trained(path, *MADE_BY[path.name])
 
@@ -260,7 +262,10 @@ def test_it_works(evalsuite, here, line):
     words = adapted(words)
     provide(words)
     ended = evalsuite(*words)
-    assert ended.code in ({0, 1, 3} if words[0] in VERDICTS else {0}), ended.err
+    if "--strict" in words:  # of a stand-in that learnt little something is doubtful
+        assert ended.code in {0, 4}, ended.err
+    else:
+        assert ended.code in ({0, 1, 3} if words[0] in VERDICTS else {0}), ended.err
     assert "Traceback" not in ended.err
 
 

@@ -44,7 +44,13 @@ def sweep(digits, out, ratios, **more):
         for k, parameter in enumerate(parent.parameters()):
             parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(k)))
     pruners = (Magnitude(), FilterNorm())
-    options = {"tasks": ["clean"], "options": {"examples": 20}, "device": "cpu", "pruner": pruners}
+    options = {
+        "tasks": ["clean"],
+        "options": {"examples": 20},
+        "device": "cpu",
+        "pruner": pruners,
+        "accept_parent": True,
+    }
     summary = evalsuite.sweep(parent, digits, out=out, ratios=ratios, **{**options, **more}).summary
     return {n["id"]: n["latency_ms"]["median"] for n in summary["networks"]}
 

@@ -178,7 +178,7 @@ def test_factories_get_what_they_have_a_name_for() -> None:
         ("own_networks:wrong", r"torch\.nn\.Module, got int"),
         ("own_networks:number", "a callable 'number' in own_networks, got 3"),
         ("own_networks:absent", "a callable 'absent' in own_networks, got None"),
-        ("no.such.module:factory", "PYTHONPATH"),
+        ("no.such.module:factory", "installed, or in the working folder"),
         (":factory", "expected a module"),
     ],
 )

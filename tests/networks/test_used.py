@@ -140,7 +140,7 @@ def test_weights_outside_of_layers_are_computed_with_and_not_prunable() -> None:
     assert (found.prunable, found.parameters) == (192, 448 + 21 + 192)
     assert (found.dense_flops, found.flops) == (448 + 21 + 192, 224 + 21 + 192)
     reading = prunable_share(found)
-    assert (reading.topic, reading.basis) == ("prunable share", "doubtful")
+    assert (reading.topic, reading.basis) == ("prunable share", "measured")
     assert reading.value.startswith("prunable weights are 29.0% of all 661 parameters")
 
 

@@ -1,0 +1,246 @@
+"""The front door: what is assumed is said and can be refused, the parent is judged first, nothing old passes as new."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from evalsuite.data import load
+from evalsuite.networks.architectures import build
+
+FAST = ("--ratios", "0.5", "--tasks", "clean", "--examples", "200")
+
+
+def readings(run: Path) -> dict[str, dict[str, str]]:
+    """By topic, what was taken; what is doubtful beside it is left out."""
+    rows = json.loads((run / "results.json").read_text())["readings"]
+    return {row["topic"]: row for row in rows if row["basis"] != "doubtful"}
+
+
+def parent_error(run: Path) -> float:
+    cells = json.loads((run / "results.json").read_text())["cells"]
+    return next(c["loss"] for c in cells if (c["network"], c["measure"]) == ("parent", "error"))
+
+
+@pytest.fixture
+def untrained(tmp_path):
+    path = tmp_path / "untrained.pt"
+    torch.save(build("lenet5", classes=10, channels=1, image_size=8, seed=3).state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def plain(state_dict):
+    """A state dict that was trained with mean 0.3 and std 0.4, which it does not tell."""
+    return ("--ckpt", state_dict, "--arch", "lenet5", "--data", "digits")
+
+
+# --- the parent is judged first
+
+
+def test_a_network_at_chance_is_no_standard(evalsuite, untrained, tmp_path):
+    typed = ("sweep", "--ckpt", untrained, "--arch", "lenet5", "--data", "digits", *FAST, "--out", tmp_path / "run")
+    ended = evalsuite(*typed)
+    assert ended.code == 4
+    last = ended.err.splitlines()[-1]
+    for word in ("better than a trivial answer", "--normalise", "--classes", "--weights", "--accept-parent", "n = 200"):
+        assert word in last
+    assert not (tmp_path / "run" / "networks").exists()  # before anything is pruned
+    assert not (tmp_path / "run" / "results.json").exists()
+
+
+def test_where_it_is_accepted_nothing_is_decided(evalsuite, untrained, tmp_path):
+    run, policy = tmp_path / "run", tmp_path / "policy.toml"
+    typed = ("--ckpt", untrained, "--arch", "lenet5", "--data", "digits", *FAST, "--margin", "0.5", "--out", run)
+    ended = evalsuite("sweep", *typed, "--accept-parent")
+    assert ended.code == 0, ended.err
+    assert "Nothing is decided" in ended.out
+    results = json.loads((run / "results.json").read_text())
+    assert {c["verdict"] for c in results["cells"] if c["network"] != "parent"} == {"inconclusive"}
+    assert "the parent itself is no standard" in (run / "report.html").read_text()
+    policy.write_text('[policy]\nmin_deployable = 0.1\nassumptions = ["*"]\n')
+    assert evalsuite("gate", run, "--policy", policy).code == 3
+
+
+def test_a_run_that_was_refused_may_be_begun_anew_with_the_option_that_was_missing(evalsuite, plain, tmp_path):
+    inverted = tmp_path / "inverted.npz"
+    images = load("digits").test.pixels(range(600))[:, 0].numpy()
+    np.savez(inverted, x_test=1 - images, y_test=load("digits").test.labels.numpy())
+    typed = ("sweep", *plain[:4], "--data", f"npz:{inverted}", *FAST, "--out", tmp_path / "run")
+    refused = evalsuite(*typed)
+    np.savez(inverted, x_test=images, y_test=load("digits").test.labels.numpy())
+    ended = evalsuite(*typed, "--normalise", "0.3/0.4")
+    if refused.code == 4:  # the network may see something in inverted digits all the same
+        assert ended.code == 0, ended.err
+        assert parent_error(tmp_path / "run") < 0.2
+
+
+def test_the_parents_own_figures_come_first_and_are_right(evalsuite, checkpoint, lenet, tmp_path):
+    ended = evalsuite("sweep", "--ckpt", checkpoint, *FAST, "--examples", "600", "--out", tmp_path / "run")
+    assert ended.code == 0, ended.err
+    test = load("digits").test
+    with torch.no_grad():
+        right = (lenet(test.pixels(range(600))).argmax(1) == test.labels).float().mean()
+    lines = [line for line in ended.err.splitlines() if line.startswith("  ")]
+    assert lines[0].split()[:3] == ["parent", "accuracy", f"{right:.1%}"]
+    assert f"n = {len(test)}" in lines[0]
+
+
+# --- normalisation
+
+
+def test_one_rule_for_both_front_doors(evalsuite, state_dict, lenet, tmp_path):
+    import evalsuite as package
+
+    for rule in (None, "none", "0.3/0.4", "data"):
+        told = () if rule is None else ("--normalise", rule)
+        typed = (
+            "--parent",
+            state_dict,
+            "--arch",
+            "lenet5",
+            "--data",
+            "digits",
+            "--tasks",
+            "clean",
+            "--examples",
+            "200",
+        )
+        run = tmp_path / f"cli-{told[1:]}".replace("/", "_")
+        assert evalsuite("evaluate", *typed, *told, "--out", run).code == 0
+        by_python = package.sweep(
+            lenet.network, "digits", out=tmp_path / f"py-{run.name}", ratios=(0.5,), tasks=["clean"],
+            options={"examples": 200}, normalise=rule, accept_parent=True,
+        )  # fmt: skip
+        assert parent_error(run) == parent_error(by_python.folder)
+        basis = "assumed" if rule is None else "given"
+        assert readings(run)["normalisation"]["basis"] == readings(by_python.folder)["normalisation"]["basis"] == basis
+
+
+def test_the_judged_network_does_not_depend_on_what_lies_beside_it(evalsuite, state_dict, tmp_path):
+    digits = load("digits")
+    test = {"x_test": digits.test.pixels(range(200))[:, 0].numpy(), "y_test": digits.test.labels[:200].numpy()}
+    train = {"x_train": digits.train.pixels(range(300))[:, 0].numpy(), "y_train": digits.train.labels[:300].numpy()}
+    np.savez(tmp_path / "with.npz", **test, **train)
+    np.savez(tmp_path / "without.npz", **test)
+    for number, image in enumerate(test["x_test"]):
+        place = tmp_path / "photos" / str(test["y_test"][number])
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((image * 255).round().astype(np.uint8)).save(place / f"{number}.png")
+    errors = []
+    for data in (f"npz:{tmp_path}/with.npz", f"npz:{tmp_path}/without.npz", f"folder:{tmp_path}/photos?channels=1"):
+        typed = ("--parent", state_dict, "--arch", "lenet5", "--tasks", "clean", "--normalise", "0.3/0.4")
+        ended = evalsuite("evaluate", *typed, "--data", data, "--out", tmp_path / "run", "--amend")
+        assert ended.code == 0, ended.err
+        errors.append(parent_error(tmp_path / "run"))
+    assert errors[0] == errors[1] < 0.2
+    assert errors[2] == pytest.approx(errors[0], abs=0.02)  # 8-bit photos of the same digits
+
+
+def test_a_candidate_is_normalised_as_its_parent(evalsuite, checkpoint, state_dict, tmp_path):
+    run = tmp_path / "run"
+    typed = ("--parent", checkpoint, "--candidates", state_dict, "--arch", "lenet5", "--data", "digits")
+    assert evalsuite("evaluate", *typed, "--tasks", "clean", "--out", run).code == 0
+    cells = json.loads((run / "results.json").read_text())["cells"]
+    losses = {c["network"]: c["loss"] for c in cells if c["measure"] == "error"}
+    assert losses["parent"] == losses["lenet5"] < 0.2
+    assert "as the parent" in readings(run)["normalisation of lenet5"]["reason"]
+
+
+# --- strict
+
+
+def test_strict_refuses_what_is_assumed_and_names_the_option(evalsuite, plain, tmp_path):
+    ended = evalsuite("sweep", *plain, *FAST, "--strict", "--out", tmp_path / "run")
+    assert ended.code == 4
+    assert "--normalise" in ended.err
+    sure = evalsuite("sweep", *plain, *FAST, "--strict", "--normalise", "0.3/0.4", "--out", tmp_path / "run")
+    assert sure.code == 0, sure.err
+
+
+def test_a_gate_implies_it_unless_its_policy_accepts(evalsuite, plain, tmp_path):
+    policy = tmp_path / "policy.toml"
+    typed = ("sweep", *plain, *FAST, "--margin", "0.5", "--gate", policy, "--out", tmp_path / "run")
+    policy.write_text("[policy]\nmin_deployable = 0.4\n")
+    assert evalsuite(*typed).code == 4
+    policy.write_text('[policy]\nmin_deployable = 0.4\nassumptions = ["normalisation"]\n')
+    ended = evalsuite(*typed)
+    assert ended.code in {0, 3}, ended.err
+    assert "normalisation" not in [line for line in ended.out.splitlines() if line.startswith("incomplete")]
+
+
+def test_doctor_tells_the_same_as_a_run(evalsuite, plain, checkpoint):
+    found = json.loads(evalsuite("doctor", *plain, "--json").out)
+    assumed, doubtful = (row for row in found["readings"] if row["topic"] == "normalisation")
+    assert assumed["source"].startswith("assumed")
+    assert assumed["option"].startswith("--normalise")
+    assert doubtful["option"] == "--normalise data"  # which is nearly what it was trained with
+    assert found["parent"]["n"] == 600
+    assert "recorded" in evalsuite("doctor", "--ckpt", checkpoint).out
+    assert evalsuite("doctor", *plain, "--strict").code == 4
+    assert evalsuite("doctor", "--ckpt", checkpoint, "--strict").code == 0
+
+
+# --- what was done before
+
+
+def test_a_run_file_is_run_again_from_anywhere(evalsuite, checkpoint, tmp_path, monkeypatch):
+    work = tmp_path / "work"
+    work.mkdir()
+    shutil.copy(checkpoint, work / "model.safetensors")
+    monkeypatch.chdir(work)
+    assert evalsuite("sweep", "--ckpt", "model.safetensors", *FAST, "--out", "runs/a").code == 0
+    for place, file in (
+        (work, "runs/a/run.toml"),
+        (work / "runs" / "a", "run.toml"),
+        (tmp_path, "work/runs/a/run.toml"),
+    ):
+        monkeypatch.chdir(place)
+        again = evalsuite("sweep", "--config", file)
+        assert again.code == 0, again.err
+        assert "finished before, nothing to do" in again.err
+    monkeypatch.chdir(tmp_path)
+    work.rename(tmp_path / "moved")
+    assert "nothing to do" in evalsuite("sweep", "--config", "moved/runs/a/run.toml").err
+    monkeypatch.chdir(tmp_path)  # a run file takes the process to where its command was typed
+    moved = evalsuite("sweep", "--config", "moved/runs/a/run.toml", "--out", tmp_path / "other")
+    assert moved.code == 0, moved.err
+    assert (tmp_path / "other" / "results.json").exists()
+
+
+def test_exchanged_data_are_not_finished_before(evalsuite, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    digits = load("digits")
+    images, labels = digits.test.pixels(range(200))[:, 0].numpy(), digits.test.labels[:200].numpy()
+    file = tmp_path / "d.npz"
+    np.savez(file, x_test=images, y_test=labels)
+    before = file.stat()
+    typed = ("sweep", "--ckpt", checkpoint, "--data", "npz:~/d.npz", *FAST, "--out", tmp_path / "run")
+    assert evalsuite(*typed).code == 0
+    assert "nothing to do" in evalsuite(*typed).err
+    wrong = labels.copy()
+    wrong[:20] = (wrong[:20] + 1) % 10
+    np.savez(file, x_test=images, y_test=wrong)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # same name, size and date
+    assert file.stat().st_size == before.st_size
+    changed = evalsuite(*typed)
+    assert "nothing to do" not in changed.err
+    assert changed.code == 2
+    assert "differs in data" in changed.err
+
+
+def test_what_code_makes_is_never_finished_before(evalsuite, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine_data.py").write_text(
+        "from dataclasses import replace\nfrom evalsuite.data import load\ndef make():\n    return load('digits')\n"
+    )
+    typed = ("sweep", "--ckpt", checkpoint, "--data", "mine_data:make", *FAST, "--out", tmp_path / "run")
+    assert evalsuite(*typed).code == 0
+    again = evalsuite(*typed)
+    assert again.code == 0
+    assert "nothing to do" not in again.err
