@@ -149,7 +149,7 @@ def lineage(study: Study, kind: str, seed: int, folder: Path) -> None:
         stand("hydra", ratio, partial(_hydra, study, chosen.recipe, seed, parent, ratio, fit))
     lottery = [stand("imp + nrs", 0.0, partial(fit, start, beside=stable))]
     for place, ratio in enumerate(study.ratios):
-        make = partial(_ticket, lottery, study.ratios[: place + 1], start, partial(fit, beside=stable))
+        make = partial(_ticket, study, lottery, study.ratios[: place + 1], start, partial(fit, beside=stable))
         lottery.append(stand("imp + nrs", ratio, make))
         stand("random + nrs", ratio, partial(_drawn, start, lottery[-1], seed, partial(fit, beside=stable)))
 
@@ -196,11 +196,15 @@ def _hydra(
         assert study.data.train is not None
         return train(scored, study.data.train, short, seed=seed, device=CPU, hook=hook)
 
-    return fit(prune(parent, Hydra(), ratio, example=torch.zeros(1), train=scores))
+    return fit(prune(parent, Hydra(), ratio, example=torch.zeros(1, *study.data.shape), train=scores))
 
 
 def _ticket(
-    made: list[nn.Module], ratios: tuple[float, ...], start: nn.Module, fit: Callable[[nn.Module], nn.Module]
+    study: Study,
+    made: list[nn.Module],
+    ratios: tuple[float, ...],
+    start: nn.Module,
+    fit: Callable[[nn.Module], nn.Module],
 ) -> nn.Module:
     """The next of iterative magnitude pruning: its weights are the first ones where the network before has some."""
     dense, *pruned = made
@@ -208,7 +212,7 @@ def _ticket(
         dense,
         Magnitude(),
         ratios,
-        context=Context(example=torch.zeros(1)),
+        context=Context(example=torch.zeros(1, *study.data.shape)),
         retrain=lambda sparse, _: fit(sparse),
         rewind_to=start.state_dict(),
         start=pruned,
