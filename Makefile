@@ -2,7 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types contracts unit format clean
+UV ?= uv
+# directories are written down once, when they are needed: Python's version is part of their names
+PACKAGES = import sysconfig; print(sysconfig.get_path("purelib"))
+
+.PHONY: demo test lint types contracts unit gpu robustbench lock-robustbench format clean
 
 demo: .venv/installed
 	$(BIN)/evalsuite demo --out reports/demo
@@ -23,6 +27,27 @@ contracts: .venv/installed
 unit: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
+# on a machine with a GPU; EVALSUITE_TEST_DEVICE=cpu runs the very same tests without one
+gpu: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m gpu
+
+robustbench: .venv-robustbench/installed
+	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR) .venv-robustbench/bin/python -m pytest -m robustbench tests/robustbench
+
+# RobustBench pins an old timm and needs an old setuptools: an environment of its own, which sees the packages of .venv
+# (torch and all that is large) after its own. The `tests` that its wheel installs would stand in the way of ours.
+.venv-robustbench/installed: requirements/robustbench.txt .venv/installed
+	$(BIN)/python -m venv --clear --without-pip .venv-robustbench
+	$(BIN)/python -m pip --python .venv-robustbench/bin/python install --quiet --no-deps --require-hashes -r $<
+	own=$$(.venv-robustbench/bin/python -c '$(PACKAGES)') && rm -r "$$own/tests" && \
+	  printf '%s\n' "$$($(BIN)/python -c '$(PACKAGES)')" "$(CURDIR)" > "$$own/checkout.pth"
+	touch $@
+
+lock-robustbench:
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --no-deps --no-annotate \
+	  --no-emit-index-url --custom-compile-command 'make lock' --output-file requirements/robustbench.txt \
+	  requirements/robustbench.in
+
 format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -37,4 +62,4 @@ format: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf .venv .venv-robustbench .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -1,10 +1,28 @@
 """What tests of several packages share."""
 
+import os
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import pytest
 import torch
 from torch import Tensor, nn
+
+DEVICE = os.environ.get("EVALSUITE_TEST_DEVICE", "cuda")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips what this place is not made for; where it is, a part that does not work is a failure."""
+    if item.get_closest_marker("robustbench") and find_spec("robustbench") is None:
+        pytest.skip("needs the environment that `make robustbench` makes")
+    if item.get_closest_marker("gpu") and DEVICE == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device, or EVALSUITE_TEST_DEVICE=cpu")
+
+
+@pytest.fixture(scope="session")
+def device() -> torch.device:
+    """Where tests marked `gpu` put networks and images: a CUDA device, unless EVALSUITE_TEST_DEVICE says otherwise."""
+    return torch.device(DEVICE)
 
 
 @pytest.fixture(scope="session")
