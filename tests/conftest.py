@@ -6,7 +6,14 @@ from importlib.util import find_spec
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from torch import Tensor, nn
+
+# how long an example takes says how busy the machine is; fixtures here are constants, the same for every example
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("any machine")
 
 DEVICE = os.environ.get("EVALSUITE_TEST_DEVICE", "cuda")
 
