@@ -27,7 +27,8 @@ contracts: .venv/installed
 unit: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-# on a machine with a GPU; EVALSUITE_TEST_DEVICE=cpu runs the very same tests without one
+# on a machine with a GPU. EVALSUITE_TEST_DEVICE=pretended runs the very same tests without one, on a device that
+# refuses to be mixed with the CPU; EVALSUITE_TEST_DEVICE=cpu runs them on the CPU
 gpu: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m gpu
 

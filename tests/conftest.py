@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +17,11 @@ settings.register_profile(
 settings.load_profile("any machine")
 
 DEVICE = os.environ.get("EVALSUITE_TEST_DEVICE", "cuda")
+if DEVICE == "pretended":
+    _spec = spec_from_file_location("pretended", Path(__file__).parent / "gpu" / "_pretended.py")
+    _module = module_from_spec(_spec)
+    _spec.loader.exec_module(_module)
+    _module.install()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -23,12 +29,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("robustbench") and find_spec("robustbench") is None:
         pytest.skip("needs the environment that `make robustbench` makes")
     if item.get_closest_marker("gpu") and DEVICE == "cuda" and not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device, or EVALSUITE_TEST_DEVICE=cpu")
+        pytest.skip("needs a CUDA device, or EVALSUITE_TEST_DEVICE=pretended")
 
 
 @pytest.fixture(scope="session")
 def device() -> torch.device:
-    """Where tests marked `gpu` put networks and images: a CUDA device, unless EVALSUITE_TEST_DEVICE says otherwise."""
+    """Where tests marked `gpu` put networks and images: a CUDA device, unless EVALSUITE_TEST_DEVICE says otherwise.
+
+    "cpu" runs the same tests without a GPU; "pretended" also notices what was not moved (tests/gpu/_pretended.py).
+    """
     return torch.device(DEVICE)
 
 

@@ -3,6 +3,7 @@
 import json
 import pkgutil
 import shutil
+import subprocess
 import sys
 from importlib import import_module
 
@@ -79,7 +80,7 @@ def test_a_parent_that_was_trained_there_is_better_than_chance_here(parent, run,
 def test_a_sweep_ends_and_says_where_it_ran(swept, device):
     found = results(swept)
     assert found["complete"]
-    assert ("CPU" in found["run"]["device"]) == (device.type == "cpu")
+    assert ("CPU" in found["run"]["device"]) == (device.type != "cuda")
     assert {network["role"] for network in found["networks"]} >= {"parent", "pruned"}
     assert all(task["unavailable"] is None for task in found["tasks"])
     assert {cell["n"] for cell in found["cells"]} == {EXAMPLES}
@@ -132,6 +133,52 @@ def test_networks_of_the_device_fare_alike_on_the_cpu(swept, run, parent, tmp_pa
     for cell, loss in here.items():
         # one example in which two classes were as good as equal
         assert there[cell] == pytest.approx(loss, abs=1.01 / EXAMPLES), cell
+
+
+EXPORT = """
+from pathlib import Path
+import torch
+from evalsuite.networks.checkpoint import read
+network, images = read(Path({0!r})).network.eval(), torch.rand(2, 1, 8, 8)
+shapes = ({{0: torch.export.Dim.DYNAMIC}},)
+torch.export.save(torch.export.export(network, (images,), dynamic_shapes=shapes), {1!r})
+torch.onnx.export(network, (images,), dynamo=True, dynamic_shapes=shapes, verbose=False).save({2!r})
+"""
+
+
+@pytest.fixture(scope="module")
+def exported(parent, tmp_path_factory):
+    """The parent as a program of torch.export and as an ONNX file, which runs on the CPU whatever the device is."""
+    pytest.importorskip("onnxscript", reason="onnx is an optional extra")
+    folder = tmp_path_factory.mktemp("exported")
+    files = (folder / "program.pt2", folder / "network.onnx")
+    code = EXPORT.format(*map(str, (parent, *files)))
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, capture_output=True)
+    return files
+
+
+def test_exported_files_are_the_network_on_the_device(exported, run, parent, device, tmp_path):
+    out, (program, network) = tmp_path / "run", exported
+    run(
+        *(
+            "evaluate",
+            "--parent",
+            parent,
+            "--candidates",
+            program,
+            "--shipped",
+            f"parent={network}",
+            "--device",
+            device,
+        ),
+        *("--tasks", "clean,noise/uniform/0.1,certified/l2/0.1?sigma=0.1&n=50&n0=10&alpha=0.01"),
+        *("--examples", EXAMPLES, "--margin", 0.3, "--out", out),
+    )
+    (shipped,) = results(out)["shipped"]
+    assert (shipped["verdict"], shipped["disagreements"]) == ("same outputs", 0)
+    errors = {(c["task"], c["network"]): c["loss"] for c in results(out)["cells"] if c["measure"] == "error"}
+    for task in ("clean", "noise/uniform/0.1"):
+        assert errors[task, "program"] == errors[task, "parent"] == errors[task, "network.onnx"]
 
 
 def test_prune_makes_on_the_device_what_a_sweep_finds(run, parent, device, tmp_path):
