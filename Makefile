@@ -6,7 +6,7 @@ UV ?= uv
 # directories are written down once, when they are needed: Python's version is part of their names
 PACKAGES = import sysconfig; print(sysconfig.get_path("purelib"))
 
-.PHONY: demo test lint types contracts unit gpu robustbench lock-robustbench format clean
+.PHONY: demo test lint types contracts unit gpu gpu-pretended robustbench lock-robustbench format clean
 
 demo: .venv/installed
 	$(BIN)/evalsuite demo --out reports/demo
@@ -27,10 +27,13 @@ contracts: .venv/installed
 unit: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-# on a machine with a GPU. EVALSUITE_TEST_DEVICE=pretended runs the very same tests without one, on a device that
-# refuses to be mixed with the CPU; EVALSUITE_TEST_DEVICE=cpu runs them on the CPU
+# on a machine with a GPU
 gpu: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m gpu
+
+# the same tests without a GPU, on a device that refuses to be mixed with the CPU; AutoAttack would take minutes there
+gpu-pretended: .venv/installed
+	OMP_NUM_THREADS=1 EVALSUITE_TEST_DEVICE=pretended $(BIN)/python -m pytest -n 2 -m gpu -k 'not autoattack'
 
 robustbench: .venv-robustbench/installed
 	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR) .venv-robustbench/bin/python -m pytest -m robustbench tests/robustbench
