@@ -1,9 +1,14 @@
 # Everything runs on a fresh machine with Python >= 3.11, make and a compiler: `make demo`, `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
-COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
+UV := .venv-lock/bin/uv
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	--custom-compile-command "make lock"
+# directories are written down once, when they are needed: Python's version is part of their names
+PACKAGES = import sysconfig; print(sysconfig.get_path("purelib"))
 
-.PHONY: demo test lint types contracts unit format lock test-latest test-lowest clean
+.PHONY: demo test lint types contracts unit gpu gpu-pretended robustbench format lock lock-robustbench test-latest
+.PHONY: test-lowest clean
 
 demo: .venv/installed
 	$(BIN)/evalsuite demo --out reports/demo
@@ -24,6 +29,29 @@ contracts: .venv/installed
 unit: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
+# on a machine with a GPU
+gpu: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m gpu
+
+# the same tests without a GPU, on a device that refuses to be mixed with the CPU; AutoAttack would take minutes there
+gpu-pretended: .venv/installed
+	OMP_NUM_THREADS=1 EVALSUITE_TEST_DEVICE=pretended $(BIN)/python -m pytest -n 2 -m gpu -k 'not autoattack'
+
+robustbench: .venv-robustbench/installed
+	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR) .venv-robustbench/bin/python -m pytest -m robustbench tests/robustbench
+
+# RobustBench pins an old timm and needs an old setuptools: an environment of its own, which sees the packages of .venv
+# (torch and all that is large) after its own. The `tests` that its wheel installs would stand in the way of ours.
+.venv-robustbench/installed: requirements/robustbench.txt .venv/installed
+	$(BIN)/python -m venv --clear --without-pip .venv-robustbench
+	$(BIN)/python -m pip --python .venv-robustbench/bin/python install --quiet --no-deps --require-hashes -r $<
+	own=$$(.venv-robustbench/bin/python -c '$(PACKAGES)') && rm -r "$$own/tests" && \
+	  printf '%s\n' "$$($(BIN)/python -c '$(PACKAGES)')" "$(CURDIR)" > "$$own/checkout.pth"
+	touch $@
+
+lock-robustbench: .venv-lock/installed
+	$(COMPILE) --no-deps --no-annotate requirements/robustbench.in --output-file requirements/robustbench.txt
+
 format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -36,8 +64,8 @@ format: .venv/installed
 	touch $@
 
 # the newest versions that the ranges of pyproject.toml admit, under the constraints beside the lock
-lock: .venv-lock/installed
-	$(COMPILE) pyproject.toml requirements/development.in --extra all --upgrade \
+lock: .venv-lock/installed lock-robustbench
+	$(COMPILE) pyproject.toml requirements/development.in --extra all \
 		--constraint requirements/constraints.in --override requirements/overrides.in --output-file requirements/all.txt
 
 .venv-lock/installed:
@@ -57,7 +85,7 @@ test-latest: .venv-lock/installed
 
 test-lowest: .venv-lock/installed
 	$(PYTHON) -m venv --clear .venv-lowest
-	.venv-lock/bin/uv pip compile --quiet --resolution lowest-direct --python-version 3.11 pyproject.toml --extra all \
+	$(UV) pip compile --quiet --resolution lowest-direct --python-version 3.11 pyproject.toml --extra all \
 		--override requirements/overrides.in --output-file .venv-lowest/lowest.txt
 	.venv-lowest/bin/python -m pip install --quiet --no-deps --requirement .venv-lowest/lowest.txt
 	.venv-lowest/bin/python -m pip install --quiet --no-deps --editable .

@@ -2,18 +2,17 @@
 
     python benchmarks/robustbench_protocol.py --ckpt model.safetensors [--examples 256] [--eps 0.02] [--write]
 
-Runs `robustbench.eval.benchmark` (extra `robustbench`; threat models Linf and L2) and the tasks `clean` and
-`adversarial`, one after the other, on the first held-out examples of the checkpoint's own data set. robustbench leaves
-AutoAttack's seed open; here both are given the same.
+Runs `robustbench.eval.benchmark` (threat models Linf and L2) and the tasks `clean` and `adversarial`, one after the
+other, on the first held-out examples of the checkpoint's own data set. robustbench leaves AutoAttack's seed open; here
+both are given the same. The Python is `.venv-robustbench/bin/python`, which `make robustbench` makes.
 """
 
 import argparse
 import functools
 import platform
-import sys
 import time
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pyautoattack
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 
 from evalsuite.data import Batch, load
 from evalsuite.decide.proportion import clopper_pearson
+from evalsuite.networks._robustbench import zoo
 from evalsuite.networks.checkpoint import read
 from evalsuite.tasks.adversarial import Adversarial
 from evalsuite.tasks.clean import Clean
@@ -50,11 +50,9 @@ class SeededAutoAttack(pyautoattack.AutoAttack):
 
 def theirs(network: nn.Module, images: Tensor, labels: Tensor, norm: str, eps: float) -> tuple[float, float]:
     """Clean and robust accuracy by robustbench, on images that are handed to it in place of CIFAR-10."""
-    module = ModuleType("autoattack")
-    module.AutoAttack = SeededAutoAttack
-    sys.modules["autoattack"] = module
-    sys.modules["autoattack.state"] = __import__("pyautoattack.state", fromlist=["state"])
-    evaluation = __import__("robustbench.eval", fromlist=["benchmark"])
+    zoo()  # gives robustbench the module that it misses
+    evaluation = import_module("robustbench.eval")
+    evaluation.AutoAttack = SeededAutoAttack
     evaluation.load_clean_dataset = lambda *_: (images, labels)
     benchmark = functools.partial(evaluation.benchmark, dataset="cifar10", device=torch.device("cpu"))
     clean, robust = benchmark(

@@ -12,8 +12,8 @@ network's device and in its type, treat the network as in evaluation mode whatev
 differentiable. None of them sees more of a network than ReLU, max pooling and affine steps; `trace` refuses the rest.
 
 Bounds hold in exact arithmetic. They are computed with rounding to nearest, so the last digits may be on the wrong
-side: by about 1e-6 of the numbers that meet in a layer in float32, 1e-15 in float64. Where a claim hangs on it,
-convert network and images to float64.
+side: by about 1e-6 of the numbers that meet in a layer in float32 (in full on GPUs too, where torch would round
+convolutions to TF32), 1e-15 in float64. Where a claim hangs on it, convert network and images to float64.
 """
 
 from bounds._batch import at_batch as at_batch
@@ -27,6 +27,7 @@ from bounds._interval import Preactivation as Preactivation
 from bounds._interval import interval as interval
 from bounds._interval import interval_margins as interval_margins
 from bounds._interval import preactivations as preactivations
+from bounds._precision import full_float32 as full_float32
 from bounds._region import Ball as Ball
 from bounds._region import Box as Box
 from bounds._region import Region as Region

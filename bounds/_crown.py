@@ -4,12 +4,14 @@ from torch import Tensor, nn
 
 from bounds._graph import Graph
 from bounds._lowest import as_box, both_sides, by_class, lowest, margins
+from bounds._precision import full_float32
 from bounds._region import Box, Region
 from bounds._tape import Tape
 from bounds._tighten import tightened
 from bounds._trace import tape
 
 
+@full_float32()
 def crown_ibp(network: nn.Module | Graph, region: Region) -> Box:
     """A box that holds all outputs: intervals before the ReLUs, then lines from the output back to the input.
 
@@ -28,6 +30,7 @@ def crown_ibp(network: nn.Module | Graph, region: Region) -> Box:
     return _outputs(tape(network, region))
 
 
+@full_float32()
 def crown(network: nn.Module | Graph, region: Region) -> Box:
     """A box that holds all outputs: lines from the output, and before that from every ReLU, back to the input.
 
@@ -38,11 +41,13 @@ def crown(network: nn.Module | Graph, region: Region) -> Box:
     return _outputs(tightened(tape(network, region)))
 
 
+@full_float32()
 def crown_ibp_margins(network: nn.Module | Graph, region: Region, labels: Tensor) -> Tensor:
     """As `interval_margins`, by the method of `crown_ibp`."""
     return _margins(tape(network, region), labels)
 
 
+@full_float32()
 def crown_margins(network: nn.Module | Graph, region: Region, labels: Tensor) -> Tensor:
     """As `interval_margins`, by the method of `crown`."""
     return _margins(tightened(tape(network, region)), labels)

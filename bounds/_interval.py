@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from bounds._affine import Scaling
 from bounds._graph import Graph
 from bounds._lowest import by_class, lowest, margins
+from bounds._precision import full_float32
 from bounds._region import Box, Region
 from bounds._relu import Relu
 from bounds._trace import tape
@@ -31,6 +32,7 @@ class Preactivation:
     gamma: Tensor | None
 
 
+@full_float32()
 def interval(network: nn.Module | Graph, region: Region) -> Box:
     """A box that holds all outputs.
 
@@ -47,6 +49,7 @@ def interval(network: nn.Module | Graph, region: Region) -> Box:
     return tape(network, region).regions[-1].box
 
 
+@full_float32()
 def interval_margins(network: nn.Module | Graph, region: Region, labels: Tensor) -> Tensor:
     """Lower bounds of y_label - y_j for all other classes j, in increasing order, with the last layers merged in.
 
@@ -66,6 +69,7 @@ def interval_margins(network: nn.Module | Graph, region: Region, labels: Tensor)
     return by_class(lowest(passed.steps, passed.regions, lines, through_relus=False), passed.regions[-1].box.low)
 
 
+@full_float32()
 def preactivations(network: nn.Module | Graph, region: Region) -> tuple[Preactivation, ...]:
     """Interval bounds before every ReLU, in the order of the forward pass; differentiable.
 

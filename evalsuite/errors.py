@@ -5,6 +5,14 @@ from collections.abc import Iterable
 from typing import final
 
 
+def install_hint(extra: str = "") -> str:
+    """What to type for evalsuite with `extra`: the package stands in no registry, so only a checkout has it."""
+    pip = f"pip install '.[{extra}]'" if extra else "pip install ."
+    # robustbench binds timm and setuptools to old versions, which other networks may not want
+    make = "make robustbench (an environment of its own) or " if extra == "robustbench" else ""
+    return f"{make}{pip} in a checkout of evalsuite"
+
+
 class EvalsuiteError(Exception):
     """Something a user can put right; printed as one line, without a traceback.
 

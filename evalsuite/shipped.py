@@ -17,6 +17,7 @@ from typing import Final, Literal
 import torch
 from torch import Tensor, nn
 
+from bounds import full_float32
 from evalsuite.data import Examples
 from evalsuite.decide.proportion import clopper_pearson
 from evalsuite.errors import RefusedInputError
@@ -94,6 +95,7 @@ def _verdict(
     return "same outputs" if largest <= tolerance else "same predictions"
 
 
+@full_float32()
 @torch.inference_mode()
 def _outputs(network: nn.Module, examples: Examples) -> Tensor:
     device = next(network.parameters()).device

@@ -1,10 +1,44 @@
 """What tests of several packages share."""
 
+import os
 from collections.abc import Callable
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from torch import Tensor, nn
+
+# how long an example takes says how busy the machine is; fixtures here are constants, the same for every example
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("any machine")
+
+DEVICE = os.environ.get("EVALSUITE_TEST_DEVICE", "cuda")
+if DEVICE == "pretended":
+    _spec = spec_from_file_location("pretended", Path(__file__).parent / "gpu" / "_pretended.py")
+    _module = module_from_spec(_spec)
+    _spec.loader.exec_module(_module)
+    _module.install()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips what this place is not made for; where it is, a part that does not work is a failure."""
+    if item.get_closest_marker("robustbench") and find_spec("robustbench") is None:
+        pytest.skip("needs the environment that `make robustbench` makes")
+    if item.get_closest_marker("gpu") and DEVICE == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device, or EVALSUITE_TEST_DEVICE=pretended")
+
+
+@pytest.fixture(scope="session")
+def device() -> torch.device:
+    """Where tests marked `gpu` put networks and images: a CUDA device, unless EVALSUITE_TEST_DEVICE says otherwise.
+
+    "cpu" runs the same tests without a GPU; "pretended" also notices what was not moved (tests/gpu/_pretended.py).
+    """
+    return torch.device(DEVICE)
 
 
 @pytest.fixture(scope="session")

@@ -3,23 +3,70 @@
 import importlib.util
 import platform
 import shutil
+import subprocess
 import sys
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import final
 
 import click
 
 from evalsuite.cli._console import write_json
 from evalsuite.cli._options import JSON, given, network_options
+from evalsuite.errors import install_hint
 from evalsuite.version import __version__
 
 _EXAMPLES = 1000
 _NEEDED = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pyautoattack", "torch-pruning", "safetensors")
-_OPTIONAL = {
-    "timm": ("timm", "networks by name (timm:NAME): pip install 'evalsuite[timm]'"),
-    "onnxruntime": ("onnxruntime", "exported networks (.onnx): pip install 'evalsuite[onnx]'"),
-    "imagecorruptions-imaug": ("imagecorruptions", "the published frost textures: pip install 'evalsuite[frost]'"),
-    "robustbench": ("robustbench", "robust networks by name (robustbench:NAME): pip install 'evalsuite[robustbench]'"),
-}
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class _Optional:
+    """A library that some things need.
+
+    Attributes:
+        library: Its name as pip spells it.
+        extra: The extra that brings it.
+        purpose: What needs it.
+        module: What can be imported where it is installed.
+        statement: What can be executed where it works.
+    """
+
+    library: str
+    extra: str
+    purpose: str
+    module: str
+    statement: str
+
+
+_OPTIONAL = (
+    _Optional(
+        library="timm", extra="timm", purpose="networks by name (timm:NAME)", module="timm", statement="import timm"
+    ),
+    _Optional(
+        library="onnxruntime",
+        extra="onnx",
+        purpose="exported networks (.onnx)",
+        module="onnxruntime",
+        statement="import onnx, onnxruntime",
+    ),
+    _Optional(
+        library="imagecorruptions-imaug",
+        extra="frost",
+        purpose="the published frost textures",
+        module="imagecorruptions",
+        # the textures are read as files: the package itself imports more than it needs
+        statement="from evalsuite.corruptions._frost_texture import textures; textures('published', 1.0)",
+    ),
+    _Optional(
+        library="robustbench",
+        extra="robustbench",
+        purpose="robust networks by name (robustbench:NAME)",
+        module="robustbench",
+        statement="from evalsuite.networks._robustbench import zoo; zoo()",
+    ),
+)
 
 
 @click.command(
@@ -96,16 +143,39 @@ def _libraries() -> list[tuple[str, str, str]]:
         try:
             found.append((library, "ok", version(library)))
         except PackageNotFoundError:
-            found.append((library, "missing", "pip install evalsuite"))
+            found.append((library, "missing", install_hint()))
     return found
 
 
 def _optional() -> list[tuple[str, str, str]]:
-    found: list[tuple[str, str, str]] = []
-    for library, (module, says) in _OPTIONAL.items():
-        there = importlib.util.find_spec(module) is not None
-        found.append((library, "ok" if there else "optional", version(library) if there else says))
-    return found
+    """Whether each works, not merely whether it is there: it is used in a process of its own, all at the same time."""
+    started = {
+        each.library: subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", each.statement],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for each in _OPTIONAL
+        if importlib.util.find_spec(each.module) is not None
+    }
+    return [_judged(each, started.get(each.library)) for each in _OPTIONAL]
+
+
+def _judged(each: _Optional, process: subprocess.Popen[str] | None) -> tuple[str, str, str]:
+    way_out = f"{each.purpose}: {install_hint(each.extra)}"
+    if process is None:
+        return each.library, "optional", way_out
+    _, error = process.communicate()
+    try:
+        release = version(each.library)
+    except PackageNotFoundError:
+        release = "of another distribution"
+    if process.returncode == 0:
+        return each.library, "ok", release
+    last = error.strip().rpartition("\n")[2].removeprefix("evalsuite.errors.UsageError: ")
+    reason = last or f"ended with {process.returncode}"
+    return each.library, "optional", f"{release} is installed and does not work: {reason}; {way_out}"
 
 
 def _device() -> tuple[str, str, str]:

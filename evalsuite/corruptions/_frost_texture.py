@@ -13,7 +13,7 @@ from torch import Tensor
 
 from evalsuite.corruptions._motion import motion
 from evalsuite.corruptions._plasma import plasma
-from evalsuite.errors import UsageError
+from evalsuite.errors import UsageError, install_hint
 from evalsuite.randomness import derive, fold, uniform
 
 Texture = Literal["published", "procedural"]
@@ -65,7 +65,8 @@ def _pictures(kind: Texture) -> list[NDArray[np.uint8]]:
     folder = _folder()
     if folder is None:
         raise UsageError(
-            "expected texture 'procedural', or the package imagecorruptions-imaug to be installed, got 'published'"
+            "expected texture 'procedural', or the package imagecorruptions-imaug to be installed "
+            f"({install_hint('frost')}), got 'published'"
         )
     return [_read(folder / name) for name in _FILES]
 

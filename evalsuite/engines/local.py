@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from bounds import full_float32
 from evalsuite.data._base import Batch, Examples
 from evalsuite.errors import UsageError
 from evalsuite.naming import name
@@ -26,6 +27,7 @@ _PICTURES = 8
 _TRANSIENT = frozenset({"probabilities", "map", "values"})
 
 
+@full_float32()
 def run(
     todo: Sequence[Pending],
     parent: Member,

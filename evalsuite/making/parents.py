@@ -69,7 +69,7 @@ def train_parent(
         write(
             path,
             Checkpoint(
-                network=made.cpu(),
+                network=made,
                 arch=name,
                 arguments=arguments,
                 class_count=len(dataset.classes),

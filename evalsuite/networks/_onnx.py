@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.errors import RefusedInputError, UsageError, install_hint
 from evalsuite.networks._onnx_cost import onnx_cost
 from evalsuite.networks.artefact import Artefact, Told
 
@@ -130,7 +130,7 @@ def _library(name: str) -> ModuleType:
     try:
         return import_module(name)
     except ImportError as error:
-        raise UsageError(f"ONNX files need {name}: pip install 'evalsuite[onnx]' ({error})") from error
+        raise UsageError(f"ONNX files need {name}: {install_hint('onnx')} ({error})") from error
 
 
 def _whole(onnx: ModuleType, path: Path, data: bytes, digest: str) -> _Read:

@@ -1,7 +1,8 @@
 """Architectures of the RobustBench model zoo, without its weights; an optional extra.
 
 robustbench 1.1.1 imports a module `autoattack` that no package on PyPI brings; pyautoattack, which it declares, is the
-same code under another name, and an alias is enough to import it. It also needs setuptools < 81 (pkg_resources).
+same code under another name, and an alias is enough to import it. It also needs setuptools < 81 (pkg_resources) and
+an old timm: `make robustbench` gives it an environment of its own.
 """
 
 import sys
@@ -12,7 +13,7 @@ from typing import Final
 
 from torch import nn
 
-from evalsuite.errors import UnknownNameError, UsageError
+from evalsuite.errors import UnknownNameError, UsageError, install_hint
 from evalsuite.networks._convention import Arguments, Convention
 
 _CLASSES: Final = {"cifar10": 10, "cifar100": 100, "imagenet": 1000}
@@ -29,15 +30,18 @@ def build(name: str, *, classes: int, channels: int, image_size: int, arguments:
         raise UsageError(f"expected {wanted} for robustbench:{name}, got {classes} and {channels}")
     if arguments:
         raise UsageError(f"expected no settings for robustbench:{name}, got {dict(arguments)}")
-    zoo = _zoo()
+    models = zoo()
     enums = import_module("robustbench.model_zoo.enums")
     try:
-        networks = zoo.model_dicts[enums.BenchmarkDataset(dataset)][enums.ThreatModel(threat)]
+        networks = models.model_dicts[enums.BenchmarkDataset(dataset)][enums.ThreatModel(threat)]
     except (KeyError, ValueError) as error:
         raise UsageError(f"expected {_PATTERN}, got robustbench:{name}") from error
     if model not in networks:
         raise UnknownNameError(f"RobustBench network for {dataset}/{threat}", model, networks)
-    network = networks[model]["model"]()
+    try:
+        network = networks[model]["model"]()
+    except Exception as error:  # some need a GPU, a network of an older timm, or weights from elsewhere
+        raise UsageError(f"robustbench:{name} cannot be built here: {error}") from error
     assert isinstance(network, nn.Module)  # noqa: S101  (robustbench promises it; narrows the type)
     return network
 
@@ -54,20 +58,25 @@ def convention(name: str) -> Convention:
     )
 
 
+def zoo() -> ModuleType:
+    """RobustBench's `model_zoo.models`, which takes seconds to import.
+
+    Raises:
+        UsageError: It is not installed, or does not work beside what is.
+    """
+    sys.modules.setdefault("autoattack", import_module("pyautoattack"))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return import_module("robustbench.model_zoo.models")
+    except Exception as error:
+        way_out = install_hint("robustbench")
+        raise UsageError(f"robustbench cannot be imported ({type(error).__name__}: {error}): {way_out}") from error
+
+
 def _parse(name: str) -> tuple[str, str, str]:
     model, at, where = name.partition("@")
     dataset, slash, threat = where.partition("/")
     if not (model and at and slash and threat) or dataset not in _CLASSES:
         raise UsageError(f"expected {_PATTERN}, got robustbench:{name}")
     return model, dataset, threat
-
-
-def _zoo() -> ModuleType:
-    sys.modules.setdefault("autoattack", import_module("pyautoattack"))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return import_module("robustbench.model_zoo.models")
-    except ImportError as error:
-        way_out = "pip install 'evalsuite[robustbench]' (robustbench 1.1.1 with all it needs, setuptools < 81)"
-        raise UsageError(f"robustbench cannot be imported ({error}): {way_out}") from error

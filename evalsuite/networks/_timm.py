@@ -14,7 +14,7 @@ from typing import Final
 
 from torch import nn
 
-from evalsuite.errors import UnknownNameError, UsageError
+from evalsuite.errors import UnknownNameError, UsageError, install_hint
 from evalsuite.networks._convention import IMAGENET_MEAN, IMAGENET_STD, Arguments, Convention
 
 _OURS: Final = frozenset(
@@ -101,7 +101,7 @@ def _timm(name: str) -> ModuleType:
     try:
         timm = import_module("timm")
     except ImportError as error:
-        raise UsageError(f"timm:{name} needs timm: pip install 'evalsuite[timm]'") from error
+        raise UsageError(f"timm:{name} needs timm: {install_hint('timm')}") from error
     # also keeps out "hf-hub:..." names, which would be fetched
     if not timm.is_model(name):
         raise UnknownNameError("timm network", name, timm.list_models())

@@ -10,7 +10,7 @@ from typing import Protocol
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
-from evalsuite.errors import UnknownNameError, UsageError
+from evalsuite.errors import UnknownNameError, UsageError, install_hint
 from evalsuite.interpretation import Interpretation
 from evalsuite.networks import _factory, _robustbench, _timm, _torchvision
 from evalsuite.networks._base import Architecture
@@ -44,8 +44,8 @@ BUILT_IN: Mapping[str, Architecture] = MappingProxyType(
 _PATTERNS: Mapping[str, str] = MappingProxyType(
     {
         "torchvision:NAME": "any of torchvision's networks for classification or semantic segmentation",
-        "timm:NAME": "any of timm's networks (pip install 'evalsuite[timm]')",
-        "robustbench:NAME@dataset/threat": "RobustBench's model zoo (pip install 'evalsuite[robustbench]')",
+        "timm:NAME": f"any of timm's networks ({install_hint('timm')})",
+        "robustbench:NAME@dataset/threat": f"RobustBench's model zoo ({install_hint('robustbench')})",
         "package.module:factory": "a callable of yours that gives a torch.nn.Module",
     }
 )

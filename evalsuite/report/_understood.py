@@ -47,10 +47,9 @@ def summary(results: Results) -> str:
 
 def parent(standard: Standard) -> tuple[str, str]:
     """A label and the figure: how the parent itself does on clean data."""
-    low, high = (words.share(1 - value, 3) for value in (standard.high, standard.low))
-    label = f"Parent's {standard.score_title} on clean data ({low} to {high}, n = {words.count(standard.n)}; "
-    label += f"{standard.trivial}: {words.share(1 - standard.trivial_loss, 3)})"
-    return label, words.share(1 - standard.loss, 3)
+    low, high = (words.share(1 - value) for value in (standard.high, standard.low))
+    label = f"Parent's {standard.score_title} on clean data ({low} to {high}, n = {words.count(standard.n)})"
+    return label, words.share(1 - standard.loss)
 
 
 def _row(reading: Reading) -> Row:

@@ -102,7 +102,7 @@ def _parent_alone(index: Index) -> Answer:
     standard = index.results.parent.standard
     if standard is None:
         return Answer(status="empty", headline="No pruned network has been judged.", sentences=(nothing,))
-    right, low, high = (words.share(1 - loss, 3) for loss in (standard.loss, standard.high, standard.low))
+    right, low, high = (words.share(1 - loss) for loss in (standard.loss, standard.high, standard.low))
     score = standard.score_title[:1].upper() + standard.score_title[1:]
     figures = [f"{low} to {high}, n = {words.count(standard.n)}.", _beside(standard)]
     for task in index.results.tasks:

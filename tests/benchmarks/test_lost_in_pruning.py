@@ -25,7 +25,6 @@ def small(folder, *more):
     return subprocess.run([*command, "--folder", folder, *more], capture_output=True, text=True, check=True)
 
 
-@pytest.mark.timeout(600)  # two processes that train and judge
 def test_the_small_study_runs_and_goes_on_where_it_stopped(tmp_path):
     said = small(tmp_path).stdout
     assert said.splitlines()[-1] == str(tmp_path / "page.md")

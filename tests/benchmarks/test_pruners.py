@@ -31,7 +31,6 @@ def said(*command):
     return subprocess.run([sys.executable, *command], capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.timeout(600)  # processes that train and judge
 def test_the_small_study_runs_goes_on_and_is_drawn(tmp_path):
     runs, out = tmp_path / "runs", tmp_path / "out"
     study = (FOLDER / "study.py", "--small", "--seeds", "1", "--threads", "1", "--folder", runs)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils import prune
@@ -47,7 +47,7 @@ def check(network: nn.Module, region: bounds.Region, points: Tensor) -> None:
             assert (margins >= method(graph, region, LABELS) - ROUNDING).all(), method.__name__
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12)
 @given(
     name=st.sampled_from(["residual", "pooled", "dense", "grouped", "perceptron"]),
     seed=st.integers(0, 10_000),
@@ -60,7 +60,7 @@ def test_points_of_a_box_stay_inside(
     check(build(name, seed), region, corners_and_points(region, torch.Generator().manual_seed(seed)))
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8)
 @given(
     name=st.sampled_from(["residual", "pooled", "dense", "grouped", "perceptron"]),
     seed=st.integers(0, 10_000),

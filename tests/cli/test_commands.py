@@ -1,6 +1,8 @@
 """Every command does what its help says, on a small real run."""
 
+import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -213,6 +215,34 @@ def test_doctor(evalsuite):
     assert ended.code == 0, ended.out
     checks = {check["what"]: check["state"] for check in json.loads(ended.out)["checks"]}
     assert checks["torch"] == checks["digits"] == "ok"
+
+
+def test_doctor_uses_what_is_optional_and_is_not_content_with_its_presence(evalsuite, monkeypatch, tmp_path):
+    for name, text in (("timm", "raise RuntimeError('operator torchvision::nms does not exist')"), ("robustbench", "")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *map(str, sys.path)]))
+    ended = evalsuite("doctor", "--json")
+    assert ended.code == 0, ended.out
+    checks = {check["what"]: (check["state"], check["says"]) for check in json.loads(ended.out)["checks"]}
+    state, says = checks["timm"]
+    assert state == "optional"
+    assert says.endswith(
+        "is installed and does not work: RuntimeError: operator torchvision::nms does not exist; "
+        "networks by name (timm:NAME): pip install '.[timm]' in a checkout of evalsuite"
+    )
+    state, says = checks["robustbench"]
+    assert state == "optional"
+    assert "robustbench cannot be imported (ModuleNotFoundError: No module named 'robustbench.model_zoo')" in says
+    assert "make robustbench" in says
+
+
+def test_doctor_names_what_works_for_what_is_not_there(evalsuite, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    checks = {check["what"]: check["says"] for check in json.loads(evalsuite("doctor", "--json").out)["checks"]}
+    for library, extra in (("timm", "timm"), ("onnxruntime", "onnx"), ("imagecorruptions-imaug", "frost")):
+        assert checks[library].endswith(f": pip install '.[{extra}]' in a checkout of evalsuite")
 
 
 def test_evaluate_a_network_alone(evalsuite, checkpoint, tmp_path):

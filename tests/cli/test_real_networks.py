@@ -51,7 +51,7 @@ def test_torchvision_resnet18_with_a_folder_of_images(evalsuite, photos, tmp_pat
     networks = judged(
         evalsuite,
         tmp_path / "run",
-        *("--ckpt", tmp_path / "resnet18.pt", "--arch", "torchvision:resnet18", "--data", f"folder:{photos}?size=64"),
+        *("--ckpt", tmp_path / "resnet18.pt", "--arch", "torchvision:resnet18", "--data", f"folder:{photos}?size=32"),
         *("--pruner", "magnitude,filter-norm"),
     )
     assert networks["parent"]["parameters"] == 11_178_051  # 11 689 512 of the original, with 3 classes for 1000
@@ -63,12 +63,13 @@ def test_torchvision_resnet18_with_a_folder_of_images(evalsuite, photos, tmp_pat
 
 def test_timm_vit(evalsuite, photos, tmp_path):
     timm = pytest.importorskip("timm", reason="timm is an optional extra")
-    network = seeded(lambda: timm.create_model("vit_tiny_patch16_224", num_classes=3))
+    # of 36 patches instead of 196: the network takes images of the size that the data have
+    network = seeded(lambda: timm.create_model("vit_tiny_patch16_224", num_classes=3, img_size=96))
     torch.save(network.state_dict(), tmp_path / "vit.pt")
     networks = judged(
         evalsuite,
         tmp_path / "run",
-        *("--ckpt", tmp_path / "vit.pt", "--arch", "timm:vit_tiny_patch16_224", "--data", f"folder:{photos}"),
+        *("--ckpt", tmp_path / "vit.pt", "--arch", "timm:vit_tiny_patch16_224", "--data", f"folder:{photos}?size=96"),
         *("--pruner", "magnitude,filter-norm"),
     )
     assert networks["magnitude-0-0.6"]["prune_ratio"] == pytest.approx(0.6, abs=1e-6)

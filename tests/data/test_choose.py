@@ -18,7 +18,7 @@ def chosen(labels: list[int], n: int, seed: int = 0) -> list[int]:
     return choose(of_labels(labels), n, seed).positions.tolist()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=60), st.integers(0, 5), st.data())
 def test_a_smaller_choice_is_the_start_of_a_larger_one(labels: list[int], seed: int, data: st.DataObject) -> None:
     n = data.draw(st.integers(1, len(labels) - 1))

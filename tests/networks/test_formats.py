@@ -8,7 +8,6 @@ import os
 import pickle
 import struct
 import sys
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -187,17 +186,19 @@ def test_a_trusted_file_whose_code_is_gone_says_so(tmp_path: Path, monkeypatch: 
         read(path, shape=SHAPE, trusted=frozenset({digest}))
 
 
-def test_zip_bombs_are_refused_at_once(tmp_path: Path) -> None:
+def test_zip_bombs_are_refused_without_unpacking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "weights.pt"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", b"\x80\x02}q\x00.")
         archive.writestr("archive/data/0", bytes(10**6))
         # what the table of contents declares; closing writes it down
         archive.filelist[1].file_size = 2**31
-    started = time.perf_counter()
+    unpacked: list[object] = []
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda _, name, *__, **___: unpacked.append(name))
+    monkeypatch.setattr(torch, "load", lambda file, **_: unpacked.append(file))
     with pytest.raises(RefusedInputError, match=r"unpack to 2147483\d+"):
         _read(path)
-    assert time.perf_counter() - started < 1
+    assert not unpacked
 
 
 def test_tensors_that_claim_more_than_is_stored_are_refused(tmp_path: Path) -> None:
@@ -287,7 +288,7 @@ def test_headers_of_our_own_files_are_checked(
 
 @pytest.mark.parametrize("kind", ["zip", "legacy", "own"])
 @given(where=st.floats(0, 1, exclude_max=True), bits=st.integers(1, 255), length=st.integers(1, 40))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 def test_damage_anywhere_is_one_of_our_errors_or_none(
     tmp_path: Path, kind: str, where: float, bits: int, length: int
 ) -> None:

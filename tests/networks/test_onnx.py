@@ -177,5 +177,5 @@ def test_onnx_without_onnxruntime_says_what_to_install(onnx_file, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(UsageError, match=r"pip install 'evalsuite\[onnx\]'"):
+    with pytest.raises(UsageError, match=r"pip install '\.\[onnx\]' in a checkout"):
         read(onnx_file)

@@ -1,7 +1,7 @@
 import hypothesis.strategies as st
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from torch import Tensor, nn
 
 from pruners._masks import apply_masks, even_priorities, keep_global, keep_layerwise, nonzero
@@ -26,7 +26,6 @@ def count(masks: dict[str, Tensor]) -> int:
     return sum(int(mask.sum()) for mask in masks.values())
 
 
-@settings(deadline=None)
 @given(cases())
 def test_the_count_is_exact_and_nothing_comes_back(case: Case) -> None:
     scores, alive, keep = case
@@ -37,7 +36,6 @@ def test_the_count_is_exact_and_nothing_comes_back(case: Case) -> None:
         assert not any(bool((masks[name] & ~alive[name]).any()) for name in scores)
 
 
-@settings(deadline=None)
 @given(cases())
 def test_global_keeps_what_a_stable_sort_keeps(case: Case) -> None:
     scores, alive, keep = case
@@ -53,7 +51,6 @@ def test_global_keeps_what_a_stable_sort_keeps(case: Case) -> None:
     assert found == expected
 
 
-@settings(deadline=None)
 @given(cases())
 def test_fewer_survivors_are_a_subset_of_more(case: Case) -> None:
     scores, alive, keep = case
@@ -64,7 +61,6 @@ def test_fewer_survivors_are_a_subset_of_more(case: Case) -> None:
         assert not any(bool((few[name] & ~many[name]).any()) for name in scores)
 
 
-@settings(deadline=None)
 @given(cases(), st.sampled_from([2.0**-20, 2.0, 2.0**20]))
 def test_a_common_scale_changes_nothing(case: Case, scale: float) -> None:
     scores, alive, keep = case
@@ -74,7 +70,6 @@ def test_a_common_scale_changes_nothing(case: Case, scale: float) -> None:
         assert all(torch.equal(one[name], other[name]) for name in scores)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=5), st.floats(0, 1))
 def test_layers_shrink_by_the_same_fraction(sizes: list[int], fraction: float) -> None:
     scores = {str(layer): torch.rand(size, generator=torch.Generator()) for layer, size in enumerate(sizes)}

@@ -39,7 +39,7 @@ def opened(chromium: str, folder: Path, html: str, *, width: int = 1280) -> tupl
     file.write_text(html, encoding="utf-8")
     command = [chromium, *FLAGS, f"--window-size={width},1400", f"--user-data-dir={folder / 'profile'}"]
     done = subprocess.run(
-        [*command, "--dump-dom", file.as_uri()], capture_output=True, text=True, timeout=120, check=True
+        [*command, "--dump-dom", file.as_uri()], capture_output=True, text=True, timeout=900, check=True
     )
     return done.stdout, re.findall(r".*(?:CONSOLE|Refused to|Content Security Policy).*", done.stderr)
 

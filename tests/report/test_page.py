@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typing_extensions import override
 
@@ -171,7 +171,7 @@ def test_hostile_names(made) -> None:
     assert "alert" not in found.raw["script"]
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6)
 @given(name=st.text(min_size=1, max_size=60))
 def test_any_name(tiny: Row, name: str) -> None:
     results = deepcopy(tiny)
@@ -251,7 +251,6 @@ def test_close_ratios_and_long_names(made) -> None:
     assert "so_so_long/3" in text(html)
 
 
-@pytest.mark.timeout(60)
 def test_a_hundred_tasks_stay_small(made) -> None:
     html = render(made(severities=(1, 2, 3, 4, 5), measures=("error", "disagreement", "worst_class")))
     assert len(html.encode()) < 1_500_000

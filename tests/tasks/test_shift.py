@@ -1,9 +1,7 @@
 """Sets on disk, written here in the formats in which they are published, and broken ones."""
 
 import json
-import sys
 from dataclasses import replace
-from importlib import import_module
 
 import numpy as np
 import pytest
@@ -131,27 +129,6 @@ def test_imagenet_c_is_read_as_torchvision_reads_class_folders(tmp_path):
     found = parse(f"shift/imagenet-c/fog/3?at={tmp_path}").examples(dataset())
     assert found.labels.tolist() == theirs.targets
     assert torch.equal(found.pixels(range(4)), torch.stack([image for image, _ in theirs]))
-
-
-def test_cifar_10_c_is_read_as_robustbench_reads_it(tmp_path, monkeypatch):
-    """Its loader knows the published size alone: 10 000 images for each severity, zeros but for the first eight."""
-    # it imports a module that no package brings; see evalsuite/networks/_robustbench.py
-    monkeypatch.setitem(sys.modules, "autoattack", import_module("pyautoattack"))
-    theirs = pytest.importorskip("robustbench.data")
-    root = tmp_path / "CIFAR-10-C"
-    root.mkdir()
-    large = np.lib.format.open_memmap(root / "snow.npy", mode="w+", dtype=np.uint8, shape=(50_000, 32, 32, 3))
-    drawn = np.random.default_rng(0)
-    for severity in range(5):
-        large[10_000 * severity : 10_000 * severity + 8] = drawn.integers(0, 256, (8, 32, 32, 3))
-    large.flush()
-    np.save(root / "labels.npy", np.tile(drawn.integers(0, 3, 10_000), 5).astype(np.uint8))
-    cifar = dataset(shape=(3, 32, 32), test=Examples.of(torch.zeros(3, 3, 32, 32), torch.arange(3)))
-    for severity in (1, 5):
-        images, labels = theirs.load_cifar10c(8, severity, str(tmp_path), False, ["snow"])
-        found = parse(f"shift/cifar-c/snow/{severity}?at={root}").examples(cifar)
-        assert torch.equal(found.pixels(range(8)), images)
-        assert torch.equal(found.labels[:8], labels.long())
 
 
 def test_observations_are_the_networks_predictions(cifar_c):

@@ -1,0 +1,118 @@
+"""Every measure reads observations that were made on the device, and reads off them what it reads off the CPU's."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from evalsuite.data import Examples
+from evalsuite.decide.bootstrap import compare_sampled
+from evalsuite.decide.compare import compare
+from evalsuite.measures._base import Annotations, Figure, Measure, Stored
+from evalsuite.naming import parse
+from evalsuite.problems.regression import Regression
+from evalsuite.problems.segmentation import Segmentation
+from evalsuite.problems.super_resolution import SuperResolution
+from evalsuite.registry import names
+from evalsuite.tasks._names import parse as task_called
+
+PACKAGE = "evalsuite.measures"
+ASKED = (
+    *("clean", "noise/gaussian/0.2?draws=2", "ood/shuffled", "certified/l2/0.1?n=40&n0=10&alpha=0.01"),
+    *("bounds/linf/0.004?method=interval", "features/0.1?steps=3", "saliency/0.1"),
+)
+"""Between them they write all columns that measures of classification read."""
+SIDE = 16
+
+
+def photos(n, seed):
+    coarse = torch.rand(n, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
+    return nn.functional.interpolate(coarse, (SIDE, SIDE), mode="bilinear")
+
+
+def other_problem(kind):
+    """Examples and a network, whose weights depend on the seed, for what is no classification."""
+    images = photos(24, 1)
+    means = torch.stack([images.mean((1, 2, 3)), images.amax((1, 2, 3))], 1)
+    examples, head = {
+        "segmentation": (Examples.asking(Segmentation(), images, images.argmax(1)), [nn.Conv2d(8, 3, 1)]),
+        "super_resolution": (
+            Examples.asking(SuperResolution(factor=2), nn.functional.avg_pool2d(images, 2), images),
+            [nn.Conv2d(8, 12, 1), nn.PixelShuffle(2)],
+        ),
+        "regression": (
+            Examples.asking(Regression(scale=(1.0, 1.0)), images, means),
+            [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2)],
+        ),
+    }[kind]
+
+    def network(seed):
+        made = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), *head)
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for parameter in made.parameters():
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) / parameter[0].numel() ** 0.5)
+        return made.eval()
+
+    return examples.batch(0, 24), network
+
+
+def stored(task, networks, shard):
+    """(parent, child) as the store holds them after both passes."""
+    parent, child = task.observe(networks, shard, seed=1).networks
+
+    def beside_parent(network, own):
+        related = task.relate(own, parent) if task.relates else {}
+        return {**related, **(task.cross(network, shard, parent) if task.crosses else {})}
+
+    return tuple(
+        Stored(own=own, to_parent=beside_parent(network, own))
+        for network, own in zip(networks, (parent, child), strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def observed(family, there):
+    """By problem and task: (parent, child) as the CPU and as the device saw them."""
+    found = {}
+    for text in ASKED:
+        task = task_called(text)
+        found["classification", text] = tuple(stored(task, each.networks, each.shard) for each in (family, there))
+    for kind in set(names("evalsuite.problems")) - {"classification"}:
+        shard, network = other_problem(kind)
+        sides = []
+        for device in (family.device, there.device):
+            networks = [network(seed).to(device) for seed in (0, 1)]
+            sides.append(stored(task_called("clean"), networks, shard.to(device)))
+        found[kind, "clean"] = tuple(sides)
+    return found
+
+
+def read(part, sides, known):
+    parent, child = sides
+    figures = part(child, parent, known, {"radius": 0.1})
+    if isinstance(part, Measure):
+        return compare(figures, margin=0.1, confidence=0.95)
+    return compare_sampled(figures, margin=0.1, confidence=0.95, top=1.0 if part.unit == "share" else np.inf)
+
+
+@pytest.mark.parametrize("name", names(PACKAGE))
+def test_it_reads_the_same_figure(name, observed, family):
+    part = parse(PACKAGE, name, Figure)
+    labels = family.shard.labels.numpy()
+    known = Annotations(labels=labels, slices={"even": labels % 2})
+    asked = {
+        where: sides
+        for where, sides in observed.items()
+        if set(part.columns()) <= {*sides[0][1].own, *sides[0][1].to_parent}
+    }
+    assert asked, f"no task of this test writes {part.columns()}"
+    for (kind, _), (here, there) in asked.items():
+        facts = known if kind == "classification" else replace(known, labels=np.zeros_like(labels))
+        ours, theirs = read(part, here, facts), read(part, there, facts)
+        assert ours.n == theirs.n == len(labels)
+        # an example in which two classes were as good as equal may turn over
+        assert theirs.loss == pytest.approx(ours.loss, abs=1.01 / len(labels))
+        assert theirs.low <= theirs.loss <= theirs.high

@@ -1,0 +1,77 @@
+"""Every task observes a family on the device as it does on the CPU."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from evalsuite.naming import kind
+from evalsuite.registry import find, names
+from evalsuite.tasks._base import Domain, Task
+from evalsuite.tasks._names import expand
+
+PACKAGE = "evalsuite.tasks"
+SHORTER = {"certified": {"n": 200, "n0": 20, "alpha": 0.01}, "features": {"steps": 4}}
+"""Settings that only take time."""
+FEW = {"features/0.1?method=exact": 4, "adversarial/l1/12?attack=square": 10}
+"""Examples, where one takes long."""
+DEAR = {"adversarial/linf/0.0314"}
+"""Left out: AutoAttack has a test of its own in this folder."""
+MOVED = {"adversarial", "features"}
+"""Pictures show what was chosen for the network, not what was drawn."""
+
+
+def asked():
+    usage = {text for name in names(PACKAGE) for text in find(PACKAGE, name, Task).usage} - DEAR
+    # sets on disk are read on the CPU whatever the device is: one layout stands for all
+    return sorted(text for text in usage if "at=" not in text or text.startswith("shift/npz"))
+
+
+@pytest.fixture(params=asked())
+def text(request):
+    return request.param
+
+
+@pytest.fixture
+def task(text, tmp_path, digits):
+    path, test = tmp_path / "shifted.npz", digits.test
+    np.savez(path, x_test=test.pixels(range(40)).numpy(), y_test=test.labels[:40].numpy(), classes=digits.classes)
+    part = expand([text.replace("FILE", str(path))])[0]
+    return replace(part, **SHORTER.get(kind(part), {}))
+
+
+def observe(task, family):
+    """As the engine asks: after all networks have studied, where the task wants it."""
+    if not task.training():
+        return task.observe(family.networks, family.shard, seed=3)
+    studied = [task.study(network, family.training) for network in family.networks]
+    assert all(rows.device.type == family.device.type for rows in studied)
+    return task.observe_beside(family.networks, family.shard, studied, seed=3)
+
+
+def test_observations_are_those_of_the_cpu(task, text, family, there, digits, same):
+    examples = task.examples(digits)
+    shard = family.shard if examples is None else examples.batch(0, 24)
+    family, there = (each.showing(shard, FEW.get(text, 24)) for each in (family, there))
+    here, seen = observe(task, family), observe(task, there)
+    for ours, theirs in zip(here.networks, seen.networks, strict=True):
+        same(ours, theirs)
+    if here.pictures is not None and kind(task) not in MOVED:
+        # random draws are made from keys, so they are the same up to rounding: a level of 255 in few pixels
+        gap = (here.pictures - seen.pictures.cpu()).abs()
+        assert float(gap.max()) < 1.01 / 255
+        assert float((gap > 1e-4).float().mean()) < 1e-2
+    if task.relates:
+        ours, theirs = (task.relate(each.networks[1], each.networks[0]) for each in (here, seen))
+        assert ours
+        same(ours, theirs)
+    if task.crosses:
+        ours, theirs = (task.cross(each.networks[1], each.shard, here.networks[0]) for each in (family, there))
+        assert ours
+        same(ours, theirs)
+
+
+def test_whether_a_network_is_refused_can_be_told_on_any_device(task, there, digits):
+    domain = Domain(shape=digits.shape, classes=10, training=40)
+    assert task.refuses(domain) is None
+    assert task.refuses_network(there.networks[1], domain) is None
