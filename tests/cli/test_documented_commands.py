@@ -183,7 +183,7 @@ def prepared(checkpoint, tmp_path_factory):
 def here(prepared, evalsuite, monkeypatch):
     """The working directory, with `reports/model` a finished run."""
     monkeypatch.chdir(prepared)
-    for command in ("SWEEP", "EVALUATE", "PLAN", "PRUNE"):
+    for command in ("SWEEP", "EVALUATE", "PLAN", "PRUNE", "DOCTOR"):
         for option, value in CUT.items():
             monkeypatch.setenv(f"EVALSUITE_{command}_{option}", value)
     if not Path("reports/model/results.json").exists():
