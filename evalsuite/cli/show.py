@@ -63,7 +63,7 @@ def _checkpoint(path: Path, *, as_json: bool) -> None:
         "data": found.data,
         "parameters": counted.parameters,
         "nonzero": counted.nonzero,
-        "prune_ratio_by_zeros": 1 - counted.prunable_nonzero / counted.prunable,
+        "prune_ratio_by_zeros": 1 - counted.prunable_nonzero / counted.prunable if counted.prunable else None,
         "multiply_accumulates": counted.dense_flops,
         "lineage": [dict(step) for step in found.lineage],
         "sha256": found.file_digest,
