@@ -106,14 +106,14 @@ def _value(field: Field[object], text: str) -> object:
     if get_origin(field.type) is Literal:
         accepted = get_args(field.type)
         if text not in accepted:
-            raise UsageError(f"expected {field.name} to be one of {', '.join(accepted)}, got {text!r}")
+            raise ValueError(f"expected {field.name} to be one of {', '.join(accepted)}, got {text!r}")
         return text
     kinds = [k for k in (get_args(field.type) or (field.type,)) if k is not NoneType]
     try:
         return _READ[kinds[0]](text) if kinds and kinds[0] in _READ else text
     except (ValueError, KeyError):
         wanted = getattr(kinds[0], "__name__", str(kinds[0]))
-        raise UsageError(f"expected {field.name} to be of type {wanted}, got {text!r}") from None
+        raise ValueError(f"expected {field.name} to be of type {wanted}, got {text!r}") from None
 
 
 def _text(value: object) -> str:

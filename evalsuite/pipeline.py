@@ -28,6 +28,7 @@ from evalsuite.judging import judge
 from evalsuite.making.faithful import check_faithful
 from evalsuite.making.family import Grown, adopt, grow
 from evalsuite.networks.checkpoint import Checkpoint
+from evalsuite.networks.device import device_of
 from evalsuite.networks.digest import network_digest, tensor_digest
 from evalsuite.networks.repeatable import doubts
 from evalsuite.order import Judging, Making
@@ -279,7 +280,7 @@ def _doubt(grown: Grown, examples: Examples, store: Store) -> None:
         facts = store.network(address)
         if facts is None or "doubts" in facts or len(few) < 2:
             continue
-        device = next(member.network.parameters()).device
+        device = device_of(member.network)
         store.add_network(address, {**facts, "doubts": list(doubts(member.network.eval(), few.to(device)))})
 
 

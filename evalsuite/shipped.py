@@ -24,6 +24,7 @@ from evalsuite.errors import RefusedInputError
 from evalsuite.facts import ShippedFacts
 from evalsuite.networks.artefact import artefact_in
 from evalsuite.networks.checkpoint import Checkpoint
+from evalsuite.networks.device import device_of
 from evalsuite.networks.normalized import Normalized
 
 _TOLERANCE: Final = 1e-4
@@ -98,7 +99,7 @@ def _verdict(
 @full_float32()
 @torch.inference_mode()
 def _outputs(network: nn.Module, examples: Examples) -> Tensor:
-    device = next(network.parameters()).device
+    device = device_of(network)
     parts = torch.arange(len(examples)).split(_BATCH)
     return torch.cat([network(examples.pixels(part).to(device)).float().cpu() for part in parts])
 
@@ -113,7 +114,7 @@ def _hint(
     first = examples.select(range(min(_FEW, len(examples))))
     channels = len(statistics[0])
     for before, option in ((statistics, "normalised"), (((0.0,) * channels, (1.0,) * channels), "images")):
-        other = Normalized(artefact, *before).to(next(shipped.parameters()).device).eval()
+        other = Normalized(artefact, *before).to(device_of(shipped)).eval()
         apart = (_outputs(other, first) - expected[: len(first)]).abs()
         if bool((apart <= tolerance).all()):
             return f"with --artefact-input {option} its outputs are the same"

@@ -23,6 +23,7 @@ from evalsuite.interpretation import Interpretation
 from evalsuite.measures._base import Paired
 from evalsuite.networks import normalisation
 from evalsuite.networks.checkpoint import Checkpoint
+from evalsuite.networks.device import device_of
 from evalsuite.networks.normalized import Normalized
 from evalsuite.problems import Classification
 
@@ -133,7 +134,7 @@ def sentence(standard: StandardFacts, shape: Sequence[int]) -> str:
 @torch.inference_mode()
 def _losses(network: nn.Module, examples: Examples) -> tuple[Losses, int]:
     """Losses (n,), and how many outputs are not finite."""
-    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+    device = device_of(network)
     parts: list[Tensor] = []
     not_finite = 0
     for index in torch.arange(len(examples)).split(_BATCH):
@@ -147,7 +148,7 @@ def _losses(network: nn.Module, examples: Examples) -> tuple[Losses, int]:
 
 @torch.inference_mode()
 def _outputs(network: nn.Module, examples: Examples) -> Tensor:
-    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+    device = device_of(network)
     parts = torch.arange(len(examples)).split(_BATCH)
     return torch.cat([network(examples.pixels(index).to(device)).float().cpu() for index in parts])
 

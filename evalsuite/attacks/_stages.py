@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from evalsuite.attacks._base import Budget, Flag
 from evalsuite.data._base import Batch
+from evalsuite.networks.device import device_of
 from evalsuite.problems import decided
 
 NORMS: Final = {"linf": "Linf", "l2": "L2", "l1": "L1"}
@@ -51,7 +52,7 @@ def engine(network: nn.Module, budget: Budget, classes: int, version: str, seed:
         norm=NORMS[budget.norm],
         eps=budget.eps,
         seed=seed,
-        device=next(network.parameters()).device,
+        device=device_of(network),
         version="custom" if few else version,
         attacks=few,
     )

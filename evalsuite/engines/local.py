@@ -17,6 +17,7 @@ from bounds import full_float32
 from evalsuite.data._base import Batch, Examples
 from evalsuite.errors import UsageError
 from evalsuite.naming import name
+from evalsuite.networks.device import device_of
 from evalsuite.plan import Cut, Member, Pair, Pending, digest_of
 from evalsuite.progress import Reporter
 from evalsuite.store import ALONE, Address, Row, Store
@@ -57,7 +58,7 @@ def run(
     if not todo:
         return
     reporter.start("Evaluating", sum(pending.weight for pending in todo))
-    device = next(parent.network.parameters()).device
+    device = device_of(parent.network)
     pace = _Pace(todo)
     for task, shards in groupby(todo, key=lambda pending: pending.cut.task):
         asked = examples(task)

@@ -16,6 +16,7 @@ from evalsuite.networks._layout import layout
 from evalsuite.networks._precision import converted
 from evalsuite.networks._upgrade import Metadata, with_metadata
 from evalsuite.networks._widths import Narrowed, narrow, narrow_heads
+from evalsuite.networks.device import device_of
 from evalsuite.networks.normalized import Normalized
 
 
@@ -128,7 +129,7 @@ def outputs(network: nn.Module, shape: tuple[int, int, int]) -> tuple[int, ...]:
         # broadcasting would spread gray images over three channels
         got = f"one for {len(network.mean)} channels"
         raise UsageError(f"expected a network that takes images of shape {_times(shape)}, got {got}")
-    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    device = device_of(network)
     modes = {module: module.training for module in network.modules()}
     try:
         with torch.inference_mode():

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from evalsuite.networks.cost import Cost
+from evalsuite.networks.device import device_of
 
 Kind = Literal["torch.export", "onnx"]
 _ROUNDING: Final = 1e-5
@@ -110,7 +111,7 @@ def differentiable(network: nn.Module, shape: tuple[int, int, int]) -> bool:
         network: Run and derived once, on one image.
         shape: (channels, height, width) of the images.
     """
-    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    device = device_of(network)
     image = torch.full((1, *shape), 0.5, device=device, requires_grad=True)
     with torch.enable_grad(), warnings.catch_warnings():
         # operators without a derivative say so, and give no gradient

@@ -13,6 +13,7 @@ from evalsuite.networks._effective import named_tensors
 from evalsuite.networks._multiplications import multiplications
 from evalsuite.networks._packed import CONVOLUTIONS, megabytes, weight_and_bias
 from evalsuite.networks._weights_in_use import Nonzeros, prunable_names, weights_in_use
+from evalsuite.networks.device import device_of
 
 _MOSTLY: Final = 0.5
 _SHOWN: Final = 3
@@ -61,11 +62,11 @@ def cost(network: nn.Module, shape: tuple[int, int, int]) -> Cost:
     parameters = [tensor for name, tensor in named.items() if name not in buffers] + _in_packed(network)
     packed: list[_Packed] = []
     with _noting(network, packed):
-        followed = multiplications(network, _ramp(shape, _device(network)))
+        followed = multiplications(network, _ramp(shape, device_of(network)))
     learnt, candidates = dict(network.named_parameters()), prunable_names(network)
     uses = list(followed.uses)
     if candidates - followed.used:
-        others = multiplications(network, _noise(shape, _device(network)))
+        others = multiplications(network, _noise(shape, device_of(network)))
         uses += [use for use in others.uses if not use.sources & followed.used]
     nonzeros = Nonzeros()
     weights = weights_in_use(uses, learnt, candidates, nonzeros)
@@ -135,10 +136,6 @@ def _noting(network: nn.Module, packed: list[_Packed]) -> Iterator[None]:
 def _in_packed(network: nn.Module) -> list[Tensor]:
     found = [both for module in network.modules() if (both := weight_and_bias(module)) is not None]
     return [tensor for both in found for tensor in both if tensor is not None]
-
-
-def _device(network: nn.Module) -> torch.device:
-    return next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
 
 
 def _ramp(shape: tuple[int, int, int], device: torch.device) -> Tensor:

@@ -11,6 +11,8 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
+from evalsuite.networks.device import device_of
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +123,7 @@ def _evaluating(networks: Sequence[nn.Module]) -> Iterator[None]:
 
 
 def _images(network: nn.Module, shape: tuple[int, int, int], batch: int) -> Tensor:
-    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    device = device_of(network)
     return torch.full((batch, *shape), 0.5, device=device)
 
 

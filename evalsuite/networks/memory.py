@@ -10,6 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from typing_extensions import override
 
+from evalsuite.networks.device import device_of
+
 
 def peak_megabytes(network: nn.Module, shape: tuple[int, int, int], *, batch: int = 1) -> float:
     """Parameters, buffers and the most that tensors of one forward pass take at any time, in 10^6 bytes.
@@ -24,7 +26,7 @@ def peak_megabytes(network: nn.Module, shape: tuple[int, int, int], *, batch: in
     """
     own = {_key(t.untyped_storage()): t for t in (*network.parameters(), *network.buffers())}
     held = sum(tensor.untyped_storage().nbytes() for tensor in own.values())
-    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    device = device_of(network)
     modes = {module: module.training for module in network.modules()}
     try:
         network.eval()

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from evalsuite.networks.copies import copied
+from evalsuite.networks.device import device_of
 
 
 def remembered(network: nn.Module, shape: tuple[int, int, int]) -> frozenset[str]:
@@ -20,7 +21,7 @@ def remembered(network: nn.Module, shape: tuple[int, int, int]) -> frozenset[str
     if all(name in kept for name, _ in network.named_buffers()):
         return frozenset()
     own = copied(network).eval()
-    device = next((parameter.device for parameter in own.parameters()), torch.device("cpu"))
+    device = device_of(own)
     seen: list[dict[str, Tensor]] = []
     with torch.no_grad():
         for n, grey in ((1, 0.25), (2, 0.75)):

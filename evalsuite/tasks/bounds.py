@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import ClassVar, Literal, final
 
 import numpy as np
@@ -95,7 +96,7 @@ class Bounds(Task):
                 "bounds are computed layer by layer, and a network of this run is a file that is run as it is; "
                 "certified/l2/... asks for outputs only"
             )
-        weight = next(network.parameters())
+        weight = next(chain(network.parameters(), network.buffers()))
         try:
             bounds.trace(network, torch.zeros(1, *domain.shape, dtype=weight.dtype, device=weight.device))
         except ValueError as error:

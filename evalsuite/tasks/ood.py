@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from evalsuite.data._base import Batch
+from evalsuite.networks.device import device_of
 from evalsuite.randomness import keys
 from evalsuite.tasks._base import Column, Domain, Observations, Seen, Task
 from evalsuite.tasks._nearest import distances
@@ -109,7 +110,7 @@ class Ood(Task):
     def refuses_network(self, network: nn.Module, domain: Domain) -> str | None:
         if self.knn is None:
             return None
-        place = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+        place = device_of(network)
         if classifier(network, torch.full((1, *domain.shape), 0.5, device=place)) is not None:
             return None
         return "no linear layer of a network of this run puts out its logits: it tells no features to compare (a file?)"
