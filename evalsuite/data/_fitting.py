@@ -76,6 +76,8 @@ def _size(
         return user.size, Interpretation(topic=topic, value=_pixels(user.size), basis="given", reason="?size=")
     if network.size is not None:
         value, reason = _pixels(network.size), "what the network takes"
+        if shared not in {None, network.size}:
+            reason += f"; the photos have {shared} x {shared}"
         return network.size, Interpretation(topic=topic, value=value, basis=network.basis, reason=reason, option=option)
     if shared is not None:
         return shared, Interpretation(
