@@ -14,7 +14,7 @@ from evalsuite.naming import name, settings
 from evalsuite.order import Judging
 from evalsuite.plan import Cut, chosen_for, cuts
 from evalsuite.store import Store
-from evalsuite.tasks._base import Task
+from evalsuite.tasks._base import Domain, Task
 from evalsuite.tasks._names import digest
 
 
@@ -52,9 +52,11 @@ def asked(judging: Judging, dataset: Dataset, examples: Examples, store: Store) 
     Own examples are read only where the store does not know their shards yet, so that a finished task costs nothing.
 
     Raises:
-        UsageError: A task's own examples are missing, or do not fit the data set.
+        UsageError: A task's own examples are missing, or do not fit the data set; a budget cannot have been meant.
         RefusedInputError: A file is corrupt.
     """
+    for task in judging.tasks:
+        check_task(task, dataset)
     training = _training(judging, dataset)
     found: dict[str, tuple[Cut, ...]] = {}
     for task in judging.tasks:
@@ -70,6 +72,24 @@ def asked(judging: Judging, dataset: Dataset, examples: Examples, store: Store) 
             store.set_cuts(source, [(cut.examples, cut.stop - cut.start) for cut in shards])
         found[name(task)] = shards
     return Asked(judging=judging, dataset=dataset, examples=examples, shards=found, training=training)
+
+
+def check_task(task: Task, dataset: Dataset) -> None:
+    """Refuse a task whose values nobody can have meant on this data.
+
+    Raises:
+        UsageError: The task, the value, and what is accepted.
+    """
+    try:
+        task.check(domain_of(dataset))
+    except ValueError as error:
+        raise UsageError(f"{name(task)}: {error}") from None
+
+
+def domain_of(dataset: Dataset) -> Domain:
+    """What tasks have to cope with on this data."""
+    training = 0 if dataset.train is None else len(dataset.train)
+    return Domain(shape=dataset.shape, classes=len(dataset.classes), problem=dataset.problem, training=training)
 
 
 def _training(judging: Judging, dataset: Dataset) -> dict[str, Examples]:

@@ -16,10 +16,10 @@ from typing import Final, Literal, final
 import torch
 from torch import nn
 
+from evalsuite.asked import domain_of
 from evalsuite.data import Examples, choose
 from evalsuite.data._base import Batch
 from evalsuite.inputs import Inputs
-from evalsuite.judging import domain_of
 from evalsuite.making.controls import control_count, work
 from evalsuite.making.describe import Made, counted, describe
 from evalsuite.naming import name

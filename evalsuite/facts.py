@@ -215,7 +215,8 @@ class Meta(TypedDict, total=False):
     """What the store keeps about the run as a whole.
 
     `identity` is what the outcome depends on, `request` what was typed; `members` are addresses of networks, in order;
-    `passed_over` are those of networks that would not have been smaller than the one before.
+    `passed_over` are those of networks that would not have been smaller than the one before. `answers` are outputs of
+    networks for a few images, by digest, where they are not random.
     """
 
     schema: str
@@ -232,3 +233,4 @@ class Meta(TypedDict, total=False):
     slices: SliceFacts | None
     shipped: list[ShippedFacts]
     readings: list[ReadingFacts]
+    answers: dict[str, list[list[float]]]

@@ -7,6 +7,7 @@ Whatever is assumed is said, and what cannot be known is asked: every reader of 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Literal, final
 
 from evalsuite.errors import RefusedInputError
@@ -50,6 +51,17 @@ class Interpretation:
         source = f"{self.basis}: {self.reason}" if self.reason else self.basis
         way_out = f"; {self.option} changes it" if self.option and not self.confirmed else ""
         return f"{self.topic}: {self.value} ({source}{way_out})"
+
+
+def accepted(topic: str, basis: str, patterns: Iterable[str]) -> bool:
+    """Whether one of `patterns` (`fnmatch`) accepts a reading that nobody confirmed.
+
+    Who accepts that something is assumed does not accept that it is contradicted: a doubt has to be named as one,
+    "doubtful normalisation".
+    """
+    if basis == "doubtful":
+        return any(fnmatchcase(f"doubtful {topic}", pattern) for pattern in patterns if pattern.startswith("doubtful"))
+    return any(fnmatchcase(topic, pattern) for pattern in patterns)
 
 
 def refuse_unconfirmed(readings: Iterable[Interpretation]) -> None:

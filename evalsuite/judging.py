@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from evalsuite.asked import Asked
+from evalsuite.asked import Asked, domain_of
 from evalsuite.data._base import Dataset
 from evalsuite.engines import local
 from evalsuite.facts import TaskFacts
@@ -16,7 +16,7 @@ from evalsuite.plan import Member, Pair, Pending, chosen_for, pending, preceded
 from evalsuite.problems import Classification
 from evalsuite.progress import Reporter
 from evalsuite.store import Store
-from evalsuite.tasks._base import Domain, Task
+from evalsuite.tasks._base import Task
 from evalsuite.tasks._names import readings
 
 
@@ -66,12 +66,6 @@ def _pairs(members: Sequence[Member], store: Store) -> list[Pair]:
     by_id = {member.id: member for member in members}
     known = [facts for facts in found if facts is not None and facts["id"] in by_id]
     return [Pair(of=by_id[of["id"]], to=by_id[to["id"]]) for of, to in crossing.pairs(known)]
-
-
-def domain_of(dataset: Dataset) -> Domain:
-    """What tasks have to cope with on this data."""
-    training = 0 if dataset.train is None else len(dataset.train)
-    return Domain(shape=dataset.shape, classes=len(dataset.classes), problem=dataset.problem, training=training)
 
 
 def refusal(task: Task, dataset: Dataset, networks: Iterable[nn.Module]) -> str | None:

@@ -16,6 +16,7 @@ import torch
 
 from evalsuite.asked import Asked, asked
 from evalsuite.data import Examples, choose
+from evalsuite.device import device_of
 from evalsuite.engines.local import strip
 from evalsuite.errors import UsageError
 from evalsuite.facts import DataFacts, Meta, NetworkFacts, ParentFacts, RunFacts
@@ -24,11 +25,11 @@ from evalsuite.findings.results import Row, summarise
 from evalsuite.heartbeat import recorded
 from evalsuite.inputs import Inputs, statistics
 from evalsuite.interpretation import Interpretation
-from evalsuite.judging import judge
+from evalsuite.judging import judge, refusal
 from evalsuite.making.faithful import check_faithful
 from evalsuite.making.family import Grown, adopt, grow
+from evalsuite.naming import name
 from evalsuite.networks.checkpoint import Checkpoint
-from evalsuite.networks.device import device_of
 from evalsuite.networks.digest import network_digest, tensor_digest
 from evalsuite.networks.repeatable import doubts
 from evalsuite.order import Judging, Making
@@ -38,6 +39,7 @@ from evalsuite.shipped import hold_against
 from evalsuite.sliced import sliced
 from evalsuite.spec import DIRECTORY, digest, to_toml
 from evalsuite.store import Store, opened
+from evalsuite.unchanged import check_unchanged
 from evalsuite.understanding import add_readings, understand
 from evalsuite.version import __version__
 
@@ -124,7 +126,9 @@ def run(
     early = None if making.rewind_to is None else tensor_digest(making.rewind_to)
     working = _working(inputs, making.identity(early), judging, examples, out, origin)
     with recorded(reporter or Silent(), out) as progress, working as (store, clock):
-        questions = _asked(judging, inputs, examples, store)  # what cannot be read is told before hours of work
+        questions = _asked(
+            judging, inputs, examples, store, progress
+        )  # what cannot be read is told before hours of work
         understand(inputs, examples, store, origin, progress, confidence=judging.confidence)
         grown = grow(inputs, making, store, out, seed=judging.seed, reporter=progress)
         return _judged(grown, questions, store, clock, out, progress)
@@ -158,7 +162,7 @@ def evaluate(
     origin = origin if candidates or shipped else replace(origin, accept_parent=True)
     working = _working(inputs, made, judging, examples, out, origin)
     with recorded(reporter or Silent(), out) as progress, working as (store, clock):
-        questions = _asked(judging, inputs, examples, store)
+        questions = _asked(judging, inputs, examples, store, progress)
         others = _of_candidates({**candidates, **files})
         understand(inputs, examples, store, origin, progress, confidence=judging.confidence, others=others)
         grown = adopt(inputs, candidates, store, files)
@@ -201,15 +205,19 @@ def only_prune(
     _check_prunable(inputs, making)
     with recorded(reporter, out) as progress, opened(out, create=True) as store:
         parent = network_digest(inputs.parent.network, inputs.parent.shape)
-        store.set_meta(Meta(parent=_parent_facts(inputs, parent, store.meta())))
+        same = _answers_as_before(inputs, parent, store, out)
+        store.set_meta(Meta(parent=_parent_facts(inputs, parent, store.meta() if same else Meta())))
         understand(inputs, examples, store, origin, progress, confidence=_CONFIDENCE)
         grown = grow(inputs, making, store, out, seed=seed, reporter=progress)
         add_readings(grown.readings, store, progress)
         return [facts for address in grown.addresses[1:] if (facts := store.network(address)) is not None]
 
 
-def _asked(judging: Judging, inputs: Inputs, examples: Examples, store: Store) -> Asked:
+def _asked(judging: Judging, inputs: Inputs, examples: Examples, store: Store, reporter: Reporter) -> Asked:
     found = asked(judging, inputs.dataset, examples, store)
+    for task in judging.tasks:
+        if (reason := refusal(task, inputs.dataset, [inputs.parent.network])) is not None:
+            reporter.say(f"  not asked: {name(task)}: {reason}")
     store.set_meta(Meta(slices=sliced(found)))
     return found
 
@@ -261,6 +269,8 @@ def _working(
 def _judged(grown: Grown, questions: Asked, store: Store, clock: _Clock, out: Path, reporter: Reporter) -> Row:
     store.set_meta(Meta(members=list(grown.addresses), families=list(grown.families)))
     add_readings(grown.readings, store, reporter)
+    for member in grown.members:
+        check_unchanged(member.network, member.digest, questions.dataset.shape, store, out, title=member.id)
     _doubt(grown, questions.examples, store)
     judge(grown.members, grown.parent, questions, store, reporter)
     clock.note()  # the results tell what they took
@@ -326,6 +336,7 @@ def _begin(
             f"{out} belongs to another run (it differs in {', '.join(changed)}): choose another --out, "
             f"or add --amend to continue it with these options"
         )
+    same = _answers_as_before(inputs, parent, store, out) and _same_parent(meta, identity)
     store.set_meta(
         Meta(
             identity=identity,
@@ -333,7 +344,7 @@ def _begin(
             complete=False,
             measures=list(judging.measures or ()),
             data=data,
-            parent=_parent_facts(inputs, parent, meta if _same_parent(meta, identity) else Meta()),
+            parent=_parent_facts(inputs, parent, meta if same else Meta()),
             run=_run_facts(meta, judging, inputs, out, origin, digest(identity)),
         )
     )
@@ -344,6 +355,10 @@ def _begin(
         # relative, so that a tree that is moved as a whole can be run again where it then lies
         place = {"out": str(out), DIRECTORY: os.path.relpath(Path.cwd(), out.absolute())}
         write_atomically(out / "run.toml", head + to_toml({**origin.options, **place}))
+
+
+def _answers_as_before(inputs: Inputs, digest: str, store: Store, out: Path) -> bool:
+    return check_unchanged(inputs.parent.network, digest, inputs.dataset.shape, store, out, title="the parent")
 
 
 def _same_parent(before: Meta, identity: Mapping[str, object]) -> bool:

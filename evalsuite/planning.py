@@ -7,13 +7,13 @@ from dataclasses import asdict
 import numpy as np
 import torch
 
-from evalsuite.asked import examples_of, limit
+from evalsuite.asked import check_task, domain_of, examples_of, limit
 from evalsuite.data import choose
 from evalsuite.decide import betting, tango
 from evalsuite.estimates import NOT_COUNTED, Planned, estimates
 from evalsuite.findings.crossing import pair_count
 from evalsuite.inputs import Inputs, inputs
-from evalsuite.judging import domain_of, refusal
+from evalsuite.judging import refusal
 from evalsuite.making.controls import control_count, stands_recalibrated
 from evalsuite.naming import name
 from evalsuite.order import Judging, Making
@@ -66,6 +66,7 @@ def _planned(judge: Judging, make: Making, loaded: Inputs) -> list[Planned]:
     networks, domain = _network_count(make, loaded), domain_of(loaded.dataset)
     planned: list[Planned] = []
     for task in judge.tasks:
+        check_task(task, loaded.dataset)
         its = examples_of(task, judge, loaded.dataset, examples)
         planned.append(
             Planned(

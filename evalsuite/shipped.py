@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from bounds import full_float32
 from evalsuite.data import Examples
 from evalsuite.decide.proportion import clopper_pearson
+from evalsuite.device import device_of
 from evalsuite.errors import RefusedInputError
 from evalsuite.facts import ShippedFacts
 from evalsuite.networks.artefact import artefact_in
 from evalsuite.networks.checkpoint import Checkpoint
-from evalsuite.networks.device import device_of
 from evalsuite.networks.normalized import Normalized
 
 _TOLERANCE: Final = 1e-4

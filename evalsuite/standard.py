@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from evalsuite.data import Dataset, Examples
 from evalsuite.decide.compare import Comparison, compare
+from evalsuite.device import device_of
 from evalsuite.facts import StandardFacts
 from evalsuite.interpretation import Interpretation
 from evalsuite.measures._base import Paired
 from evalsuite.networks import normalisation
 from evalsuite.networks.checkpoint import Checkpoint
-from evalsuite.networks.device import device_of
 from evalsuite.networks.normalized import Normalized
 from evalsuite.problems import Classification
 

@@ -6,14 +6,13 @@ is no standard, and hours of work on its descendants would show nothing.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from fnmatch import fnmatchcase
 from typing import Protocol, cast, final
 
 from evalsuite.data import Examples
 from evalsuite.errors import RefusedInputError
 from evalsuite.facts import Meta, ReadingFacts, StandardFacts
 from evalsuite.inputs import Inputs
-from evalsuite.interpretation import Interpretation, refuse_unconfirmed
+from evalsuite.interpretation import Interpretation, accepted, refuse_unconfirmed
 from evalsuite.progress import Reporter
 from evalsuite.standard import doubts, sentence, standard
 from evalsuite.store import Store
@@ -174,7 +173,7 @@ def _forbidden(readings: Iterable[Interpretation], caution: Caution) -> list[Int
     """What must not be assumed."""
     if not caution.strict:
         return []
-    return [each for each in readings if not any(fnmatchcase(each.topic, pattern) for pattern in caution.accepted)]
+    return [each for each in readings if not accepted(each.topic, each.basis, caution.accepted)]
 
 
 def _tried(store: Store) -> tuple[Interpretation, ...]:

@@ -20,19 +20,22 @@ def check_range(name: str, value: float) -> None:
         raise ValueError(f"expected {name} <= 1, since images are in [0, 1], got {value:g}{meant}")
 
 
-def too_large(norm: str, eps: float, shape: tuple[int, int, int]) -> str | None:
-    """Why a ball of radius `eps` holds no small change of images of `shape`; None where it does.
+def check_reach(norm: str, eps: float, shape: tuple[int, int, int]) -> None:
+    """Refuse a ball of radius `eps` that holds no small change of images of `shape`.
 
     Args:
         norm: "linf", "l2" or "l1".
         eps: In units of [0, 1].
         shape: (channels, height, width).
+
+    Raises:
+        ValueError: The same budget in units of 255 is told, which may have been meant.
     """
     numbers = math.prod(shape)
     change = {"linf": 0.0, "l2": eps / math.sqrt(numbers), "l1": eps / numbers}[norm]
-    if change <= _LARGEST:
-        return None
-    return (
-        f"an {norm} budget of {eps:g} changes every number of a {'x'.join(map(str, shape))} image by {change:.2g} of "
-        f"its range [0, 1]; in units of 255 it would be {eps / 255:.4g}"
-    )
+    if change > _LARGEST:
+        raise ValueError(
+            f"expected an {norm} budget that is a small change, got {eps:g}, which changes every number of a "
+            f"{'x'.join(map(str, shape))} image by {change:.2g} of its range [0, 1]; in units of 255 it would be "
+            f"{eps / 255:.4g}"
+        )

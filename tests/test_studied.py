@@ -12,11 +12,11 @@ from sklearn.preprocessing import normalize
 from torch import nn
 
 from evalsuite.api import sweep
-from evalsuite.asked import asked
+from evalsuite.asked import asked, domain_of
 from evalsuite.data import Dataset, Examples, choose, load
 from evalsuite.engines import local
 from evalsuite.errors import UsageError
-from evalsuite.judging import domain_of, judge, refusal
+from evalsuite.judging import judge, refusal
 from evalsuite.order import Judging
 from evalsuite.plan import Member, pending, preceded
 from evalsuite.progress import Silent

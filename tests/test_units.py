@@ -7,7 +7,7 @@ from evalsuite.naming import name
 from evalsuite.tasks._base import Domain
 from evalsuite.tasks._names import expand, parse
 from evalsuite.training import named
-from evalsuite.units import too_large
+from evalsuite.units import check_reach
 
 DOMAIN = Domain(shape=(3, 32, 32), classes=10)
 
@@ -56,11 +56,24 @@ def test_other_slashes_are_not(text: str) -> None:
         parse(text)
 
 
-def test_balls_that_reach_most_images_are_no_budgets() -> None:
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("adversarial/l2/128?attack=pgd", "0.502"), ("adversarial/l1/3060", "12"), ("bounds/l2/128", "0.502")],
+)
+def test_balls_that_reach_most_images_are_no_budgets(text: str, meant: str) -> None:
     # 128 is 0.5 in units of 255: a root mean square change of 128 / sqrt(3072) = 2.3 of a range of 1
-    assert "0.502" in str(parse("adversarial/l2/128?attack=pgd").refuses(DOMAIN))
-    assert "12" in str(parse("adversarial/l1/3060").refuses(DOMAIN))
-    assert parse("adversarial/l2/0.5").refuses(DOMAIN) is None
-    assert parse("adversarial/l1/12").refuses(DOMAIN) is None
-    assert too_large("l2", 3.0, (3, 224, 224)) is None
-    assert too_large("l2", 3.0 * 255, (3, 224, 224)) is not None
+    with pytest.raises(ValueError, match=f"in units of 255 it would be {meant}$"):
+        parse(text).check(DOMAIN)
+
+
+@pytest.mark.parametrize(
+    "text", ["adversarial/l2/0.5", "adversarial/l1/12", "bounds/l2/0.1", "noise/uniform/1", "clean"]
+)
+def test_small_balls_are(text: str) -> None:
+    parse(text).check(DOMAIN)
+
+
+def test_a_budget_grows_with_the_image() -> None:
+    check_reach("l2", 3.0, (3, 224, 224))
+    with pytest.raises(ValueError, match="3x224x224"):
+        check_reach("l2", 3.0 * 255, (3, 224, 224))

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from evalsuite.attacks._base import Budget, Flag
 from evalsuite.data._base import Batch
-from evalsuite.networks.device import device_of
+from evalsuite.device import device_of
 from evalsuite.problems import decided
 
 NORMS: Final = {"linf": "Linf", "l2": "L2", "l1": "L1"}

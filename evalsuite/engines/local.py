@@ -15,9 +15,9 @@ from torch import Tensor
 
 from bounds import full_float32
 from evalsuite.data._base import Batch, Examples
+from evalsuite.device import device_of
 from evalsuite.errors import UsageError
 from evalsuite.naming import name
-from evalsuite.networks.device import device_of
 from evalsuite.plan import Cut, Member, Pair, Pending, digest_of
 from evalsuite.progress import Reporter
 from evalsuite.store import ALONE, Address, Row, Store

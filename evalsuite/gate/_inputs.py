@@ -1,12 +1,11 @@
 """Is what was judged what was meant? The parent has to be a standard, and nothing about the inputs may be assumed."""
 
-from fnmatch import fnmatchcase
+from collections.abc import Sequence
 
 from evalsuite.gate._results import Reading, Results, Standard
 from evalsuite.gate.checks import Check, Outcome
 from evalsuite.gate.policy import Terms
-
-_UNCONFIRMED = frozenset({"assumed", "doubtful"})
+from evalsuite.interpretation import UNCONFIRMED, accepted
 
 
 def check_inputs(terms: Terms, results: Results) -> list[Check]:
@@ -43,23 +42,27 @@ def _readings(terms: Terms, results: Results) -> list[Check]:
     if results.readings is None:
         message = "the results do not say what was assumed of the inputs: the same command says it"
         return [] if "*" in terms.assumptions else [_check("inputs", "nothing assumed", Outcome.INCOMPLETE, message)]
-    open_questions = [each for each in results.readings if each.basis in _UNCONFIRMED and not _accepted(terms, each)]
+    unconfirmed = [each for each in results.readings if each.basis in UNCONFIRMED]
+    open_questions = [each for each in unconfirmed if not accepted(each.topic, each.basis, terms.assumptions)]
     if not open_questions:
-        message = f"{len(results.readings)} readings of network and data, none of them assumed"
-        return [_check("inputs", "nothing assumed", Outcome.PASS, message)]
+        return [_check("inputs", "nothing assumed", Outcome.PASS, _settled(len(results.readings), unconfirmed))]
     return [
         _check("inputs", f"{each.topic} confirmed", Outcome.INCOMPLETE, f"{each.basis}: {each.value}; {_way_out(each)}")
         for each in open_questions
     ]
 
 
-def _accepted(terms: Terms, reading: Reading) -> bool:
-    return any(fnmatchcase(reading.topic, pattern) for pattern in terms.assumptions)
+def _settled(n: int, unconfirmed: Sequence[Reading]) -> str:
+    if not unconfirmed:
+        return f"{n} readings of network and data, none of them assumed"
+    listed = ", ".join(f"{each.topic} ({each.basis}: {each.value})" for each in unconfirmed)
+    return f"{n} readings of network and data; the policy accepts {listed}"
 
 
 def _way_out(reading: Reading) -> str:
+    named = f"doubtful {reading.topic}" if reading.basis == "doubtful" else reading.topic
     confirm = f"{reading.option} confirms or changes it" if reading.option else "no option confirms it"
-    return f'{confirm}; a policy accepts it by assumptions = ["{reading.topic}"]'
+    return f'{confirm}; a policy accepts it by assumptions = ["{named}"]'
 
 
 def _check(requirement: str, limit: str, outcome: Outcome, message: str) -> Check:

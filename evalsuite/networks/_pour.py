@@ -8,6 +8,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from evalsuite.device import device_of
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.interpretation import Interpretation
 from evalsuite.networks._alignment import Aligned, align
@@ -16,7 +17,6 @@ from evalsuite.networks._layout import layout
 from evalsuite.networks._precision import converted
 from evalsuite.networks._upgrade import Metadata, with_metadata
 from evalsuite.networks._widths import Narrowed, narrow, narrow_heads
-from evalsuite.networks.device import device_of
 from evalsuite.networks.normalized import Normalized
 
 

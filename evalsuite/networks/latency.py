@@ -11,7 +11,7 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
-from evalsuite.networks.device import device_of
+from evalsuite.device import device_of
 
 
 @final

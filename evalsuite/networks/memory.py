@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from typing_extensions import override
 
-from evalsuite.networks.device import device_of
+from evalsuite.device import device_of
 
 
 def peak_megabytes(network: nn.Module, shape: tuple[int, int, int], *, batch: int = 1) -> float:

@@ -20,15 +20,18 @@ def doubts(network: nn.Module, images: Tensor) -> tuple[str, ...]:
         images: (n, c, h, w) in [0, 1] on its device; a few, n >= 2.
     """
     first = network(images).float()
-    if _differ(first, network(images).float()):
+    if differ(first, network(images).float()):
         return (RANDOM,)
     half = len(images) // 2
     apart = torch.cat([network(part.contiguous()).float() for part in (images[:half], images[half:])])
-    return (BATCH,) if _differ(first, apart) else ()
+    return (BATCH,) if differ(first, apart) else ()
 
 
-def _differ(first: Tensor, second: Tensor) -> bool:
-    """Numbers that are not finite are the tasks' business: they count as equal to themselves here."""
+def differ(first: Tensor, second: Tensor) -> bool:
+    """Whether two answers to the same images are not the same but for rounding.
+
+    Numbers that are not finite are the tasks' business: they count as equal to themselves here.
+    """
     reach = _SAME * (1 + first.nan_to_num(posinf=0, neginf=0).abs().amax())
     close = (first - second).abs() <= reach
     both_odd = ~first.isfinite() & ~second.isfinite()

@@ -133,6 +133,13 @@ class Task(ABC):
         del domain
         return None
 
+    def check(self, domain: Domain) -> None:  # noqa: B027
+        """Refuse values that nobody can have meant on `domain`: a run that asks for them is not begun.
+
+        Raises:
+            ValueError: The value, and what is accepted.
+        """
+
     def refuses_network(self, network: nn.Module, domain: Domain) -> str | None:
         """Why this task makes no sense for `network`, which need not be run for that; None where it does."""
         del network, domain

@@ -16,7 +16,7 @@ from evalsuite.networks.artefact import differentiable
 from evalsuite.problems import decided
 from evalsuite.registry import find
 from evalsuite.tasks._base import Column, Domain, Observations, Seen, Task
-from evalsuite.units import check_range, too_large
+from evalsuite.units import check_range, check_reach
 
 PACKAGE = "evalsuite.attacks"
 FLAGS = tuple(Flag)
@@ -96,7 +96,11 @@ class Adversarial(Task):
     def refuses(self, domain: Domain) -> str | None:
         if domain.classes < 2:
             return "an attack needs at least two classes"
-        return too_large(self.norm, self.eps, domain.shape)
+        return None
+
+    @override
+    def check(self, domain: Domain) -> None:
+        check_reach(self.norm, self.eps, domain.shape)
 
     @override
     def refuses_network(self, network: nn.Module, domain: Domain) -> str | None:

@@ -19,7 +19,7 @@ from evalsuite.networks.copies import copied
 from evalsuite.problems import decided
 from evalsuite.registry import find
 from evalsuite.tasks._base import Domain, Observations, Seen, Task
-from evalsuite.units import check_range, too_large
+from evalsuite.units import check_range, check_reach
 
 ABSTAIN = -1
 ATTACKS = "evalsuite.attacks"
@@ -87,7 +87,11 @@ class Bounds(Task):
     def refuses(self, domain: Domain) -> str | None:
         if domain.classes < 2:
             return "a certificate needs at least two classes"
-        return too_large(self.norm, self.eps, domain.shape)
+        return None
+
+    @override
+    def check(self, domain: Domain) -> None:
+        check_reach(self.norm, self.eps, domain.shape)
 
     @override
     def refuses_network(self, network: nn.Module, domain: Domain) -> str | None:

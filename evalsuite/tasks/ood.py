@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from evalsuite.data._base import Batch
-from evalsuite.networks.device import device_of
+from evalsuite.device import device_of
 from evalsuite.randomness import keys
 from evalsuite.tasks._base import Column, Domain, Observations, Seen, Task
 from evalsuite.tasks._nearest import distances

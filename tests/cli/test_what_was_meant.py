@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 from textwrap import dedent
 
@@ -169,7 +170,11 @@ def test_a_gate_implies_it_unless_its_policy_accepts(evalsuite, plain, tmp_path)
     typed = ("sweep", *plain, *FAST, "--margin", "0.5", "--gate", policy, "--out", tmp_path / "run")
     policy.write_text("[policy]\nmin_deployable = 0.4\n")
     assert evalsuite(*typed).code == 4
+    # who accepts that nothing is said does not accept what is far better with another normalisation
     policy.write_text('[policy]\nmin_deployable = 0.4\nassumptions = ["normalisation"]\n')
+    ended = evalsuite(*typed)
+    assert (ended.code, "--normalise data changes it" in ended.err.splitlines()[-1]) == (4, True)
+    policy.write_text('[policy]\nmin_deployable = 0.4\nassumptions = ["normalisation", "doubtful normalisation"]\n')
     ended = evalsuite(*typed)
     assert ended.code in {0, 3}, ended.err
     assert "normalisation" not in [line for line in ended.out.splitlines() if line.startswith("incomplete")]
@@ -281,3 +286,56 @@ def test_an_option_that_is_no_number_is_told_with_its_task(evalsuite, untrained,
         2,
         "evalsuite: 'noise/uniform/x': expected level to be of type float, got 'x'",
     )
+
+
+def test_code_that_was_changed_is_another_network(evalsuite, plain, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = """
+        from torch import nn
+        from evalsuite.networks.architectures import build
+
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.net = build("lenet5", classes=10, channels=1, image_size=8)
+
+            def forward(self, x):
+                return self.net({})
+    """
+
+    torch.save({f"net.{key}": tensor for key, tensor in torch.load(plain[1]).items()}, "own.pt")
+
+    def swept(expression):
+        monkeypatch.delitem(sys.modules, "own_lenet", raising=False)
+        Path("own_lenet.py").write_text(dedent(code).format(expression))
+        typed = ("--ckpt", "own.pt", "--arch", "own_lenet:Net", "--data", "digits", *FAST, "--normalise", "0.3/0.4")
+        return evalsuite("sweep", *typed, "--out", "run")
+
+    # corrected before anything was made: judged anew
+    assert swept("x * 0").code == 4
+    ended = swept("x")
+    assert ended.code == 0, ended.err
+    assert parent_error(Path("run")) < 0.2
+    before = Path("run/results.json").read_bytes()
+    # changed after: nothing old passes for the new
+    ended = swept("x * 0.2")
+    assert (ended.code, Path("run/results.json").read_bytes()) == (2, before)
+    assert "its code computes something else" in ended.err
+    assert swept("x + 0 * x").code == 0  # written otherwise, the same function
+
+
+def test_what_is_not_asked_is_told_before_any_work(evalsuite, plain, tmp_path):
+    ended = evalsuite("sweep", *plain, *FAST, "--tasks", "corruption/saturate/3", "--out", tmp_path / "run")
+    assert ended.code == 0, ended.err
+    lines = ended.err.splitlines()
+    (told,) = [n for n, line in enumerate(lines) if line.startswith("  not asked: corruption/saturate/3: ")]
+    assert told < next(n for n, line in enumerate(lines) if line.startswith("Pruning"))
+
+
+@pytest.mark.parametrize("command", ["sweep", "plan"])
+def test_a_budget_in_units_of_255_is_no_task(evalsuite, plain, tmp_path, command):
+    place = ("--out", tmp_path / "run") if command == "sweep" else ()
+    ended = evalsuite(command, *plain, *FAST, "--tasks", "adversarial/l2/128", *place)
+    assert ended.code == 2
+    assert "adversarial/l2/128: expected an l2 budget that is a small change" in ended.err
+    assert "0.502" in ended.err

@@ -36,7 +36,8 @@ def test_what_is_assumed_never_passes_and_the_option_is_told(results: Results, b
     assert found.exit_code == 3
     (check,) = [check for check in found.checks if check.outcome == "incomplete"]
     assert "--normalise none" in check.message
-    assert 'assumptions = ["normalisation"]' in check.message
+    named = "normalisation" if basis == "assumed" else "doubtful normalisation"
+    assert f'assumptions = ["{named}"]' in check.message
 
 
 def test_a_policy_may_accept_an_assumption_by_its_topic(results: Results) -> None:
@@ -44,6 +45,16 @@ def test_a_policy_may_accept_an_assumption_by_its_topic(results: Results) -> Non
     assert gate(results, 'assumptions = ["normalisation"]').exit_code == 3
     assert gate(results, 'assumptions = ["normalisation", "class *"]').exit_code == 0
     assert gate(results, 'assumptions = ["*"]').exit_code == 0
+
+
+def test_who_accepts_that_something_is_assumed_does_not_accept_that_it_is_contradicted(results: Results) -> None:
+    results["readings"] = [reading("assumed"), reading("doubtful")]
+    for patterns in ('["normalisation"]', '["*"]', '["*normal*"]'):
+        assert gate(results, f"assumptions = {patterns}").exit_code == 3
+    found = gate(results, 'assumptions = ["normalisation", "doubtful normalisation"]')
+    assert found.exit_code == 0
+    (check,) = [each for each in found.checks if "readings" in each.message]
+    assert "the policy accepts normalisation (assumed: none), normalisation (doubtful: none)" in check.message
 
 
 def test_a_parent_that_is_no_standard_never_passes(results: Results) -> None:
