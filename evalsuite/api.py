@@ -80,6 +80,7 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
     normalise: str | None = None,
     classes: str | None = None,
     strict: bool = False,
+    assume: Sequence[str] = (),
     accept_parent: bool = False,
     amend: bool = False,
     reporter: Reporter | None = None,
@@ -102,6 +103,7 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
             nothing, as an assumption that stands in the results.
         classes: What the network's outputs stand for, in order: "data", or names with commas in between.
         strict: Whether nothing may be assumed.
+        assume: Patterns of topics that may be assumed even so, e.g. "class order".
         accept_parent: Whether to go on with a parent that is not shown to be better than a trivial answer.
         amend: Whether `out` may hold a run with other options, to be continued with these.
         reporter: Hears about progress.
@@ -127,6 +129,6 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
     )
     inputs = Inputs(parent=parent, dataset=dataset, device=place)
     folder = Path(out)
-    origin = Origin(command="evalsuite.sweep", amend=amend, strict=strict, accept_parent=accept_parent)
+    origin = Origin(command="evalsuite.sweep", amend=amend, strict=strict, accepted=assume, accept_parent=accept_parent)
     summary = run(inputs, making, judging, out=folder, origin=origin, reporter=reporter)
     return Result(folder=folder, summary=summary)

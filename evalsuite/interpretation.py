@@ -5,6 +5,7 @@ Whatever is assumed is said, and what cannot be known is asked: every reader of 
 `--strict` refuses those that nobody confirmed.
 """
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -59,9 +60,13 @@ def accepted(topic: str, basis: str, patterns: Iterable[str]) -> bool:
     Who accepts that something is assumed does not accept that it is contradicted: a doubt has to be named as one,
     "doubtful normalisation".
     """
-    if basis == "doubtful":
-        return any(fnmatchcase(f"doubtful {topic}", pattern) for pattern in patterns if pattern.startswith("doubtful"))
-    return any(fnmatchcase(topic, pattern) for pattern in patterns)
+    meant = [pattern for pattern in patterns if basis != "doubtful" or pattern.startswith("doubtful")]
+    return any(fnmatchcase(named(topic, basis), pattern) for pattern in meant)
+
+
+def named(topic: str, basis: str) -> str:
+    """What accepts a reading that nobody confirmed, and no reading of another kind."""
+    return f"doubtful {topic}" if basis == "doubtful" else topic
 
 
 def refuse_unconfirmed(readings: Iterable[Interpretation]) -> None:
@@ -73,4 +78,8 @@ def refuse_unconfirmed(readings: Iterable[Interpretation]) -> None:
     open_questions = [reading for reading in readings if not reading.confirmed]
     if open_questions:
         listed = "".join(f"\n  {reading.sentence()}" for reading in open_questions)
-        raise RefusedInputError(f"--strict: expected every input to be known, got {len(open_questions)} open:{listed}")
+        topics = ",".join(sorted({named(reading.topic, reading.basis) for reading in open_questions}))
+        raise RefusedInputError(
+            f"--strict: expected every input to be known, got {len(open_questions)} open:{listed}\n"
+            f"  accepted as they are by --strict --assume {shlex.quote(topics)}, or by a policy's assumptions"
+        )

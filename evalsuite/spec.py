@@ -69,6 +69,7 @@ class Spec(BaseModel):
     gate: Path | None = None
     trust: tuple[str, ...] = ()
     strict: bool = False
+    assume: tuple[str, ...] = ()
     accept_parent: bool = False
     artefact_input: Literal["images", "normalised"] | None = None
     out: Path | None = None

@@ -217,6 +217,8 @@ def opened(folder: Path, *, create: bool = False) -> Iterator[Store]:
     path = folder / _FILE
     if not create:
         _expect(path)
+    if folder.resolve() == Path(folder.resolve().anchor):
+        raise UsageError(f"expected a folder for the run, got the root of all files: {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "results.sqlite.lock").open("w") as lock:
         _lock(lock, folder)

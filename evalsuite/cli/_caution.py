@@ -19,6 +19,7 @@ def caution(spec: Spec) -> Cautions:
     accepted = () if spec.gate is None else read_policy(spec.gate).terms.assumptions
     return Cautions(
         strict=spec.strict or spec.gate is not None,
-        accepted=() if spec.strict else accepted,
+        # what a policy lets pass is not what `--strict` does
+        accepted=spec.assume if spec.strict else accepted,
         accept_parent=spec.accept_parent,
     )

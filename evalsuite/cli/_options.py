@@ -3,14 +3,26 @@
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, final
 
 import click
+from typing_extensions import override
 
 from evalsuite.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., object])
-_FILE = click.Path(path_type=Path)
+
+
+@final
+class _Place(click.Path):
+    """A path, with `~` as shells have it: they leave `--out=~/run` alone."""
+
+    @override
+    def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        return Path(value).expanduser()
+
+
+_FILE = _Place(path_type=Path)
 
 
 def split(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -80,6 +92,12 @@ _READING = (
         "--classes", help="What the network's outputs stand for: data (its order), NAME,NAME,... or a file of names."
     ),
     click.option("--strict", is_flag=True, default=None, help="Refuse to assume anything; a gate implies it."),
+    click.option(
+        "--assume",
+        multiple=True,
+        callback=split,
+        help="With --strict: topics that may be assumed even so, as they are told: 'class order'.",
+    ),
     click.option(
         "--accept-parent",
         is_flag=True,

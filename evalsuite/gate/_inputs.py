@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from evalsuite.gate._results import Reading, Results, Standard
 from evalsuite.gate.checks import Check, Outcome
 from evalsuite.gate.policy import Terms
-from evalsuite.interpretation import UNCONFIRMED, accepted
+from evalsuite.interpretation import UNCONFIRMED, accepted, named
 
 
 def check_inputs(terms: Terms, results: Results) -> list[Check]:
@@ -60,9 +60,8 @@ def _settled(n: int, unconfirmed: Sequence[Reading]) -> str:
 
 
 def _way_out(reading: Reading) -> str:
-    named = f"doubtful {reading.topic}" if reading.basis == "doubtful" else reading.topic
     confirm = f"{reading.option} confirms or changes it" if reading.option else "no option confirms it"
-    return f'{confirm}; a policy accepts it by assumptions = ["{named}"]'
+    return f'{confirm}; a policy accepts it by assumptions = ["{named(reading.topic, reading.basis)}"]'
 
 
 def _check(requirement: str, limit: str, outcome: Outcome, message: str) -> Check:

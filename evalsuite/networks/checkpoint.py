@@ -13,7 +13,7 @@ from typing import final
 import safetensors.torch
 from torch import nn
 
-from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.errors import RefusedInputError, UnknownNameError, UsageError
 from evalsuite.files import write_atomically
 from evalsuite.interpretation import Interpretation
 from evalsuite.networks import _foreign
@@ -135,6 +135,9 @@ def read(  # noqa: PLR0913  (a front door has many bells)
     """
     contents = read_contents(path, trusted)
     if contents.header is not None:
+        if weights is not None:
+            # a `UnknownNameError`, as of any file that has no such set
+            raise UnknownNameError(f"set of weights in {path}, which is evalsuite's own and holds one", weights, ())
         checkpoint = _own(path, contents, contents.header, arch, arguments)
         return replace(checkpoint, interpretations=_recorded(checkpoint.network, normalise))
     request = _foreign.Request(
