@@ -10,7 +10,7 @@ from torch import nn
 
 from evalsuite.class_order import in_network_order
 from evalsuite.data import Dataset, load
-from evalsuite.errors import UnknownNameError, UsageError
+from evalsuite.errors import RefusedInputError, UnknownNameError, UsageError
 from evalsuite.interpretation import Interpretation
 from evalsuite.networks import normalisation
 from evalsuite.networks._header import Header, described
@@ -102,7 +102,7 @@ def read_inputs(ckpt: Path, reading: Reading, *, data: str | None, classes: str 
     given = _load(data, header, reading.arch) if data is not None else None
     parent = _parent(ckpt, reading, given)
     dataset = given if given is not None else _load(_data_of(parent, ckpt), header, reading.arch)
-    dataset = in_network_order(dataset, parent.classes if parent.self_describing else None, classes)
+    dataset = in_network_order(dataset, _names_in_file(parent, ckpt, classes), classes)
     check_fits(parent, dataset.outputs, dataset.shape)
     moved = replace(parent, network=parent.network.to(place), classes=dataset.classes, data=dataset.name)
     return Inputs(parent=moved, dataset=dataset, device=place)
@@ -123,8 +123,8 @@ def candidate(path: Path, spec: Spec, inputs: Inputs) -> Checkpoint:
         found = _artefact(path, reading, dataset, statistics(inputs))
         return replace(found, network=found.network.to(inputs.device))
     found = _descendant(path, reading, inputs)
+    _check_classes(path, found, inputs)
     if found.self_describing:
-        _check_classes(path, found, inputs)
         normalisation.check_not_contradicted(found.network, reading.normalise, (dataset.mean, dataset.std))
     check_fits(found, dataset.outputs, dataset.shape)
     return replace(found, network=found.network.to(inputs.device).eval())
@@ -253,11 +253,24 @@ def _data_of(parent: Checkpoint, ckpt: Path) -> str:
     return parent.data
 
 
+def _names_in_file(parent: Checkpoint, ckpt: Path, said: str | None) -> tuple[str, ...] | None:
+    """What the parent's outputs are called by its own file; None where it says nothing."""
+    if parent.self_describing:
+        return parent.classes
+    lists = parent.recorded_classes
+    if len(set(lists.values())) > 1 and said is None:
+        raise RefusedInputError(
+            f"expected one list of classes in {ckpt}, got several that differ ({', '.join(lists)}): say --classes"
+        )
+    return next(iter(lists.values()), None)
+
+
 def _check_classes(path: Path, candidate: Checkpoint, inputs: Inputs) -> None:
     """Two files that name their classes have to name them in the same order."""
-    if not inputs.parent.self_describing or candidate.classes in {None, inputs.dataset.classes}:
+    own = candidate.classes if candidate.self_describing else _names_in_file(candidate, path, None)
+    if own in {None, inputs.dataset.classes}:
         return
-    if sorted(candidate.classes or ()) == sorted(inputs.dataset.classes):
+    if sorted(own or ()) == sorted(inputs.dataset.classes):
         raise UsageError(
             f"expected outputs in the order of the parent's, got the same classes in another order: {path}"
         )

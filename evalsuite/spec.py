@@ -62,7 +62,7 @@ class Spec(BaseModel):
     slices: Path | None = None
     separate: Path | None = None
     seeds: int = Field(default=1, ge=1)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     engine: Literal["local"] = "local"
     device: str = "auto"
     threads: int | None = Field(default=None, ge=1)

@@ -188,7 +188,7 @@ def _other_orders(network: nn.Module, few: Examples, own: Losses, confidence: fl
     meant[torch.from_numpy(rows)] = torch.from_numpy(columns)
     losses = (meant[predictions] != labels).double().numpy()
     # the order was chosen on these very examples: it must be better by far, and right on most of them
-    if losses.mean() > 0.5 or _compared(losses, own, confidence).difference_high > -4 * _FAR_BETTER:
+    if losses.mean() > 0.5 or _compared(losses, own, confidence).difference_high > -_FAR_BETTER:
         return []
     value = f"with its outputs in another order it would err on {losses.mean():.1%} instead of {own.mean():.1%}"
     return [_doubt("class order", value, len(few), "--classes NAME,NAME,... in the order of the outputs")]

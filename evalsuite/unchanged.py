@@ -7,6 +7,7 @@ from torch import nn
 from evalsuite.errors import UsageError
 from evalsuite.facts import Meta
 from evalsuite.networks.answers import answers, changed
+from evalsuite.networks.digest import network_digest
 from evalsuite.store import Store
 
 
@@ -29,9 +30,15 @@ def check_unchanged(
         Whether it answers as before; True of a network that is new to the run or random.
 
     Raises:
-        UsageError: The run holds networks already, and this one computes something else than it did.
+        UsageError: The run holds networks already, and this one computes something else than it did; or it changes
+            itself when it is asked.
     """
     known, now = store.meta().get("answers", {}), answers(network, shape)
+    if network_digest(network, shape) != digest:
+        raise UsageError(
+            f"expected a network that is the same after it was asked, got one that changes itself in evaluation mode: "
+            f"{title} (batch norm that goes on measuring, counters in buffers?)"
+        )
     if now is None:
         return True
     before = known.get(digest)

@@ -6,19 +6,22 @@ is no standard, and hours of work on its descendants would show nothing.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Protocol, cast, final
+from typing import Final, Protocol, cast, final
 
 from evalsuite.data import Examples
 from evalsuite.errors import RefusedInputError
 from evalsuite.facts import Meta, ReadingFacts, StandardFacts
 from evalsuite.inputs import Inputs
 from evalsuite.interpretation import Interpretation, accepted, refuse_unconfirmed
+from evalsuite.networks import repeatable
 from evalsuite.progress import Reporter
 from evalsuite.standard import doubts, sentence, standard
 from evalsuite.store import Store
 
-_CAUSES = (
-    "the usual causes: images normalised otherwise than in training (--normalise), outputs that stand for other "
+_FEW: Final = 32
+_CAUSES: Final = (
+    "the usual causes: fewer examples than show anything (--examples), "
+    "images normalised otherwise than in training (--normalise), outputs that stand for other "
     "classes (--classes), images of another size, crop or range (?size=, ?crop=, ?scale= behind --data), other weights "
     "than the trained ones (--weights, --arch). --accept-parent goes on, with every verdict inconclusive"
 )
@@ -75,8 +78,22 @@ def examine(inputs: Inputs, examples: Examples, *, confidence: float) -> Underst
         confidence: Of every claim about the parent, in (0.5, 1).
     """
     judged = standard(inputs.parent.network, examples, inputs.dataset, confidence=confidence).facts()
-    suspicions = doubts(inputs.parent, examples, inputs.dataset, confidence=confidence)
+    suspicions = (
+        *doubts(inputs.parent, examples, inputs.dataset, confidence=confidence),
+        *_of_outputs(inputs, examples),
+    )
     return Understanding(standard=judged, readings=(*inputs.interpretations, *suspicions), shape=inputs.dataset.shape)
+
+
+def _of_outputs(inputs: Inputs, examples: Examples) -> tuple[Interpretation, ...]:
+    """Whether the parent has one answer to an image."""
+    if len(examples) < 2:
+        return ()
+    few = examples.pixels(range(min(_FEW, len(examples)))).to(inputs.device)
+    return tuple(
+        Interpretation(topic="outputs", value=doubt, basis="doubtful", reason=f"tried on {len(few)} examples")
+        for doubt in repeatable.doubts(inputs.parent.network, few)
+    )
 
 
 def understand(

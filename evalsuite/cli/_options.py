@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar, final
+from typing import Final, TypeVar, final
 
 import click
 from typing_extensions import override
@@ -23,6 +23,7 @@ class _Place(click.Path):
 
 
 _FILE = _Place(path_type=Path)
+_MOST_RATIOS: Final = 1000
 
 
 def split(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -47,6 +48,8 @@ def ratios(_ctx: click.Context, _param: click.Parameter, value: str | None) -> t
             raise UsageError(
                 f"--ratios: expected numbers like 0.5,0.7 or 0.1:0.9:0.1 or lottery:16, got {part!r}"
             ) from None
+        if len(numbers) == 3 and numbers[2] > 0 and (numbers[1] - numbers[0]) / numbers[2] > _MOST_RATIOS:
+            raise UsageError(f"--ratios: expected at most {_MOST_RATIOS} ratios, got more: {part}")
         if len(numbers) == 3 and numbers[2] > 0:
             first, last, step = numbers
             found.extend(round(first + k * step, 10) for k in range(int((last - first) / step + 1e-9) + 1))

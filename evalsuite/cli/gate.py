@@ -50,6 +50,8 @@ def gate(results: dict[str, object], policy: Path, junit: Path, *, as_json: bool
 def read_results(run: Path) -> dict[str, object]:
     """The results of a run folder, or of a results.json.
 
+    Where the run was taken up again since they were written, what it holds now: they may be those of other data.
+
     Raises:
         IncompleteEvidenceError: The run is not finished.
         RefusedInputError: The file is not evalsuite's results.
@@ -60,6 +62,10 @@ def read_results(run: Path) -> dict[str, object]:
         if (run / "results.sqlite").exists():
             raise IncompleteEvidenceError(f"{run}: the run is not finished; the sweep's own command continues it")
         raise UsageError(f"expected a run folder with results.json, got {run}")
+    if run.is_dir() and _taken_up_again(run):
+        from evalsuite.findings.results import current
+
+        return current(run)[0]
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -69,6 +75,15 @@ def read_results(run: Path) -> dict[str, object]:
     if not isinstance(results, dict) or results.get("schema") != "evalsuite-results/1":
         raise RefusedInputError(f"{path}: expected schema evalsuite-results/1, got {str(results)[:60]!r}")
     return results
+
+
+def _taken_up_again(run: Path) -> bool:
+    if not (run / "results.sqlite").exists():
+        return False
+    from evalsuite.store import reading
+
+    with reading(run) as store:
+        return not store.meta().get("complete", False)
 
 
 def _folder(run: Path) -> Path:

@@ -19,6 +19,7 @@ from evalsuite.data._statistics import channel_statistics, neutral_statistics
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.interpretation import Interpretation
 
+_MOST_CLASSES = 1_000_000
 _NAMES = frozenset({"x_train", "y_train", "x_test", "y_test", "classes"})
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
@@ -124,6 +125,10 @@ def _arrays(path: Path) -> dict[str, Array]:
 def _classes(path: Path, arrays: dict[str, Array], highest: int) -> tuple[tuple[str, ...], Interpretation]:
     option = "an array classes in the file"
     if "classes" not in arrays:
+        if highest >= _MOST_CLASSES:
+            raise RefusedInputError(
+                f"expected labels below {_MOST_CLASSES}, one number a class from 0, got {highest}: {path}"
+            )
         numbers = tuple(map(str, range(highest + 1)))
         return numbers, class_names(numbers, "as many as the highest label tells", option)
     named = arrays["classes"]

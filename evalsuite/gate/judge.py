@@ -111,7 +111,7 @@ class _Case:
         """The cells that a claim of `minimum` or more rests on: up to the first ratio that reaches it."""
         own = [n for n in self.read.networks if n.family == self.subject.family and n.prune_ratio is not None]
         ratios = {n.id: n.prune_ratio or 0.0 for n in own}
-        enough = min((r for r in ratios.values() if r >= minimum - RATIO_SLACK), default=1.0)
+        enough = min((r for r in ratios.values() if _reaches(r, minimum)), default=1.0)
         return [c for c in self.cells if ratios.get(c.network, 2.0) <= enough]
 
     def unfit(self, cells: Iterable[Cell], *, paired: bool = True) -> str | None:
@@ -183,6 +183,11 @@ def _matching(pattern: str, read: Results) -> list[str]:
     return [name for name in matched if name not in senseless] or matched
 
 
+def _reaches(ratio: float, minimum: float) -> bool:
+    """Whether a ratio is as large as the one that is asked for, but for whole weights; none at all never is."""
+    return ratio > 0 and ratio >= minimum - RATIO_SLACK
+
+
 def _potential(case: _Case, minimum: float) -> Found:
     row = next(iter(case.potentials), None)
     if case.subject.family is None:
@@ -193,7 +198,7 @@ def _potential(case: _Case, minimum: float) -> Found:
     told = f"shown commensurate up to {row.commensurate:.4f}, required {minimum:g}"
     if (unfit := case.unfit(cells) or _doubt(cells)) is not None:
         return Outcome.INCOMPLETE, f"{told}; {unfit}"
-    if row.commensurate >= minimum - RATIO_SLACK:
+    if _reaches(row.commensurate, minimum):
         return Outcome.PASS, told
     return _short(told, [row], minimum)
 
@@ -269,7 +274,7 @@ def _deployable(minimum: float, terms: Terms, read: Results, subject: _Subject) 
         cells = case.resting(minimum)
         if (unfit := case.unfit(cells) or _doubt(cells)) is not None:
             return Outcome.INCOMPLETE, f"{told}; {task}:{measure} was {unfit}"
-    if held.ratio >= minimum - RATIO_SLACK:
+    if _reaches(held.ratio, minimum):
         return Outcome.PASS, told
     return _short(told, [p for p in rows if p.task == binding[0] and binding[1] in {None, p.measure}], minimum)
 

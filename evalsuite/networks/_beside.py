@@ -29,7 +29,7 @@ _COUNTED: Final = re.compile(r"epoch|epochs|step|steps|iteration|iterations|lr|d
 _OF_LAYERS: Final = re.compile(
     r"weight|bias|running_mean|running_var|gamma|beta|scale|kernel|weight_g|weight_v|weight_orig|weight_mask"
 )
-_PAIRS: Final = (
+PAIRS: Final = (
     ("mean", "std"),
     ("means", "stds"),
     ("means", "sds"),
@@ -43,7 +43,7 @@ _PAIRS: Final = (
     ("input_mean", "input_std"),
     ("_mean", "_std"),
 )
-_OF_PAIRS: Final = frozenset(name for pair in _PAIRS for name in pair)
+_OF_PAIRS: Final = frozenset(name for pair in PAIRS for name in pair)
 _MOST_CHANNELS: Final = 16
 # what is normalised there are answers, not images
 _ANSWERS: Final = frozenset({"target", "targets", "label", "labels", "output", "outputs", "reward", "y"})
@@ -167,7 +167,7 @@ def _pairs(tensors: Mapping[str, Tensor], prefix: str, wanted: Layout) -> dict[s
         nested = (
             name.startswith(prefix) and "." in name.removeprefix(prefix) and _inside(name.removeprefix(prefix), wanted)
         )
-        for mean, std in _PAIRS:
+        for mean, std in PAIRS:
             both = [f"{stem}{mean}", f"{stem}{std}"]
             if name != both[0] or nested or answers or both[1] not in tensors:
                 continue

@@ -1,10 +1,14 @@
-"""Buffers that a network's constructor sets and nothing changes: a checkpoint may do without them."""
+"""What a network's constructor sets and no training changes: a checkpoint may do without it, if nothing is drawn."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
+from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.networks._initialisation import seeded
 
 
@@ -34,6 +38,71 @@ def constants(build: Callable[[int], nn.Module], shape: tuple[int, int, int], na
         for name in names
         if name in before and name in other and _same(before[name], after[name]) and _same(before[name], other[name])
     )
+
+
+def refuse_lazy(arch: str, network: nn.Module) -> None:
+    """Refuse layers whose sizes only a first image would tell.
+
+    Raises:
+        UsageError: There are such layers; the first is named.
+    """
+    lazy = [name for name, tensor in network.named_parameters() if isinstance(tensor, UninitializedParameter)]
+    if lazy:
+        raise UsageError(
+            f"expected a network whose layers have their sizes, got a lazy layer ({lazy[0]}) from {arch}: let it run "
+            f"one image through the network before it returns it"
+        )
+
+
+def refuse_drawn(path: Path, arch: str, first: nn.Module, second: nn.Module) -> None:
+    """Refuse numbers that the constructor draws at random and that no state_dict keeps.
+
+    The network that was trained drew others: buffers that are not persistent, tensors and numbers in attributes.
+
+    Args:
+        path: The file, for messages.
+        arch: What was built, likewise.
+        first: Built with one seed.
+        second: Built with another.
+
+    Raises:
+        RefusedInputError: There are such numbers; they are named.
+    """
+    one, other = dict(_unkept(first)), dict(_unkept(second))
+    drawn = [name for name, value in one.items() if name in other and not _alike(value, other[name])]
+    if drawn:
+        raise RefusedInputError(
+            f"expected the file to hold all numbers that {arch} computes with, got {', '.join(drawn[:5])}, which its "
+            f"constructor draws at random and no state_dict keeps: register them as buffers that are persistent and "
+            f"save it again, or let the constructor draw them from a seed of its own: {path}"
+        )
+
+
+def _unkept(network: nn.Module) -> Iterator[tuple[str, object]]:
+    kept = network.state_dict(keep_vars=True).keys()
+    for path, module in network.named_modules():
+        before = f"{path}." if path else ""
+        for key, value in module.named_buffers(recurse=False):
+            if before + key not in kept:
+                yield before + key, value
+        for key, value in vars(module).items():
+            if _numeric(value):
+                yield before + key, value
+
+
+def _numeric(value: object) -> bool:
+    """Whether a forward pass may compute with it; whole numbers are sizes and counts, or addresses in memory."""
+    if isinstance(value, list | tuple):
+        return bool(value) and all(isinstance(each, int | float | Tensor | np.ndarray) for each in value)
+    return isinstance(value, float | Tensor | np.ndarray)
+
+
+def _alike(one: object, other: object) -> bool:
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return one.shape == other.shape and _same(one, other)
+    return bool(np.array_equal(np.asarray(one), np.asarray(other)))
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

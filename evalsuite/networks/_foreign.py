@@ -13,7 +13,7 @@ from evalsuite.errors import UsageError
 from evalsuite.interpretation import Interpretation
 from evalsuite.networks._alignment import nearest
 from evalsuite.networks._beside import Statistics
-from evalsuite.networks._constants import constants
+from evalsuite.networks._constants import constants, refuse_drawn, refuse_lazy
 from evalsuite.networks._convention import Arguments, Convention
 from evalsuite.networks._effective import named_tensors
 from evalsuite.networks._formats import Contents, refuse_not_finite
@@ -25,7 +25,7 @@ from evalsuite.networks._readings import key_readings
 from evalsuite.networks._selection import class_count, select
 from evalsuite.networks._upgrade import metadata_under
 from evalsuite.networks._whole import select_whole
-from evalsuite.networks.architectures import build, convention, split, switches
+from evalsuite.networks.architectures import build, convention, runs_users_code, split, switches
 from evalsuite.networks.normalized import Normalized
 from evalsuite.version import __version__
 
@@ -97,7 +97,9 @@ def _state_dict(path: Path, contents: Contents, request: Request, arch: str) -> 
     heads = _flag(settings)
     arguments, switched = switches(name, settings, contents.digest)
     make = partial(build, name, channels=shape[0], image_size=shape[1], arguments=arguments)
-    count = class_count(contents.sets, make(classes=_TELLTALE), _TELLTALE, weights=request.weights)
+    probe = make(classes=_TELLTALE)
+    refuse_lazy(name, probe)
+    count = class_count(contents.sets, probe, _TELLTALE, weights=request.weights)
     # where nothing tells the number, any will do: what does not fit is explained, what fits tells it by its output
     classes = custom.classes or count or request.classes or 10
     built = make(classes=classes)
@@ -107,6 +109,8 @@ def _state_dict(path: Path, contents: Contents, request: Request, arch: str) -> 
     def constant(names: Collection[str]) -> frozenset[str]:
         return constants(lambda seed: make(classes=classes, seed=seed), shape, names)
 
+    if runs_users_code(name):
+        refuse_drawn(path, name, built, make(classes=classes, seed=1))
     poured = pour_aligned(
         candidate.aligned,
         built,
@@ -117,7 +121,7 @@ def _state_dict(path: Path, contents: Contents, request: Request, arch: str) -> 
         metadata={} if candidate.upgrade else metadata_under(candidate.source, candidate.aligned.prefix),
         constants=constant,
     )
-    recorded = candidate.aligned.beside.statistics
+    recorded = {**contents.records.statistics, **candidate.aligned.beside.statistics}
     network, normalised = _normalized(path, poured.network, recorded, request, custom, shape[0])
     return ThirdParty(
         network=network,
@@ -139,7 +143,7 @@ def _whole(path: Path, contents: Contents, request: Request) -> ThirdParty:
     refuse_not_finite(path, dict(named_tensors(bare)))
     precise = single(bare)
     refuse_not_finite(path, dict(named_tensors(bare)))
-    network, normalised = _normalized(path, bare, {}, request, Convention(), shape[0])
+    network, normalised = _normalized(path, bare, contents.records.statistics, request, Convention(), shape[0])
     return ThirdParty(
         network=network,
         arch=None,

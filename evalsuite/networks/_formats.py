@@ -7,7 +7,7 @@ import pickle
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, final
 
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.networks._pickles import globals_of, harmless, stand_ins
+from evalsuite.networks._records import Records, records
 from evalsuite.networks._weight_sets import WeightSet, weight_sets
 
 _WORST_RATIO: Final = 50
@@ -34,12 +35,14 @@ class Contents:
         sets: Tensors by name, and (trusted files only) whole networks; at least one.
         header: What evalsuite itself wrote into the file's header, JSON.
         globals: Names that unpickling had to import, where the file was trusted.
+        records: What it says beside the weights.
     """
 
     digest: str
     sets: tuple[WeightSet, ...]
     header: str | None = None
     globals: tuple[str, ...] = ()
+    records: Records = field(default_factory=Records)
 
     @property
     def tensors(self) -> Mapping[str, Tensor]:
@@ -120,7 +123,7 @@ def _torch(path: Path, data: bytes, digest: str, trusted: frozenset[str]) -> Con
         if not trusted & {digest, f"sha256:{digest}"}:
             raise RefusedInputError(_needs_trust(path, digest, unsafe)) from error
         return _trusted(path, data, digest, seen)
-    return Contents(digest=digest, sets=_sets(path, loaded, len(data)))
+    return Contents(digest=digest, sets=_sets(path, loaded, len(data)), records=records(loaded))
 
 
 def _trusted(path: Path, data: bytes, digest: str, seen: tuple[str, ...]) -> Contents:
@@ -130,7 +133,7 @@ def _trusted(path: Path, data: bytes, digest: str, seen: tuple[str, ...]) -> Con
         raise UsageError(f"expected what {path} refers to, to be importable: {error}") from error
     except Exception as error:
         raise RefusedInputError(f"expected a whole file from torch.save, got a damaged one: {path}: {error}") from error
-    return Contents(digest=digest, sets=_sets(path, loaded, len(data)), globals=seen)
+    return Contents(digest=digest, sets=_sets(path, loaded, len(data)), globals=seen, records=records(loaded))
 
 
 def _load(data: bytes, *, weights_only: bool, beside: Sequence[tuple[type, str]] = ()) -> object:

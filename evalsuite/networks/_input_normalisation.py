@@ -40,7 +40,9 @@ def normalisation(
     """
     if given is not None:
         statistics = _for_channels(given, channels)
-        return statistics, _interpretation(statistics, "given", "")
+        other = next((each for each in recorded.values() if words(each) != words(statistics)), None)
+        reason = "" if other is None else f"and not {words(other)}, which the file records"
+        return statistics, _interpretation(statistics, "given", reason)
     if recorded:
         names = ", ".join(map(repr, recorded))
         statistics = _for_channels(_spread(_recorded(path, recorded), channels), channels)

@@ -5,7 +5,7 @@ spelling, masked, channel-pruned - without running code from the file.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import final
@@ -48,6 +48,7 @@ class Checkpoint:
         data: Name of the data set it was trained on, where known.
         lineage: What was done to it, first step first; e.g. {"step": "prune", "version": "0.1.0", "from": digest}.
         file_digest: sha256 of the file it was read from, 64 hex digits; None where it was not read.
+        recorded_classes: Names of its outputs that a file of other makers holds, by the keys that lead to them.
         self_describing: Whether the file says itself what it holds, its normalisation included.
         interpretations: How the file was read; empty where it was not.
     """
@@ -61,6 +62,7 @@ class Checkpoint:
     data: str | None = None
     lineage: tuple[Step, ...] = ()
     file_digest: str | None = None
+    recorded_classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     self_describing: bool = False
     interpretations: tuple[Interpretation, ...] = ()
 
@@ -159,6 +161,7 @@ def read(  # noqa: PLR0913  (a front door has many bells)
         shape=result.shape,
         lineage=result.lineage,
         file_digest=contents.digest,
+        recorded_classes={k: v for k, v in contents.records.classes.items() if len(v) == result.class_count},
         interpretations=result.interpretations,
     )
 

@@ -377,3 +377,180 @@ def test_the_root_of_all_files_is_no_run_folder(evalsuite, checkpoint):
     assert ended.code == 2
     assert "expected a folder for the run, got the root of all files: /" in ended.err
     assert not (Path("/") / "progress.json").exists()
+
+
+# --- what files say beside their weights
+
+
+@pytest.fixture
+def named(tmp_path):
+    """Digits with names, none of which stands for a number."""
+    data = load("digits")
+    parts = {"train": data.train, "test": data.test}
+    arrays = {f"x_{part}": found.pixels(range(len(found)))[:, 0].numpy() for part, found in parts.items()}
+    labels = {f"y_{part}": found.labels.numpy() for part, found in parts.items()}
+    np.savez(tmp_path / "named.npz", **arrays, **labels, classes=np.array([f"n{k}" for k in range(10)]))
+    return f"npz:{tmp_path / 'named.npz'}"
+
+
+@pytest.mark.parametrize("key", ["class_to_idx", "classes"])
+def test_names_in_a_foreign_file_decide_the_order(evalsuite, plain, named, tmp_path, key):
+    order = torch.tensor([6, 1, 2, 3, 4, 5, 0, 7, 8, 9])
+    weights = torch.load(plain[1])
+    weights = {**weights, "fc3.weight": weights["fc3.weight"][order], "fc3.bias": weights["fc3.bias"][order]}
+    names = [f"n{k}" for k in order.tolist()]
+    value = {name: place for place, name in enumerate(names)} if key == "class_to_idx" else names
+    typed = ("--arch", "lenet5", "--data", named, "--normalise", "0.3/0.4", "--json")
+    right = json.loads(evalsuite("doctor", "--ckpt", plain[1], *typed).out)
+    torch.save({"state_dict": weights, key: value}, tmp_path / "swapped.pt")
+    found = json.loads(evalsuite("doctor", "--ckpt", tmp_path / "swapped.pt", *typed).out)
+    assert found["parent"]["loss"] == right["parent"]["loss"]
+    (reading,) = [row for row in found["readings"] if row["topic"] == "class order"]
+    assert "matched" in reading["taken"]
+    # without the names nobody can know, and two classes of ten are told all the same
+    torch.save({"state_dict": weights}, tmp_path / "swapped.pt")
+    found = json.loads(evalsuite("doctor", "--ckpt", tmp_path / "swapped.pt", *typed).out)
+    assert found["parent"]["loss"] > right["parent"]["loss"] + 0.1
+    assert any("in another order" in row["taken"] for row in found["readings"])
+
+
+def test_lists_of_names_that_differ_are_asked_about(evalsuite, plain, named, tmp_path):
+    names = [f"n{k}" for k in range(10)]
+    torch.save({"state_dict": torch.load(plain[1]), "classes": names, "names": names[::-1]}, tmp_path / "two.pt")
+    typed = ("doctor", "--ckpt", tmp_path / "two.pt", "--arch", "lenet5", "--data", named, "--normalise", "0.3/0.4")
+    refused = evalsuite(*typed)
+    assert (refused.code, "say --classes" in refused.err) == (4, True)
+    assert evalsuite(*typed, "--classes", ",".join(names)).code == 0
+
+
+def test_a_normalisation_beside_the_weights_is_taken_and_not_overruled_in_silence(evalsuite, plain, tmp_path):
+    torch.save({"state_dict": torch.load(plain[1]), "mean": [0.3], "std": [0.4]}, tmp_path / "beside.pt")
+    typed = ("doctor", "--ckpt", tmp_path / "beside.pt", *plain[2:], "--json")
+    found = json.loads(evalsuite(*typed).out)
+    (reading,) = [row for row in found["readings"] if row["topic"] == "normalisation"]
+    assert (reading["taken"], reading["source"]) == ("mean 0.3, std 0.4", "recorded: 'mean' beside the weights")
+    said = json.loads(evalsuite(*typed, "--normalise", "0.31/0.39").out)
+    (reading,) = [row for row in said["readings"] if row["topic"] == "normalisation"]
+    assert reading["source"] == "given: and not mean 0.3, std 0.4, which the file records"
+
+
+# --- code that cannot be taken at its word
+
+
+FACTORIES = """
+    import torch
+    from torch import nn
+    from evalsuite.networks.architectures import build
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = build("lenet5", classes=10, channels=1, image_size=8)
+
+        def forward(self, x):
+            return self.net(x)
+
+    class Shifted(Net):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("shift", torch.randn(10), persistent=False)
+
+    class Hot(Net):
+        def __init__(self):
+            super().__init__()
+            self.temperature = torch.rand(10)
+
+    class Permuted(Net):
+        def __init__(self):
+            super().__init__()
+            self.places = torch.randperm(64).tolist()
+
+    class Fixed(Net):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("shift", torch.arange(10.0), persistent=False)
+            self.temperature = torch.rand(10, generator=torch.Generator().manual_seed(7))
+            self.places = [3, 1, 2]
+
+    class Counting(Net):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("seen", torch.zeros(1))
+
+        def forward(self, x):
+            self.seen += len(x)
+            return self.net(x)
+
+    def lazy():
+        return nn.Sequential(nn.Flatten(), nn.LazyLinear(10))
+"""
+
+
+@pytest.fixture
+def own_code(plain, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_code", raising=False)
+    Path("own_code.py").write_text(dedent(FACTORIES))
+    weights = {f"net.{key}": tensor for key, tensor in torch.load(plain[1]).items()}
+    torch.save(weights, "own.pt")
+    torch.save({**weights, "seen": torch.zeros(1)}, "counting.pt")
+    return ("--data", "digits", "--normalise", "0.3/0.4")
+
+
+@pytest.mark.parametrize(("factory", "name"), [("Shifted", "shift"), ("Hot", "temperature"), ("Permuted", "places")])
+def test_numbers_that_no_file_keeps_are_refused(evalsuite, own_code, factory, name):
+    ended = evalsuite("doctor", "--ckpt", "own.pt", "--arch", f"own_code:{factory}", *own_code)
+    assert ended.code == 4
+    assert f"got {name}, which its constructor draws at random" in ended.err
+
+
+def test_numbers_that_are_always_the_same_are_not(evalsuite, own_code):
+    assert evalsuite("doctor", "--ckpt", "own.pt", "--arch", "own_code:Fixed", *own_code).code == 0
+
+
+def test_lazy_layers_are_one_line(evalsuite, own_code):
+    ended = evalsuite("doctor", "--ckpt", "own.pt", "--arch", "own_code:lazy", *own_code)
+    assert ended.code == 2
+    assert "got a lazy layer (1.weight)" in ended.err
+
+
+def test_a_network_that_changes_itself_is_refused_before_any_work(evalsuite, own_code):
+    typed = ("--ckpt", "counting.pt", "--arch", "own_code:Counting", *own_code, *FAST, "--out", "run")
+    ended = evalsuite("sweep", *typed)
+    assert ended.code == 2
+    assert "one that changes itself in evaluation mode: the parent" in ended.err
+    assert not Path("run/networks").exists()
+
+
+# --- results that are no longer those of the run
+
+
+def test_an_amended_run_that_is_refused_does_not_pass_by_its_old_results(evalsuite, plain, named, tmp_path):
+    run, policy = tmp_path / "run", tmp_path / "policy.toml"
+    policy.write_text('[policy]\nmin_deployable = 0.4\nassumptions = ["*"]\n')
+    file = Path(named.removeprefix("npz:"))
+    typed = ("sweep", *plain[:4], "--data", named, "--normalise", "0.3/0.4", *FAST, "--margin", "0.5", "--out", run)
+    assert evalsuite(*typed).code == 0
+    assert evalsuite("gate", run, "--policy", policy).code == 0
+    arrays = dict(np.load(file))
+    np.savez(file, **{**arrays, "x_test": 1 - arrays["x_test"]})
+    assert evalsuite(*typed, "--amend").code == 4
+    ended = evalsuite("gate", run, "--policy", policy)
+    assert ended.code == 3, ended.out
+
+
+def test_a_ratio_of_nothing_is_not_enough(evalsuite, plain, tmp_path):
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[policy]\nmin_deployable = 0.0005\n")
+    typed = ("--ratios", "0.98", "--tasks", "clean", "--margin", "0.03", "--normalise", "0.3/0.4")
+    ended = evalsuite("sweep", *plain, *typed, "--gate", policy, "--out", tmp_path / "run")
+    assert ended.code == 3, ended.out
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--seed", "9" * 23), ("--ratios", "0.1:0.9:1e-9"), ("--ratios", "0.1:0.9:0.0001")]
+)
+def test_numbers_beyond_all_use_are_refused_at_once(evalsuite, plain, option, value):
+    ended = evalsuite("sweep", *plain, option, value)
+    assert ended.code == 2
+    assert len(ended.err.splitlines()) == 1

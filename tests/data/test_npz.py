@@ -251,3 +251,10 @@ def test_names_of_classes_as_bytes_and_none(saved: Save) -> None:
     for bad, message in ((np.array(["a", "a", "b"]), "different names"), (np.array([["a", "b", "c"]]), "a name each")):
         with pytest.raises(RefusedInputError, match=message):
             load(saved(**{**GOOD, "classes": bad}))
+
+
+def test_a_label_beyond_all_classes_is_refused_before_they_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "gigantic.npz"
+    np.savez(path, x_test=np.zeros((2, 4, 4), np.uint8), y_test=np.array([0, 10**12]))
+    with pytest.raises(RefusedInputError, match="got 1000000000000"):
+        load(f"npz:{path}")
