@@ -64,6 +64,7 @@ def from_factory(module: str, factory: str) -> Dataset:
         test=test,
         mean=mean,
         std=std,
+        counted=names is None,
         interpretations=(
             class_names(
                 classes, "as many as labels tell" if names is None else "of test", "an attribute classes of test"

@@ -63,6 +63,7 @@ class Npz(Source):
             test=test,
             mean=mean,
             std=std,
+            counted="classes" not in arrays,
             interpretations=(
                 reading,
                 self._pixels(arrays["x_test"]),
