@@ -95,8 +95,9 @@ def test_the_user_can_say_what_the_outputs_stand_for(tmp_path: Path) -> None:
         )
     ):
         path = tmp_path / f"{number}.txt"
-        path.write_text(text, encoding="utf-8")
-        assert names_given(str(path)) == ("dog", "cat")
+        for encoding in ("utf-8", "utf-8-sig"):
+            path.write_text(text, encoding=encoding)
+            assert names_given(str(path)) == ("dog", "cat")
 
 
 @pytest.mark.parametrize("text", ["cat", "cat,cat", "cat,,dog"])

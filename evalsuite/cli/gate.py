@@ -61,7 +61,7 @@ def read_results(run: Path) -> dict[str, object]:
             raise IncompleteEvidenceError(f"{run}: the run is not finished; the sweep's own command continues it")
         raise UsageError(f"expected a run folder with results.json, got {run}")
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
+        results = json.loads(path.read_text(encoding="utf-8-sig"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise RefusedInputError(
             f"{path}: expected evalsuite's results, got a file that is not JSON ({error})"
