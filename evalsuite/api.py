@@ -12,7 +12,6 @@ from evalsuite.data import Dataset, load, prepared
 from evalsuite.findings.results import Claimed, Row
 from evalsuite.inputs import Inputs, chosen_device, normalised_as_given
 from evalsuite.networks.checkpoint import check_fits
-from evalsuite.networks.copies import copied
 from evalsuite.order import Judging, Making
 from evalsuite.pipeline import Origin, run
 from evalsuite.progress import Reporter
@@ -114,7 +113,7 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
     """
     dataset = in_network_order(load(data) if isinstance(data, str) else prepared(data), None, classes)
     place = chosen_device(device)
-    parent = normalised_as_given(copied(network), normalise, dataset)
+    parent = normalised_as_given(network, normalise, dataset)
     parent = replace(parent, network=parent.network.to(place))
     check_fits(parent, dataset.outputs, dataset.shape)
     if judging is None:

@@ -1,7 +1,8 @@
 """Which output of the network stands for which class of the data.
 
 Classes are numbered by whoever made the data and by whoever trained the network. Where both have names, the names
-decide; where one of them has only numbers, the order cannot be known and is assumed to be the same, and said.
+decide, also names that are numbers; where one of them has other names or only counts its classes, the order cannot be
+known and is assumed to be the same, and said.
 """
 
 import json
@@ -66,13 +67,22 @@ def in_network_order(dataset: Dataset, recorded: Sequence[str] | None, rule: str
     if tuple(names) == dataset.classes:
         return _with(dataset, _reading(f"the same {len(names)} names in the network and in the data", basis))
     if given is None and (_are_numbers(names) or _are_numbers(dataset.classes)):
-        # numbers cannot be matched: another number of them is refused where network and data are held together
-        reason = "one of them has numbers for names"
+        return _by_numbers(dataset, names)
+    return _renumbered(dataset, names, "measured")
+
+
+def _by_numbers(dataset: Dataset, names: Sequence[str]) -> Dataset:
+    """As `in_network_order`, where one side or both have numbers for names."""
+    if dataset.counted or set(names) != set(dataset.classes):
+        # such cannot be matched: another number of them is refused where network and data are held together
+        reason = "the data has no names" if dataset.counted else "one of them has numbers for names"
         return _with(dataset, _reading("the same in the network and in the data", "assumed", reason))
-    return _renumbered(dataset, names)
+    # a network that was trained on data without names records the numbers 0, 1, 2, ... as if they were its names
+    basis: Basis = "assumed" if list(names) == [str(number) for number in range(len(names))] else "measured"
+    return _renumbered(dataset, names, basis)
 
 
-def _renumbered(dataset: Dataset, names: Sequence[str]) -> Dataset:
+def _renumbered(dataset: Dataset, names: Sequence[str], basis: Basis) -> Dataset:
     if not isinstance(dataset.problem, Classification):
         raise UsageError(
             f"expected outputs in the order of {dataset.name} ({_some(dataset.classes)}), got {_some(names)}"
@@ -88,8 +98,9 @@ def _renumbered(dataset: Dataset, names: Sequence[str]) -> Dataset:
     empty = [name for number, name in enumerate(names) if number not in order.tolist()]
     value = "names of the data matched with the network's, and renumbered"
     value += f"; no examples of {_some(empty)}" if empty else ""
+    reason = "the network's may be mere numbers" if basis == "assumed" else ""
     return replace(
-        _with(dataset, _reading(value, "measured")),
+        _with(dataset, _reading(value, basis, reason)),
         classes=tuple(names),
         train=None if dataset.train is None else _relabelled(dataset.train, order),
         test=_relabelled(dataset.test, order),

@@ -4,6 +4,8 @@ import os
 import secrets
 from pathlib import Path
 
+from evalsuite.errors import UsageError
+
 _PARTIAL = ".partial"
 
 
@@ -25,6 +27,28 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def check_writable(path: Path, option: str) -> None:
+    """Make sure, before any work is done for it, that `path` can be written; the folders above it are made as needed.
+
+    Args:
+        path: The file to come; one that is there already is not touched.
+        option: By which the user named it, for messages: "--out".
+
+    Raises:
+        UsageError: It is a folder or a device, or nothing can be written there.
+    """
+    probe = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PARTIAL}") if path.name else path
+    try:
+        if path.is_dir() or (path.exists() and not path.is_file()):
+            kind = "a folder" if path.is_dir() else "no regular file"
+            raise UsageError(f"{option}: expected the path of a file to write, got {path}, which is {kind}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(f"{option}: expected a place that can be written, got {path} ({error.strerror})") from error
 
 
 def clear_partials(folder: Path) -> None:

@@ -14,9 +14,11 @@ from evalsuite.errors import RefusedInputError, UnknownNameError, UsageError
 from evalsuite.interpretation import Interpretation
 from evalsuite.networks import normalisation
 from evalsuite.networks._header import Header, described
+from evalsuite.networks._precision import single
 from evalsuite.networks.architectures import convention
 from evalsuite.networks.artefacts import Statistics, is_artefact, read_artefact
 from evalsuite.networks.checkpoint import Checkpoint, check_fits, read
+from evalsuite.networks.copies import copied
 from evalsuite.networks.normalized import Normalized
 from evalsuite.registry import names
 from evalsuite.spec import Spec
@@ -281,7 +283,15 @@ def _digests(trust: Sequence[str]) -> frozenset[str]:
 
 
 def normalised_as_given(network: nn.Module, rule: str | None, dataset: Dataset) -> Checkpoint:
-    """A network from Python as a checkpoint: normalised as the user says, else not at all; not changed."""
+    """A copy of a network from Python as a checkpoint: normalised as the user says, else not at all.
+
+    Networks of half or double precision become float32, as those that are read from files.
+
+    Raises:
+        UsageError: The network cannot be copied, or says itself how it is normalised and `rule` says something else.
+    """
+    network = copied(network)
+    precise = single(network)
     wrapped, reading = normalisation.of_python(network, rule, (dataset.mean, dataset.std), dataset.shape[0])
     return Checkpoint(
         network=wrapped.eval(),
@@ -292,5 +302,5 @@ def normalised_as_given(network: nn.Module, rule: str | None, dataset: Dataset) 
         data=dataset.name,
         # a network that evalsuite itself normalised says how
         self_describing=isinstance(network, Normalized),
-        interpretations=(reading,),
+        interpretations=(*precise, reading),
     )

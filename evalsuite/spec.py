@@ -124,7 +124,8 @@ def read_config(path: Path) -> dict[str, object]:
         UsageError: The file is missing or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        # some editors begin a file with a byte-order mark, which is no TOML
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"--config: expected a readable TOML file, got {path} ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -1,6 +1,7 @@
 """Names of classes decide which output stands for which class."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,30 @@ def test_numbers_say_nothing_so_the_order_is_assumed() -> None:
     assert basis(in_network_order(dataset("0", "1"), ("0", "1"), None)) == "recorded"
 
 
+BY_TEXT = ("0", "1", "10", "11", "2", "3")
+BY_NUMBER = ("0", "1", "2", "3", "10", "11")
+
+
+def test_names_that_are_numbers_are_matched_where_they_are_the_same() -> None:
+    # as a network of torchvision's ImageFolder, judged on the same folders in the order of their numbers
+    data = dataset(*BY_NUMBER)
+    found = in_network_order(data, BY_TEXT, None)
+    assert found.test.labels.tolist() == [0, 1, 4, 5, 2, 3]
+    assert named(found) == named(data)
+    assert basis(found) == "measured"
+
+
+def test_counted_classes_are_not_matched() -> None:
+    counted = replace(dataset("0", "1", "2"), counted=True)
+    found = in_network_order(counted, ("0", "2", "1"), None)
+    assert found.test.labels.tolist() == counted.test.labels.tolist()
+    assert basis(found) == "assumed"
+    # the network may have been trained on data without names
+    found = in_network_order(dataset("0", "2", "1"), ("0", "1", "2"), None)
+    assert found.test.labels.tolist()[:3] == [0, 2, 1]
+    assert basis(found) == "assumed"
+
+
 def test_the_user_can_say_what_the_outputs_stand_for(tmp_path: Path) -> None:
     data = dataset("cat", "dog")
     assert basis(in_network_order(data, None, "data")) == "given"
@@ -70,8 +95,9 @@ def test_the_user_can_say_what_the_outputs_stand_for(tmp_path: Path) -> None:
         )
     ):
         path = tmp_path / f"{number}.txt"
-        path.write_text(text, encoding="utf-8")
-        assert names_given(str(path)) == ("dog", "cat")
+        for encoding in ("utf-8", "utf-8-sig"):
+            path.write_text(text, encoding=encoding)
+            assert names_given(str(path)) == ("dog", "cat")
 
 
 @pytest.mark.parametrize("text", ["cat", "cat,cat", "cat,,dog"])

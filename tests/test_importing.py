@@ -70,6 +70,10 @@ def dark():
     return None, Pairs((IMAGES * 16).to(torch.uint8), [0, 1, 2])
 
 
+def half_dark():
+    return None, Pairs((IMAGES * 127).to(torch.uint8), [0, 1, 2])
+
+
 def twice_divided():
     return None, Pairs(IMAGES / 255, [0, 1, 2])
 
@@ -123,6 +127,13 @@ def test_modules_of_the_working_folder_are_found_and_the_path_is_as_before(
     assert sys.path == before
     # stdout belongs to results
     assert capsys.readouterr() == ("", "reading\n")
+
+
+def test_a_factory_of_dark_images_is_doubted(folder: Path) -> None:
+    assert not [each for each in load("mine:good").interpretations if each.topic == "pixel values"]
+    (told,) = [each for each in load("mine:half_dark").interpretations if each.topic == "pixel values"]
+    assert (told.value, told.basis) == ("255 is white", "assumed")
+    assert "127" in told.reason
 
 
 def test_what_is_a_module(folder: Path) -> None:

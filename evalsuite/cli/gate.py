@@ -67,7 +67,7 @@ def read_results(run: Path) -> dict[str, object]:
 
         return current(run)[0]
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
+        results = json.loads(path.read_text(encoding="utf-8-sig"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise RefusedInputError(
             f"{path}: expected evalsuite's results, got a file that is not JSON ({error})"

@@ -212,6 +212,7 @@ class Dataset:
         duplicates: Held-out examples left out because the same image with the same answer stands before them.
         preparation: How photos become images, for further photos to become images alike.
         interpretations: How the data were read: what was given, recorded, measured or assumed.
+        counted: Whether nothing names the classes, so that `classes` holds the numbers 0, 1, 2, ... as text.
     """
 
     name: str
@@ -225,6 +226,7 @@ class Dataset:
     duplicates: int = 0
     preparation: Preparation = TORCHVISION
     interpretations: tuple[Interpretation, ...] = ()
+    counted: bool = False
 
     @property
     def problem(self) -> Problem:

@@ -1,7 +1,7 @@
 """Data sets made by a user's own function: `package.module:factory`."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -9,10 +9,13 @@ from torch import Tensor
 
 from evalsuite.data._base import Dataset, Examples
 from evalsuite.data._class_order import class_names
-from evalsuite.data._pixel_values import check_white
+from evalsuite.data._pixel_values import check_white, white_taken
 from evalsuite.data._statistics import channel_statistics, neutral_statistics
 from evalsuite.errors import UsageError
 from evalsuite.importing import import_users_module, users_code
+from evalsuite.interpretation import Interpretation
+
+_DIVIDED: Final = "dividing by the value that is white"
 
 
 @runtime_checkable
@@ -64,10 +67,12 @@ def from_factory(module: str, factory: str) -> Dataset:
         test=test,
         mean=mean,
         std=std,
+        counted=names is None,
         interpretations=(
             class_names(
                 classes, "as many as labels tell" if names is None else "of test", "an attribute classes of test"
             ),
+            *_dark(test, train),
         ),
     )
 
@@ -95,6 +100,19 @@ def _check_scale(examples: Examples, where: str) -> None:
     if isinstance(examples.images, Tensor) and examples.images.numel():
         highest = float(examples.images.max())
         check_white(highest, where, eight_bit=examples.images.dtype == torch.uint8, way_out="divide by what is white")
+
+
+def _dark(test: Examples, train: Examples | None) -> list[Interpretation]:
+    """What has to be said where no image comes near white, in one type each."""
+    highest: dict[torch.dtype, float] = {}
+    for images in (part.images for part in (test, train) if part is not None and isinstance(part.images, Tensor)):
+        most = float(images.max())
+        highest[images.dtype] = max(most, highest.get(images.dtype, most))
+    taken = [
+        white_taken(most, 255 if kind == torch.uint8 else 1, str(kind).removeprefix("torch."), _DIVIDED)
+        for kind, most in highest.items()
+    ]
+    return [reading for reading in taken if not reading.confirmed]
 
 
 def _image(image: object, first: object, where: str) -> Tensor:

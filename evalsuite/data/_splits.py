@@ -17,6 +17,12 @@ _ROLES: Final = {
     "test": frozenset({"test", "testing"}),
     "val": frozenset({"val", "valid", "validation", "eval", "evaluation", "dev"}),
 }
+# beside the name of a split they say nothing that a class could be called by
+_GENERIC: Final = frozenset({
+    "set", "sets", "data", "dataset", "datasets", "split", "folder", "dir", "image", "images", "img", "imgs", "photo",
+    "photos", "picture", "pictures", "pic", "pics", "file", "files", "new", "final", "all", "full", "cropped",
+    "resized", "jpg", "jpeg", "png",
+})  # fmt: skip
 
 
 @final
@@ -108,7 +114,7 @@ def _check_no_splits_below(root: Path, folders: Collection[str]) -> None:
     """Where each class has its own splits, or a folder stands around all, names of splits would count as classes."""
     for name in folders:
         below = subfolders(root / name)
-        roles = [role for role in _ROLES if _called(root / name, below, role) is not None]
+        roles = [role for role in _ROLES if _named(below, role)]
         if "train" in roles and len(roles) > 1:
             raise UsageError(
                 f"expected class folders within train and test, got train and test within {root / name}: "
@@ -117,11 +123,26 @@ def _check_no_splits_below(root: Path, folders: Collection[str]) -> None:
 
 
 def _called(root: Path, folders: Collection[str], role: str) -> Path | None:
-    # "Training", "test_set", "val-data"
-    names = [f for f in folders if re.sub(r"[ _-]?(set|data)$", "", f.lower()) in _ROLES[role]]
+    names = _named(folders, role)
     if len(names) > 1:
-        raise UsageError(f"expected one folder of the {role} split in {root}, got {' and '.join(names)}")
+        raise UsageError(
+            f"expected one folder of the {role} split in {root}, got {' and '.join(names)}: join them, or move others "
+            f"elsewhere; where they are classes, put the class folders into a folder called test"
+        )
     return root / names[0] if names else None
+
+
+def _named(folders: Collection[str], role: str) -> list[str]:
+    """Those that are called by `role` and nothing else: "Training", "test_set", "TestImages2", not "train_station"."""
+    return [folder for folder in folders if set(words := _telling_words(folder)) <= _ROLES[role] and len(words) == 1]
+
+
+def _telling_words(name: str) -> list[str]:
+    """Words of a folder's name without generic ones, in lower case: they end at digits, marks and inner capitals."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    words = [word.casefold() for word in re.findall(r"[^\W\d_]+", apart)]
+    whole = [re.sub(r"(?<=.)(set|data)$", "", word) for word in words]  # "trainset"
+    return [word for word in whole if word not in _GENERIC]
 
 
 def _has_labels(folder: Path, known: Collection[str] | None) -> bool:

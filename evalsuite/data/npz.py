@@ -14,7 +14,7 @@ from typing_extensions import override
 from evalsuite.data._base import Dataset, Examples, Source
 from evalsuite.data._class_order import class_names, some
 from evalsuite.data._labels import labels_of
-from evalsuite.data._pixel_values import check_white
+from evalsuite.data._pixel_values import TOPIC, check_white, white_taken
 from evalsuite.data._statistics import channel_statistics, neutral_statistics
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.interpretation import Interpretation
@@ -64,9 +64,10 @@ class Npz(Source):
             test=test,
             mean=mean,
             std=std,
+            counted="classes" not in arrays,
             interpretations=(
                 reading,
-                self._pixels(arrays["x_test"]),
+                *self._pixels(arrays),
                 Interpretation(
                     topic="axes",
                     value=f"{_axes(arrays['x_test'])} of the shape {arrays['x_test'].shape}",
@@ -93,12 +94,20 @@ class Npz(Source):
             )
         return Examples.of(images, labels)
 
-    def _pixels(self, values: Array) -> Interpretation:
-        topic = "pixel values"
+    def _pixels(self, arrays: dict[str, Array]) -> tuple[Interpretation, ...]:
         if self.scale is not None:
-            return Interpretation(topic=topic, value=f"{self.scale:g} is white", basis="given", reason="?scale=")
-        white = 255 if values.dtype == np.uint8 else 1
-        return Interpretation(topic=topic, value=f"{white} is white", basis="recorded", reason=f"{values.dtype}")
+            value = f"{self.scale:g} is white"
+            return (Interpretation(topic=TOPIC, value=value, basis="given", reason="?scale="),)
+        # by type: the training examples may be stored in another one
+        highest: dict[np.dtype[np.generic], float] = {}
+        for values in (arrays[name] for name in ("x_test", "x_train") if name in arrays):
+            # of truth values, True is white, also where all are False
+            most = 1.0 if values.dtype == np.bool_ else float(values.max())
+            highest[values.dtype] = max(most, highest.get(values.dtype, most))
+        return tuple(
+            white_taken(most, 255 if kind == np.uint8 else 1, str(kind), "?scale=VALUE")
+            for kind, most in highest.items()
+        )
 
 
 def _arrays(path: Path) -> dict[str, Array]:

@@ -123,7 +123,8 @@ def read_policy(path: Path) -> Policy:
         UsageError: There is no such file, it is not TOML, or a key or value is not accepted; the message names it.
     """
     try:
-        return parse_policy(path.read_text(encoding="utf-8"), source=str(path))
+        # some editors begin a file with a byte-order mark, which is no TOML
+        return parse_policy(path.read_text(encoding="utf-8-sig"), source=str(path))
     except OSError as error:
         raise UsageError(f"expected a policy file, got {path} ({error.strerror})") from error
     except UnicodeDecodeError as error:

@@ -1,11 +1,14 @@
 """Trains a parent by recipe and writes its checkpoint, with the early weights that weight rewinding goes back to."""
 
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import nn
 
 from evalsuite.data import load
 from evalsuite.errors import UsageError
+from evalsuite.files import check_writable
 from evalsuite.inputs import chosen_device
 from evalsuite.making.refusals import refusing
 from evalsuite.making.retraining import Pace
@@ -34,10 +37,16 @@ def train_parent(
     """Train a network by recipe, write its checkpoint (and its early weights), tell its held-out score.
 
     Weights after the first 5 % of training stand beside it, for weight rewinding (Frankle et al. 2020).
+
+    Raises:
+        UsageError: Arguments do not fit together, or `out` cannot be written, which is found out before training.
     """
     dataset, chosen = load(data), recipe_for(recipe, arch, data, epochs, again=False)
     if dataset.train is None or chosen is None:
         raise UsageError(f"expected a recipe and data with training examples, got --recipe {recipe} --data {data}")
+    check_writable(out, "--out")
+    beside = out.with_suffix(".early.safetensors")
+    check_writable(beside, "--out")
     channels, side, _ = dataset.shape
     bare = build(arch, classes=len(dataset.classes), channels=channels, image_size=side, seed=seed)
     network = Normalized(bare, dataset.mean, dataset.std)
@@ -64,19 +73,33 @@ def train_parent(
         )
     reporter.finish()
     name, arguments = split(arch)
-    for path, made, step in ((out.with_suffix(".early.safetensors"), early[0], "early"), (out, trained, "train")):
-        assert isinstance(made, Normalized)  # noqa: S101 - training keeps what it is handed
-        write(
-            path,
-            Checkpoint(
-                network=made,
-                arch=name,
-                arguments=arguments,
-                class_count=len(dataset.classes),
-                classes=dataset.classes,
-                shape=dataset.shape,
-                data=data,
-                lineage=({"step": step, "recipe": spelled(chosen), "seed": seed, "version": __version__},),
-            ),
+    made: dict[Path, Checkpoint] = {}
+    for path, student, step in ((out, trained, "train"), (beside, early[0], "early")):
+        assert isinstance(student, Normalized)  # noqa: S101 - training keeps what it is handed
+        made[path] = Checkpoint(
+            network=student,
+            arch=name,
+            arguments=arguments,
+            class_count=len(dataset.classes),
+            classes=dataset.classes,
+            shape=dataset.shape,
+            data=data,
+            lineage=({"step": step, "recipe": spelled(chosen), "seed": seed, "version": __version__},),
         )
+    _write(made)
     return f"{dataset.problem.score_title} {score(trained, dataset.test, device=on):.2%}"
+
+
+def _write(made: Mapping[Path, Checkpoint]) -> None:
+    """Each to its place; where one cannot be written any more, all to a folder of their own: training was long."""
+    try:
+        for path, checkpoint in made.items():
+            write(path, checkpoint)
+    except OSError as error:
+        rescue = Path(tempfile.mkdtemp(prefix="evalsuite-"))
+        for path, checkpoint in made.items():
+            write(rescue / path.name, checkpoint)
+        raise UsageError(
+            f"--out: expected a place that can be written, got {error.filename} ({error.strerror}); "
+            f"what was trained is in {rescue}"
+        ) from error

@@ -127,7 +127,7 @@ def _state_dict(path: Path, contents: Contents, request: Request, arch: str) -> 
         network=network,
         arch=name,
         arguments=arguments,
-        class_count=outputs(network.eval(), shape)[0],
+        class_count=outputs(network.eval(), shape, poured.narrower)[0],
         shape=shape,
         lineage=(),
         interpretations=(

@@ -1,9 +1,11 @@
 """Tensors of a file into a network of the same architecture, narrower or not."""
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from types import MappingProxyType
+from typing import Final, final
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +21,8 @@ from evalsuite.networks._upgrade import Metadata, with_metadata
 from evalsuite.networks._widths import Narrowed, narrow, narrow_heads
 from evalsuite.networks.normalized import Normalized
 
+NOTHING_NARROWER: Final[Mapping[str, str]] = MappingProxyType({})
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +32,12 @@ class Poured:
     Attributes:
         network: A copy.
         interpretations: What was converted, and what the constructor set because the file lacks it.
+        narrower: Tensors of other shapes than built, by name, with both shapes: "10x50 instead of 10x64".
     """
 
     network: nn.Module
     interpretations: tuple[Interpretation, ...]
+    narrower: Mapping[str, str]
 
 
 def pour(tensors: Mapping[str, Tensor], network: nn.Module, *, path: Path, name: str, read_heads: bool) -> Poured:
@@ -93,7 +99,12 @@ def pour_aligned(
         first = str(error).strip().splitlines()[-1].strip()
         raise UsageError(f"expected tensors that {name} takes, got: {first}: {path}") from error
     readings = (*_narrower(narrowed, name), *interpretations, *_set_by_constructor(aligned.missing))
-    return Poured(network=narrowed.network, interpretations=readings)
+    built = network.state_dict()
+    shapes = {
+        key: f"{_times(tuple(aligned.tensors[key].shape))} instead of {_times(tuple(built[key].shape))}"
+        for key in narrowed.changed
+    }
+    return Poured(network=narrowed.network, interpretations=readings, narrower=shapes)
 
 
 def _narrower(narrowed: Narrowed, name: str) -> tuple[Interpretation, ...]:
@@ -119,8 +130,15 @@ def _refuse_untied(path: Path, aligned: Aligned, network: nn.Module) -> None:
             )
 
 
-def outputs(network: nn.Module, shape: tuple[int, int, int]) -> tuple[int, ...]:
+def outputs(
+    network: nn.Module, shape: tuple[int, int, int], narrower: Mapping[str, str] = NOTHING_NARROWER
+) -> tuple[int, ...]:
     """The shape of the outputs for one blank image of `shape`: (classes,), or (channels, height, width).
+
+    Args:
+        network: Any.
+        shape: (channels, height, width).
+        narrower: As in `Poured`, for messages: a tensor of a wrong shape is taken for that of a pruned layer.
 
     Raises:
         UsageError: The network does not take it, or gives something else.
@@ -129,14 +147,15 @@ def outputs(network: nn.Module, shape: tuple[int, int, int]) -> tuple[int, ...]:
         # broadcasting would spread gray images over three channels
         got = f"one for {len(network.mean)} channels"
         raise UsageError(f"expected a network that takes images of shape {_times(shape)}, got {got}")
-    device = device_of(network)
+    image = torch.full((1, *shape), 0.5, device=device_of(network))
     modes = {module: module.training for module in network.modules()}
     try:
         with torch.inference_mode():
-            logits: object = network.eval()(torch.full((1, *shape), 0.5, device=device))
+            logits: object = network.eval()(image)
     except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UsageError(f"expected a network that takes images of shape {_times(shape)}, got: {first}") from error
+        told = f"{first}{_place(network, image, narrower)}"
+        raise UsageError(f"expected a network that takes images of shape {_times(shape)}, got: {told}") from error
     finally:
         for module, training in modes.items():
             module.training = training
@@ -144,6 +163,36 @@ def outputs(network: nn.Module, shape: tuple[int, int, int]) -> tuple[int, ...]:
         got = f"shape {_times(tuple(logits.shape))}" if isinstance(logits, Tensor) else type(logits).__name__
         raise UsageError(f"expected a network that gives one row of outputs, or one map of them, per image, got {got}")
     return tuple(logits.shape[1:])
+
+
+def _place(network: nn.Module, image: Tensor, narrower: Mapping[str, str]) -> str:
+    """In which layer the pass ends, and which tensors of the file have other shapes there, else anywhere."""
+    layer = _failing_layer(network, image)
+    there = [key for key in narrower if key.rpartition(".")[0] in {layer, f"network.{layer}"}] if layer else []
+    listed = ", ".join(f"{key} is {narrower[key]}" for key in (there or list(narrower))[:3])
+    return (f" in {layer!r}" if layer else "") + (f", where in the file {listed}" if listed else "")
+
+
+def _failing_layer(network: nn.Module, image: Tensor) -> str:
+    """The innermost module in which a pass ends that fails; empty where it cannot be told."""
+    bare = network.network if isinstance(network, Normalized) else network
+    entered: list[str] = []
+
+    def enter(name: str) -> Callable[..., None]:
+        return lambda *_: entered.append(name)
+
+    def leave(*_: object) -> None:
+        entered.pop()
+
+    hooks = []
+    # whatever is raised was raised before, and is told
+    with suppress(Exception), torch.inference_mode():
+        for name, module in bare.named_modules():
+            hooks += [module.register_forward_pre_hook(enter(name)), module.register_forward_hook(leave)]
+        network(image)
+    for hook in hooks:
+        hook.remove()
+    return entered[-1] if entered else ""
 
 
 def _times(shape: tuple[int, ...]) -> str:

@@ -56,7 +56,7 @@ def single(network: nn.Module) -> tuple[Interpretation, ...]:
         return ()
     network.float()
     value = f"{', '.join(sorted(map(_word, kinds)))} to float32"
-    return (Interpretation(topic="precision", value=value, basis="recorded", reason="the pickled network's type"),)
+    return (Interpretation(topic="precision", value=value, basis="recorded", reason="the network's type"),)
 
 
 def _refuse_other_kind(path: Path | str, name: str, tensor: Tensor, wanted: torch.dtype) -> None:

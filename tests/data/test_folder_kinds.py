@@ -110,6 +110,15 @@ def test_a_class_of_which_nothing_can_be_read_is_refused(tree: Path) -> None:
         ("train", "valid"),
         ("train", "Validation"),
         ("training_set", "test_set"),
+        ("trainset", "testdata"),
+        ("Train_images", "Test_images"),
+        ("images_train", "images_test"),
+        ("TrainImages", "TestImages"),
+        ("train1", "test1"),
+        ("train-new", "val (final)"),
+        ("TrainSet2", "TestSet2"),
+        ("all.train.jpg", "all.test.jpg"),
+        ("2024_train_cropped", "2024_eval_resized"),
     ],
 )
 def test_splits_go_by_many_names(tree: Path, train: str, test: str) -> None:
@@ -123,6 +132,27 @@ def test_splits_go_by_many_names(tree: Path, train: str, test: str) -> None:
     assert found.train is not None
     assert (found.train.ids, found.test.ids) == expected
     assert reading(found, "held-out photos").value == test
+
+
+@pytest.mark.parametrize("names", [("train_station", "test_tube"), ("train_test", "trainer"), ("test drive", "detest")])
+def test_a_name_with_another_word_is_a_class(tree: Path, names: tuple[str, str]) -> None:
+    for before, name in zip(CLASSES, names, strict=False):
+        (tree / "test" / before).rename(tree / name)
+    shutil.rmtree(tree / "train")
+    shutil.rmtree(tree / "test")
+    found = load(f"folder:{tree}")
+    assert found.train is None
+    assert set(found.classes) == set(names)
+
+
+@pytest.mark.parametrize("others", [("train1", "train2"), ("train", "train-new"), ("Train_images", "images_train")])
+def test_several_folders_of_a_split_are_not_chosen_from(tree: Path, others: tuple[str, str]) -> None:
+    (tree / "train").rename(tree / "old")
+    for name in others:
+        shutil.copytree(tree / "old", tree / name)
+    shutil.rmtree(tree / "old")
+    with pytest.raises(UsageError, match=r"one folder of the train split .* put the class folders into a folder"):
+        load(f"folder:{tree}")
 
 
 def test_a_split_of_two_names_is_refused(tree: Path) -> None:

@@ -196,6 +196,42 @@ def test_what_is_white_cannot_be_guessed(saved: Save, stored: Array, message: st
         load(saved(x_test=stored, y_test=np.arange(2)))
 
 
+@pytest.mark.parametrize(
+    ("highest", "dtype", "basis"),
+    [
+        (199, np.uint8, "assumed"),
+        (127, np.uint8, "assumed"),
+        (200, np.uint8, "recorded"),
+        (0.5, np.float32, "assumed"),
+        (0.79, np.float32, "recorded"),
+    ],
+)
+def test_white_is_assumed_where_no_value_comes_near_it(
+    saved: Save, highest: float, dtype: type[np.generic], basis: str
+) -> None:
+    images = np.zeros((2, 4, 4), dtype=dtype)
+    images[1, 2, 3] = highest
+    arrays = {"x_test": images, "y_test": np.arange(2)}
+    name = saved(**arrays)
+    (told,) = [each for each in load(name).interpretations if each.topic == "pixel values"]
+    assert (told.basis, f"{highest:g}" in told.reason) == (basis, basis == "assumed")
+    assert told.option == ("?scale=VALUE" if basis == "assumed" else "")
+    white = 255 if dtype == np.uint8 else 1
+    (told,) = [each for each in load(f"{name}?scale={white}").interpretations if each.topic == "pixel values"]
+    assert told.basis == "given"
+    # dark held-out examples beside bright ones of the same type are no reason to doubt
+    bright = np.full((2, 4, 4), white, dtype=dtype)
+    name = saved(**arrays, x_train=bright, y_train=np.arange(2))
+    assert [e.basis for e in load(name).interpretations if e.topic == "pixel values"] == ["recorded"]
+
+
+def test_arrays_of_two_types_are_told_apart(saved: Save) -> None:
+    bright, dark = np.full((2, 4, 4), 1.0), np.full((2, 4, 4), 100, dtype=np.uint8)
+    name = saved(x_test=dark, y_test=np.arange(2), x_train=bright, y_train=np.arange(2))
+    found = [(e.value, e.basis) for e in load(name).interpretations if e.topic == "pixel values"]
+    assert found == [("255 is white", "assumed"), ("1 is white", "recorded")]
+
+
 def test_a_wrong_scale_is_refused(saved: Save) -> None:
     with pytest.raises(RefusedInputError, match=r"in \[0, 8\], got values from 0 to 16"):
         load(saved(x_test=LEVELS.astype(np.uint8), y_test=np.arange(2)) + "?scale=8")

@@ -31,9 +31,10 @@ verdict = "commensurate"
 """
 
 
-def test_a_complete_policy(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_complete_policy(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "policy.toml"
-    path.write_text(COMPLETE, encoding="utf-8")
+    path.write_text(COMPLETE, encoding=encoding)
     found = read_policy(path)
     assert found.terms == Terms(name="release", min_deployable=0.5, min_examples=1000, margin=0.005, confidence=0.95)
     assert found.require == (

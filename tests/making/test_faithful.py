@@ -3,6 +3,7 @@
 import functools
 import types
 from collections.abc import Callable
+from copy import deepcopy
 
 import pytest
 import torch
@@ -226,7 +227,6 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "masks": (masked, r"c2\.weight to be a parameter.*torch\.nn\.utils\.prune\.remove"),
     "weight norm": (lambda: wrapped(parametrizations.weight_norm), r"c2\.weight to be a parameter.*bake it in first"),
     "spectral norm": (lambda: wrapped(parametrizations.spectral_norm), r"c2\.weight to be a parameter.*bake it in"),
-    "half": (lambda: Net().half(), "expected a network that takes images of shape 1x8x8"),
     "no layers": (lambda: nn.Sequential(nn.Flatten(), Free()), "expected a network with convolutions.*got none"),
 }
 
@@ -247,6 +247,19 @@ def sweep(network, digits, out, **more):
     options = {"ratios": (0.5,), "tasks": ["clean"], "options": {"examples": 60}, "device": "cpu"}
     options["accept_parent"] = True  # weights are random
     return evalsuite.sweep(network, digits, out=out, **{**options, **more}).summary
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_networks_of_another_precision_are_swept_in_single(dtype, digits, tmp_path):
+    network = Net().to(dtype)
+    kept = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    twin = deepcopy(network).float()
+    summary, of_twin = (sweep(each, digits, tmp_path / name) for name, each in {"a": network, "b": twin}.items())
+    assert [cell["loss"] for cell in summary["cells"]] == [cell["loss"] for cell in of_twin["cells"]]
+    (precision,) = [each for each in summary["readings"] if each["topic"] == "precision"]
+    assert precision["value"] == f"{str(dtype).removeprefix('torch.')} to float32"
+    assert all(torch.equal(kept[name], tensor) for name, tensor in network.state_dict().items())
+    assert {tensor.dtype for tensor in network.parameters()} == {dtype}
 
 
 def by_hand(state: dict[str, Tensor], names: list[str], ratio: float) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """Networks that remember their last pass are copied wherever the judge copies: as values, without its graph."""
 
+import threading
 from copy import deepcopy
 
 import pytest
@@ -8,12 +9,14 @@ from torch import nn
 
 from evalsuite.api import sweep
 from evalsuite.data import load
+from evalsuite.errors import UsageError
 from evalsuite.networks._widths import narrow
 from evalsuite.networks.copies import copied
 from evalsuite.networks.digest import network_digest
 from evalsuite.networks.remembered import remembered
 from evalsuite.training import recalibrate, train
 from evalsuite.training.standard import Standard
+from pruners._copies import copied as copied_by_pruners
 from pruners.magnitude import Magnitude
 
 CPU = torch.device("cpu")
@@ -119,3 +122,53 @@ def test_a_pass_does_not_change_who_a_network_is(remembering, digits):
     with torch.no_grad():
         remembering.fc.weight[0, 0] += 1
     assert network_digest(remembering, (1, 8, 8)) != before
+
+
+class _Holding(nn.Module):
+    """A layer that holds something beside its tensors."""
+
+    def __init__(self, **held):
+        super().__init__()
+        self.fc = nn.Linear(2, 2)
+        for name, value in held.items():
+            setattr(self, name, value)
+
+    def forward(self, x):
+        return self.fc(x)
+
+
+def _condition_alone():
+    return {"ready": threading.Condition()}
+
+
+def _condition_on_a_lock():
+    lock = threading.Lock()
+    return {"lock": lock, "again": threading.RLock(), "ready": threading.Condition(lock)}
+
+
+@pytest.mark.parametrize("copy", [copied, copied_by_pruners])
+@pytest.mark.parametrize("held", [_condition_alone, _condition_on_a_lock])
+def test_locks_and_conditions_are_made_anew(copy, held):
+    network = nn.Sequential(_Holding(**held()))
+    with network[0].ready:  # a lock that is held when the copy is made
+        twin = copy(network)[0]
+        assert twin.ready.acquire(blocking=False)
+        twin.ready.notify_all()  # raises where its lock is not the one that was acquired
+        twin.ready.release()
+    assert torch.equal(twin.fc.weight, network[0].fc.weight)
+    for name in held():
+        assert type(getattr(twin, name)) is type(getattr(network[0], name))
+        assert getattr(twin, name) is not getattr(network[0], name)
+    if hasattr(twin, "lock"):
+        with twin.lock:
+            twin.ready.notify_all()
+
+
+def test_what_cannot_be_copied_is_named(tmp_path):
+    with (tmp_path / "log.txt").open("w") as file:
+        held = {"an open file": file, "generator": (each for each in "abc"), "Event": threading.Event()}
+        held |= {"list": [file], "dict": {"a": torch.ones(1, requires_grad=True) * 2}}
+        for words, value in held.items():
+            network = nn.Sequential(nn.Linear(2, 2), nn.Sequential(_Holding(log=value)))
+            with pytest.raises(UsageError, match=rf"got .*{words} in '1\.0\.log' \(.+\): make it in forward"):
+                copied(network)

@@ -224,7 +224,16 @@ def test_widths_that_do_not_follow_each_other_are_refused(tmp_path: Path, traine
     state = trained("resnet8").state_dict()
     state["fc.weight"] = state["fc.weight"][:, :50]
     torch.save(state, tmp_path / "a")
-    with pytest.raises(UsageError, match=r"images of shape 3x32x32, got: .*mat1 and mat2"):
+    told = r"got: .*mat1 and mat2.* in 'fc', where in the file fc\.weight is 10x50 instead of 10x64"
+    with pytest.raises(UsageError, match=told):
+        read(tmp_path / "a", arch="resnet8", shape=(3, 32, 32))
+
+
+def test_a_narrower_tensor_is_named_also_where_another_layer_fails(tmp_path: Path, trained: Make) -> None:
+    state = trained("resnet8").state_dict()
+    state["conv1.weight"] = state["conv1.weight"][:12]
+    torch.save(state, tmp_path / "a")
+    with pytest.raises(UsageError, match=r" in 'bn1', where in the file conv1\.weight is 12x3x3x3 instead of 16x3x3x3"):
         read(tmp_path / "a", arch="resnet8", shape=(3, 32, 32))
 
 
