@@ -32,7 +32,10 @@ def _renamings(candidate: Candidate) -> Iterator[Interpretation]:
 
 
 def _parts(candidate: Candidate) -> Iterator[Interpretation]:
-    tensors = {n: t for n, t in candidate.source.tensors.items() if n.startswith(candidate.aligned.prefix)}
+    aligned = candidate.aligned
+    under = {n: t for n, t in candidate.source.tensors.items() if n.startswith(aligned.prefix)}
+    # parts that the network itself keeps as parts stay as they are
+    tensors = {name: t for name, t in under.items() if name.removeprefix(aligned.prefix) not in aligned.tensors}
     merged = effective(tensors)
     masked = [name for name in merged if name not in tensors]
     if masked:

@@ -247,7 +247,7 @@ def test_names_of_classes_as_bytes_and_none(saved: Save) -> None:
     (told,) = [each for each in found.interpretations if each.topic == "class names"]
     assert (told.value, told.basis) == ("'cat', 'süß', 'dog'", "recorded")
     (told,) = [each for each in load(saved(**GOOD)).interpretations if each.topic == "class names"]
-    assert told.basis == "assumed"
+    assert (told.value, told.basis) == ("numbers only: '0', '1', '2'", "measured")
     for bad, message in ((np.array(["a", "a", "b"]), "different names"), (np.array([["a", "b", "c"]]), "a name each")):
         with pytest.raises(RefusedInputError, match=message):
             load(saved(**{**GOOD, "classes": bad}))

@@ -1,0 +1,438 @@
+"""Random networks and data, kept and told in random ways: evalsuite computes what their author does, asks, or refuses.
+
+What is meant is computed by numpy, Pillow and torch (the grammars beside this file). For every sentence of the
+grammars: where all is told or recorded, every example has the pixels, the class and the logits that the author gives
+it. What nobody tells is refused, or stands in the readings as not confirmed, with the option that would tell it. No
+wrong answer is silent, and nothing crashes.
+"""
+
+import contextlib
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from grammar_of_data import NUMBERS, SELF_EVIDENT, Decoding, Layout, Written, layouts, write
+from grammar_of_networks import Design, Kept, Saving, Statistics, designs, keep, logits, savings, skilled
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from evalsuite.data import choose
+from evalsuite.errors import EvalsuiteError
+from evalsuite.inputs import Inputs, inputs
+from evalsuite.interpretation import Interpretation
+from evalsuite.networks import checkpoint
+from evalsuite.networks.normalized import Normalized
+from evalsuite.spec import Spec, resolve
+from evalsuite.understanding import examine
+
+_CASES = int(os.environ.get("EVALSUITE_PROPERTY_CASES", "0"))
+"""Cases of each test, drawn anew each time; 0: a few, always the same."""
+
+_NUMBER = count()
+
+
+def some(cases: int) -> settings:
+    return settings(
+        max_examples=_CASES or cases,
+        derandomize=not _CASES,
+        database=None,
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+    )
+
+
+pytestmark = [pytest.mark.timeout(100_000 if _CASES else 1200), pytest.mark.filterwarnings("ignore::FutureWarning")]
+
+
+# --- what is said
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What the author knows, and what of it they tell.
+
+    Attributes:
+        rule: By what the network was trained: "none", "numbers", "imagenet" or "data" (of the training examples).
+        normalise: Whether they say it.
+        classes: How they say what the outputs stand for: not at all, or "data", "names", "file", "?order" or
+            "?classes".
+        scale: Whether they say what is white, where the type does not.
+        size: Whether they say the size of images, where photos have others.
+        decoding: How they make images of photos.
+        resizing: Whether they say how photos become images of that size.
+        appearance: Whether they say what is to become of transparency and of photos that are turned.
+        channels: Whether they say that images are gray.
+        weights: Whether they say which set of weights is meant, and that a pickle may run.
+        own: Whether the file is evalsuite's own, and names its classes.
+        signature: What the factory wants to be told.
+    """
+
+    rule: str = "numbers"
+    normalise: bool = True
+    classes: str = ""
+    scale: bool = True
+    size: bool = True
+    decoding: Decoding = field(default_factory=Decoding)
+    resizing: bool = True
+    appearance: bool = True
+    channels: bool = True
+    weights: bool = True
+    own: str = ""
+    signature: str = "num_classes, in_chans"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    layout: Layout
+    design: Design
+    saving: Saving
+    said: Said
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    layout = draw(layouts())
+    design = draw(designs(layout.shape, layout.classes))
+    own = draw(st.sampled_from(["", "", "", "", "", "named", "nameless"]))
+    saving = Saving(format="safetensors") if own else draw(savings())
+    if {"weight norm", "spectral norm"} & set(design.blocks) and saving.container == "whole":
+        saving = replace(saving, container="model")  # torch refuses to pickle parametrised networks as a whole
+    return Case(layout=layout, design=design, saving=saving, said=draw(sayings(layout, design, own)))
+
+
+@st.composite
+def sayings(draw: st.DrawFn, layout: Layout, design: Design, own: str) -> Said:
+    rules = ["numbers", "none", "data", *(["imagenet"] if layout.shape[0] == 3 else [])]
+    decoding = Decoding(
+        crop=draw(st.sampled_from([0.875, 1.0, 0.8])) if layout.fit != "exact" else 0.0,
+        resample=draw(st.sampled_from(["bilinear", "bicubic"])),
+        alpha=draw(st.sampled_from(["drop", "white", "black"])),
+        upright=layout.photos == "png turned" and draw(st.booleans()),
+    )
+    often = st.sampled_from([True, True, True, False])
+    return Said(
+        rule="none" if design.inside is not None else draw(st.sampled_from(rules)),
+        normalise=draw(often),
+        classes=draw(st.sampled_from([*([] if _misnumbered(layout) else [""]), *_ways(layout)])),
+        scale=draw(often),
+        size=draw(often),
+        decoding=decoding,
+        resizing=draw(often),
+        appearance=draw(often),
+        channels=draw(often),
+        weights=draw(often),
+        own=own,
+        signature=draw(st.sampled_from(["num_classes, in_chans", "classes", "", "in_channels=3, image_size=8"])),
+    )
+
+
+def _misnumbered(layout: Layout) -> bool:
+    """Whether folders are called by numbers, and the outputs have others: nobody leaves that to be guessed."""
+    return layout.kind == "folder" and layout.named in NUMBERS and layout.network_order == "neither"
+
+
+def _ways(layout: Layout) -> list[str]:
+    """Ways to tell, truly, what the outputs stand for."""
+    outputs = layout.outputs
+    if layout.kind == "npz":
+        in_order = list(layout.order) == sorted(layout.order)
+        return (["data"] if in_order else []) + (["names", "file"] if layout.named else [])
+    ways = ["names", "file", "?classes"]
+    by_number = layout.named != "words" and outputs == sorted(outputs, key=lambda name: int(name.split("_")[-1]))
+    return ways + (["?order"] if by_number or outputs == sorted(outputs) else [])
+
+
+# --- what has to come of it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Due:
+    """What evalsuite owes.
+
+    Attributes:
+        refused: Why the case has to be refused; empty where it has not to be.
+        refusable: Whether it may be.
+        untold: Topics of which nobody tells what evalsuite has to know → what stands in the option that would.
+    """
+
+    refused: str
+    refusable: bool
+    untold: dict[str, str]
+
+
+def due(case: Case) -> Due:
+    layout, said = case.layout, case.said
+    untold = _of_photos(layout, said) if layout.kind == "folder" else {}
+    if not said.own and not _is_recorded(case.saving) and not said.normalise:
+        untold["normalisation"] = "--normalise"
+    if _order_is_open(layout, said):
+        untold["class order"] = "class"
+    refusable = {
+        # there is nothing of which the data could have statistics
+        "normalisation": said.normalise and said.rule == "data" and not layout.trained,
+        "class order": layout.kind == "folder" and layout.named == "numbers with gaps",
+        "image size": layout.fit == "alike" and not said.size,
+    }
+    return Due(refused=_refused(case), refusable=any(refusable.values()), untold=untold)
+
+
+def _refused(case: Case) -> str:
+    layout, saving, said = case.layout, case.saving, case.said
+    folder = layout.kind == "folder"
+    wide = layout.photos == "png 12 of 16" if folder else layout.stored not in SELF_EVIDENT
+    reasons = {
+        "what is white": wide and not said.scale,
+        "colours for a gray network": folder and layout.shape[0] == 1 and not said.channels,
+        "the size of images": folder and layout.fit == "various" and not (said.size or said.own),
+        "a pickle that may run code": saving.container == "whole" and not said.weights,
+        "two sets of weights": saving.averaged in {"keys", "prefixes"} and not said.weights,
+    }
+    return ", ".join(reason for reason, holds in reasons.items() if holds)
+
+
+def _of_photos(layout: Layout, said: Said) -> dict[str, str]:
+    sized = said.size or bool(said.own)
+    questions = {
+        "image size": ("?size=", not sized),
+        "resizing": ("?crop=", layout.fit != "exact" and sized and not said.resizing),
+        "transparency": ("?alpha=", "alpha" in layout.photos and not said.appearance),
+        "orientation": ("?orientation=", layout.photos == "png turned" and not said.appearance),
+    }
+    return {topic: option for topic, (option, holds) in questions.items() if holds}
+
+
+def _is_recorded(saving: Saving) -> bool:
+    """Whether a normalisation stands beside the weights that are meant."""
+    elsewhere = saving.averaged == "keys" and saving.meant == "averaged"
+    return bool(saving.beside) and not elsewhere
+
+
+def _order_is_open(layout: Layout, said: Said) -> bool:
+    """Whether nothing tells the order of the network's outputs."""
+    if said.classes:
+        return False
+    if layout.kind == "npz":
+        return not (layout.named and said.own == "named")
+    if layout.named in NUMBERS:
+        # the folders' own numbers tell it, unless text and number are two orders
+        return layout.outputs != sorted(layout.outputs, key=int) or (
+            layout.outputs != sorted(layout.outputs) and said.own != "named"
+        )
+    return said.own != "named" or layout.named == "numbers with gaps"
+
+
+# --- the two answers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meant:
+    written: Written
+    statistics: Statistics
+    logits: Tensor
+    weights: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """What evalsuite read, or why it did not."""
+
+    refusal: str = ""
+    inputs: Inputs | None = None
+    readings: tuple[Interpretation, ...] = ()
+
+
+def prepare(case: Case) -> tuple[Spec, Meant]:
+    """Write everything into the working folder."""
+    layout, said = case.layout, case.said
+    written = write(layout, Path(), said.decoding)
+    statistics = _statistics(case, written)
+    both = [part for part in (written.train, written.test) if part is not None]
+    images = torch.from_numpy(np.concatenate([part.pixels for part in both]))
+    labels = torch.from_numpy(np.concatenate([part.labels for part in both]))
+    mean, std = (torch.tensor(each)[:, None, None] for each in statistics)
+    network = skilled(case.design, case.saving, (images - mean) / std, labels, layout.seed)
+    arch = _module(case)
+    path = Path(f"saved{case.saving.suffix}")
+    kept = _keep(case, network, path, statistics, arch)
+    answer = logits(kept.network, torch.from_numpy(written.test.pixels), statistics)
+    meant = Meant(written=written, statistics=statistics, logits=answer, weights=kept.weights)
+    return _spec(case, meant, path, arch), meant
+
+
+def _statistics(case: Case, written: Written) -> Statistics:
+    channels = case.layout.shape[0]
+    if case.said.rule == "none":
+        return (0.0,) * channels, (1.0,) * channels
+    if case.said.rule == "imagenet":
+        return (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    if case.said.rule == "data" and written.train is not None:
+        pixels = written.train.pixels.astype(np.float64)
+        return tuple(pixels.mean((0, 2, 3)).tolist()), tuple(pixels.std((0, 2, 3)).tolist())
+    return (0.4, 0.5, 0.45)[:channels], (0.3, 0.2, 0.25)[:channels]
+
+
+def _module(case: Case) -> str:
+    """What `--arch` names; of a factory the module is written."""
+    if case.design.built_in:
+        return case.design.arch
+    name = f"net_{next(_NUMBER)}"
+    asked = [part.split("=")[0].strip() for part in case.said.signature.split(",") if part.strip()]
+    fields = {"num_classes": "classes", "classes": "classes", "in_chans": "channels", "in_channels": "channels"}
+    changes = ", ".join(f"{fields[each]}={each}" for each in asked if each in fields)
+    Path(f"{name}.py").write_text(
+        f"from dataclasses import replace\n\nfrom grammar_of_networks import *\n\n"
+        f"DESIGN = {case.design!r}\n\n\ndef make({case.said.signature}):\n    return build(replace(DESIGN, {changes}))\n",
+        encoding="utf-8",
+    )
+    return f"{name}:make"
+
+
+def _keep(case: Case, network: nn.Module, path: Path, statistics: Statistics, arch: str) -> Kept:
+    if not case.said.own:
+        return keep(network, case.saving, path, statistics, case.layout.seed)
+    wrapped = Normalized(network, *statistics)
+    name, _, settings = arch.partition("?")
+    pairs = (pair.split("=") for pair in settings.split("&") if pair)
+    whole = checkpoint.Checkpoint(
+        network=wrapped,
+        arch=name,
+        arguments={key: int(value) if value.isdigit() else value for key, value in pairs},
+        class_count=case.layout.classes,
+        classes=tuple(case.layout.outputs) if case.said.own == "named" else None,
+        shape=case.layout.shape,
+    )
+    checkpoint.write(path, whole)
+    return Kept(network=network, weights="")
+
+
+def _spec(case: Case, meant: Meant, path: Path, arch: str) -> Spec:
+    said, layout = case.said, case.layout
+    options: dict[str, object] = {"ckpt": path, "data": f"{layout.kind}:{meant.written.path}{_query(case)}"}
+    if case.saving.container != "whole":
+        options["arch"] = arch
+    if said.normalise and not (said.own and said.rule == "data"):
+        numbers = "/".join(",".join(map(str, each)) for each in meant.statistics)
+        options["normalise"] = numbers if said.rule == "numbers" else said.rule
+    if said.classes == "data":
+        options["classes"] = "data"
+    elif said.classes == "names":
+        options["classes"] = ",".join(layout.outputs)
+    elif said.classes == "file":
+        Path("classes.txt").write_text("\n".join(layout.outputs), encoding="utf-8")
+        options["classes"] = "classes.txt"
+    if said.weights and meant.weights:
+        options["weights"] = meant.weights
+    if said.weights and case.saving.container == "whole":
+        options["trust"] = (f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}",)
+    return resolve({"ratios": (0.5,), "tasks": ("clean",), "device": "cpu", **options})
+
+
+def _query(case: Case) -> str:
+    said, layout, options = case.said, case.layout, list[str]()
+    if layout.kind == "npz":
+        whites = {"uint16": 65535, "twelve bits": 4095, "int64": 255, "bytes as floats": 255, "sixteen levels": 16}
+        if said.scale and layout.stored in whites:
+            options.append(f"scale={whites[layout.stored]}")
+    else:
+        options += _photo_options(layout, said)
+    return "?" + "&".join(options) if options else ""
+
+
+def _photo_options(layout: Layout, said: Said) -> Iterator[str]:
+    if said.size:
+        yield f"size={layout.shape[1]}"
+    if layout.shape[0] == 1 and said.channels:
+        yield "channels=1"
+    if layout.fit != "exact" and said.resizing and (said.size or said.own):
+        yield f"crop={said.decoding.crop:g}&interpolation={said.decoding.resample}"
+    if layout.photos == "png 12 of 16" and said.scale:
+        yield "scale=4095"
+    if said.appearance and "alpha" in layout.photos:
+        yield f"alpha={said.decoding.alpha}"
+    if said.appearance and layout.photos == "png turned":
+        yield f"orientation={'exif' if said.decoding.upright else 'ignore'}"
+    if said.classes == "?order":
+        yield f"order={'text' if layout.outputs == sorted(layout.outputs) else 'number'}"
+    if said.classes == "?classes":
+        Path("listed.txt").write_text("\n".join(layout.outputs), encoding="utf-8")
+        yield "classes=listed.txt"
+
+
+def read(spec: Spec) -> Read:
+    """What evalsuite makes of it; only its own errors, of one line, count as a refusal."""
+    try:
+        found = inputs(spec)
+        examples = choose(found.dataset.test, len(found.dataset.test), 0)
+        return Read(inputs=found, readings=examine(found, examples, confidence=0.95).readings)
+    except EvalsuiteError as error:
+        assert error.exit_code in {2, 4}
+        assert "\n" not in str(error)
+        assert len(str(error)) < 1500
+        return Read(refusal=str(error))
+
+
+def difference(found: Inputs, meant: Meant) -> str:
+    """How evalsuite's examples and answers differ from those that are meant; empty where they do not."""
+    test, held = found.dataset.test, meant.written.test
+    paths = getattr(test.images, "paths", None)
+    keys = [int(at) if paths is None else paths[at] for at in test.positions.tolist()]
+    if sorted(map(str, keys)) != sorted(str(key) for key in held.keys if key not in held.left):
+        return f"other examples: {len(keys)} of {len(held.keys)}"
+    places = [held.keys.index(key) for key in keys]
+    batch = test.batch(0, len(test))
+    pixels = torch.from_numpy(held.pixels[places])
+    if batch.images.shape != pixels.shape or not torch.allclose(batch.images, pixels, rtol=0, atol=1e-6):
+        return f"other pixels, of shape {tuple(batch.images.shape)}"
+    if batch.labels.tolist() != held.labels[places].tolist():
+        return "other classes"
+    with torch.inference_mode():
+        answer = found.parent.network(batch.images)
+    wanted = meant.logits[places]
+    if answer.shape != wanted.shape:
+        return f"logits of shape {tuple(answer.shape)}"
+    furthest = float((answer - wanted).abs().max())
+    return "" if furthest <= TOLERANCE * float(wanted.abs().max()) else f"other logits, by {furthest}"
+
+
+TOLERANCE = 1e-4
+
+
+@contextlib.contextmanager
+def working_folder() -> Iterator[None]:
+    """An empty one; modules that are written there are forgotten."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        before = set(sys.modules)
+        yield
+        for name in set(sys.modules) - before:
+            if name.startswith("net_"):
+                del sys.modules[name]
+
+
+@given(cases())
+@some(100)
+def test_nothing_is_silently_read_otherwise_than_it_is_meant(case: Case) -> None:
+    with working_folder():
+        spec, meant = prepare(case)
+        found, owed = read(spec), due(case)
+        if found.inputs is None:
+            assert owed.refused or owed.refusable, found.refusal
+            return
+        assert not owed.refused
+        differs = difference(found.inputs, meant)
+        # what has been tried on a few examples is a suspicion, which may be wrong
+        unconfirmed = [each for each in found.readings if not (each.confirmed or each.reason.startswith("tried on"))]
+        for topic, option in owed.untold.items():
+            assert any(each.topic == topic and option in each.option for each in unconfirmed), (topic, differs)
+        if not owed.untold:
+            assert not differs
+            assert not unconfirmed
