@@ -79,9 +79,7 @@ def _size(
         return network.size, Interpretation(topic=topic, value=value, basis=network.basis, reason=reason, option=option)
     if shared is not None:
         reason = "that of all photos; nothing tells the network's"
-        return shared, Interpretation(
-            topic=topic, value=_pixels(shared), basis="assumed", reason=reason, option=option
-        )
+        return shared, Interpretation(topic=topic, value=_pixels(shared), basis="assumed", reason=reason, option=option)
     raise UsageError(
         f"expected ?size=PIXELS behind folder:{path}, since no network tells the size of its images and photos have "
         f"others, got {_sizes(headers)}"

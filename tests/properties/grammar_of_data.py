@@ -16,6 +16,7 @@ from PIL import Image
 
 Pixels = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
+Arrays = dict[str, npt.NDArray[np.generic]]
 
 # how numbers are stored, and what is white
 ARRAYS = {
@@ -66,6 +67,13 @@ SPLITS = (
     ("train", "test", "val"),
     ("train", "valid", "unlabelled test"),
 )
+DAMAGES = {
+    "npz": (
+        *("cut short", "labels from one", "below black", "one image fewer", "no labels", "four channels"),
+        *("halves", "words as labels", "one more name", "all dark"),
+    ),
+    "folder": ("cut short", "no photo", "stranger", "nothing held out"),
+}
 LITTER = ("README.txt", ".DS_Store", "Thumbs.db", "desktop.ini")
 
 
@@ -91,6 +99,7 @@ class Layout:
         split: Of a folder with training photos: one of `SPLITS`.
         litter: Whether tools and systems have left files there.
         network_order: Of a folder: the order of the network's outputs, by "text", "number" or "neither".
+        damage: What was done to it, of `DAMAGES`.
     """
 
     kind: str
@@ -110,6 +119,7 @@ class Layout:
     split: tuple[str, str, str] = SPLITS[0]
     litter: bool = False
     network_order: str = "text"
+    damage: str = ""
 
     @property
     def outputs(self) -> list[str]:
@@ -170,10 +180,9 @@ class Decoding:
 
 
 @st.composite
-def layouts(draw: st.DrawFn) -> Layout:
-    """Archives, and as many folders of photos."""
+def layouts(draw: st.DrawFn, kind: str) -> Layout:
+    """Archives ("npz"), or folders of photos ("folder")."""
     classes = draw(st.sampled_from([3, 4, 2, 5, 11]))
-    kind = draw(st.sampled_from(["npz", "folder"]))
     channels, height = draw(st.sampled_from([1, 3])), draw(st.sampled_from([8, 10, 12, 9]))
     width = draw(st.sampled_from([height, height, 8])) if kind == "npz" else height
     common = Layout(
@@ -228,7 +237,8 @@ def _drawn(
     classes = np.random.default_rng(layout.seed).permutation(np.arange(count) % layout.classes)
     shades = np.random.default_rng(layout.seed + 1).random((layout.classes, layout.shape[0], 4, 4))
     rows, columns = (np.arange(n) * 4 // n for n in size)
-    images = shades[:, :, rows][:, :, :, columns][classes] * 0.7 + 0.3 * generator.random((count, layout.shape[0], *size))
+    noise = generator.random((count, layout.shape[0], *size))
+    images = 0.7 * shades[:, :, rows][:, :, :, columns][classes] + 0.3 * noise
     images[:, :, 0, 0], images[:, :, 0, 1] = 0, 1  # black and white are there
     return images, classes
 
@@ -239,8 +249,7 @@ def _drawn(
 def _write_archive(layout: Layout, folder: Path) -> Written:
     generator = np.random.default_rng([layout.seed, 2])
     halves = {"test": layout.count, **({"train": layout.count} if layout.trained else {})}
-    arrays: dict[str, npt.NDArray[np.generic]] = {}
-    stored: dict[str, npt.NDArray[np.generic]] = {}
+    arrays, stored = Arrays(), Arrays()
     classes: dict[str, Numbers] = {}
     for part, count in halves.items():
         images, classes[part] = _drawn(layout, count, generator, layout.shape[1:])
@@ -252,7 +261,11 @@ def _write_archive(layout: Layout, folder: Path) -> Written:
     if layout.named:
         names = layout.outputs
         arrays["classes"] = np.array([names[layout.order.index(number)] for number in range(layout.classes)])
-    np.savez(folder / "data.npz", **arrays)
+    arrays = _harmed(arrays, layout)
+    path = folder / "data.npz"
+    np.savez(path, **arrays)
+    if layout.damage == "cut short":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     held = {
         part: Held(
             pixels=(stored[part].astype(np.float64) / ARRAYS[layout.stored][1]).astype(np.float32),
@@ -265,6 +278,24 @@ def _write_archive(layout: Layout, folder: Path) -> Written:
     return Written(path="data.npz", test=held["test"], train=held.get("train"))
 
 
+def _harmed(arrays: Arrays, layout: Layout) -> Arrays:
+    images, labels = arrays["x_test"], arrays["y_test"]
+    numbers = labels if labels.ndim == 1 else np.arange(len(labels)) % layout.classes
+    colours = images.reshape(len(images), -1)[:, :64].reshape(-1, 8, 8)
+    ways: dict[str, Callable[[], Arrays]] = {
+        "labels from one": lambda: {"y_test": numbers.astype(np.int64) + 1},
+        "below black": lambda: {"x_test": images.astype(np.float64) - 0.5},
+        "one image fewer": lambda: {"x_test": images[:-1]},
+        "no labels": lambda: {"y_test": labels[:0]},
+        "four channels": lambda: {"x_test": np.stack([colours] * 4, 1)},
+        "halves": lambda: {"y_test": numbers.astype(np.float64) + 0.5},
+        "words as labels": lambda: {"y_test": numbers.astype(str)},
+        "one more name": lambda: {"classes": np.array([str(number) for number in range(layout.classes + 1)])},
+        "all dark": lambda: {"x_test": (images > 0).astype(np.uint8)},
+    }
+    return {**arrays, **ways[layout.damage]()} if layout.damage in ways else arrays
+
+
 def _stored(images: npt.NDArray[np.float64], how: str) -> npt.NDArray[np.generic]:
     kind, white = ARRAYS[how]
     if how == "bool":
@@ -272,9 +303,7 @@ def _stored(images: npt.NDArray[np.float64], how: str) -> npt.NDArray[np.generic
     return images.astype(kind) if white == 1 else np.rint(images * white).astype(kind)
 
 
-def _repeat(
-    layout: Layout, stored: dict[str, npt.NDArray[np.generic]], classes: dict[str, Numbers]
-) -> frozenset[object]:
+def _repeat(layout: Layout, stored: Arrays, classes: dict[str, Numbers]) -> frozenset[object]:
     """The last held-out examples become those at the start again; those before them stand in training too."""
     test, n = stored["test"], layout.repeated
     if not n:
@@ -325,12 +354,25 @@ def _write_folder(layout: Layout, folder: Path, decoding: Decoding) -> Written:
     if layout.litter:
         _litter(root / test, layout.outputs)
     held = {part: _decoded(layout, found, decoding) for part, found in paths.items()}
+    _harm(root / test, paths["test"][0][0], layout.damage)
     return Written(path="photos", test=replace(held["test"], left=left), train=held.get("train"))
 
 
-def _photos(
-    layout: Layout, tree: Path, count: int, generator: np.random.Generator
-) -> list[tuple[Path, int]]:
+def _harm(tree: Path, photo: Path, damage: str) -> None:
+    match damage:
+        case "cut short":
+            photo.write_bytes(photo.read_bytes()[: photo.stat().st_size // 2])
+        case "no photo":
+            photo.write_bytes(b"This is no photo.")
+        case "stranger":
+            (tree / "zebra").mkdir()
+            shutil.copy(photo, tree / "zebra")
+        case "nothing held out":
+            shutil.rmtree(tree)
+            tree.mkdir()
+
+
+def _photos(layout: Layout, tree: Path, count: int, generator: np.random.Generator) -> list[tuple[Path, int]]:
     sizes = _sizes(layout, count, generator)
     classes = np.arange(count) % layout.classes
     found = []
@@ -360,7 +402,9 @@ def _save(image: npt.NDArray[np.float64], kind: str, path: Path, generator: np.r
         white = 4095 if "12" in kind else 65535
         Image.fromarray(np.rint(image[0] * white).astype(np.uint16)).save(path)
         return
-    photo = Image.fromarray(np.ascontiguousarray(colours)).convert("L" if mode in {"1", "LA"} else mode.replace("A", ""))
+    photo = Image.fromarray(np.ascontiguousarray(colours)).convert(
+        "L" if mode in {"1", "LA"} else mode.replace("A", "")
+    )
     if mode in {"LA", "RGBA"}:
         alpha = (generator.random(image.shape[1:]) * 255).astype(np.uint8)
         photo.putalpha(Image.fromarray(alpha))

@@ -11,26 +11,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import safetensors.torch
 import torch
 import torch.nn.functional as F
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations, parametrize, prune
+from torch.nn.utils import parametrizations, prune
 
 State = dict[str, Tensor]
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
-Kind = Literal[
+BLOCKS = (
     *("plain", "normed", "grouped", "depthwise", "transposed", "group norm", "instance norm", "layer norm"),
     *("prelu", "gelu", "silu", "residual", "projected", "concatenated", "attention", "own attention", "gate"),
     *("scale", "twice", "tied", "auxiliary", "dropout", "max pool", "average pool", "adaptive pool", "power pool"),
     *("weight norm", "old weight norm", "spectral norm", "old spectral norm", "standardised", "tensors", "table"),
-]
-Head = Literal["mean", "flat", "two layers", "convolution", "lstm", "gru", "embedding", "positions", "maximum"]
-Naming = Literal["attributes", "sequential", "list", "flat", "model", "net", "0", "network", "module_1", "ema"]
+)
+HEADS = ("mean", "flat", "two layers", "convolution", "lstm", "gru", "embedding", "positions", "maximum")
+NAMINGS = ("attributes", "sequential", "list", "flat", "model", "net", "0", "network", "module_1", "ema")
 BUILT_IN = ("lenet5", "resnet8", "resnet8 padded", "vit_small", "mlp")
 
 _NAMES = ("conv1", "block_2", "stage3_a", "layer_4x", "mean", "model", "bn")
@@ -41,9 +40,9 @@ class Design:
     """A network for images (channels, height, width).
 
     Attributes:
-        blocks: From the first to the last.
-        head: What makes logits of their output.
-        naming: How modules are called and nested.
+        blocks: From the first to the last, of `BLOCKS`.
+        head: What makes logits of their output, of `HEADS`.
+        naming: How modules are called and nested, of `NAMINGS`.
         inside: Mean and standard deviation by which it normalises images itself, and whether its state keeps them.
         built_in: One of `BUILT_IN` in place of all this.
     """
@@ -52,9 +51,9 @@ class Design:
     height: int
     width: int
     classes: int
-    blocks: tuple[Kind, ...] = ()
-    head: Head = "mean"
-    naming: Naming = "attributes"
+    blocks: tuple[str, ...] = ()
+    head: str = "mean"
+    naming: str = "attributes"
     inside: tuple[float, float, bool] | None = None
     built_in: str = ""
 
@@ -81,11 +80,19 @@ def designs(draw: st.DrawFn, shape: tuple[int, int, int], classes: int) -> Desig
     numbers = st.tuples(st.sampled_from([0.3, 0.45]), st.sampled_from([0.25, 0.5]), st.booleans())
     return replace(
         plain,
-        blocks=tuple(draw(st.lists(st.sampled_from(Kind.__args__), max_size=4))),  # type: ignore[attr-defined]
-        head=draw(st.sampled_from(Head.__args__)),  # type: ignore[attr-defined]
-        naming=draw(st.sampled_from(Naming.__args__)),  # type: ignore[attr-defined]
+        blocks=tuple(draw(st.lists(st.sampled_from(BLOCKS), max_size=4))),
+        head=draw(st.sampled_from(HEADS)),
+        naming=draw(st.sampled_from(NAMINGS)),
         inside=draw(st.none() | numbers) if draw(st.booleans()) else None,
     )
+
+
+CONTAINERS = ("bare", "state_dict", "model", "net", "model_state_dict", "lightning", "nested", "weights", "whole")
+PREFIXES = ("", "", "module.", "model.", "_orig_mod.", "net.", "backbone.", "module.model.", "student_1.")
+PARTS = ("", "weight norm", "spectral norm", "old weight norm", "old spectral norm")
+BESIDE = ("", "", "normalize.mean normalize.std", "mean std", "normalizer.mu normalizer.sigma", "pixel_mean pixel_std")
+EXTRAS = ("epoch", "optimizer", "args", "criterion", "counters", "scheduler")
+DAMAGES = ("cut short", "not a number", "lacks a weight", "another layer", "integers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,34 +100,35 @@ class Saving:
     """How an author keeps a network.
 
     Attributes:
-        container: What stands around the weights in the file.
+        container: What stands around the weights in the file, of `CONTAINERS`; "whole" is the pickled network.
         prefix: What wrappers put before all names.
         dtype: Of the numbers in the file.
-        format: "zip" and "old" as torch.save writes them.
-        pruned: Every so manieth layer has a mask of torch.nn.utils.prune.
-        parts: Layers are kept as parts of which the weight is computed, and the author's code has no such layers.
+        format: "zip" and "old" as torch.save writes them, or "safetensors".
+        pruned: Every so manieth layer has a mask of torch.nn.utils.prune; 0: none has.
+        parts: Layers are kept as parts of which the weight is computed, of `PARTS`; the author's code has none such.
         beside: Under which names a normaliser stands beside the weights.
+        units: What is white in its numbers.
         shape: Of its numbers: (c,), (c, 1, 1) or (1, c, 1, 1).
-        averaged: How a second set of weights stands beside the first one.
-        meant: Which of the two is meant.
-        extras: What else stands in the file.
+        averaged: How a second set of weights stands beside the first one: not at all, under other "keys" or
+            "prefixes", or as the "same" numbers.
+        meant: Which of the two is meant, "raw" or "averaged".
+        extras: What else stands in the file, of `EXTRAS`.
+        damage: What was done to it, of `DAMAGES`.
     """
 
-    container: Literal[
-        *("bare", "state_dict", "model", "net", "model_state_dict", "lightning", "nested", "whole", "weights")
-    ] = "bare"
-    prefix: Literal["", "module.", "model.", "_orig_mod.", "net.", "backbone.", "module.model.", "student_1."] = ""
-    dtype: Literal["float32", "float16", "bfloat16", "float64"] = "float32"
-    format: Literal["zip", "old", "safetensors"] = "zip"
+    container: str = "bare"
+    prefix: str = ""
+    dtype: str = "float32"
+    format: str = "zip"
     pruned: int = 0
-    parts: Literal["", "weight norm", "spectral norm", "old weight norm", "old spectral norm"] = ""
-    beside: Literal[
-        "", "normalize.mean normalize.std", "mean std", "normalizer.mu normalizer.sigma", "pixel_mean pixel_std"
-    ] = ""
-    shape: Literal[1, 3, 4] = 1
-    averaged: Literal["", "keys", "prefixes", "same"] = ""
-    meant: Literal["raw", "averaged"] = "averaged"
-    extras: tuple[Literal["epoch", "optimizer", "args", "criterion", "counters", "scheduler"], ...] = ()
+    parts: str = ""
+    beside: str = ""
+    units: float = 1.0
+    shape: int = 1
+    averaged: str = ""
+    meant: str = "averaged"
+    extras: tuple[str, ...] = ()
+    damage: str = ""
 
     @property
     def suffix(self) -> str:
@@ -132,29 +140,24 @@ class Saving:
 def savings(draw: st.DrawFn) -> Saving:
     """All ways to keep a network of which one file makes sense."""
     form = draw(st.sampled_from(["zip", "zip", "old", "safetensors"]))
-    containers = ["bare"]
-    if form != "safetensors":
-        containers += ["state_dict", "model", "net", "model_state_dict", "lightning", "nested", "weights", "whole"]
-    container = draw(st.sampled_from(containers))
+    container = "bare" if form == "safetensors" else draw(st.sampled_from(CONTAINERS))
     if container == "whole":
         return Saving(container=container, format=form, dtype=draw(st.sampled_from(["float32", "float16"])))
     pruned = draw(st.sampled_from([0, 0, 0, 1, 2]))
     averaged = draw(st.sampled_from(["", "", "", "prefixes", "same", "keys"]))
-    extras = st.lists(st.sampled_from(["epoch", "optimizer", "args", "criterion", "counters", "scheduler"]), max_size=3)
-    prefixes = ["", "", "module.", "model.", "_orig_mod.", "net.", "backbone.", "module.model.", "student_1."]
-    others = Saving.__annotations__
     return Saving(
         container=container,
-        prefix=draw(st.sampled_from(prefixes)),
+        prefix=draw(st.sampled_from(PREFIXES)),
         dtype=draw(st.sampled_from(["float32", "float32", "float16", "bfloat16", "float64"])),
         format=form,
         pruned=pruned,
-        parts="" if pruned else draw(st.sampled_from(["", "", *others["parts"].__args__[1:]])),
-        beside=draw(st.sampled_from(["", "", *others["beside"].__args__[1:]])),
+        parts="" if pruned else draw(st.sampled_from(PARTS)),
+        beside=draw(st.sampled_from(BESIDE)),
+        units=draw(st.sampled_from([1.0, 1.0, 1.0, 255.0])),
         shape=draw(st.sampled_from([1, 3, 4])),
         averaged="prefixes" if averaged == "keys" and container == "bare" else averaged,
         meant=draw(st.sampled_from(["averaged", "raw"])),
-        extras=tuple(sorted(set(draw(extras)))),
+        extras=tuple(sorted(draw(st.sets(st.sampled_from(EXTRAS), max_size=3)))),
     )
 
 
@@ -316,7 +319,7 @@ class Normalise(nn.Module):
 
 
 class Pooled(nn.Module):
-    def __init__(self, head: Head, channels: int, height: int, width: int, classes: int) -> None:
+    def __init__(self, head: str, channels: int, height: int, width: int, classes: int) -> None:
         super().__init__()
         self.pool = {
             "mean": nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
@@ -336,7 +339,7 @@ class Pooled(nn.Module):
 class Recurrent(nn.Module):
     """Reads an image row by row."""
 
-    def __init__(self, head: Head, channels: int, width: int, classes: int) -> None:
+    def __init__(self, head: str, channels: int, width: int, classes: int) -> None:
         super().__init__()
         kind = nn.LSTM if head == "lstm" else nn.GRU
         self.rnn = kind(channels * width, 8, num_layers=2, batch_first=True, bidirectional=True)
@@ -350,7 +353,7 @@ class Recurrent(nn.Module):
 class Tokens(nn.Module):
     """Adds what it has learnt about positions to every pixel."""
 
-    def __init__(self, head: Head, channels: int, height: int, width: int, classes: int) -> None:
+    def __init__(self, head: str, channels: int, height: int, width: int, classes: int) -> None:
         super().__init__()
         self.embed = nn.Conv2d(channels, 8, 2, stride=2)
         count = (height // 2) * (width // 2)
@@ -682,10 +685,16 @@ def last_layer(network: nn.Module) -> nn.Linear | nn.Conv2d:
 
 
 @torch.no_grad()
-def logits(network: nn.Module, images: Tensor, statistics: Statistics) -> Tensor:
-    """What the author's own loop computes: images in [0, 1], normalised, through the network in evaluation mode."""
+def logits(network: nn.Module, images: Tensor, statistics: Statistics) -> tuple[Tensor, Tensor]:
+    """What the author's own loop computes: images in [0, 1], normalised, through the network in evaluation mode.
+
+    In single precision, and in double precision rounded to single.
+    """
     mean, std = (torch.tensor(each)[:, None, None] for each in statistics)
-    return network.eval()((images - mean) / std)
+    single = network.eval()((images - mean) / std)
+    double = network.double()(((images - mean) / std).double()).float()
+    network.float()
+    return single, double
 
 
 # --- files
@@ -716,8 +725,11 @@ def keep(network: nn.Module, saving: Saving, path: Path, statistics: Statistics,
                 states["averaged"] = states["raw"] if saving.averaged == "same" else _disturbed(states["raw"])
         meant = states.get(saving.meant, states["raw"])
         network.load_state_dict(_cast(meant, torch.float32))
+        states = {name: _damaged(state, saving.damage) for name, state in states.items()}
         content, weights = _content(states, saving, statistics)
         _write(content, saving, path)
+        if saving.damage == "cut short":
+            path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
         return Kept(network=network.eval(), weights=weights)
 
 
@@ -754,6 +766,21 @@ def _cast(state: State, dtype: torch.dtype) -> State:
         name: tensor.to(dtype if tensor.is_floating_point() else tensor.dtype, copy=True)
         for name, tensor in state.items()
     }
+
+
+def _damaged(state: State, damage: str) -> State:
+    last, tensor = [(name, tensor) for name, tensor in state.items() if name.endswith(".weight")][-1]
+    match damage:
+        case "not a number":
+            return {**state, last: torch.full_like(tensor, torch.nan)}
+        case "lacks a weight":
+            return {name: each for name, each in state.items() if name != last}
+        case "another layer":
+            return {**state, f"{last.rpartition('.')[0]}.more.weight": tensor.clone()}
+        case "integers":
+            return {**state, last: tensor.round().to(torch.int8)}
+        case _:
+            return state
 
 
 def _disturbed(state: State) -> State:
@@ -816,7 +843,8 @@ def _beside(saving: Saving, statistics: Statistics) -> dict[str, object]:
     if not saving.beside:
         return {}
     tail = {1: (), 3: (1, 1), 4: (1, 1)}[saving.shape]
-    numbers = [torch.tensor(each).reshape(*([1] if saving.shape == 4 else []), -1, *tail) for each in statistics]
+    head = (1,) if saving.shape == 4 else ()
+    numbers = [(saving.units * torch.tensor(each)).reshape(*head, -1, *tail) for each in statistics]
     return dict(zip(saving.beside.split(), numbers, strict=True))
 
 
@@ -852,9 +880,3 @@ def _write(content: dict[str, object], saving: Saving, path: Path) -> None:
         return
     held = collections.OrderedDict(content) if saving.container == "bare" else content
     torch.save(held, path, _use_new_zipfile_serialization=saving.format == "zip")
-
-
-def is_parametrised(network: nn.Module) -> bool:
-    """Whether weights are computed from other parameters at every pass."""
-    old = any(name.endswith(("_g", "_orig")) for name, _ in network.named_parameters())
-    return old or any(parametrize.is_parametrized(module) for module in network.modules())
