@@ -31,21 +31,24 @@ def training_statistics(dataset: Dataset) -> tuple[tuple[float, ...], tuple[floa
     """Mean and standard deviation of every channel over all training images; of photos each is decoded for it.
 
     Raises:
-        UsageError: There are no training images.
+        UsageError: There are no training images, and the data set does not tell the statistics of any.
     """
+    if knows_statistics(dataset):
+        return dataset.mean, dataset.std
     if dataset.train is None:
         raise UsageError(
             f"--normalise data: expected training examples in {dataset.name}, whose mean and standard deviation it "
             f"stands for, got none: say the numbers, --normalise MEAN/STD"
         )
-    if knows_statistics(dataset):
-        return dataset.mean, dataset.std
     return channel_statistics(dataset.train)
 
 
 def knows_statistics(dataset: Dataset) -> bool:
     """Whether `mean` and `std` of `dataset` are those of its training images; of photos they are a custom."""
-    return dataset.train is not None and not isinstance(dataset.train.images, Files)
+    if dataset.train is None:
+        told = (dataset.mean, dataset.std) != neutral_statistics(len(dataset.mean))
+        return told and not isinstance(dataset.test.images, Files)
+    return not isinstance(dataset.train.images, Files)
 
 
 def neutral_statistics(channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:

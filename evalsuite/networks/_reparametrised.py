@@ -73,13 +73,14 @@ def _first(name: str, names: Sequence[str], weight: str) -> str:
 def _weight_norm(parts: Sequence[Tensor], transposed: bool) -> Tensor | None:  # noqa: FBT001  (one signature for both)
     del transposed  # the length of g tells along which axis it was taken
     length, direction = parts
-    if length.numel() == 1:
-        return direction * (length / direction.norm())
     long = [axis for axis, n in enumerate(length.shape) if n > 1]
-    fits = length.ndim == direction.ndim and all(n in {1, size} for n, size in _sizes(length, direction))
-    if len(long) != 1 or not fits:
+    norm: Tensor
+    if length.numel() == 1:
+        norm = direction.norm()
+    elif len(long) == 1 and _reaches_over(length, direction):
+        norm = torch.norm_except_dim(direction, 2, long[0])
+    else:
         return None
-    norm: Tensor = torch.norm_except_dim(direction, 2, long[0])
     return direction * (length / norm)
 
 
@@ -97,5 +98,6 @@ def _spans(u: Tensor, v: Tensor) -> tuple[int, int]:
     return u.numel(), u.numel() * v.numel()
 
 
-def _sizes(first: Tensor, second: Tensor) -> list[tuple[int, int]]:
-    return list(zip(first.shape, second.shape, strict=True))
+def _reaches_over(length: Tensor, direction: Tensor) -> bool:
+    sizes = zip(length.shape, direction.shape, strict=True) if length.ndim == direction.ndim else [(0, 1)]
+    return all(n in {1, size} for n, size in sizes)
