@@ -47,8 +47,9 @@ def cascade(  # noqa: PLR0913 - one keyword a question
 ) -> Iterator[Step]:
     """Prune `parent` to increasing ratios; yields each network as soon as it is made.
 
-    Weights that no forward pass uses stay as they are and do not count. A ratio that whole channels are too coarse to
-    reach beyond that of the network before is passed over: nothing is yielded for it, and nothing retrained.
+    Weights that no forward pass uses stay as they are and do not count. A ratio beyond which the network before is
+    already, `parent` included, and one that whole channels are too coarse to reach beyond it, are passed over: nothing
+    is yielded for them, and nothing retrained.
 
     Scores are computed anew at every step, on the network as it then stands. Learning-rate rewinding is retraining with
     the whole schedule again, from the trained weights (Renda, Frankle and Carbin 2020): it asks for nothing here.
@@ -96,7 +97,10 @@ def cascade(  # noqa: PLR0913 - one keyword a question
         network = _without(done[-1], unused) if done else marked
         reached = _ratio(network, total)
         for step in range(len(start), len(ratios)):
-            pruned = cut(marked if one_shot else network, ratios[step])
+            base = marked if one_shot else network
+            if cost is None and keep_for(total, ratios[step]) >= remaining(base):
+                continue
+            pruned = cut(base, ratios[step])
             if _ratio(pruned, total) <= reached:
                 continue
             network = made(pruned, step)

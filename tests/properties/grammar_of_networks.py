@@ -273,10 +273,12 @@ class Auxiliary(nn.Module):
 class Standardised(nn.Conv2d):
     """Weight standardisation (Qiao et al. 2019)."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def standardised(self) -> Tensor:
         centred = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
-        weight = centred / (centred.std((1, 2, 3), keepdim=True) + 1e-4)
-        return F.conv2d(x, weight / 6, self.bias, padding=self.padding)
+        return centred / (centred.std((1, 2, 3), keepdim=True) + 1e-4) / 6
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.standardised(), self.bias, padding=self.padding)
 
 
 class Tensors(nn.Module):
@@ -695,6 +697,57 @@ def logits(network: nn.Module, images: Tensor, statistics: Statistics) -> tuple[
     double = network.double()(((images - mean) / std).double()).float()
     network.float()
     return single, double
+
+
+# --- pruned networks
+
+
+def with_tensors(design: Design, state: State) -> nn.Module:
+    """The author's network with the tensors of a file, as narrow as these are, in evaluation mode."""
+    network = build(design).eval()
+    if all(tensor.shape == state[name].shape for name, tensor in network.state_dict().items()):
+        network.load_state_dict(state)
+        return network
+    for name, tensor in state.items():
+        owner, _, last = name.rpartition(".")
+        module = network.get_submodule(owner)
+        if last in dict(module.named_parameters(recurse=False)):
+            module.register_parameter(last, nn.Parameter(tensor))
+        else:
+            module.register_buffer(last, tensor)
+    for module in network.modules():
+        _resize(module)
+    return network
+
+
+def _resize(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1:
+        module.groups = len(module.weight)
+    elif isinstance(module, nn.InstanceNorm2d):
+        module.num_features = len(module.weight)
+    elif isinstance(module, nn.LayerNorm):
+        module.normalized_shape = tuple(module.weight.shape)
+    elif isinstance(module, Tied):
+        module.second.weight = module.first.weight
+
+
+@torch.no_grad()
+def count_by_hand(network: nn.Module, images: Tensor) -> tuple[int, int]:
+    """Entries of the weights that a pass of `images` multiplies with, each weight once, and how many are not zero."""
+    network(images)  # old weight and spectral norms compute their weight at each pass
+    weights: dict[int, Tensor] = {}
+    for name, module in network.named_modules():
+        if name.endswith("aux_head"):
+            continue
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            weight = module.standardised() if isinstance(module, Standardised) else module.weight
+            # tied weights are one object; those that are computed are new ones each time, and all of them are kept
+            weights[id(weight)] = weight
+        elif isinstance(module, nn.MultiheadAttention):
+            weights[id(module.in_proj_weight)] = module.in_proj_weight
+        elif isinstance(module, nn.RNNBase):
+            weights |= {id(each): each for part, each in module.named_parameters() if part.startswith("weight_")}
+    return sum(each.numel() for each in weights.values()), sum(int(each.count_nonzero()) for each in weights.values())
 
 
 # --- files

@@ -8,6 +8,7 @@ wrong answer is silent, and nothing crashes.
 
 import contextlib
 import hashlib
+import json
 import os
 import sys
 import tempfile
@@ -20,10 +21,23 @@ import grammar_of_data
 import grammar_of_networks
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from click.testing import CliRunner
 from grammar_of_data import NUMBERS, SELF_EVIDENT, Decoding, Layout, Written, layouts, write
-from grammar_of_networks import Design, Kept, Saving, Statistics, designs, keep, logits, savings, skilled
+from grammar_of_networks import (
+    Design,
+    Kept,
+    Saving,
+    Statistics,
+    count_by_hand,
+    designs,
+    keep,
+    logits,
+    savings,
+    skilled,
+    with_tensors,
+)
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -390,6 +404,10 @@ def spec_of(options: dict[str, str]) -> Spec:
     )
 
 
+def flags(options: dict[str, str]) -> list[str]:
+    return [f"--{name}={value}" for name, value in options.items()]
+
+
 def read(options: dict[str, str]) -> Read:
     """What evalsuite makes of it; only its own errors, of one line, count as a refusal."""
     try:
@@ -492,7 +510,14 @@ def damaged(draw: st.DrawFn) -> Case:
     assume(not owed.refused and not owed.refusable)
     if case.saving.container != "whole" and not case.said.own and draw(st.booleans()):
         return replace(case, saving=replace(case.saving, damage=draw(st.sampled_from(grammar_of_networks.DAMAGES))))
-    return replace(case, layout=replace(case.layout, damage=draw(st.sampled_from(grammar_of_data.DAMAGES[kind]))))
+    damages = [each for each in grammar_of_data.DAMAGES[kind] if not _makes_sense(case.layout, each)]
+    return replace(case, layout=replace(case.layout, damage=draw(st.sampled_from(damages))))
+
+
+def _makes_sense(layout: Layout, damage: str) -> bool:
+    """Whether what is left may be meant: darkness where white is told, a validation set where no test set is left."""
+    dark = damage == "all dark" and layout.stored not in SELF_EVIDENT
+    return dark or (damage == "nothing held out" and layout.trained and bool(layout.split[2]))
 
 
 @given(damaged())
@@ -510,9 +535,9 @@ def test_a_run_stores_what_the_author_gets_example_by_example(case: Case) -> Non
     assume(not owed.refused and not owed.refusable and not owed.untold)
     with working_folder():
         options, meant = prepare(case)
-        parent = {"parent" if name == "ckpt" else name: value for name, value in options.items()}
-        arguments = [f"--{name}={value}" for name, value in {**parent, "tasks": "clean", "out": "run"}.items()]
-        result = CliRunner().invoke(cli, ["evaluate", *arguments, "--accept-parent", "--examples=1000"])
+        parent = [flag.replace("--ckpt", "--parent") for flag in flags(options)]
+        arguments = [*parent, "--tasks=clean", "--out=run", "--accept-parent", "--examples=1000"]
+        result = CliRunner().invoke(cli, ["evaluate", *arguments])
         assert not isinstance(result.exception, Exception), result.exception
         found = inputs(spec_of(options))
         examples = choose(found.dataset.test, len(found.dataset.test), 0)
@@ -534,3 +559,47 @@ def _predictions(folder: Path) -> np.ndarray:
         addresses = [Address(task=task["digest"], network=network, examples=each, seed=0) for each in task["shards"]]
         columns = [store.read(address) for address in addresses]
     return np.concatenate([each["prediction"] for each in columns if each is not None])
+
+
+# --- pruning
+
+
+COMPUTED = frozenset(
+    {"standardised", "weight norm", "old weight norm", "spectral norm", "old spectral norm"},
+)
+"""Blocks that compute with other weights than they store: a stored zero is no zero in use, or not the only one."""
+
+
+@given(cases("npz"), st.sampled_from(["magnitude", "filter-norm"]))
+@some(40)
+def test_what_is_pruned_stands_in_the_file_and_is_counted_as_by_hand(case: Case, pruner: str) -> None:
+    owed = due(case)
+    assume(not owed.refused and not owed.refusable and not owed.untold and case.saving.container != "whole")
+    with working_folder():
+        options, meant = prepare(case)
+        arguments = [*flags(options), f"--pruner={pruner}", "--ratios=0.3,0.6", "--json", "--out=run"]
+        result = CliRunner().invoke(cli, ["prune", *arguments, "--accept-parent"])
+        if isinstance(result.exception, Exception):
+            assert_one_clear_line(result.exception)
+            assert pruner == "filter-norm" or COMPUTED & set(case.design.blocks), result.exception
+            return
+        networks = json.loads(result.stdout)["networks"]
+        assert networks or pruner == "filter-norm"
+        for facts in networks:
+            check_pruned(case, meant, Path("run") / facts["file"], facts["prune_ratio"], options)
+
+
+def check_pruned(case: Case, meant: Meant, file: Path, ratio: float, options: dict[str, str]) -> None:
+    tensors = safetensors.torch.load_file(file)
+    statistics = tuple(tensors.pop("mean").tolist()), tuple(tensors.pop("std").tolist())
+    assert np.allclose(statistics, meant.statistics, rtol=1e-6)
+    own = with_tensors(case.design, {name.removeprefix("network."): each for name, each in tensors.items()})
+    pixels = torch.from_numpy(meant.written.test.pixels)
+    entries, _ = count_by_hand(meant.network, pixels)
+    _, left = count_by_hand(own, pixels)
+    assert ratio == pytest.approx(1 - left / entries, abs=1e-12)
+    found = inputs(spec_of({"ckpt": str(file), "data": options["data"], "arch": options["arch"]}))
+    answer, exact = logits(own, pixels, statistics)
+    noise = float((answer - exact).abs().max())
+    same = replace(meant, logits=answer, noise=noise)
+    assert not difference(found, same)
