@@ -97,10 +97,7 @@ def cascade(  # noqa: PLR0913 - one keyword a question
         network = _without(done[-1], unused) if done else marked
         reached = _ratio(network, total)
         for step in range(len(start), len(ratios)):
-            base = marked if one_shot else network
-            if cost is None and keep_for(total, ratios[step]) >= remaining(base):
-                continue
-            pruned = cut(base, ratios[step])
+            pruned = cut(marked if one_shot else network, ratios[step])
             if _ratio(pruned, total) <= reached:
                 continue
             network = made(pruned, step)
@@ -165,9 +162,17 @@ def rewound(network: nn.Module, early: Mapping[str, Tensor]) -> nn.Module:
 def _cutter(
     parent: nn.Module, pruner: Pruner, total: int, context: Context, cost: Callable[[nn.Module], float] | None
 ) -> Callable[[nn.Module, float], nn.Module]:
-    """(network, ratio) → pruned network; the ratio is that of the parent's `total` weights, or of its cost."""
+    """(network, ratio) → pruned network; the ratio is that of the parent's `total` weights, or of its cost.
+
+    A network that is beyond it already is given back as it is.
+    """
+
+    def cut(network: nn.Module, ratio: float) -> nn.Module:
+        keep = keep_for(total, ratio)
+        return network if keep >= remaining(network) else pruner(network, keep=keep, context=context)
+
     if cost is None:
-        return lambda network, ratio: pruner(network, keep=keep_for(total, ratio), context=context)
+        return cut
     check_affordable(pruner)
     measure = cost
     whole = cache(lambda: measure(parent))

@@ -238,7 +238,9 @@ def _drawn(
     shades = np.random.default_rng(layout.seed + 1).random((layout.classes, layout.shape[0], 4, 4))
     rows, columns = (np.arange(n) * 4 // n for n in size)
     noise = generator.random((count, layout.shape[0], *size))
-    images = 0.7 * shades[:, :, rows][:, :, :, columns][classes] + 0.3 * noise
+    # of black and white alone, less noise would leave images that are the same by chance
+    share = 0.7 if layout.stored == "bool" or layout.photos == "png one bit" else 0.3
+    images = (1 - share) * shades[:, :, rows][:, :, :, columns][classes] + share * noise
     images[:, :, 0, 0], images[:, :, 0, 1] = 0, 1  # black and white are there
     return images, classes
 
