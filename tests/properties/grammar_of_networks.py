@@ -88,10 +88,10 @@ def designs(draw: st.DrawFn, shape: tuple[int, int, int], classes: int) -> Desig
 
 
 CONTAINERS = ("bare", "state_dict", "model", "net", "model_state_dict", "lightning", "nested", "weights", "whole")
-PREFIXES = ("", "", "module.", "model.", "_orig_mod.", "net.", "backbone.", "module.model.", "student_1.")
+PREFIXES = ("", "", "module.", "model.", "_orig_mod.", "net.", "backbone.", "module.model.", "student_1.", "1.")
 PARTS = ("", "weight norm", "spectral norm", "old weight norm", "old spectral norm")
 BESIDE = ("", "", "normalize.mean normalize.std", "mean std", "normalizer.mu normalizer.sigma", "pixel_mean pixel_std")
-EXTRAS = ("epoch", "optimizer", "args", "criterion", "counters", "scheduler")
+EXTRAS = ("epoch", "optimizer", "args", "criterion", "counters", "scheduler", "projector")
 DAMAGES = ("cut short", "not a number", "lacks a weight", "another layer", "integers")
 
 
@@ -145,14 +145,15 @@ def savings(draw: st.DrawFn) -> Saving:
         return Saving(container=container, format=form, dtype=draw(st.sampled_from(["float32", "float16"])))
     pruned = draw(st.sampled_from([0, 0, 0, 1, 2]))
     averaged = draw(st.sampled_from(["", "", "", "prefixes", "same", "keys"]))
+    prefix = draw(st.sampled_from(PREFIXES))
     return Saving(
         container=container,
-        prefix=draw(st.sampled_from(PREFIXES)),
+        prefix=prefix,
         dtype=draw(st.sampled_from(["float32", "float32", "float16", "bfloat16", "float64"])),
         format=form,
         pruned=pruned,
         parts="" if pruned else draw(st.sampled_from(PARTS)),
-        beside=draw(st.sampled_from(BESIDE)),
+        beside=draw(st.sampled_from(("", "0.mean 0.std") if prefix == "1." else BESIDE)),
         units=draw(st.sampled_from([1.0, 1.0, 1.0, 255.0])),
         shape=draw(st.sampled_from([1, 3, 4])),
         averaged="prefixes" if averaged == "keys" and container == "bare" else averaged,
@@ -882,6 +883,10 @@ def _content(states: dict[str, State], saving: Saving, statistics: Statistics) -
     if saving.averaged == "prefixes":
         named = second[saving.meant].rstrip(".")
     said = named if saving.averaged in {"keys", "prefixes"} else ""
+    if "projector" in saving.extras:
+        # the whole way to the weights, so that it is no part of them
+        told = second[saving.meant] if saving.averaged == "prefixes" else ""
+        said = ".".join(filter(None, [named if told == "" else key, f"{told}{saving.prefix}".rstrip(".")]))
     if not key:
         return flat, said
     content: dict[str, object] = {key: flat}
@@ -906,6 +911,8 @@ def _among(saving: Saving) -> dict[str, object]:
     more: dict[str, object] = {}
     if "criterion" in saving.extras:
         more["criterion.weight"] = torch.ones(4)
+    if "projector" in saving.extras:
+        more["projector.0.weight"] = torch.ones(6, 6)
     if "counters" in saving.extras:
         more |= {"total_ops": torch.tensor([3.0]), "epoch_counter.step": torch.tensor(7)}
     return more

@@ -195,6 +195,8 @@ def due(case: Case) -> Due:
         untold["normalisation"] = "--normalise"
     if _order_is_open(layout, said):
         untold["class order"] = "class"
+    if "projector" in case.saving.extras and not _elsewhere(case.saving) and not said.weights:
+        untold["keys ignored"] = "--weights"
     refusable = (
         # there are no training examples of which the data could have statistics
         said.normalise and said.rule == "data" and not layout.trained,
@@ -214,6 +216,7 @@ def _refused(case: Case) -> str:
         "the size of images": folder and layout.fit == "various" and not (said.size or said.own),
         "a pickle that may run code": saving.container == "whole" and not said.weights,
         "a normalisation of other images": _is_recorded(saving) and saving.units != 1 and not said.normalise,
+        "a layer more": "projector" in saving.extras and not saving.prefix and saving.averaged in {"", "same"},
         "two sets of weights": saving.averaged in {"keys", "prefixes"} and not said.weights,
     }
     return ", ".join(reason for reason, holds in reasons.items() if holds)
@@ -232,8 +235,12 @@ def _of_photos(layout: Layout, said: Said) -> dict[str, str]:
 
 def _is_recorded(saving: Saving) -> bool:
     """Whether a normalisation stands beside the weights that are meant."""
-    elsewhere = saving.averaged == "keys" and saving.meant == "averaged"
-    return bool(saving.beside) and not elsewhere
+    return bool(saving.beside) and not _elsewhere(saving)
+
+
+def _elsewhere(saving: Saving) -> bool:
+    """Whether what is meant stands under another key than everything else."""
+    return saving.averaged == "keys" and saving.meant == "averaged"
 
 
 def _order_is_open(layout: Layout, said: Said) -> bool:
