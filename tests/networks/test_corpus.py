@@ -886,6 +886,21 @@ def test_weight_and_spectral_norm_are_computed(tmp_path: Path, trained: Trained,
     ]
 
 
+def test_what_stands_outside_of_the_weights_that_are_named_is_left_out_by_the_users_word(
+    tmp_path: Path, trained: Trained
+) -> None:
+    held = _lightning({**under("model.", trained.state), "projector.0.weight": torch.zeros(8, 96)})
+    bases = {}
+    for weights in (None, "state_dict", "state_dict.model", "model"):
+        checkpoint = _open(tmp_path / "file", held, trained, weights=weights)
+        (left_out,) = [each for each in checkpoint.interpretations if each.topic == "keys ignored"]
+        assert left_out.value == "projector.0.weight"
+        bases[weights] = left_out.basis
+    # it stands under `state_dict` too
+    assert bases == {None: "assumed", "state_dict": "assumed", "state_dict.model": "given", "model": "given"}
+    assert left_out.option == "--weights state_dict.model"
+
+
 @pytest.mark.parametrize("kind", _NORMS)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*")
