@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from evalsuite.class_order import in_network_order
-from evalsuite.data import Dataset, load
+from evalsuite.data import Dataset, load, training_statistics
 from evalsuite.errors import RefusedInputError, UnknownNameError, UsageError
 from evalsuite.interpretation import Interpretation
 from evalsuite.networks import normalisation
@@ -127,14 +127,14 @@ def candidate(path: Path, spec: Spec, inputs: Inputs) -> Checkpoint:
     found = _descendant(path, reading, inputs)
     _check_classes(path, found, inputs)
     if found.self_describing:
-        normalisation.check_not_contradicted(found.network, reading.normalise, (dataset.mean, dataset.std))
+        normalisation.check_not_contradicted(found.network, reading.normalise, _of_parent(inputs))
     check_fits(found, dataset.outputs, dataset.shape)
     return replace(found, network=found.network.to(inputs.device).eval())
 
 
 def statistics(inputs: Inputs) -> Statistics:
     """Mean and standard deviation by which the parent normalises its images; those of the data where it does not."""
-    mean, std = inputs.parent.network.mean.tolist(), inputs.parent.network.std.tolist()
+    mean, std = _of_parent(inputs)
     trivial = not any(mean) and all(each == 1 for each in std)
     return (inputs.dataset.mean, inputs.dataset.std) if trivial else (mean, std)
 
@@ -164,13 +164,13 @@ def _parent(ckpt: Path, reading: Reading, dataset: Dataset | None) -> Checkpoint
     parent = _read(ckpt, reading, dataset)
     if parent.self_describing and reading.normalise is not None:
         own = dataset or load(_data_of(parent, ckpt))
-        normalisation.check_not_contradicted(parent.network, reading.normalise, (own.mean, own.std))
+        normalisation.check_not_contradicted(parent.network, reading.normalise, _of_data(own, reading.normalise))
     return parent
 
 
 def _descendant(path: Path, reading: Reading, inputs: Inputs) -> Checkpoint:
     """A candidate; the entry that holds the parent's weights is the candidate's too, if it has such an entry."""
-    as_parent = inputs.parent.network.mean.tolist(), inputs.parent.network.std.tolist()
+    as_parent = _of_parent(inputs)
     try:
         found = _read(path, reading, inputs.dataset, as_parent)
     except UnknownNameError:
@@ -185,12 +185,14 @@ def _descendant(path: Path, reading: Reading, inputs: Inputs) -> Checkpoint:
 
 
 def _read(
-    path: Path, reading: Reading, dataset: Dataset | None, unless_recorded: Statistics | None = None
+    path: Path, reading: Reading, dataset: Dataset | None, unless_recorded: normalisation.Statistics | None = None
 ) -> Checkpoint:
-    """A file that is no exported one; `unless_recorded` normalises it where nobody says how."""
+    """A file that is no exported one; `unless_recorded`, its parent's numbers, normalises it where nobody says how."""
     if dataset is None:
         return read(path, arch=reading.arch, weights=reading.weights, trusted=reading.trusted)
-    rule, data = reading.normalise, (dataset.mean, dataset.std)
+    rule = reading.normalise
+    # what "data" stands for was worked out for the parent
+    data = unless_recorded or _of_data(dataset, rule)
     mean, std = unless_recorded or (None, None)
     return read(
         path,
@@ -203,6 +205,20 @@ def _read(
         weights=reading.weights,
         trusted=reading.trusted,
     )
+
+
+def _of_data(dataset: Dataset, rule: str | None) -> normalisation.Statistics:
+    """What the rule "data" stands for; of photos they all have to be decoded for it, so that it is asked for only then.
+
+    Raises:
+        UsageError: There are no training examples.
+    """
+    return training_statistics(dataset) if rule == "data" else (dataset.mean, dataset.std)
+
+
+def _of_parent(inputs: Inputs) -> normalisation.Statistics:
+    mean, std = inputs.parent.network.mean.tolist(), inputs.parent.network.std.tolist()
+    return tuple(mean), tuple(std)
 
 
 def _load(name: str, header: Header | None, arch: str | None) -> Dataset:
@@ -292,7 +308,7 @@ def normalised_as_given(network: nn.Module, rule: str | None, dataset: Dataset) 
     """
     network = copied(network)
     precise = single(network)
-    wrapped, reading = normalisation.of_python(network, rule, (dataset.mean, dataset.std), dataset.shape[0])
+    wrapped, reading = normalisation.of_python(network, rule, _of_data(dataset, rule), dataset.shape[0])
     return Checkpoint(
         network=wrapped.eval(),
         arch=None,

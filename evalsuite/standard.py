@@ -16,7 +16,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from evalsuite.data import Dataset, Examples
+from evalsuite.data import Dataset, Examples, knows_statistics
 from evalsuite.decide.compare import Comparison, compare
 from evalsuite.device import device_of
 from evalsuite.facts import StandardFacts
@@ -164,6 +164,8 @@ def _other_normalisations(
     """The one that does best, if it does far better."""
     best: tuple[float, Interpretation] | None = None
     for rule in _OTHERS:
+        if rule == "data" and not knows_statistics(dataset):
+            continue
         mean, std = normalisation.statistics_for(rule, (dataset.mean, dataset.std), dataset.shape[0])
         network = Normalized(parent.network.network, mean, std).to(parent.network.mean.device).eval()
         losses, _ = _losses(network, few)

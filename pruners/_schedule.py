@@ -47,8 +47,9 @@ def cascade(  # noqa: PLR0913 - one keyword a question
 ) -> Iterator[Step]:
     """Prune `parent` to increasing ratios; yields each network as soon as it is made.
 
-    Weights that no forward pass uses stay as they are and do not count. A ratio that whole channels are too coarse to
-    reach beyond that of the network before is passed over: nothing is yielded for it, and nothing retrained.
+    Weights that no forward pass uses stay as they are and do not count. A ratio beyond which the network before is
+    already, `parent` included, and one that whole channels are too coarse to reach beyond it, are passed over: nothing
+    is yielded for them, and nothing retrained.
 
     Scores are computed anew at every step, on the network as it then stands. Learning-rate rewinding is retraining with
     the whole schedule again, from the trained weights (Renda, Frankle and Carbin 2020): it asks for nothing here.
@@ -161,9 +162,17 @@ def rewound(network: nn.Module, early: Mapping[str, Tensor]) -> nn.Module:
 def _cutter(
     parent: nn.Module, pruner: Pruner, total: int, context: Context, cost: Callable[[nn.Module], float] | None
 ) -> Callable[[nn.Module, float], nn.Module]:
-    """(network, ratio) → pruned network; the ratio is that of the parent's `total` weights, or of its cost."""
+    """(network, ratio) → pruned network; the ratio is that of the parent's `total` weights, or of its cost.
+
+    A network that is beyond it already is given back as it is.
+    """
+
+    def cut(network: nn.Module, ratio: float) -> nn.Module:
+        keep = keep_for(total, ratio)
+        return network if keep >= remaining(network) else pruner(network, keep=keep, context=context)
+
     if cost is None:
-        return lambda network, ratio: pruner(network, keep=keep_for(total, ratio), context=context)
+        return cut
     check_affordable(pruner)
     measure = cost
     whole = cache(lambda: measure(parent))

@@ -14,6 +14,7 @@ Order = Literal["text", "number"]
 
 _TOPIC = "class order"
 _EITHER = "?order=number|text or ?classes=FILE"
+_OUTPUTS = "--classes data (the order of the data), NAME,NAME,... or FILE: the order of the network's outputs"
 _TEXT = "?order=text or ?classes=FILE"
 
 
@@ -86,17 +87,26 @@ def listed_classes(path: Path, names: Collection[str], where: str) -> ClassOrder
     return ClassOrder(names=listed, reading=_reading(listed, "given", f"{path} lists them", ""))
 
 
-def class_names(names: Sequence[str], reason: str, option: str) -> Interpretation:
-    """Whether classes have names, or only numbers.
+def numbered_labels(where: str) -> Interpretation:
+    """Of data whose labels are numbers: nothing tells that the outputs of a network are numbered alike.
+
+    Args:
+        where: What holds the labels.
+    """
+    reason = "the network's outputs are taken to be numbered alike"
+    return _reading_of(f"the numbers in {where}", "assumed", reason, _OUTPUTS)
+
+
+def class_names(names: Sequence[str], reason: str) -> Interpretation:
+    """Whether classes have names, or only numbers; which of them is which output is another question.
 
     Args:
         names: In the order of their numbers.
         reason: Where they come from.
-        option: What gives them names.
     """
     if all(name.isdecimal() for name in names):
         value = f"numbers only: {some(names)}"
-        return Interpretation(topic="class names", value=value, basis="assumed", reason=reason, option=option)
+        return Interpretation(topic="class names", value=value, basis="measured", reason=reason)
     return Interpretation(topic="class names", value=some(names), basis="recorded", reason=reason)
 
 
@@ -143,7 +153,11 @@ def _ordered(names: tuple[str, ...], basis: Basis, reason: str, *, option: str =
 
 
 def _reading(names: Sequence[str], basis: Basis, reason: str, option: str) -> Interpretation:
-    return Interpretation(topic=_TOPIC, value=some(names), basis=basis, reason=reason, option=option)
+    return _reading_of(some(names), basis, reason, option)
+
+
+def _reading_of(value: str, basis: Basis, reason: str, option: str) -> Interpretation:
+    return Interpretation(topic=_TOPIC, value=value, basis=basis, reason=reason, option=option)
 
 
 def _numbered(name: str) -> _Numbered | None:

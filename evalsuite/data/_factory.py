@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from evalsuite.data._base import Dataset, Examples
-from evalsuite.data._class_order import class_names
+from evalsuite.data._class_order import class_names, numbered_labels
 from evalsuite.data._pixel_values import check_white, white_taken
 from evalsuite.data._statistics import channel_statistics, neutral_statistics
 from evalsuite.errors import UsageError
@@ -69,9 +69,8 @@ def from_factory(module: str, factory: str) -> Dataset:
         std=std,
         counted=names is None,
         interpretations=(
-            class_names(
-                classes, "as many as labels tell" if names is None else "of test", "an attribute classes of test"
-            ),
+            class_names(classes, "as many as labels tell" if names is None else "of test"),
+            numbered_labels(f"test of {spelling}"),
             *_dark(test, train),
         ),
     )

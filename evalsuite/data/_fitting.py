@@ -80,9 +80,8 @@ def _size(
             reason += f"; the photos have {shared} x {shared}"
         return network.size, Interpretation(topic=topic, value=value, basis=network.basis, reason=reason, option=option)
     if shared is not None:
-        return shared, Interpretation(
-            topic=topic, value=_pixels(shared), basis="measured", reason="of all photos", option=option
-        )
+        reason = "that of all photos; nothing tells the network's"
+        return shared, Interpretation(topic=topic, value=_pixels(shared), basis="assumed", reason=reason, option=option)
     raise UsageError(
         f"expected ?size=PIXELS behind folder:{path}, since no network tells the size of its images and photos have "
         f"others, got {_sizes(headers)}"

@@ -2,7 +2,9 @@
 
 import torch
 
-from evalsuite.data._base import Examples
+from evalsuite.data._base import Dataset, Examples
+from evalsuite.data._disjoint import Files
+from evalsuite.errors import UsageError
 
 NEUTRAL_MEAN = 0.0
 NEUTRAL_STD = 1.0
@@ -23,6 +25,30 @@ def channel_statistics(examples: Examples) -> tuple[tuple[float, ...], tuple[flo
     mean = total / count
     std = (squares / count - mean.square()).clamp(min=0.0).sqrt().clamp(min=1 / 255)
     return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def training_statistics(dataset: Dataset) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of every channel over all training images; of photos each is decoded for it.
+
+    Raises:
+        UsageError: There are no training images, and the data set does not tell the statistics of any.
+    """
+    if knows_statistics(dataset):
+        return dataset.mean, dataset.std
+    if dataset.train is None:
+        raise UsageError(
+            f"--normalise data: expected training examples in {dataset.name}, whose mean and standard deviation it "
+            f"stands for, got none: say the numbers, --normalise MEAN/STD"
+        )
+    return channel_statistics(dataset.train)
+
+
+def knows_statistics(dataset: Dataset) -> bool:
+    """Whether `mean` and `std` of `dataset` are those of its training images; of photos they are a custom."""
+    if dataset.train is None:
+        told = (dataset.mean, dataset.std) != neutral_statistics(len(dataset.mean))
+        return told and not isinstance(dataset.test.images, Files)
+    return not isinstance(dataset.train.images, Files)
 
 
 def neutral_statistics(channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -98,7 +98,7 @@ class Folder(Source):
             preparation=fit.preparation,
             interpretations=(
                 splits.reading,
-                class_names(order.names, "the names of the folders", "?classes=FILE"),
+                class_names(order.names, "the names of the folders"),
                 order.reading,
                 *_completeness(train, test, order.names, self.classes),
                 *fit.readings,

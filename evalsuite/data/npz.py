@@ -12,7 +12,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from evalsuite.data._base import Dataset, Examples, Source
-from evalsuite.data._class_order import class_names, some
+from evalsuite.data._class_order import class_names, numbered_labels, some
 from evalsuite.data._labels import labels_of
 from evalsuite.data._pixel_values import TOPIC, check_white, white_taken
 from evalsuite.data._statistics import channel_statistics, neutral_statistics
@@ -67,6 +67,7 @@ class Npz(Source):
             counted="classes" not in arrays,
             interpretations=(
                 reading,
+                numbered_labels("y_test"),
                 *self._pixels(arrays),
                 Interpretation(
                     topic="axes",
@@ -132,14 +133,13 @@ def _arrays(path: Path) -> dict[str, Array]:
 
 
 def _classes(path: Path, arrays: dict[str, Array], highest: int) -> tuple[tuple[str, ...], Interpretation]:
-    option = "an array classes in the file"
     if "classes" not in arrays:
         if highest >= _MOST_CLASSES:
             raise RefusedInputError(
                 f"expected labels below {_MOST_CLASSES}, one number a class from 0, got {highest}: {path}"
             )
         numbers = tuple(map(str, range(highest + 1)))
-        return numbers, class_names(numbers, "as many as the highest label tells", option)
+        return numbers, class_names(numbers, "as many as the highest label tells")
     named = arrays["classes"]
     if named.ndim != 1:
         raise RefusedInputError(f"expected classes in {path} to hold a name each, got the shape {named.shape}")
@@ -147,7 +147,7 @@ def _classes(path: Path, arrays: dict[str, Array], highest: int) -> tuple[tuple[
     names = tuple(n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in named.tolist())
     if len(set(names)) < len(names):
         raise RefusedInputError(f"expected different names of classes in {path}, got {some(names)}")
-    return names, class_names(names, "the array classes", option)
+    return names, class_names(names, "the array classes")
 
 
 def _images(values: Array, where: str, scale: float | None) -> Tensor:

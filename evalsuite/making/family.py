@@ -241,7 +241,7 @@ class _Nursery:
                 topic="ratios passed over",
                 value=f"{family['id']} has no network for {listed}",
                 basis="measured",
-                reason="what can go as one is too coarse to get beyond the network before",
+                reason="the network before is as small already, or what can go as one is too coarse to get beyond it",
                 option="--ratios",
             )
             self.passed_over.append(reading)

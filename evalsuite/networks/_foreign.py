@@ -131,9 +131,13 @@ def _state_dict(path: Path, contents: Contents, request: Request, arch: str) -> 
         shape=shape,
         lineage=(),
         interpretations=(
-            selection.interpretation, *key_readings(candidate), *poured.interpretations, *switched, normalised
+            selection.interpretation,
+            *key_readings(candidate, request.weights),
+            *poured.interpretations,
+            *switched,
+            normalised,
         ),
-    )  # fmt: skip
+    )
 
 
 def _whole(path: Path, contents: Contents, request: Request) -> ThirdParty:

@@ -11,9 +11,14 @@ from evalsuite.networks._selection import Candidate
 _MOST_LISTED: Final = 5
 
 
-def key_readings(candidate: Candidate) -> tuple[Interpretation, ...]:
-    """One interpretation for each thing that was done to the names, or because of them."""
-    return (*_renamings(candidate), *_parts(candidate), *_left_out(candidate))
+def key_readings(candidate: Candidate, weights: str | None) -> tuple[Interpretation, ...]:
+    """One interpretation for each thing that was done to the names, or because of them.
+
+    Args:
+        candidate: The weights that were taken.
+        weights: What the user says of them, as for `select`.
+    """
+    return (*_renamings(candidate), *_parts(candidate), *_left_out(candidate, weights))
 
 
 def _renamings(candidate: Candidate) -> Iterator[Interpretation]:
@@ -32,7 +37,10 @@ def _renamings(candidate: Candidate) -> Iterator[Interpretation]:
 
 
 def _parts(candidate: Candidate) -> Iterator[Interpretation]:
-    tensors = {n: t for n, t in candidate.source.tensors.items() if n.startswith(candidate.aligned.prefix)}
+    aligned = candidate.aligned
+    under = {n: t for n, t in candidate.source.tensors.items() if n.startswith(aligned.prefix)}
+    # parts that the network itself keeps as parts stay as they are
+    tensors = {name: t for name, t in under.items() if name.removeprefix(aligned.prefix) not in aligned.tensors}
     merged = effective(tensors)
     masked = [name for name in merged if name not in tensors]
     if masked:
@@ -46,12 +54,12 @@ def _parts(candidate: Candidate) -> Iterator[Interpretation]:
         yield Interpretation(topic="weight and spectral norm", value=_some(made), basis="recorded", reason=reason)
 
 
-def _left_out(candidate: Candidate) -> Iterator[Interpretation]:
+def _left_out(candidate: Candidate, weights: str | None) -> Iterator[Interpretation]:
     beside, prefix = candidate.aligned.beside, candidate.aligned.prefix
     where = f"they stand outside of {prefix!r}" if prefix else "the network has no such modules"
     kinds: tuple[tuple[Sequence[str], Basis, str, str], ...] = (
         ((*beside.ignored, *candidate.source.others), "measured", "no part of what the network computes", ""),
-        (beside.weighty, "assumed", f"{where}, and are taken to be no part of what is judged", ""),
+        (beside.weighty, *_why_left_out(candidate, weights, where), f"--weights {candidate.label}"),
         (
             beside.unclear,
             "doubtful",
@@ -62,6 +70,15 @@ def _left_out(candidate: Candidate) -> Iterator[Interpretation]:
     for names, basis, reason, option in kinds:
         if names:
             yield Interpretation(topic="keys ignored", value=_some(names), basis=basis, reason=reason, option=option)
+
+
+def _why_left_out(candidate: Candidate, weights: str | None, where: str) -> tuple[Basis, str]:
+    """Whoever names the weights says that what stands elsewhere is no part of them."""
+    key = candidate.source.key
+    full = [f"{key}.{name}" if key else name for name in candidate.aligned.beside.weighty]
+    if weights is not None and not any(name.startswith(f"{weights.rstrip('.')}.") for name in full):
+        return "given", f"{where}, and of --weights {weights}"
+    return "assumed", f"{where}, and are taken to be no part of what is judged"
 
 
 def _some(names: Sequence[str]) -> str:

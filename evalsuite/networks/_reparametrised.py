@@ -24,7 +24,8 @@ def baked(tensors: Mapping[str, Tensor], transposed: Collection[str] = ()) -> di
         parts = [tensors[name] for name in names]
         if not all(part.is_floating_point() for part in parts):
             continue
-        made = make(parts, weight.endswith(tuple(transposed)))
+        # a network of half precision keeps its parts so, and is judged in single precision
+        made = make([_single(part) for part in parts], weight.endswith(tuple(transposed)))
         if made is None:
             continue
         current = {_first(name, names, weight): value for name, value in current.items() if name not in names[1:]}
@@ -61,6 +62,10 @@ def _parametrised(tensors: Mapping[str, Tensor]) -> Iterator[tuple[list[str], st
             yield [f"{base}.original", f"{base}.0._u", f"{base}.0._v"], weight, _spectral_norm
 
 
+def _single(part: Tensor) -> Tensor:
+    return part.float() if part.dtype in {torch.float16, torch.bfloat16} else part
+
+
 def _first(name: str, names: Sequence[str], weight: str) -> str:
     return weight if name == names[0] else name
 
@@ -68,11 +73,12 @@ def _first(name: str, names: Sequence[str], weight: str) -> str:
 def _weight_norm(parts: Sequence[Tensor], transposed: bool) -> Tensor | None:  # noqa: FBT001  (one signature for both)
     del transposed  # the length of g tells along which axis it was taken
     length, direction = parts
+    long = [axis for axis, n in enumerate(length.shape) if n > 1]
     norm: Tensor
     if length.numel() == 1:
         norm = direction.norm()
-    elif length.ndim == direction.ndim and all(n in {1, size} for n, size in _sizes(length, direction)):
-        norm = torch.norm_except_dim(direction, 2, next(axis for axis, n in enumerate(length.shape) if n > 1))
+    elif len(long) == 1 and _reaches_over(length, direction):
+        norm = torch.norm_except_dim(direction, 2, long[0])
     else:
         return None
     return direction * (length / norm)
@@ -92,5 +98,6 @@ def _spans(u: Tensor, v: Tensor) -> tuple[int, int]:
     return u.numel(), u.numel() * v.numel()
 
 
-def _sizes(first: Tensor, second: Tensor) -> list[tuple[int, int]]:
-    return list(zip(first.shape, second.shape, strict=True))
+def _reaches_over(length: Tensor, direction: Tensor) -> bool:
+    sizes = zip(length.shape, direction.shape, strict=True) if length.ndim == direction.ndim else [(0, 1)]
+    return all(n in {1, size} for n, size in sizes)

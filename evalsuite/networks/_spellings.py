@@ -40,17 +40,38 @@ class Spelling:
 def spellings(tensors: Mapping[str, Tensor], layout: Layout) -> Iterator[Spelling]:
     """Ways to read the names of a file for the network of `layout`, the most literal first."""
     yield Spelling(tensors=tensors, renamed={})
-    whole = baked(effective(tensors), layout.transposed)
-    if whole.keys() != tensors.keys():
-        yield Spelling(tensors=whole, renamed={})
-    bare = _respelled(whole, {name: _WRAPPERS.sub("", name) for name in whole})
-    if bare is not None:
-        yield Spelling(tensors=bare, renamed={})
-    for current in (whole, *([bare] if bare is not None else [])):
+    whole = _distinct(_put_together(tensors, layout), baked(effective(tensors), layout.transposed))
+    bare = [each for each in map(_without_wrappers, whole) if each is not None]
+    yield from (Spelling(tensors=each, renamed={}) for each in (*whole, *bare) if each.keys() != tensors.keys())
+    for current in (*whole, *bare):
         names = {name: _rename(name) for name in current}
         renamed = _respelled(current, names)
         if renamed is not None:
             yield Spelling(tensors=renamed, renamed={new: old for old, new in names.items() if new != old})
+
+
+def _put_together(tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
+    """Masks and other parts put together, but for those that the network itself keeps as parts."""
+    names = frozenset(layout.names)
+    own = {name: tensor for name, tensor in tensors.items() if _stands_in(name, names)}
+    others = {name: tensor for name, tensor in tensors.items() if name not in own}
+    made = {**own, **baked(effective(others), layout.transposed)}
+    # in the order of the file, as far as names are the file's
+    return {name: made[name] for name in (*(each for each in tensors if each in made), *made)}
+
+
+def _stands_in(name: str, names: frozenset[str]) -> bool:
+    """Whether one of `names` is what stands behind some prefix of `name`, wrappers left out."""
+    parts = _WRAPPERS.sub("", name).split(".")
+    return any(".".join(parts[k:]) in names for k in range(len(parts)))
+
+
+def _distinct(first: dict[str, Tensor], second: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+    return [first] if first.keys() == second.keys() else [first, second]
+
+
+def _without_wrappers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+    return _respelled(tensors, {name: _WRAPPERS.sub("", name) for name in tensors})
 
 
 def _respelled(tensors: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, Tensor] | None:

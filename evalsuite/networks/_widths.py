@@ -124,6 +124,9 @@ def _projected(module: nn.Module) -> int | None:
 def _reachable(module: nn.Module, old: Shape, new: Shape) -> bool:
     if len(old) != len(new) or not all(0 < n <= o for n, o in zip(new, old, strict=True)):
         return False
+    if isinstance(module, nn.RNNBase | nn.RNNCellBase):
+        # their kernels read beyond the end of weights that are narrower than the layer says
+        return False
     if isinstance(module, (*_CONVOLUTIONS, *_TRANSPOSED)):
         return old[2:] == new[2:]
     layers = (nn.Linear, nn.LayerNorm, nn.GroupNorm, nn.PReLU, nn.MultiheadAttention, *_NORMS)

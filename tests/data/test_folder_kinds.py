@@ -355,7 +355,7 @@ def test_photos_that_all_have_the_size_are_taken_as_they_are(tmp_path: Path, opt
     found = load(name + options)
     assert torch.equal(eight_bit(found), torch.stack([functional.pil_to_tensor(image) for image in images]))
     assert reading(found, "resizing").value == "none: all 2 photos that were looked at have 32 x 32 pixels"
-    assert reading(found, "image size").basis == ("given" if options else "measured")
+    assert reading(found, "image size").basis == ("given" if options else "assumed")
     # what the network is used to is for photos that have to be resized
     assert torch.equal(eight_bit(load(name + options, crop=0.5, interpolation="nearest")), eight_bit(found))
 

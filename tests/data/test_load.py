@@ -152,6 +152,8 @@ def test_a_pair_of_torchs_data_sets() -> None:
     # of 0, 1/2, 1: mean 1/2, variance (1/4 + 0 + 1/4) / 3 = 1/6
     assert found.mean == pytest.approx((0.5,))
     assert found.std == pytest.approx((6**-0.5,))
+    (order,) = [each for each in found.interpretations if each.topic == "class order"]
+    assert (order.value, order.basis) == ("the numbers in test of house.sets:pair", "assumed")
 
 
 @pytest.mark.usefixtures("own")

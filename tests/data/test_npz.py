@@ -276,6 +276,13 @@ def test_labels_that_are_none(saved: Save, labels: Array, message: str) -> None:
         load(saved(x_test=rgb(3), y_test=labels))
 
 
+def test_which_output_has_which_label_is_assumed_with_and_without_names(saved: Save) -> None:
+    for arrays in (GOOD, {**GOOD, "classes": np.array(["cat", "dog", "eel"])}):
+        (order,) = [each for each in load(saved(**arrays)).interpretations if each.topic == "class order"]
+        assert (order.value, order.basis) == ("the numbers in y_test", "assumed")
+        assert order.option.startswith("--classes data")
+
+
 def test_names_of_classes_as_bytes_and_none(saved: Save) -> None:
     names = np.array([b"cat", "süß".encode(), b"dog"])
     found = load(saved(**{**GOOD, "classes": names}))
@@ -283,7 +290,7 @@ def test_names_of_classes_as_bytes_and_none(saved: Save) -> None:
     (told,) = [each for each in found.interpretations if each.topic == "class names"]
     assert (told.value, told.basis) == ("'cat', 'süß', 'dog'", "recorded")
     (told,) = [each for each in load(saved(**GOOD)).interpretations if each.topic == "class names"]
-    assert told.basis == "assumed"
+    assert (told.value, told.basis) == ("numbers only: '0', '1', '2'", "measured")
     for bad, message in ((np.array(["a", "a", "b"]), "different names"), (np.array([["a", "b", "c"]]), "a name each")):
         with pytest.raises(RefusedInputError, match=message):
             load(saved(**{**GOOD, "classes": bad}))

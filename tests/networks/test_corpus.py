@@ -80,6 +80,20 @@ class Learnt(nn.Module):
         return self.fc(x.flatten(1) * self.sigma + self.mu)
 
 
+class Parted(nn.Module):
+    """Keeps the weights of its first two layers as parts, by its own constructor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = torch.nn.utils.weight_norm(nn.Conv2d(1, 8, 3))
+        self.conv2 = parametrizations.spectral_norm(nn.Conv2d(8, 8, 3))
+        self.conv3 = nn.Conv2d(8, 8, 3)
+        self.fc = nn.Linear(32, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.conv3(self.conv2(self.conv1(x).relu()).relu()).relu().flatten(1))
+
+
 class Tied(nn.Module):
     """Two layers share one weight."""
 
@@ -125,7 +139,7 @@ class Trained:
 @pytest.fixture(scope="module", autouse=True)
 def _importable() -> Iterator[None]:
     module = types.ModuleType(_MODULE)
-    for part in (Small, Constant, Learnt, Tied):
+    for part in (Small, Constant, Learnt, Parted, Tied):
         setattr(module, part.__name__.lower(), part)
     sys.modules[_MODULE] = module
     yield
@@ -870,6 +884,66 @@ def test_weight_and_spectral_norm_are_computed(tmp_path: Path, trained: Trained,
     assert _values(checkpoint, "weight and spectral norm") == [
         "module.conv1.weight, module.conv2.weight, module.fc.weight"
     ]
+
+
+def test_what_stands_outside_of_the_weights_that_are_named_is_left_out_by_the_users_word(
+    tmp_path: Path, trained: Trained
+) -> None:
+    held = _lightning({**under("model.", trained.state), "projector.0.weight": torch.zeros(8, 96)})
+    bases = {}
+    for weights in (None, "state_dict", "state_dict.model", "model"):
+        checkpoint = _open(tmp_path / "file", held, trained, weights=weights)
+        (left_out,) = [each for each in checkpoint.interpretations if each.topic == "keys ignored"]
+        assert left_out.value == "projector.0.weight"
+        bases[weights] = left_out.basis
+    # it stands under `state_dict` too
+    assert bases == {None: "assumed", "state_dict": "assumed", "state_dict.model": "given", "model": "given"}
+    assert left_out.option == "--weights state_dict.model"
+
+
+@pytest.mark.parametrize("kind", _NORMS)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*")
+def test_parts_of_half_precision_are_put_together_in_single(
+    tmp_path: Path, trained: Trained, kind: str, dtype: torch.dtype
+) -> None:
+    network = copy.deepcopy(trained.network)
+    with torch.random.fork_rng(devices=[]):
+        _NORMS[kind](network.conv2)
+    held = cast(network.state_dict(), dtype)
+    network.load_state_dict(cast(held, torch.float32))
+    checkpoint = _open(tmp_path / "file", held, trained)
+    with torch.no_grad():
+        logits = checkpoint.network(trained.images)
+    # rounding once more, to half precision, would move them by about 1e-3
+    torch.testing.assert_close(logits, trained.logits(network.eval()), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "module._orig_mod.", "model.net."])
+@pytest.mark.parametrize("kind", ["masked", *_NORMS])
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*")
+def test_parts_that_the_network_itself_keeps_stay_apart(
+    tmp_path: Path, trained: Trained, prefix: str, kind: str
+) -> None:
+    with torch.random.fork_rng(devices=[]):
+        network = Parted().eval()
+        for layer in (network.conv3, network.fc):
+            prune.l1_unstructured(layer, "weight", 0.5) if kind == "masked" else _NORMS[kind](layer)
+    checkpoint = _open(tmp_path / "file", under(prefix, network.state_dict()), trained, "parted")
+    with torch.no_grad():
+        logits = checkpoint.network(trained.images)
+    torch.testing.assert_close(logits, trained.logits(network), rtol=1e-5, atol=1e-5)
+    topic = "masks" if kind == "masked" else "weight and spectral norm"
+    (value,) = _values(checkpoint, topic)
+    assert value.split(":")[0] == f"{prefix}conv3.weight, {prefix}fc.weight"
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*")
+def test_parts_of_another_architecture_are_explained(tmp_path: Path, trained: Trained) -> None:
+    with torch.random.fork_rng(devices=[]):
+        held = Parted().state_dict()
+    with pytest.raises(UsageError, match=r"expected the tensors of corpus_networks:small, got others: it lacks bn1"):
+        _open(tmp_path / "file", held, trained)
 
 
 @pytest.mark.parametrize("square", [True, False])

@@ -242,3 +242,12 @@ def test_network_handed_in_is_untouched() -> None:
     before = network_digest(network)
     narrow(network, {"conv1.weight": (3, 3, 3, 3)})
     assert network_digest(network) == before
+
+
+@pytest.mark.parametrize("layer", [nn.LSTM(24, 8), nn.GRU(24, 8), nn.RNN(24, 8), nn.LSTMCell(24, 8)], ids=repr)
+def test_recurrent_layers_do_not_become_narrower(layer: nn.Module) -> None:
+    # torch's kernels take an LSTM whose weights are narrower than it says, and read what lies behind them in memory
+    name, weight = next((name, each) for name, each in layer.named_parameters() if name.startswith("weight_ih"))
+    narrowed = narrow(nn.Sequential(layer), {f"0.{name}": (len(weight), 8)})
+    assert narrowed.changed == ()
+    assert narrowed.misshapen == (f"0.{name} ({len(weight)}x8 instead of {len(weight)}x24)",)

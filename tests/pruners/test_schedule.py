@@ -171,6 +171,21 @@ def test_ratios_too_near_to_the_one_before_are_passed_over(parent: nn.Sequential
     assert torch.equal(last.network.get_parameter("0.weight"), steps[1].network.get_parameter("0.weight"))
 
 
+@pytest.mark.parametrize("one_shot", [False, True])
+def test_ratios_that_the_parent_is_beyond_already_are_passed_over(parent: nn.Sequential, one_shot: bool) -> None:
+    with torch.no_grad():
+        parent.get_parameter("0.weight").view(-1)[:32] = 0
+    assert remaining(parent) == 68
+    steps = list(cascade(parent, Magnitude(), (0.2, 0.32, 0.4), context=CONTEXT, one_shot=one_shot))
+    assert [(step.target_ratio, remaining(step.network)) for step in steps] == [(0.4, 60)]
+
+
+def test_ratios_that_whole_channels_have_gone_beyond_are_passed_over(parent: nn.Sequential) -> None:
+    # units go with ten weights each: the nearest to 0.27 is 0.3
+    steps = list(cascade(parent, FilterNorm(), (0.27, 0.28, 0.3, 0.8), context=CONTEXT))
+    assert [(step.target_ratio, remaining(step.network)) for step in steps] == [(0.27, 70), (0.8, 20)]
+
+
 def test_too_many_networks_to_start_from(parent: nn.Sequential) -> None:
     with pytest.raises(ValueError, match="expected at most 1 networks to start from, got 2"):
         cascade(parent, Magnitude(), (0.5,), context=CONTEXT, start=[parent, parent])
@@ -190,8 +205,7 @@ def test_a_sparse_parent_counts_from_all_its_weights(parent: nn.Sequential) -> N
     sparse = Magnitude()(parent, keep=60, context=CONTEXT)
     (step,) = cascade(sparse, Magnitude(), (0.5,), context=CONTEXT)
     assert (step.prune_ratio, remaining(step.network)) == (0.5, 50)
-    with pytest.raises(ValueError, match="expected 1 <= keep <= 60, the prunable parameters left, got 70"):
-        list(cascade(sparse, Magnitude(), (0.3,), context=CONTEXT))
+    assert list(cascade(sparse, Magnitude(), (0.3,), context=CONTEXT)) == []
 
 
 def test_channels_go_step_by_step(build: Callable[[str], nn.Module]) -> None:
