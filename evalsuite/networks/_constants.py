@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -10,6 +11,8 @@ from torch.nn.parameter import UninitializedParameter
 
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.networks._initialisation import seeded
+
+_DOES_NOT_RUN: Final = (RuntimeError, ValueError, IndexError, TypeError, AssertionError)
 
 
 def constants(build: Callable[[int], nn.Module], shape: tuple[int, int, int], names: Iterable[str]) -> frozenset[str]:
@@ -29,7 +32,7 @@ def constants(build: Callable[[int], nn.Module], shape: tuple[int, int, int], na
     try:
         with torch.no_grad(), seeded(0):
             first.train()(images)
-    except (RuntimeError, ValueError, IndexError, TypeError, AssertionError):
+    except _DOES_NOT_RUN:
         # a network that does not run tells nothing
         return frozenset()
     after, other = dict(first.named_buffers()), dict(second.named_buffers())
@@ -54,28 +57,42 @@ def refuse_lazy(arch: str, network: nn.Module) -> None:
         )
 
 
-def refuse_drawn(path: Path, arch: str, first: nn.Module, second: nn.Module) -> None:
+def refuse_drawn(path: Path, arch: str, first: nn.Module, second: nn.Module, shape: tuple[int, int, int]) -> None:
     """Refuse numbers that the constructor draws at random and that no state_dict keeps.
 
-    The network that was trained drew others: buffers that are not persistent, tensors and numbers in attributes.
+    The network that was trained drew others: buffers that are not persistent, tensors and numbers in attributes. With
+    the same state_dict the same network built twice has to answer the same.
 
     Args:
         path: The file, for messages.
         arch: What was built, likewise.
         first: Built with one seed.
-        second: Built with another.
+        second: Built with another; takes the tensors of the first.
+        shape: (channels, height, width) of the images.
 
     Raises:
         RefusedInputError: There are such numbers; they are named.
     """
+    try:
+        second.load_state_dict(first.state_dict())
+        outputs = [_answer(network, shape) for network in (first, second)]
+    except _DOES_NOT_RUN:
+        return  # told where it is poured
+    if _alike(*outputs):
+        return
     one, other = dict(_unkept(first)), dict(_unkept(second))
     drawn = [name for name, value in one.items() if name in other and not _alike(value, other[name])]
-    if drawn:
-        raise RefusedInputError(
-            f"expected the file to hold all numbers that {arch} computes with, got {', '.join(drawn[:5])}, which its "
-            f"constructor draws at random and no state_dict keeps: register them as buffers that are persistent and "
-            f"save it again, or let the constructor draw them from a seed of its own: {path}"
-        )
+    raise RefusedInputError(
+        f"expected the file to hold all numbers that {arch} computes with, got {', '.join(drawn[:5]) or 'some'}, which "
+        f"its constructor draws at random and no state_dict keeps: register them as buffers that are persistent and "
+        f"save it again, or let the constructor draw them from a seed of its own: {path}"
+    )
+
+
+def _answer(network: nn.Module, shape: tuple[int, int, int]) -> object:
+    images = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad(), seeded(0):  # layers that draw draw the same
+        return network.eval()(images)
 
 
 def _unkept(network: nn.Module) -> Iterator[tuple[str, object]]:

@@ -110,7 +110,7 @@ def _state_dict(path: Path, contents: Contents, request: Request, arch: str) -> 
         return constants(lambda seed: make(classes=classes, seed=seed), shape, names)
 
     if runs_users_code(name):
-        refuse_drawn(path, name, built, make(classes=classes, seed=1))
+        refuse_drawn(path, name, built, make(classes=classes, seed=1), shape)
     poured = pour_aligned(
         candidate.aligned,
         built,

@@ -13,7 +13,7 @@ from typing import final
 import safetensors.torch
 from torch import nn
 
-from evalsuite.errors import RefusedInputError, UnknownNameError, UsageError
+from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.files import write_atomically
 from evalsuite.interpretation import Interpretation
 from evalsuite.networks import _foreign
@@ -137,11 +137,8 @@ def read(  # noqa: PLR0913  (a front door has many bells)
     """
     contents = read_contents(path, trusted)
     if contents.header is not None:
-        if weights is not None:
-            # a `UnknownNameError`, as of any file that has no such set
-            raise UnknownNameError(f"set of weights in {path}, which is evalsuite's own and holds one", weights, ())
         checkpoint = _own(path, contents, contents.header, arch, arguments)
-        return replace(checkpoint, interpretations=_recorded(checkpoint.network, normalise))
+        return replace(checkpoint, interpretations=_recorded(checkpoint.network, normalise, weights))
     request = _foreign.Request(
         arch=arch,
         arguments=arguments,
@@ -246,10 +243,12 @@ def _own(path: Path, contents: Contents, text: str, arch: str | None, arguments:
     )
 
 
-def _recorded(network: Normalized, given: Statistics | None) -> tuple[Interpretation, ...]:
+def _recorded(network: Normalized, given: Statistics | None, weights: str | None) -> tuple[Interpretation, ...]:
     reason = "evalsuite's own file"
+    # the option may be meant for another file of the run
+    one = reason if weights is None else f"{reason}, which holds one set; --weights {weights} is not taken"
     return (
-        Interpretation(topic="weights", value="the whole file", basis="recorded", reason=reason),
+        Interpretation(topic="weights", value="the whole file", basis="recorded", reason=one),
         of_network(network.mean.tolist(), network.std.tolist(), given, reason),
     )
 
