@@ -80,6 +80,7 @@ def select(path: Path, sets: Sequence[WeightSet], network: nn.Module, *, arch: s
         raise RefusedInputError(_ambiguous(path, [chosen[0], *rivals], fitting))
     best = min(chosen, key=lambda one: len(one.aligned.missing))
     if weights is None:
+        _refuse_larger(path, best, candidates, network)
         _refuse_averaged(path, best, fitting, sets)
     return Selection(candidate=best, interpretation=_reading(best, fitting, weights))
 
@@ -179,6 +180,19 @@ def _key(candidate: Candidate, fitting: Sequence[Candidate]) -> str:
     """The shortest way to name it among those that fit."""
     key = candidate.source.key
     return key if key and len(_named(fitting, key)) == 1 else candidate.label
+
+
+def _refuse_larger(path: Path, best: Candidate, candidates: Sequence[Candidate], network: nn.Module) -> None:
+    """Raises RefusedInputError where another set has the network too, with other numbers and layers beside it."""
+    for one in candidates:
+        whole = not one.aligned.learnt and not narrow(network, _shapes(one.aligned)).misshapen
+        if whole and one.aligned.beside.unexpected and not _same(one, best):
+            more = ", ".join(one.aligned.beside.unexpected[:3])
+            raise RefusedInputError(
+                f"expected one set of weights, got {best.label!r}, which fits the network, and {one.label!r}, which "
+                f"has all of its tensors with other numbers, and layers that it does not have ({more}): {path}; say "
+                f"--weights {best.label} to take the former"
+            )
 
 
 def _refuse_averaged(path: Path, best: Candidate, fitting: Sequence[Candidate], sets: Sequence[WeightSet]) -> None:

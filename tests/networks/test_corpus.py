@@ -886,6 +886,20 @@ def test_weight_and_spectral_norm_are_computed(tmp_path: Path, trained: Trained,
     ]
 
 
+def test_averaged_weights_are_not_taken_because_the_others_have_a_layer_more(tmp_path: Path, trained: Trained) -> None:
+    more = {**trained.raw, "projector.0.weight": torch.zeros(8, 96)}
+    held = {"model": more, "model_ema": trained.state}
+    with pytest.raises(RefusedInputError, match=r"got 'model_ema', .* and 'model', .* --weights model_ema"):
+        _open(tmp_path / "file", held, trained)
+    taken = _open(tmp_path / "file", held, trained, weights="model_ema")
+    with torch.no_grad():
+        assert torch.equal(taken.network(trained.images), trained.logits(trained.network))
+    with pytest.raises(UsageError, match=r"it has beside them projector\.0\.weight"):
+        _open(tmp_path / "file", held, trained, weights="model")
+    # the same numbers twice are no question
+    _open(tmp_path / "file", {"model": {**more, **trained.state}, "model_ema": trained.state}, trained)
+
+
 def test_what_stands_outside_of_the_weights_that_are_named_is_left_out_by_the_users_word(
     tmp_path: Path, trained: Trained
 ) -> None:
