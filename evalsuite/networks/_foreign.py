@@ -97,9 +97,11 @@ def _state_dict(path: Path, contents: Contents, request: Request, arch: str) -> 
     heads = _flag(settings)
     arguments, switched = switches(name, settings, contents.digest)
     make = partial(build, name, channels=shape[0], image_size=shape[1], arguments=arguments)
-    probe = make(classes=_TELLTALE)
-    refuse_lazy(name, probe)
-    count = class_count(contents.sets, probe, _TELLTALE, weights=request.weights)
+    count = None
+    if custom.classes is None:
+        probe = make(classes=_TELLTALE)
+        refuse_lazy(name, probe)
+        count = class_count(contents.sets, probe, _TELLTALE, weights=request.weights)
     # where nothing tells the number, any will do: what does not fit is explained, what fits tells it by its output
     classes = custom.classes or count or request.classes or 10
     built = make(classes=classes)

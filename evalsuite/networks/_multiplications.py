@@ -112,13 +112,15 @@ def storage_key(tensor: Tensor) -> int:
 @contextmanager
 def _unfused() -> Iterator[None]:
     """Inside, attention and recurrent layers call the operators that they are made of."""
-    fast = torch.backends.mha.get_fastpath_enabled()
+    fast, cudnn = torch.backends.mha.get_fastpath_enabled(), torch.backends.cudnn.enabled
     torch.backends.mha.set_fastpath_enabled(False)
+    # not by `flags`, which reads the precision of products too and cannot where parts were asked for it one by one
+    torch.backends.cudnn.enabled = False
     try:
-        with torch.backends.cudnn.flags(enabled=False):
-            yield
+        yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        torch.backends.cudnn.enabled = cudnn
 
 
 @final
