@@ -66,7 +66,16 @@ def test_all_commands_that_take_a_device_are_here():
     names = {module.name for module in pkgutil.iter_modules(cli.__path__) if not module.name.startswith("_")}
     commands = {name: import_module(f"evalsuite.cli.{name}").command for name in names}
     taking = {name for name, command in commands.items() if any("--device" in p.opts for p in command.params)}
-    assert taking == {"train", "sweep", "prune", "evaluate", "plan"}
+    assert taking == {"train", "sweep", "prune", "evaluate", "plan", "doctor"}
+
+
+def test_doctor_judges_the_parent_there(run, parent, device, capsys):
+    run("doctor", "--ckpt", parent, "--device", device, "--json")
+    there = json.loads(capsys.readouterr().out)["parent"]
+    run("doctor", "--ckpt", parent, "--device", "cpu", "--json")
+    here = json.loads(capsys.readouterr().out)["parent"]
+    assert there["n"] == here["n"] == 600
+    assert there["loss"] == pytest.approx(here["loss"], abs=2 / 600)  # ties fall either way
 
 
 def test_a_parent_that_was_trained_there_is_better_than_chance_here(parent, run, tmp_path):
