@@ -156,7 +156,7 @@ def savings(draw: st.DrawFn) -> Saving:
         beside=draw(st.sampled_from(("", "0.mean 0.std") if prefix == "1." else BESIDE)),
         units=draw(st.sampled_from([1.0, 1.0, 1.0, 255.0])),
         shape=draw(st.sampled_from([1, 3, 4])),
-        averaged="prefixes" if averaged == "keys" and container == "bare" else averaged,
+        averaged={"keys": "prefixes", "same": ""}.get(averaged, averaged) if container == "bare" else averaged,
         meant=draw(st.sampled_from(["averaged", "raw"])),
         extras=tuple(sorted(draw(st.sets(st.sampled_from(EXTRAS), max_size=3)))),
     )
