@@ -52,7 +52,10 @@ class UnknownNameError(UsageError):
         names = sorted(known)
         near = [*elsewhere] or difflib.get_close_matches(name, names, n=3, cutoff=0.5)
         hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
-        super().__init__(f"expected the name of a {kind}, got {name!r}.{hint} Known: {', '.join(names) or 'none'}")
+        article = "an" if kind[0] in "aeiou" else "a"
+        super().__init__(
+            f"expected the name of {article} {kind}, got {name!r}.{hint} Known: {', '.join(names) or 'none'}"
+        )
 
 
 def exit_code(error: BaseException) -> int:

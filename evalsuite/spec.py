@@ -151,8 +151,20 @@ def _toml(value: object) -> str:
     return json.dumps(value)  # JSON's strings, numbers and booleans are TOML's
 
 
+def _in_words(kind: str, context: Mapping[str, object]) -> str | None:
+    """What is accepted, as all messages say it; None of kinds that say it themselves."""
+    for name, sign in {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}.items():
+        if name in context:
+            return f"expected a number {sign} {context[name]}"
+    if kind == "literal_error":
+        return f"expected {context['expected']}"
+    numbers = {"int": "a whole number", "float": "a number", "bool": "true or false", "finite": "a finite number"}
+    wanted = numbers.get(kind.partition("_")[0])
+    return None if wanted is None else f"expected {wanted}"
+
+
 def _told(error: ValidationError) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
+    message = _in_words(first["type"], first.get("ctx", {})) or first["msg"].removeprefix("Value error, ")
     return f"--{key.replace('_', '-')}: {message}" + ("" if "got" in message else f", got {first.get('input')!r}")

@@ -219,6 +219,10 @@ def opened(folder: Path, *, create: bool = False) -> Iterator[Store]:
         _expect(path)
     if folder.resolve() == Path(folder.resolve().anchor):
         raise UsageError(f"expected a folder for the run, got the root of all files: {folder}")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"expected a folder for the run, got a file: {folder}")
+    if not path.exists() and _is_foreign(folder / "results.json"):
+        raise UsageError(f"expected a folder for the run, got one with results.json of something else: {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "results.sqlite.lock").open("w") as lock:
         _lock(lock, folder)
@@ -244,6 +248,17 @@ def reading(folder: Path) -> Iterator[Store]:
     _expect(path)
     with ExitStack() as stack:
         yield Store(_readable(path, stack))
+
+
+def _is_foreign(results: Path) -> bool:
+    """Whether a run would write over results that are not evalsuite's."""
+    if not results.exists():
+        return False
+    try:
+        found = json.loads(results.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return True
+    return not (isinstance(found, dict) and str(found.get("schema")).startswith("evalsuite-results/"))
 
 
 def _expect(path: Path) -> None:

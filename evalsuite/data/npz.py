@@ -171,16 +171,22 @@ def _scaled(values: Array, where: str, scale: float | None) -> Array:
     """Values as float32, of which 1 is white."""
     if scale is None and values.dtype in _WHOLE:
         raise RefusedInputError(
-            f"expected {where} to be uint8, or float in [0, 1], got {values.dtype}: values from 0 to 255 can be stored "
-            f"as uint8, or ?scale=255 behind npz:PATH can say that 255 is white"
+            f"expected {where} to be uint8, or float in [0, 1], got {values.dtype} up to {values.max(initial=0)}: say "
+            f"by ?scale=VALUE behind npz:PATH which value is white (255, 4095 and 65535 are common)"
         )
     white = 1.0 if scale is None else scale
     scaled = (values.astype(np.float64) / white).astype(np.float32) if white != 1 else values.astype(np.float32)
-    # written so that a NaN is refused too
-    if values.size and not (scaled.min() >= 0.0 and scaled.max() <= 1.0):
+    if not np.isfinite(scaled).all():
+        raise RefusedInputError(f"expected {where} to hold finite numbers, got NaN or infinity: repair the images")
+    if values.size and scaled.min() < 0.0:
         raise RefusedInputError(
-            f"expected {where} to be in [0, {white:g}], got values from {values.min()} to {values.max()}: "
-            f"undo a normalisation, store uint8, or say ?scale=VALUE, the value that is white"
+            f"expected {where} to be in [0, {white:g}], got values from {values.min()} to {values.max()}: store the "
+            f"images before they are normalised, and say --normalise"
+        )
+    if values.size and scaled.max() > 1.0:
+        raise RefusedInputError(
+            f"expected {where} to be in [0, {white:g}], got values from {values.min()} to {values.max()}: say "
+            f"?scale=VALUE, the value that is white, store uint8, or undo a normalisation"
         )
     return scaled
 

@@ -197,7 +197,7 @@ def _sets(path: Path, loaded: object, size: int) -> tuple[WeightSet, ...]:
         raise RefusedInputError(f"{error}: {path}") from error
     if not sets:
         what = (
-            f"a dict with {', '.join(map(repr, list(loaded)[:5]))}"
+            f"a dict with {', '.join(map(repr, list(loaded)[:5])) or 'nothing in it'}"
             if isinstance(loaded, Mapping)
             else repr(type(loaded))
         )
@@ -208,7 +208,8 @@ def _sets(path: Path, loaded: object, size: int) -> tuple[WeightSet, ...]:
 def _dense(path: Path, tensors: Mapping[str, Tensor], size: int) -> Mapping[str, Tensor]:
     for name, tensor in tensors.items():
         if tensor.is_complex() or tensor.is_quantized or tensor.is_meta or tensor.is_nested:
-            raise RefusedInputError(f"expected dense real numbers, got {name!r} of type {tensor.dtype}: {path}")
+            what = "without numbers (on the meta device)" if tensor.is_meta else f"of type {tensor.dtype}"
+            raise RefusedInputError(f"expected dense real numbers, got {name!r} {what}: {path}")
     # a tensor may claim more numbers than are stored, by a stride of 0
     unpacked = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     if unpacked > max(_WORST_BYTES, _WORST_RATIO * size):

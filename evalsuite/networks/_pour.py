@@ -146,7 +146,7 @@ def outputs(
     if isinstance(network, Normalized) and len(network.mean) != shape[0]:
         # broadcasting would spread gray images over three channels
         got = f"one for {len(network.mean)} channels"
-        raise UsageError(f"expected a network that takes images of shape {_times(shape)}, got {got}")
+        raise UsageError(f"expected a network that takes images of shape {_times(shape)}, got {got}{_grey(shape, got)}")
     image = torch.full((1, *shape), 0.5, device=device_of(network))
     modes = {module: module.training for module in network.modules()}
     try:
@@ -154,7 +154,7 @@ def outputs(
             logits: object = network.eval()(image)
     except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        told = f"{first}{_place(network, image, narrower)}"
+        told = f"{first}{_place(network, image, narrower)}{_grey(shape, first)}"
         raise UsageError(f"expected a network that takes images of shape {_times(shape)}, got: {told}") from error
     finally:
         for module, training in modes.items():
@@ -193,6 +193,11 @@ def _failing_layer(network: nn.Module, image: Tensor) -> str:
     for hook in hooks:
         hook.remove()
     return entered[-1] if entered else ""
+
+
+def _grey(shape: tuple[int, int, int], got: str) -> str:
+    """Photos are read in colour where nobody says otherwise."""
+    return "; photos are read in grey by ?channels=1 behind folder:PATH" if shape[0] == 3 and "channels" in got else ""
 
 
 def _times(shape: tuple[int, ...]) -> str:

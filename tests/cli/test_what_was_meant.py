@@ -569,3 +569,37 @@ def test_numbers_beyond_all_use_are_refused_at_once(evalsuite, plain, option, va
     ended = evalsuite("sweep", *plain, option, value)
     assert ended.code == 2
     assert len(ended.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("content", ['{"accuracy": 0.9}', "[1, 2]", "not JSON", "\xff"])
+def test_results_of_others_are_not_written_over(evalsuite, plain, tmp_path, content):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "results.json").write_text(content, encoding="latin-1")
+    ended = evalsuite("sweep", *plain, "--normalise", "0.3/0.4", *FAST, "--out", run)
+    assert ended.code == 2
+    assert "got one with results.json of something else" in ended.err
+    assert [file.name for file in run.iterdir()] == ["results.json"]
+    assert (run / "results.json").read_text(encoding="latin-1") == content
+
+
+def test_a_file_is_no_run_folder(evalsuite, plain, tmp_path):
+    (tmp_path / "run").write_text("mine")
+    ended = evalsuite("sweep", *plain, "--normalise", "0.3/0.4", *FAST, "--out", tmp_path / "run")
+    assert ended.code == 2
+    assert "expected a folder for the run, got a file" in ended.err
+    assert (tmp_path / "run").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--examples", "-1", "--examples: expected a number >= 1, got -1"),
+        ("--margin", "-0.5", "--margin: expected a number >= 0.0, got -0.5"),
+    ],
+)
+def test_ranges_are_told_in_our_words(evalsuite, plain, option, value, told):
+    ended = evalsuite("sweep", *plain, option, value)
+    assert ended.code == 2
+    assert told in ended.err, ended.err
+    assert "greater than" not in ended.err

@@ -87,7 +87,7 @@ NOT_A_NUMBER = np.full((3, 4, 4), np.nan)
         ({"x_test": rgb(0), "y_test": np.arange(0)}, "at least one"),
         ({**GOOD, "x_test": TOO_BRIGHT}, r"in \[0, 1\], got values from 1.5 to 1.5"),
         ({**GOOD, "x_test": TOO_BRIGHT - 1.6}, r"in \[0, 1\], got values from -0.1"),
-        ({**GOOD, "x_test": NOT_A_NUMBER}, r"in \[0, 1\], got values from nan"),
+        ({**GOOD, "x_test": NOT_A_NUMBER}, "to hold finite numbers, got NaN or infinity: repair"),
         ({**GOOD, "x_test": rgb(3).astype(np.int64)}, "uint8, or float in .*, got int64"),
         ({**GOOD, "x_test": rgb(3)[0]}, "as many images as labels"),
         ({**GOOD, "x_test": rgb(3)[:, 0, 0]}, r"got the shape \(3, 3\)"),
@@ -185,7 +185,7 @@ def test_what_is_white_can_be_told(saved: Save, stored: Array, scale: str, expec
         (LEVELS.astype(np.uint8), r"none above 16: add \?scale=VALUE .* which may be 16, or 255 where they are that"),
         ((LEVELS > 8).astype(np.uint8), r"white in uint8, got none above 1: add \?scale=VALUE .* which may be 1,"),
         ((LEVELS / 16 / 255).astype(np.float32), r"about 1, which is white in floats, got none above 0\.003922"),
-        ((LEVELS * 4000).astype(np.uint16), r"got uint16: values from 0 to 255 .* or \?scale=255 behind npz:PATH"),
+        ((LEVELS * 4000).astype(np.uint16), r"got uint16 up to 64000: say by \?scale=VALUE behind npz:PATH"),
         (LEVELS.astype(np.int8), "got int8"),
         (LEVELS.astype(str), "uint8, or float in .*, got <U"),
         (LEVELS.astype(complex), "got complex128"),
@@ -301,3 +301,21 @@ def test_a_label_beyond_all_classes_is_refused_before_they_are_named(tmp_path: P
     np.savez(path, x_test=np.zeros((2, 4, 4), np.uint8), y_test=np.array([0, 10**12]))
     with pytest.raises(RefusedInputError, match="got 1000000000000"):
         load(f"npz:{path}")
+
+
+@pytest.mark.parametrize(
+    ("values", "query", "message"),
+    [
+        ([0, 300, 4095], "", "got uint16 up to 4095: say by .scale=VALUE"),
+        ([0.0, float("nan"), 1.0], "", "got NaN or infinity"),
+        ([0.0, float("inf"), 1.0], "", "got NaN or infinity"),
+        ([-1.9, 0.1, 2.3], "", "before they are normalised, and say --normalise"),
+        ([0.0, 100.0, 255.0], "", "got values from 0.0 to 255.0: say .scale=VALUE"),
+        ([0, 300, 4095], "?scale=255", r"in \[0, 255\], got values from 0 to 4095"),
+    ],
+)
+def test_every_kind_of_odd_values_has_its_way_out(saved: Save, values: list[float], query: str, message: str) -> None:
+    images = np.array(values, np.uint16 if isinstance(values[1], int) else np.float32)
+    stored = images.reshape(3, 1, 1).repeat(4, 1).repeat(4, 2)
+    with pytest.raises(RefusedInputError, match=message):
+        load(saved(x_test=stored, y_test=np.arange(3)) + query)
