@@ -83,14 +83,14 @@ test-latest: .venv-lock/installed
 	.venv-latest/bin/mypy
 	OMP_NUM_THREADS=1 .venv-latest/bin/python -m pytest -n 2
 
-# (torch 2.10 warns of its own use of `LeafSpec` where it exports to ONNX)
+# (torch 2.12 warns of its own use of `LeafSpec` where it exports to ONNX)
 test-lowest: .venv-lock/installed
 	$(PYTHON) -m venv --clear .venv-lowest
 	$(UV) pip compile --quiet --resolution lowest-direct --python-version 3.11 pyproject.toml --extra all \
 		--override requirements/overrides.in --output-file .venv-lowest/lowest.txt
 	.venv-lowest/bin/python -m pip install --quiet --no-deps --requirement .venv-lowest/lowest.txt
 	.venv-lowest/bin/python -m pip install --quiet --no-deps --editable .
-	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2 -W 'ignore:.*LeafSpec:FutureWarning'
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2 -W 'ignore:`isinstance(treespec, LeafSpec)`:FutureWarning'
 
 clean:
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -364,6 +364,8 @@ def check(
 ) -> None:
     if transcription is frost and _frost_texture.available_texture() == "procedural":
         pytest.skip("the published pictures of frost (imagecorruptions-imaug) are not installed")
+    if transcription is elastic_transform and int(cv2.__version__.partition(".")[0]) < 5:
+        pytest.skip("the published code warps by OpenCV, which before its version 5 reads at 1/32 of a pixel")
     most, share = differences(transcription, constants, severity, side, count)
     assert most <= (1 if transcription in NEAR else 0)
     assert share <= NEAR.get(transcription, 0)
