@@ -255,6 +255,8 @@ def _alone(file: int, writes: int) -> tuple[int, int]:
     highest = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], _HIGHEST)
     for low, high in itertools.pairwise((2, *kept, highest)):
         os.closerange(low + 1, high)
+    # they may have been put in place by others, on descriptors that are closed now
+    sys.stdin = sys.stdout = sys.stderr = os.fdopen(os.dup(0), "r+", encoding="utf-8")
     return kept[0], kept[1]
 
 

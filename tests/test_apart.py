@@ -122,7 +122,7 @@ def test_an_answer_of_a_child_that_was_taken_over_is_refused(text: bytes) -> Non
 
 def test_the_child_shares_neither_descriptors_nor_output(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with (tmp_path / "store").open("w"):
-        assert apart(lambda: len(descriptors())) == 5  # 0, 1, 2 and the two of the answer
+        assert apart(lambda: len(descriptors())) == 6  # 0 to 2, their common copy, and the two of the answer
     apart(lambda: [os.write(number, b"noise") for number in (1, 2)])
     apart(lambda: click.echo("noise"))
     assert capfd.readouterr() == ("", "")
