@@ -289,15 +289,8 @@ def _outcome(work: Callable[[], Plain], file: int) -> str:
         if len(words) <= _MOST_WORDS:
             return words
         outcome = ["memory"]
-    except EvalsuiteError as error:
-        kind = "RefusedInputError" if error.exit_code == RefusedInputError.exit_code else "UsageError"
-        outcome = ["error", kind, str(error)[:_LONGEST_MESSAGE]]
     except BaseException as error:  # noqa: BLE001 - whatever the reader of damaged bytes raises
-        if _out_of_memory(error):
-            outcome = ["memory"]
-        else:
-            first = " ".join(str(error)[:_LONGEST_MESSAGE].split())
-            outcome = ["other", f"{type(error).__name__}: {first}" if first else type(error).__name__]
+        outcome = _failure(error)
     # what was read is let go by now; where that was all there is, a little more lets the child say so
     with suppress(OSError, ValueError):
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
@@ -305,7 +298,20 @@ def _outcome(work: Callable[[], Plain], file: int) -> str:
     return encode(outcome, file)
 
 
+def _failure(error: BaseException) -> list[str]:
+    if _out_of_memory(error):
+        return ["memory"]
+    if isinstance(error, EvalsuiteError):
+        kind = "RefusedInputError" if error.exit_code == RefusedInputError.exit_code else "UsageError"
+        return ["error", kind, str(error)[:_LONGEST_MESSAGE]]
+    first = " ".join(str(error)[:_LONGEST_MESSAGE].split())
+    return ["other", f"{type(error).__name__}: {first}" if first else type(error).__name__]
+
+
 def _out_of_memory(error: BaseException) -> bool:
+    """Also where that is the cause of what a reader says of the file."""
+    if error.__cause__ is not None and _out_of_memory(error.__cause__):
+        return True
     if isinstance(error, OSError):
         return error.errno in {errno.ENOMEM, errno.EFBIG}
     return isinstance(error, MemoryError) or any(word in str(error) for word in _NO_MEMORY)

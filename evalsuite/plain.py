@@ -6,11 +6,26 @@ They travel as JSON, and bytes of any length beside it in a file. Nothing that a
 import json
 import mmap
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-Plain = None | bool | int | float | str | bytes | bytearray | memoryview | Sequence["Plain"] | Mapping[str, "Plain"]
-"""What may be handed over. Sequences arrive as lists, bytes of every kind as writable memoryviews."""
+Plain = (
+    None
+    | bool
+    | int
+    | float
+    | str
+    | bytes
+    | bytearray
+    | memoryview
+    | Iterator["Plain"]
+    | Sequence["Plain"]
+    | Mapping[str, "Plain"]
+)
+"""What may be handed over. Sequences and iterators arrive as lists, bytes of every kind as writable memoryviews.
+
+An iterator is asked for its next entry when the one before has been written: not all need be in memory.
+"""
 
 _ALIGNED: Final = 64
 """Bytes: where numbers may begin so that every type of them can be read in place."""
@@ -48,7 +63,7 @@ def _tagged(value: Plain, file: int) -> object:
         return ["bytes", *_append(memoryview(value).cast("B"), file)]
     if isinstance(value, Mapping):
         return ["mapping", *([_key(key), _tagged(entry, file)] for key, entry in value.items())]
-    if isinstance(value, Sequence):
+    if isinstance(value, Sequence | Iterator):
         return ["list", *(_tagged(entry, file) for entry in value)]
     raise TypeError(f"expected a plain value, got {type(value).__name__}")
 
