@@ -28,6 +28,10 @@ from evalsuite.regular import read_regular
 
 _WORST_RATIO: Final = 50
 _WORST_BYTES: Final = 2**28
+_MOST_TENSORS: Final = 100_000
+_LONGEST_NAME: Final = 1000
+_LONGEST_REASON: Final = 500
+_MOST_GLOBALS: Final = 1000
 _RUN_AS_IT_IS: Final = ", which is run as it is: name it under --candidates or --shipped of evalsuite evaluate"
 
 
@@ -202,7 +206,7 @@ def _safetensors(path: Path, data: bytes) -> _Parsed:
         metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
     except Exception as error:
         raise RefusedInputError(
-            f"expected a whole safetensors file, got one that is damaged: {path}: {error}"
+            f"expected a whole safetensors file, got one that is damaged: {path}: {_reason(error)}"
         ) from error
     whole = WeightSet(key="", tensors=_dense(path, tensors, len(data)))
     return _Parsed(sets=(whole,), header=metadata.get("evalsuite"))
@@ -215,8 +219,10 @@ def _torch(path: Path, data: bytes) -> _Parsed:
         loaded = _load(data, weights_only=True, beside=stand_ins(seen))
     except Exception as error:
         if isinstance(error, pickle.UnpicklingError) and not all(map(harmless, seen)):
-            raise _NeedsTrustError(*seen) from error
-        raise RefusedInputError(f"expected a whole file from torch.save, got a damaged one: {path}: {error}") from error
+            raise _NeedsTrustError(*(name[:_LONGEST_NAME] for name in seen[:_MOST_GLOBALS])) from error
+        raise RefusedInputError(
+            f"expected a whole file from torch.save, got a damaged one: {path}: {_reason(error)}"
+        ) from error
     return _Parsed(sets=_sets(path, loaded, len(data)), records=records(loaded))
 
 
@@ -226,7 +232,9 @@ def _trusted(path: Path, data: bytes, digest: str, seen: tuple[str, ...]) -> Con
     except (ImportError, AttributeError) as error:
         raise UsageError(f"expected what {path} refers to, to be importable: {error}") from error
     except Exception as error:
-        raise RefusedInputError(f"expected a whole file from torch.save, got a damaged one: {path}: {error}") from error
+        raise RefusedInputError(
+            f"expected a whole file from torch.save, got a damaged one: {path}: {_reason(error)}"
+        ) from error
     return Contents(digest=digest, sets=_sets(path, loaded, len(data)), globals=seen, records=records(loaded))
 
 
@@ -245,7 +253,9 @@ def _data_pickle(path: Path, data: bytes) -> bytes:
             objection = _objection(entries, len(data))
             pickled = b"" if objection else archive.read(next(e for e in entries if _last(e) == "data.pkl"))
     except Exception as error:
-        raise RefusedInputError(f"expected a whole torch archive, got a damaged one: {path}: {error}") from error
+        raise RefusedInputError(
+            f"expected a whole torch archive, got a damaged one: {path}: {_reason(error)}"
+        ) from error
     if objection is not None:
         raise RefusedInputError(f"{objection}: {path}")
     return pickled
@@ -300,6 +310,14 @@ def _sets(path: Path, loaded: object, size: int) -> tuple[WeightSet, ...]:
 
 
 def _dense(path: Path, tensors: Mapping[str, Tensor], size: int) -> Mapping[str, Tensor]:
+    if len(tensors) > _MOST_TENSORS:
+        raise RefusedInputError(f"expected at most {_MOST_TENSORS} tensors, got {len(tensors)}: {path}")
+    longest = max(tensors, key=len, default="")
+    if len(longest) > _LONGEST_NAME:
+        name = f"{longest[:40]!r}..."
+        raise RefusedInputError(
+            f"expected names of at most {_LONGEST_NAME} characters, got {name} with {len(longest)}: {path}"
+        )
     for name, tensor in tensors.items():
         if tensor.is_complex() or tensor.is_quantized or tensor.is_meta or tensor.is_nested:
             what = "without numbers (on the meta device)" if tensor.is_meta else f"of type {tensor.dtype}"
@@ -313,6 +331,12 @@ def _check_claims(path: Path, tensors: Mapping[str, Tensor], size: int) -> None:
     unpacked = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     if unpacked > max(_WORST_BYTES, _WORST_RATIO * size):
         raise RefusedInputError(f"expected tensors of about the file's size, got {unpacked} bytes in {size}: {path}")
+
+
+def _reason(error: Exception) -> str:
+    """One line, without torch's advice to read the file without care."""
+    said = str(error).rpartition("WeightsUnpickler error: ")[2]
+    return " ".join(said.split())[:_LONGEST_REASON] or type(error).__name__
 
 
 def _plain(tensor: Tensor) -> Tensor:
