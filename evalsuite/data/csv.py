@@ -9,11 +9,13 @@ import numpy as np
 from typing_extensions import override
 
 from evalsuite.data._base import Dataset, Source
+from evalsuite.data._class_order import some
 from evalsuite.data._table import Rows, split, split_reading, table
 from evalsuite.data_files import table_files
 from evalsuite.delimited import DELIMITERS, Row, read_delimited
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.interpretation import Interpretation
+from evalsuite.regular import read_regular
 
 Decimal = Literal["point", "comma"]
 
@@ -53,14 +55,14 @@ class Csv(Source):
         names, rows = own.names, own.rows
         targets = tuple(filter(None, self.target.split(",")))
         if not targets or not set(targets) < set(names):
-            known = ", ".join(names)
-            raise UsageError(f"expected ?target=COLUMN of {self.path} behind csv:PATH ({known}), got {self.target!r}")
+            got = f"({some(names)}), got {self.target!r}"
+            raise UsageError(f"expected ?target=COLUMN of {self.path} behind csv:PATH {got}")
         answers = [names.index(target) for target in targets]
         others = [column for column in range(len(names)) if column not in answers]
         if self.test:
             held_out = _read(Path(self.test).expanduser(), self.decimal)
             if held_out.names != names:
-                raise UsageError(f"expected the columns of {self.path} in {self.test} ({', '.join(names)}), got others")
+                raise UsageError(f"expected the columns of {self.path} in {self.test} ({some(names)}), got others")
             train, test = (rows[:, others], rows[:, answers]), (held_out.rows[:, others], held_out.rows[:, answers])
         else:
             if len(rows) < 10:
@@ -99,10 +101,7 @@ class Csv(Source):
 
 def _read(path: Path, decimal: Decimal | None) -> _Table:
     """Names of the columns, and the rows (n, columns)."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"expected a CSV file, got {str(path)!r}: {error}") from error
+    content = read_regular(path, "a CSV file")
     try:
         lines = read_delimited(content, str(path))
     except ValueError as error:
@@ -111,7 +110,7 @@ def _read(path: Path, decimal: Decimal | None) -> _Table:
         raise RefusedInputError(f"expected a line of names and at least one row in {path}, got {len(lines.rows)} lines")
     names = list(lines.rows[0].values)
     if len(set(names)) < len(names):
-        raise RefusedInputError(f"expected columns of different names in {path}, got {', '.join(names)}")
+        raise RefusedInputError(f"expected columns of different names in {path}, got {some(names)}")
     mark = decimal or _decimal(path, lines.rows[1:])
     rows = np.array([_numbers(path, names, row, mark) for row in lines.rows[1:]])
     return _Table(names, rows, lines.delimiter, mark)
