@@ -61,11 +61,11 @@ def _handed_over(path: Path, file: Path, names: Collection[str], limits: Limits)
     with opened(file, _WHAT) as stream:
         try:
             archive = np.load(stream, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise TypeError("a single array")  # noqa: TRY301 - told as every other fault of the file
-            wanted = [name for name in archive.files if name in names]
         except Exception as error:
             raise _damaged(path, error) from error
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise RefusedInputError(f"expected {path} to be an archive of numpy arrays (.npz), got a single array")
+        wanted = [name for name in archive.files if name in names]
         _check_declared(path, archive.zip, wanted, limits)
     # the file is opened anew: entries are asked for when this function has returned
     return {"names": list(archive.files), "arrays": _entries(path, file, wanted)}

@@ -50,7 +50,7 @@ def _whole(values: Array, stored: Array, where: str) -> npt.NDArray[np.int64]:
         raise _refusal(stored, where, f" from {numbers.min():g}")
     if values.size and numbers.max() >= _MOST_CLASSES:
         raise RefusedInputError(
-            f"expected labels below {_MOST_CLASSES}, one number a class from 0, got {numbers.max():g}: {where}"
+            f"expected labels below {_MOST_CLASSES}, one number a class from 0, got {values.max()}: {where}"
         )
     return values.astype(np.int64)
 
