@@ -18,9 +18,14 @@ from evalsuite.data import Dataset, Examples
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.interpretation import Basis, Interpretation
 from evalsuite.problems import Classification
+from evalsuite.regular import read_regular
 
 TOPIC: Final = "class order"
 _NAMES: Final = "class names"
+_MOST_BYTES: Final = 2**26
+_MOST_NAMES: Final = 1_000_000
+_LONGEST: Final = 1000
+"""Characters of a name in a file."""
 OPTION: Final = "--classes data (the order of the data), NAME,NAME,... or FILE: the order of the network's outputs"
 AS_DATA: Final = "data"
 
@@ -136,14 +141,27 @@ def _are_numbers(names: Sequence[str]) -> bool:
 
 
 def _from_file(path: Path) -> tuple[str, ...]:
+    content = read_regular(path, "--classes to be a text file", most=_MOST_BYTES)
     try:
-        text = path.read_text(encoding="utf-8-sig").strip()
-        return _from_json(text) if text[:1] in {"[", "{"} else tuple(line.strip() for line in text.splitlines())
-    except (OSError, UnicodeDecodeError, ValueError, TypeError) as error:
+        text = content.decode("utf-8-sig").strip()
+        names = _from_json(text) if text[:1] in {"[", "{"} else tuple(line.strip() for line in text.splitlines())
+        _check_names(names)
+    except (ValueError, TypeError, RecursionError) as error:
         raise RefusedInputError(
             f"--classes: expected {path} to hold names, one a line or as JSON (a list, name to number, or number to "
             f"name), got an error: {error}"
         ) from error
+    return names
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if len(names) > _MOST_NAMES:
+        raise ValueError(f"expected at most {_MOST_NAMES} names, got {len(names)}")
+    longest = max(names, key=len, default="")
+    if len(longest) > _LONGEST:
+        raise ValueError(
+            f"expected names of at most {_LONGEST} characters, got {longest[:40]!r}... with {len(longest)}"
+        )
 
 
 def _from_json(text: str) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from typing import Final, NamedTuple, final
 
 DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab"}
 
+MOST_COLUMNS: Final = 100_000
+
 # the mark of UTF-32 starts with that of UTF-16: it is looked for first
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -58,7 +60,7 @@ def read_text(content: bytes, where: str) -> str:
     return text
 
 
-def read_delimited(content: bytes, where: str) -> Delimited:
+def read_delimited(content: bytes, where: str, *, most_columns: int = MOST_COLUMNS) -> Delimited:
     """Rows of comma-, semicolon- or tab-separated values, told apart by the header and the widths of all rows.
 
     A first line `sep=;`, which Excel writes and reads, says it.
@@ -66,11 +68,16 @@ def read_delimited(content: bytes, where: str) -> Delimited:
     Args:
         content: Of the file.
         where: The file's name, which starts every message.
+        most_columns: In the first line.
 
     Raises:
-        ValueError: The text cannot be decoded, quotes are not closed, or the header fits two kinds of separators.
+        ValueError: The text cannot be decoded, quotes are not closed, the header fits two kinds of separators, or there
+            are too many columns.
     """
     text = read_text(content, where)
+    head = re.split(r"[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0]
+    if any(head.count(delimiter) >= most_columns for delimiter in DELIMITERS):
+        raise ValueError(f"{where}: expected at most {most_columns} columns, got more")
     first, _, rest = text.partition("\n")
     if said := re.fullmatch(r"sep=(.)\r?", first):
         return Delimited(delimiter=said[1], rows=_rows(rest, said[1], where, skipped=1))

@@ -8,8 +8,10 @@ from typing import final
 
 from evalsuite.delimited import Row, read_delimited
 from evalsuite.errors import UsageError
+from evalsuite.regular import read_regular
 
 _MOST_VALUES = 200
+_MOST_ATTRIBUTES = 1000
 _ID = "id"
 
 
@@ -84,12 +86,9 @@ def read(path: Path) -> Slices:
     Raises:
         UsageError: The file is missing or is no such table; the message tells the line.
     """
+    content = read_regular(path.expanduser(), "--slices to be a CSV file")
     try:
-        content = path.expanduser().read_bytes()
-    except OSError as error:
-        raise UsageError(f"--slices: expected a readable CSV file, got {path} ({error.strerror})") from error
-    try:
-        rows = read_delimited(content, str(path)).rows
+        rows = read_delimited(content, str(path), most_columns=_MOST_ATTRIBUTES).rows
     except ValueError as error:
         raise UsageError(str(error)) from error
     if not rows:
@@ -112,7 +111,9 @@ def read(path: Path) -> Slices:
 def _check(path: Path, header: Sequence[str], body: Sequence[Row]) -> None:
     names = header[1:] if header[0].lower() == _ID else header
     if not names or "" in names or len(set(names)) < len(names):
-        raise UsageError(f"{path}, line 1: expected distinct names of one or more attributes, got {', '.join(header)}")
+        raise UsageError(
+            f"{path}, line 1: expected distinct names of one or more attributes, got {', '.join(header[:5])}"
+        )
     seen: dict[str, int] = {}
     for line, values in body:
         if len(values) != len(header):

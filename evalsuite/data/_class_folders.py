@@ -3,11 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import torch
 
 from evalsuite.data._base import Examples
-from evalsuite.data._class_order import some
+from evalsuite.data._class_order import MOST_BYTES, some
 from evalsuite.data._photo_files import read_class_folders
 from evalsuite.data._photos import Photos
 from evalsuite.data._preparation import TORCHVISION, Preparation
@@ -15,6 +16,9 @@ from evalsuite.data._splits import subfolders
 from evalsuite.data._survey import common_size, survey
 from evalsuite.delimited import Delimited, read_delimited, read_text
 from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.regular import read_regular
+
+_LONGEST_NUMBER: Final = 18
 
 
 def class_folders(
@@ -106,7 +110,7 @@ def _numbers(names: Sequence[str], classes: Sequence[str], where: str) -> tuple[
 def _number(name: str, classes: Sequence[str]) -> int | None:
     if name in classes:
         return classes.index(name)
-    if not name.isdecimal():
+    if not name.isdecimal() or len(name) > _LONGEST_NUMBER:
         return None
     if all(each.isdecimal() for each in classes):
         # classes that are called 1 to 12 have no class 0: a folder is called as they are, but for zeros before it
@@ -116,14 +120,12 @@ def _number(name: str, classes: Sequence[str]) -> int | None:
 
 
 def _table(path: Path) -> Mapping[str, tuple[str, ...]]:
-    if not path.is_file():
-        raise UsageError(f"expected a mapping of folders to classes (JSON or CSV), got {str(path)!r}, no file")
+    content = read_regular(path, "a mapping of folders to classes (JSON or CSV)", most=MOST_BYTES)
     try:
-        content = path.read_bytes()
         if path.suffix.lower() in {".csv", ".tsv"}:
             return _of_csv(read_delimited(content, str(path)))
         return _of_json(read_text(content, str(path)))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RefusedInputError(
             f'expected {path} to be JSON like {{"folder": "class"}} or CSV with the columns folder and class, '
             f"got an error: {error!r}"
@@ -138,7 +140,7 @@ def _of_json(text: str) -> dict[str, tuple[str, ...]]:
     for folder, value in raw.items():
         values = value if isinstance(value, list) else [value]
         if not all(isinstance(v, str | int) and not isinstance(v, bool) for v in values):
-            raise TypeError(f"names or numbers under {folder!r}")
+            raise TypeError(f"names or numbers under {folder[:80]!r}")
         found[folder] = tuple(str(v) for v in values)
     return found
 
@@ -146,11 +148,11 @@ def _of_json(text: str) -> dict[str, tuple[str, ...]]:
 def _of_csv(table: Delimited) -> dict[str, tuple[str, ...]]:
     header = table.rows[0].values if table.rows else ()
     if not {"folder", "class"} <= set(header):
-        raise KeyError(f"the columns {', '.join(header)}")
+        raise KeyError(f"the columns {some(header)}")
     folder_place, class_place = header.index("folder"), header.index("class")
-    classes: dict[str, tuple[str, ...]] = {}
+    classes: dict[str, list[str]] = {}
     for line, values in table.rows[1:]:
         if len(values) != len(header):
             raise ValueError(f"{len(values)} values in line {line}")
-        classes[values[folder_place]] = (*classes.get(values[folder_place], ()), values[class_place])
-    return classes
+        classes.setdefault(values[folder_place], []).append(values[class_place])
+    return {folder: tuple(names) for folder, names in classes.items()}

@@ -3,15 +3,20 @@
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple, final
 
 from evalsuite.delimited import read_text
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.interpretation import Basis, Interpretation
+from evalsuite.regular import read_regular
 
 Order = Literal["text", "number"]
 
+MOST_BYTES = 2**26
+"""Of a file that names classes."""
+_LONGEST = 80
 _TOPIC = "class order"
 _EITHER = "?order=number|text or ?classes=FILE"
 _OUTPUTS = "--classes data (the order of the data), NAME,NAME,... or FILE: the order of the network's outputs"
@@ -71,12 +76,9 @@ def listed_classes(path: Path, names: Collection[str], where: str) -> ClassOrder
         UsageError: There is no such file, or folders have other names.
         RefusedInputError: The file names a class twice, or is no text.
     """
+    content = read_regular(path, "?classes= to be a text file with a class a line", most=MOST_BYTES)
     try:
-        lines = [line.strip() for line in read_text(path.read_bytes(), str(path)).splitlines()]
-    except OSError as error:
-        raise UsageError(
-            f"?classes=: expected a text file with a class a line, got {path} ({error.strerror})"
-        ) from error
+        lines = [line.strip() for line in read_text(content, str(path)).splitlines()]
     except ValueError as error:
         raise RefusedInputError(str(error)) from error
     listed = tuple(line for line in lines if line)
@@ -116,8 +118,8 @@ def published_classes(names: Sequence[str]) -> Interpretation:
 
 
 def some(names: Collection[str]) -> str:
-    """The first five names, and how many more there are."""
-    shown = [repr(name) for name in list(names)[:5]]
+    """The first five names, long ones cut, and how many more there are."""
+    shown = [repr(name if len(name) <= _LONGEST else f"{name[:_LONGEST]}...") for name in islice(names, 5)]
     return ", ".join(shown) + (f" and {len(names) - 5} more" if len(names) > 5 else "") or "none"
 
 

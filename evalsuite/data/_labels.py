@@ -1,13 +1,15 @@
 """Class numbers out of an array of labels, however they are kept."""
 
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 import numpy as np
 import numpy.typing as npt
 
 from evalsuite.errors import RefusedInputError
 from evalsuite.interpretation import Interpretation
+
+_MOST_CLASSES: Final = 1_000_000
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 
@@ -38,8 +40,7 @@ def labels_of(values: Array, where: str) -> Labels:
 
 
 def _whole(values: Array, stored: Array, where: str) -> npt.NDArray[np.int64]:
-    numeric = np.issubdtype(values.dtype, np.number) or values.dtype == np.bool_
-    if values.ndim != 1 or not numeric or np.issubdtype(values.dtype, np.complexfloating):
+    if values.ndim != 1 or not _is_real(values):
         raise _refusal(stored, where, "")
     numbers = values.astype(np.float64)
     whole = np.isfinite(numbers) & (numbers == np.rint(numbers))
@@ -47,14 +48,23 @@ def _whole(values: Array, stored: Array, where: str) -> npt.NDArray[np.int64]:
         raise _refusal(stored, where, f" with the value {numbers[~whole][0]:g}")
     if values.size and numbers.min() < 0:
         raise _refusal(stored, where, f" from {numbers.min():g}")
+    if values.size and numbers.max() >= _MOST_CLASSES:
+        raise RefusedInputError(
+            f"expected labels below {_MOST_CLASSES}, one number a class from 0, got {values.max()}: {where}"
+        )
     return values.astype(np.int64)
 
 
 def _is_one_hot(values: Array) -> bool:
-    if not (np.issubdtype(values.dtype, np.number) or values.dtype == np.bool_) or not values.size:
+    if not _is_real(values) or not values.size:
         return False
     ones = values == 1
     return bool((ones | (values == 0)).all() and (ones.sum(1) == 1).all())
+
+
+def _is_real(values: Array) -> bool:
+    # a span of time is a whole number to numpy
+    return values.dtype.kind in "biuf"
 
 
 def _refusal(values: Array, where: str, got: str) -> RefusedInputError:

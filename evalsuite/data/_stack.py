@@ -78,8 +78,9 @@ def _mapped(path: Path) -> Array:
         raise UsageError(f"expected the file {path}, got {', '.join(beside) or 'no .npy file'} in {path.parent}")
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise RefusedInputError(f"expected {path} to be a whole numpy file (.npy), got an error: {error}") from error
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise RefusedInputError(f"expected {path} to be a whole numpy file (.npy), got an error: {reason}") from error
     if not isinstance(found, np.ndarray):
         raise RefusedInputError(f"expected {path} to be a single numpy array (.npy), got an archive")
     return found

@@ -1,6 +1,7 @@
 """A table of numbers in a file."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, final
@@ -14,11 +15,15 @@ from evalsuite.data_files import table_files
 from evalsuite.delimited import DELIMITERS, Row, read_delimited
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.interpretation import Interpretation
+from evalsuite.regular import read_regular
 
 Decimal = Literal["point", "comma"]
 
 _WITH_COMMA: Final = re.compile(r"[+-]?[0-9]*,[0-9]+([eE][+-]?[0-9]+)?")
 _THOUSANDS: Final = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+")
+
+_MOST_LISTED: Final = 50
+_LONGEST: Final = 80
 
 
 class _Table(NamedTuple):
@@ -53,14 +58,14 @@ class Csv(Source):
         names, rows = own.names, own.rows
         targets = tuple(filter(None, self.target.split(",")))
         if not targets or not set(targets) < set(names):
-            known = ", ".join(names)
-            raise UsageError(f"expected ?target=COLUMN of {self.path} behind csv:PATH ({known}), got {self.target!r}")
+            got = f"({_listed(names)}), got {self.target!r}"
+            raise UsageError(f"expected ?target=COLUMN of {self.path} behind csv:PATH {got}")
         answers = [names.index(target) for target in targets]
         others = [column for column in range(len(names)) if column not in answers]
         if self.test:
             held_out = _read(Path(self.test).expanduser(), self.decimal)
             if held_out.names != names:
-                raise UsageError(f"expected the columns of {self.path} in {self.test} ({', '.join(names)}), got others")
+                raise UsageError(f"expected the columns of {self.path} in {self.test} ({_listed(names)}), got others")
             train, test = (rows[:, others], rows[:, answers]), (held_out.rows[:, others], held_out.rows[:, answers])
         else:
             if len(rows) < 10:
@@ -99,10 +104,7 @@ class Csv(Source):
 
 def _read(path: Path, decimal: Decimal | None) -> _Table:
     """Names of the columns, and the rows (n, columns)."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"expected a CSV file, got {str(path)!r}: {error}") from error
+    content = read_regular(path, "a CSV file")
     try:
         lines = read_delimited(content, str(path))
     except ValueError as error:
@@ -111,7 +113,7 @@ def _read(path: Path, decimal: Decimal | None) -> _Table:
         raise RefusedInputError(f"expected a line of names and at least one row in {path}, got {len(lines.rows)} lines")
     names = list(lines.rows[0].values)
     if len(set(names)) < len(names):
-        raise RefusedInputError(f"expected columns of different names in {path}, got {', '.join(names)}")
+        raise RefusedInputError(f"expected columns of different names in {path}, got {_listed(names)}")
     mark = decimal or _decimal(path, lines.rows[1:])
     rows = np.array([_numbers(path, names, row, mark) for row in lines.rows[1:]])
     return _Table(names, rows, lines.delimiter, mark)
@@ -151,3 +153,9 @@ def _numbers(path: Path, names: list[str], row: Row, decimal: Decimal) -> list[f
             )
         numbers.append(number)
     return numbers
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = [name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..." for name in names[:_MOST_LISTED]]
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return ", ".join(shown) + more

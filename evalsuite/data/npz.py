@@ -1,7 +1,6 @@
 """One numpy archive with the arrays x_test and y_test and, where there are training examples, x_train and y_train."""
 
-import zipfile
-import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from evalsuite.data._arrays import Array, read_archive
 from evalsuite.data._base import Dataset, Examples, Source
 from evalsuite.data._class_order import class_names, numbered_labels, some
 from evalsuite.data._labels import labels_of
@@ -19,10 +19,7 @@ from evalsuite.data._statistics import channel_statistics, neutral_statistics
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.interpretation import Interpretation
 
-_MOST_CLASSES = 1_000_000
 _NAMES = frozenset({"x_train", "y_train", "x_test", "y_test", "classes"})
-
-Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 
 
 @final
@@ -83,7 +80,7 @@ class Npz(Source):
     def files(self) -> tuple[Path, ...]:
         return (self.path.expanduser(),)
 
-    def _examples(self, arrays: dict[str, Array], part: str) -> Examples:
+    def _examples(self, arrays: Mapping[str, Array], part: str) -> Examples:
         if not {f"x_{part}", f"y_{part}"} <= arrays.keys():
             raise RefusedInputError(f"expected both x_{part} and y_{part} in {self.path}, got only one of them")
         images = _images(arrays[f"x_{part}"], f"x_{part} in {self.path}", self.scale)
@@ -95,7 +92,7 @@ class Npz(Source):
             )
         return Examples.of(images, labels)
 
-    def _pixels(self, arrays: dict[str, Array]) -> tuple[Interpretation, ...]:
+    def _pixels(self, arrays: Mapping[str, Array]) -> tuple[Interpretation, ...]:
         if self.scale is not None:
             value = f"{self.scale:g} is white"
             return (Interpretation(topic=TOPIC, value=value, basis="given", reason="?scale="),)
@@ -111,33 +108,16 @@ class Npz(Source):
         )
 
 
-def _arrays(path: Path) -> dict[str, Array]:
-    file = path.expanduser()
-    if not file.is_file():
-        kind = "which is a folder" if file.is_dir() else "where there is none"
-        raise UsageError(f"expected npz:PATH with the path of a file, got {str(path)!r}, {kind}")
-    try:
-        with file.open("rb") as stream:
-            archive = np.load(stream, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise RefusedInputError(f"expected {path} to be an archive of numpy arrays (.npz), got a single array")
-            arrays = {name: archive[name] for name in archive.files if name in _NAMES}
-            others = ", ".join(archive.files) or "none"
-    except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise RefusedInputError(
-            f"expected {path} to be an archive of plain numpy arrays (.npz), got an error: {error}"
-        ) from error
-    if not {"x_test", "y_test"} <= arrays.keys():
+def _arrays(path: Path) -> Mapping[str, Array]:
+    archive = read_archive(path, _NAMES)
+    if not {"x_test", "y_test"} <= archive.arrays.keys():
+        others = some(archive.names)
         raise RefusedInputError(f"expected the arrays x_test and y_test in {path}, got {others}")
-    return arrays
+    return archive.arrays
 
 
-def _classes(path: Path, arrays: dict[str, Array], highest: int) -> tuple[tuple[str, ...], Interpretation]:
+def _classes(path: Path, arrays: Mapping[str, Array], highest: int) -> tuple[tuple[str, ...], Interpretation]:
     if "classes" not in arrays:
-        if highest >= _MOST_CLASSES:
-            raise RefusedInputError(
-                f"expected labels below {_MOST_CLASSES}, one number a class from 0, got {highest}: {path}"
-            )
         numbers = tuple(map(str, range(highest + 1)))
         return numbers, class_names(numbers, "as many as the highest label tells")
     named = arrays["classes"]

@@ -8,6 +8,7 @@ from evalsuite.networks._alignment import Aligned, nearest
 from evalsuite.networks._layout import last
 
 _MOST_LISTED: Final = 5
+_MOST_COMPARED: Final = 2000
 _HINTS: Final = (
     ("lora_", "a low-rank adapter is merged into its network before it is saved (merge_and_unload of peft)"),
     (
@@ -37,7 +38,8 @@ def explain(aligned: Aligned, misshapen: tuple[str, ...], arch: str) -> str:
 
 
 def _hint(aligned: Aligned) -> str:
-    near = nearest(aligned.names)
+    # every name is held against every architecture
+    near = nearest(aligned.names) if len(aligned.names) <= _MOST_COMPARED else ()
     if near:
         return f" Its names are those of {' or '.join(near)}."
     hint = next((text for mark, text in _HINTS if any(mark in name for name in aligned.names)), None)

@@ -7,21 +7,31 @@ import pickle
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Final, final
 
 import safetensors.torch
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
+from evalsuite.apart import Limits, run_apart
 from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.networks._handed import pack, unpack
 from evalsuite.networks._pickles import globals_of, harmless, stand_ins
 from evalsuite.networks._records import Records, records
 from evalsuite.networks._weight_sets import WeightSet, weight_sets
+from evalsuite.plain import Plain
+from evalsuite.regular import read_regular
 
 _WORST_RATIO: Final = 50
-_WORST_BYTES: Final = 2**30
+_WORST_BYTES: Final = 2**28
+_MOST_TENSORS: Final = 100_000
+_LONGEST_NAME: Final = 1000
+_LONGEST_REASON: Final = 500
+_MOST_GLOBALS: Final = 1000
 _RUN_AS_IT_IS: Final = ", which is run as it is: name it under --candidates or --shipped of evalsuite evaluate"
 
 
@@ -55,8 +65,44 @@ class Contents:
         return tuple(source for source in self.sets if source.network is not None)
 
 
+@final
+@dataclass(frozen=True, kw_only=True)
+class _Described:
+    """What the child process says of the tensors, which it hands back in the order of their names."""
+
+    sets: tuple["_Set", ...]
+    header: str | None = None
+    classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    statistics: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = field(default_factory=dict)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class _Set:
+    key: str
+    names: tuple[str, ...]
+    others: tuple[str, ...]
+    metadata: dict[str, dict[str, bool | int | float | str | None]]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class _Parsed:
+    sets: tuple[WeightSet, ...]
+    header: str | None = None
+    records: Records = field(default_factory=Records)
+
+
+@final
+class _NeedsTrustError(Exception):
+    """The names that the file imports."""
+
+
 def read_contents(path: Path, trusted: frozenset[str]) -> Contents:
     """Reads `path` once; what is loaded is what was hashed.
+
+    The file is parsed in a child process with limits on memory and time. What is trusted to run code runs it here: its
+    networks are objects of Python, which cannot be handed over as plain values.
 
     Args:
         path: The file.
@@ -67,23 +113,80 @@ def read_contents(path: Path, trusted: frozenset[str]) -> Contents:
         RefusedInputError: Empty, damaged, of an unknown format, too large when unpacked, or a pickle that would have
             to be trusted.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        what = "a folder" if path.is_dir() else error.strerror or str(error)
-        raise UsageError(f"expected a checkpoint file, got {str(path)!r}: {what}") from error
+    data = read_regular(path, "a checkpoint file")
     if not data:
         raise RefusedInputError(f"expected a checkpoint, got an empty file: {path}")
     digest = hashlib.sha256(data).hexdigest()
-    return _contents(path, data, digest, trusted)
+    plain = run_apart(lambda: _handed_over(path, data), path=path, limits=Limits.for_size(len(data)))
+    match plain:
+        case {"imports": [*names]}:
+            imported = tuple(str(name) for name in names)
+            if not trusted & {digest, f"sha256:{digest}"}:
+                unsafe = tuple(name for name in imported if not harmless(name))
+                raise RefusedInputError(_needs_trust(path, digest, unsafe))
+            return _trusted(path, data, digest, imported)
+        case {"described": described, "tensors": tensors}:
+            contents = _contents(path, digest, described, tensors)
+            for each in contents.sets:
+                _check_claims(path, each.tensors, len(data))
+            return contents
+        case _:
+            raise RefusedInputError(f"expected a file that can be read, got one whose reader gives no answer: {path}")
 
 
-def _contents(path: Path, data: bytes, digest: str, trusted: frozenset[str]) -> Contents:
+def _contents(path: Path, digest: str, description: Plain, packed: Plain) -> Contents:
+    try:
+        described = TypeAdapter(_Described).validate_python(description)
+        named = iter(zip((name for each in described.sets for name in each.names), unpack(packed), strict=True))
+        sets = tuple(
+            WeightSet(
+                key=each.key,
+                tensors=dict(islice(named, len(each.names))),
+                others=each.others,
+                metadata=each.metadata,
+            )
+            for each in described.sets
+        )
+    except ValueError as error:
+        raise RefusedInputError(f"expected a file that can be read, got {error}: {path}") from error
+    kept = Records(classes=described.classes, statistics=described.statistics)
+    return Contents(digest=digest, sets=sets, header=described.header, records=kept)
+
+
+def _handed_over(path: Path, data: bytes) -> Plain:
+    """What the child process hands back."""
+    try:
+        parsed = _parsed(path, data)
+    except _NeedsTrustError as error:
+        return {"imports": list(error.args)}
+    described = _Described(
+        sets=tuple(
+            _Set(key=each.key, names=tuple(each.tensors), others=each.others, metadata=_scalars(each.metadata))
+            for each in parsed.sets
+        ),
+        header=parsed.header,
+        classes=dict(parsed.records.classes),
+        statistics={key: (tuple(mean), tuple(std)) for key, (mean, std) in parsed.records.statistics.items()},
+    )
+    tensors = [tensor for each in parsed.sets for tensor in each.tensors.values()]
+    return {"described": asdict(described), "tensors": pack(tensors)}
+
+
+def _scalars(
+    metadata: Mapping[str, Mapping[str, object]],
+) -> dict[str, dict[str, bool | int | float | str | None]]:
+    return {
+        name: {str(key): value for key, value in entry.items() if value is None or isinstance(value, int | float | str)}
+        for name, entry in metadata.items()
+    }
+
+
+def _parsed(path: Path, data: bytes) -> _Parsed:
     # safetensors first: the length of its header may begin with the byte that marks a pickle
     if data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8:
-        return _safetensors(path, data, digest)
+        return _safetensors(path, data)
     if data[:1] == b"\x80" or data[:4] == b"PK\x03\x04":
-        return _torch(path, data, digest, trusted)
+        return _torch(path, data)
     if path.suffix.lower() == ".onnx":
         raise RefusedInputError(f"expected a checkpoint, got an ONNX file{_RUN_AS_IT_IS}: {path}")
     wanted = "a safetensors file or one written by torch.save"
@@ -97,33 +200,30 @@ def refuse_not_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
             raise RefusedInputError(f"expected finite weights, got NaN or infinity in {name!r}: {path}")
 
 
-def _safetensors(path: Path, data: bytes, digest: str) -> Contents:
+def _safetensors(path: Path, data: bytes) -> _Parsed:
     try:
         tensors = safetensors.torch.load(data)
         metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
     except Exception as error:
         raise RefusedInputError(
-            f"expected a whole safetensors file, got one that is damaged: {path}: {error}"
+            f"expected a whole safetensors file, got one that is damaged: {path}: {_reason(error)}"
         ) from error
     whole = WeightSet(key="", tensors=_dense(path, tensors, len(data)))
-    return Contents(digest=digest, sets=(whole,), header=metadata.get("evalsuite"))
+    return _Parsed(sets=(whole,), header=metadata.get("evalsuite"))
 
 
-def _torch(path: Path, data: bytes, digest: str, trusted: frozenset[str]) -> Contents:
+def _torch(path: Path, data: bytes) -> _Parsed:
     pickled = _data_pickle(path, data) if data[:2] == b"PK" else data
     seen = globals_of(pickled)
     try:
         loaded = _load(data, weights_only=True, beside=stand_ins(seen))
     except Exception as error:
-        unsafe = tuple(name for name in seen if not harmless(name))
-        if not isinstance(error, pickle.UnpicklingError) or not unsafe:
-            raise RefusedInputError(
-                f"expected a whole file from torch.save, got a damaged one: {path}: {error}"
-            ) from error
-        if not trusted & {digest, f"sha256:{digest}"}:
-            raise RefusedInputError(_needs_trust(path, digest, unsafe)) from error
-        return _trusted(path, data, digest, seen)
-    return Contents(digest=digest, sets=_sets(path, loaded, len(data)), records=records(loaded))
+        if isinstance(error, pickle.UnpicklingError) and not all(map(harmless, seen)):
+            raise _NeedsTrustError(*(name[:_LONGEST_NAME] for name in seen[:_MOST_GLOBALS])) from error
+        raise RefusedInputError(
+            f"expected a whole file from torch.save, got a damaged one: {path}: {_reason(error)}"
+        ) from error
+    return _Parsed(sets=_sets(path, loaded, len(data)), records=records(loaded))
 
 
 def _trusted(path: Path, data: bytes, digest: str, seen: tuple[str, ...]) -> Contents:
@@ -132,7 +232,9 @@ def _trusted(path: Path, data: bytes, digest: str, seen: tuple[str, ...]) -> Con
     except (ImportError, AttributeError) as error:
         raise UsageError(f"expected what {path} refers to, to be importable: {error}") from error
     except Exception as error:
-        raise RefusedInputError(f"expected a whole file from torch.save, got a damaged one: {path}: {error}") from error
+        raise RefusedInputError(
+            f"expected a whole file from torch.save, got a damaged one: {path}: {_reason(error)}"
+        ) from error
     return Contents(digest=digest, sets=_sets(path, loaded, len(data)), globals=seen, records=records(loaded))
 
 
@@ -151,7 +253,9 @@ def _data_pickle(path: Path, data: bytes) -> bytes:
             objection = _objection(entries, len(data))
             pickled = b"" if objection else archive.read(next(e for e in entries if _last(e) == "data.pkl"))
     except Exception as error:
-        raise RefusedInputError(f"expected a whole torch archive, got a damaged one: {path}: {error}") from error
+        raise RefusedInputError(
+            f"expected a whole torch archive, got a damaged one: {path}: {_reason(error)}"
+        ) from error
     if objection is not None:
         raise RefusedInputError(f"{objection}: {path}")
     return pickled
@@ -206,15 +310,33 @@ def _sets(path: Path, loaded: object, size: int) -> tuple[WeightSet, ...]:
 
 
 def _dense(path: Path, tensors: Mapping[str, Tensor], size: int) -> Mapping[str, Tensor]:
+    if len(tensors) > _MOST_TENSORS:
+        raise RefusedInputError(f"expected at most {_MOST_TENSORS} tensors, got {len(tensors)}: {path}")
+    longest = max(tensors, key=len, default="")
+    if len(longest) > _LONGEST_NAME:
+        name = f"{longest[:40]!r}..."
+        raise RefusedInputError(
+            f"expected names of at most {_LONGEST_NAME} characters, got {name} with {len(longest)}: {path}"
+        )
     for name, tensor in tensors.items():
         if tensor.is_complex() or tensor.is_quantized or tensor.is_meta or tensor.is_nested:
             what = "without numbers (on the meta device)" if tensor.is_meta else f"of type {tensor.dtype}"
             raise RefusedInputError(f"expected dense real numbers, got {name!r} {what}: {path}")
+    _check_claims(path, tensors, size)
+    return {name: _plain(tensor) for name, tensor in tensors.items()}
+
+
+def _check_claims(path: Path, tensors: Mapping[str, Tensor], size: int) -> None:
     # a tensor may claim more numbers than are stored, by a stride of 0
     unpacked = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     if unpacked > max(_WORST_BYTES, _WORST_RATIO * size):
         raise RefusedInputError(f"expected tensors of about the file's size, got {unpacked} bytes in {size}: {path}")
-    return {name: _plain(tensor) for name, tensor in tensors.items()}
+
+
+def _reason(error: Exception) -> str:
+    """One line, without torch's advice to read the file without care."""
+    said = str(error).rpartition("WeightsUnpickler error: ")[2]
+    return " ".join(said.split())[:_LONGEST_REASON] or type(error).__name__
 
 
 def _plain(tensor: Tensor) -> Tensor:

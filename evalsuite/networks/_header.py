@@ -4,15 +4,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Literal, final
+from typing import Annotated, Final, Literal, final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from evalsuite.errors import EvalsuiteError, RefusedInputError, UsageError
+from evalsuite.regular import opened
 
 FORMAT: Final = "evalsuite-checkpoint/1"
-_LONGEST: Final = 100_000_000
-"""Bytes of a safetensors header, at most, as in its own reader."""
+_LONGEST: Final = 2**24
+"""Bytes of a safetensors header in which evalsuite's own is looked for: there are a hundred in it for each tensor."""
+_LONGEST_PLACE: Final = 200
+_MOST: Final = 10_000_000
+_Side = Annotated[int, Field(ge=1, le=_MOST)]
 Step = Mapping[str, int | float | str | bool | None]
 """One entry of a lineage: what was done, by which version, from which digest."""
 
@@ -39,8 +43,8 @@ class Header:
     arch: str | None
     arguments: dict[str, int | float | str | bool]
     classes: tuple[str, ...] | None
-    class_count: int
-    shape: tuple[int, int, int]
+    class_count: Annotated[int, Field(ge=1, le=_MOST)]
+    shape: tuple[_Side, _Side, _Side]
     data: str | None
     lineage: tuple[dict[str, int | float | str | bool | None], ...]
     attributes: dict[str, dict[str, int | float | str | bool]]
@@ -70,7 +74,7 @@ def decode(text: str, path: Path) -> Header:
                 f"expected a file of format {FORMAT}, got {told!r} from another version: {path}"
             ) from error
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "header"
+        where = ".".join(map(str, first["loc"]))[:_LONGEST_PLACE] or "header"
         raise RefusedInputError(f"expected a whole evalsuite header, got {where}: {first['msg']}: {path}") from error
 
 
@@ -80,7 +84,7 @@ def described(path: Path) -> Header | None:
     Whoever then reads the tensors says what is wrong with the file.
     """
     try:
-        with path.open("rb") as file:
+        with opened(path, "a checkpoint file") as file:
             length = int.from_bytes(file.read(8), "little")
             if length > _LONGEST:
                 return None
@@ -93,6 +97,6 @@ def described(path: Path) -> Header | None:
 def _format(text: str) -> str:
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     return str(document.get("format", "")) if isinstance(document, dict) else ""

@@ -152,7 +152,7 @@ def outputs(
     try:
         with torch.inference_mode():
             logits: object = network.eval()(image)
-    except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
+    except (RuntimeError, ValueError, AssertionError, LookupError, TypeError, ArithmeticError, AttributeError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         told = f"{first}{_place(network, image, narrower)}{_grey(shape, first)}"
         raise UsageError(f"expected a network that takes images of shape {_times(shape)}, got: {told}") from error

@@ -12,6 +12,7 @@ from evalsuite.networks._pour import outputs
 from evalsuite.networks._pt2 import is_program, read_program
 from evalsuite.networks.checkpoint import Checkpoint
 from evalsuite.networks.normalized import Normalized
+from evalsuite.regular import read_regular
 
 Statistics = tuple[Sequence[float], Sequence[float]]
 """Mean and standard deviation of each channel."""
@@ -24,7 +25,7 @@ def is_artefact(path: Path) -> bool:
     """
     if not path.is_file():
         return False
-    data = _bytes(path)
+    data = read_regular(path, "a file")
     return is_program(data) or is_onnx(path, data)
 
 
@@ -43,7 +44,7 @@ def read_artefact(
         UsageError: It does not take such images, or does not tell as many classes apart; ONNX without onnxruntime.
         RefusedInputError: The file is empty, damaged, or holds more than a network that is only computed.
     """
-    data = _bytes(path)
+    data = read_regular(path, "a file")
     if not data:
         raise RefusedInputError(f"expected a network, got an empty file: {path}")
     digest = hashlib.sha256(data).hexdigest()
@@ -77,11 +78,3 @@ def _interpretations(network: Normalized, *, given: bool) -> tuple[Interpretatio
     value, reason = "none (mean 0, std 1)", "the exported file is taken to normalise by itself"
     option = "--artefact-input normalised"
     return weights, Interpretation(topic="normalisation", value=value, basis="assumed", reason=reason, option=option)
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        what = "a folder" if path.is_dir() else error.strerror or str(error)
-        raise UsageError(f"expected a file, got {str(path)!r}: {what}") from error

@@ -7,8 +7,9 @@ spelling, masked, channel-pruned - without running code from the file.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import final
+from typing import Final, final
 
 import safetensors.torch
 from torch import nn
@@ -26,11 +27,14 @@ from evalsuite.networks._formats import Contents, read_contents
 from evalsuite.networks._header import Header, Step, decode, encode
 from evalsuite.networks._input_normalisation import of_network
 from evalsuite.networks._pour import outputs, pour, pour_aligned
+from evalsuite.networks._room import check_room
 from evalsuite.networks._selection import select
 from evalsuite.networks.architectures import build, runs_users_code, split
 from evalsuite.networks.digest import tensor_digest
 from evalsuite.networks.normalized import Normalized
 from evalsuite.version import __version__
+
+_LONGEST_REASON: Final = 300
 
 
 @final
@@ -218,10 +222,14 @@ def _own(path: Path, contents: Contents, text: str, arch: str | None, arguments:
         # a name in a file would otherwise be a way to call any function there is
         raise RefusedInputError(f"expected --arch {name} beside a file that names code of yours to be called: {path}")
     channels, side, _ = header.shape
+    make = partial(build, name, classes=header.class_count, channels=channels, image_size=side, arguments=settings)
     try:
-        bare = build(name, classes=header.class_count, channels=channels, image_size=side, arguments=settings)
-    except (RuntimeError, MemoryError) as error:
-        raise RefusedInputError(f"expected a network that fits in memory, got {error}: {path}") from error
+        if not runs_users_code(name):
+            check_room(path, make, header.shape, sum(tensor.nbytes for tensor in contents.tensors.values()))
+        bare = make()
+    except (RuntimeError, MemoryError, ArithmeticError, TypeError, ValueError) as error:
+        first = " ".join(str(error).split())[:_LONGEST_REASON]
+        raise RefusedInputError(f"expected a header of a network that can be built, got {first}: {path}") from error
     blank = Normalized(bare, (0.0,) * channels, (1.0,) * channels)
     network = pour(contents.tensors, blank, path=path, name=name, read_heads=False).network.eval()
     restore_scalars(network, header.attributes)

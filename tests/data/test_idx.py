@@ -32,7 +32,7 @@ def test_what_was_written_is_read(tmp_path: Path, array: Array) -> None:
         (lambda array: gzip.compress(idx(array))[:-9], "whole gzip file"),
         (idx, "whole gzip file"),
         (lambda array: gzip.compress(idx(array)[:-1]), r"hold \(3, 4, 5\) values, got 59"),
-        (lambda array: gzip.compress(idx(array) + b"!"), r"hold \(3, 4, 5\) values, got 61"),
+        (lambda array: gzip.compress(idx(array) + b"!"), r"hold \(3, 4, 5\) values, got more than 60"),
         (lambda array: gzip.compress(idx(array, code=13)), "start like an idx file of 3 axes, got 00000d03"),
         (lambda array: gzip.compress(idx(array[0])), "start like an idx file of 3 axes, got 00000802"),
         (lambda array: gzip.compress(idx(array)[:9]), "start like an idx file"),

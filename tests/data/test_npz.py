@@ -81,7 +81,7 @@ NOT_A_NUMBER = np.full((3, 4, 4), np.nan)
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x_test": rgb(3)}, "arrays x_test and y_test in .*, got x_test"),
+        ({"x_test": rgb(3)}, "arrays x_test and y_test in .*, got 'x_test'"),
         ({**GOOD, "x_train": rgb(2)}, "both x_train and y_train"),
         ({**GOOD, "x_test": rgb(2)}, "as many images as labels, .* got 2 and 3"),
         ({"x_test": rgb(0), "y_test": np.arange(0)}, "at least one"),
@@ -138,7 +138,7 @@ def test_a_single_array_is_no_archive(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="where there is none"):
+    with pytest.raises(UsageError, match="No such file"):
         load(f"npz:{tmp_path / 'nothing.npz'}")
 
 
