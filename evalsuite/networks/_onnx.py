@@ -1,7 +1,8 @@
 """ONNX files, run by onnxruntime; an optional extra.
 
 The file is data: onnxruntime computes with the operators that it was built with. Operators from libraries of the user's
-own are not loaded, and tensors kept beside the file are read from its own folder only.
+own are not loaded, tensors kept beside the file are read from its own folder only, and how much is computed depends on
+the number of images alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,28 +19,17 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from evalsuite.apart import run_apart
 from evalsuite.errors import RefusedInputError, UsageError, install_hint
+from evalsuite.networks._onnx_beside import outside, size_beside, take_in
 from evalsuite.networks._onnx_cost import onnx_cost
+from evalsuite.networks._onnx_graph import foreign_operator, sized_by_pixels
+from evalsuite.networks._onnx_messages import Model, graphs, sparse_tensors
+from evalsuite.networks._trial import limits_of_trial, trial_images
 from evalsuite.networks.artefact import Artefact, Told
 
 _FLOAT32 = "tensor(float)"
-
-
-class _Entry(Protocol):
-    key: str
-    value: str
-
-
-class _Tensor(Protocol):
-    external_data: Sequence[_Entry]
-
-
-class _Graph(Protocol):
-    initializer: Sequence[_Tensor]
-
-
-class _Model(Protocol):
-    graph: _Graph
+_LONGEST = 400
 
 
 class _Value(Protocol):
@@ -89,31 +79,26 @@ def is_onnx(path: Path, data: bytes) -> bool:
 
 
 def read_onnx(path: Path, data: bytes, digest: str, shape: tuple[int, int, int]) -> Artefact:
-    """The network in `data`, the bytes of `path`.
+    """The network in `data`, the bytes of `path`; run first in a child process with limits on memory and time.
 
     Raises:
         UsageError: onnxruntime is not installed, or the network does not take images of `shape`.
-        RefusedInputError: The file is damaged, or needs operators that onnxruntime does not have.
+        RefusedInputError: The file is damaged, needs operators that onnxruntime does not have, or takes too much.
     """
     onnx, runtime = _library("onnx"), _library("onnxruntime")
+    size = len(data) + size_beside(path, data)
+
+    def try_out() -> None:
+        read = _whole(onnx, path, data, digest)
+        network, batch = _loaded(runtime, path, read, shape)
+        for images in trial_images(batch, shape):
+            _run(path, network, images)
+        onnx_cost(read.model, (batch or 1, *shape))
+
+    run_apart(try_out, path=path, limits=limits_of_trial(size, shape))
     read = _whole(onnx, path, data, digest)
-    options = runtime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = torch.get_num_threads()
-    try:
-        session: _Session = runtime.InferenceSession(read.model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise RefusedInputError(
-            f"expected an ONNX file that onnxruntime {runtime.__version__} can run, got: {_first(error)}: {path}"
-        ) from error
-    batch = _batch(path, session, shape)
-    network = OnnxNetwork(session)
-    try:
-        network(torch.full((batch or 1, *shape), 0.5))
-    except Exception as error:
-        raise UsageError(
-            f"expected an ONNX network that takes images of shape nx{_times(shape)}, got: {_first(error)}: {path}"
-        ) from error
+    network, batch = _loaded(runtime, path, read, shape)
+    _run(path, network, torch.full((batch or 1, *shape), 0.5))
     counted = onnx_cost(read.model, (batch or 1, *shape))
     told = Told(
         kind="onnx",
@@ -126,6 +111,39 @@ def read_onnx(path: Path, data: bytes, digest: str, shape: tuple[int, int, int])
     return Artefact(network, told, shape)
 
 
+def _loaded(
+    runtime: ModuleType, path: Path, read: _Read, shape: tuple[int, int, int]
+) -> tuple[OnnxNetwork, int | None]:
+    """The network, and how many images it takes at once."""
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = torch.get_num_threads()
+    # nodes are run one after the other; a second pool of threads could not be started in a child process
+    options.inter_op_num_threads = 1
+    # else bytes that begin like onnxruntime's own format are read as such, past everything that was looked at
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    try:
+        session: _Session = runtime.InferenceSession(read.model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise RefusedInputError(
+            f"expected an ONNX file that onnxruntime {runtime.__version__} can run, got: {_first(error)}: {path}"
+        ) from error
+    batch = _batch(path, session, shape)
+    return OnnxNetwork(session), batch
+
+
+def _run(path: Path, network: OnnxNetwork, images: Tensor) -> None:
+    try:
+        network(images)
+    except Exception as error:
+        if "allocate memory" in str(error):
+            raise MemoryError(_first(error)) from error
+        raise RefusedInputError(
+            f"expected an ONNX network that takes {len(images)} images of shape {_times(images.shape[1:])}, "
+            f"got: {_first(error)}: {path}"
+        ) from error
+
+
 def _library(name: str) -> ModuleType:
     try:
         return import_module(name)
@@ -136,40 +154,51 @@ def _library(name: str) -> ModuleType:
 def _whole(onnx: ModuleType, path: Path, data: bytes, digest: str) -> _Read:
     """The file, its tensors read in from the files beside it where they are kept there."""
     try:
-        model = onnx.load_model_from_string(data)
+        model: Model = onnx.load_model_from_string(data)
     except Exception as error:
         raise RefusedInputError(f"expected a whole ONNX file, got a damaged one: {path}: {_first(error)}") from error
     if not model.graph.node or not model.graph.output:
         raise RefusedInputError(f"expected a whole ONNX file, got one without a graph (cut short?): {path}")
-    beside = _beside(path, model)
-    whole, total = data, digest
-    if beside:
-        try:
-            # it refuses paths that lead out of the folder
-            onnx.external_data_helper.load_external_data_for_model(model, str(path.parent))
-        except Exception as error:
-            raise RefusedInputError(f"expected whole tensors beside {path}, got: {_first(error)}") from error
+    _check_graph(path, model)
+    whole, total, size = data, digest, len(data)
+    if outside(model):
+        size += take_in(path, model)
         whole = model.SerializeToString(deterministic=True)
         total = sha256(f"{digest} {sha256(whole).hexdigest()}".encode()).hexdigest()
-    for tensor in model.graph.initializer:
-        numbers = onnx.numpy_helper.to_array(tensor)
-        if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
-            raise RefusedInputError(f"expected finite weights, got NaN or infinity in {tensor.name!r}: {path}")
-    size = len(data) + sum(file.stat().st_size for file in beside)
+    _check_numbers(onnx, path, model)
     return _Read(model=whole, sha256=total, megabytes=size / 1e6)
 
 
-def _beside(path: Path, model: _Model) -> list[Path]:
-    """The files in which tensors are kept."""
-    named = {e.value for t in model.graph.initializer for e in t.external_data if e.key == "location"}
-    folder = path.parent.resolve()
-    files = sorted((folder / name) for name in named)
-    for file in files:
-        if file.parent != folder or file.is_symlink() or not file.resolve().is_relative_to(folder):
-            raise RefusedInputError(f"expected tensors in the folder of {path}, got {str(file)!r}")
-        if not file.is_file():
-            raise UsageError(f"expected {file.name!r} beside {path}, which keeps its tensors there, got no such file")
-    return files
+def _check_graph(path: Path, model: Model) -> None:
+    foreign = foreign_operator(model)
+    if foreign is not None:
+        raise RefusedInputError(
+            f"expected operators of ONNX and of onnxruntime's optimiser, got {foreign!r}: {path}; "
+            f"export the network without it, or judge it before it is exported: its weights, with --arch"
+        )
+    varying = sized_by_pixels(model)
+    if varying is not None:
+        raise RefusedInputError(
+            f"expected a network that computes as much for every image, got {varying!r}, whose sizes or rounds depend "
+            f"on what an image shows: {path}"
+        )
+    if any(sparse_tensors(model)):
+        raise RefusedInputError(f"expected dense tensors, got sparse ones: {path}; save the zeros too")
+
+
+def _check_numbers(onnx: ModuleType, path: Path, model: Model) -> None:
+    """Refuse weights that are no numbers; constants may be infinite, as masks of attention are."""
+    weights = [tensor for graph in graphs(model) for tensor in graph.initializer]
+    try:
+        broken = [each.name for each in weights if not _finite(onnx.numpy_helper.to_array(each))]
+    except Exception as error:
+        raise RefusedInputError(f"expected whole tensors, got a damaged one: {path}: {_first(error)}") from error
+    if broken:
+        raise RefusedInputError(f"expected finite weights, got NaN or infinity in {broken[0]!r}: {path}")
+
+
+def _finite(numbers: npt.NDArray[np.generic]) -> bool:
+    return numbers.dtype.kind != "f" or bool(np.isfinite(numbers).all())
 
 
 def _batch(path: Path, session: _Session, shape: tuple[int, int, int]) -> int | None:
@@ -195,5 +224,6 @@ def _times(shape: Sequence[int]) -> str:
 
 
 def _first(error: Exception) -> str:
-    said = str(error).strip()
-    return said.partition("\n")[0] if said else type(error).__name__
+    """One line of what a library says, without where it stands in its source."""
+    line = (str(error).strip() or type(error).__name__).partition("\n")[0]
+    return line.rpartition("Status Message: ")[2].removeprefix("[ONNXRuntimeError] : ")[:_LONGEST]

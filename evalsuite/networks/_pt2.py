@@ -11,15 +11,24 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.apart import run_apart
+from evalsuite.errors import EvalsuiteError, RefusedInputError, UsageError
 from evalsuite.networks._formats import objection_to, refuse_not_finite
-from evalsuite.networks._program import DTYPES, Json, NotUnderstoodError, Program, as_list, as_mapping, as_name
+from evalsuite.networks._json import Json, as_list, as_mapping, as_name, only_entry
+from evalsuite.networks._program import Program
 from evalsuite.networks._program_cost import program_cost
+from evalsuite.networks._steps import DTYPES
+from evalsuite.networks._symbolic import ForeignOperatorError, NotUnderstoodError
+from evalsuite.networks._trial import limits_of_trial, trial_images
 from evalsuite.networks.artefact import Artefact, Told
 
 _SCHEMA: Final = 8
 _WAY_OUT: Final = (
     "export it in evaluation mode, without custom objects and control flow, with torch.export.save, or as ONNX"
+)
+_WITHOUT_IT: Final = (
+    "export the network without it, without run_decompositions, or as ONNX, "
+    "or judge it before it is exported: its weights, with --arch"
 )
 _MARKS: Final = (b"/models/model.json", b"/data/weights/", b"/archive_format")
 _FOLDERS: Final = {"parameter": "weights", "buffer": "weights", "tensor_constant": "constants"}
@@ -31,32 +40,17 @@ def is_program(data: bytes) -> bool:
 
 
 def read_program(path: Path, data: bytes, digest: str, shape: tuple[int, int, int]) -> Artefact:
-    """The program in `data`, the bytes of `path`.
+    """The program in `data`, the bytes of `path`; run first in a child process with limits on memory and time.
 
     Raises:
-        RefusedInputError: The archive is damaged, or holds something that would have to be trusted.
+        RefusedInputError: The archive is damaged, holds something that would have to be trusted, or takes too much.
         UsageError: The program does not take images of `shape`.
     """
-    parts = _parts(path, data)
-    try:
-        description = as_mapping(json.loads(parts.get("models/model.json", b"null")))
-        program, user = _program(description, parts)
-    except NotUnderstoodError as error:
-        raise RefusedInputError(f"expected a program that can be run as data: {error}: {path}; {_WAY_OUT}") from error
-    except Exception as error:
-        raise RefusedInputError(_damaged(path, error)) from error
-    refuse_not_finite(path, dict(program.named_buffers()))
-    batch = _batch(path, user, shape)
-    blank = torch.full((batch or 1, *shape), 0.5)
-    try:
-        with torch.no_grad():
-            program(blank)
-    except NotUnderstoodError as error:
-        raise RefusedInputError(f"{error}: {path}") from error
-    except Exception as error:
-        first = str(error).strip().partition("\n")[0]
-        raise RefusedInputError(f"expected a program that runs, got {first}: {path}") from error
-    counted = program_cost(program, blank)
+    run_apart(lambda: _try_out(path, data, shape), path=path, limits=limits_of_trial(len(data), shape))
+    program, batch = _loaded(path, data, shape)
+    if batch is None:
+        program.grow_with_batch(shape)
+    counted = program_cost(program, torch.full((batch or 1, *shape), 0.5))
     told = Told(
         kind="torch.export",
         sha256=digest,
@@ -68,6 +62,46 @@ def read_program(path: Path, data: bytes, digest: str, shape: tuple[int, int, in
     return Artefact(program, told, shape)
 
 
+def _try_out(path: Path, data: bytes, shape: tuple[int, int, int]) -> None:
+    """Everything that is done with a program when it is read, to see whether it survives.
+
+    Raises:
+        RefusedInputError: As for `read_program`; or the program writes over its own tensors.
+        UsageError: As for `read_program`.
+    """
+    program, batch = _loaded(path, data, shape)
+    before = {name: tensor.clone() for name, tensor in program.named_buffers()}
+    try:
+        if batch is None:
+            program.grow_with_batch(shape)
+        with torch.no_grad():
+            for images in trial_images(batch, shape):
+                program(images)
+    except NotUnderstoodError as error:
+        raise RefusedInputError(f"{error}: {path}") from error
+    if not all(torch.equal(tensor, before[name]) for name, tensor in program.named_buffers()):
+        raise RefusedInputError(f"expected a network that is the same after it was run, got one that changes: {path}")
+
+
+def _loaded(path: Path, data: bytes, shape: tuple[int, int, int]) -> tuple[Program, int | None]:
+    """The program, and how many images it takes at once."""
+    parts = _parts(path, data)
+    try:
+        description = as_mapping(json.loads(parts.get("models/model.json", b"null")))
+        program, user = _program(description, parts)
+        batch = _batch(path, user, shape)
+    except (EvalsuiteError, MemoryError):
+        raise
+    except ForeignOperatorError as error:
+        raise RefusedInputError(f"{error}: {path}; {_WITHOUT_IT}") from error
+    except NotUnderstoodError as error:
+        raise RefusedInputError(f"expected a program that can be run as data: {error}: {path}; {_WAY_OUT}") from error
+    except Exception as error:
+        raise RefusedInputError(_damaged(path, error)) from error
+    refuse_not_finite(path, dict(program.named_buffers()))
+    return program, batch
+
+
 def _parts(path: Path, data: bytes) -> Mapping[str, bytes]:
     """What the archive holds, by name without the folder around everything."""
     try:
@@ -75,6 +109,8 @@ def _parts(path: Path, data: bytes) -> Mapping[str, bytes]:
             objection = objection_to(archive.infolist(), len(data))
             names = [] if objection else archive.namelist()
             parts = {name.partition("/")[2]: archive.read(name) for name in names}
+    except MemoryError:
+        raise
     except Exception as error:
         raise RefusedInputError(_damaged(path, error)) from error
     if objection is not None:
@@ -83,7 +119,8 @@ def _parts(path: Path, data: bytes) -> Mapping[str, bytes]:
 
 
 def _damaged(path: Path, error: Exception) -> str:
-    return f"expected a whole file from torch.export.save, got a damaged one: {path}: {error}"
+    first = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"expected a whole file from torch.export.save, got a damaged one: {path}: {first:.400}"
 
 
 def _program(description: Json, parts: Mapping[str, bytes]) -> tuple[Program, Json]:
@@ -101,7 +138,7 @@ def _program(description: Json, parts: Mapping[str, bytes]) -> tuple[Program, Js
     learnt: set[str] = set()
     kept = {folder: _config(parts, folder) for folder in set(_FOLDERS.values())}
     for each in as_list(signature.get("input_specs")):
-        ((kind, spec),) = as_mapping(each).items()
+        kind, spec = only_entry(each)
         argument = as_mapping(as_mapping(spec).get("arg"))
         if kind == "user_input":
             inputs.append(as_name(as_mapping(argument.get("as_tensor")).get("name")))

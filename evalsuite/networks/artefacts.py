@@ -4,12 +4,13 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.errors import EvalsuiteError, RefusedInputError, UsageError
 from evalsuite.interpretation import Interpretation
 from evalsuite.networks._input_normalisation import words
 from evalsuite.networks._onnx import is_onnx, read_onnx
 from evalsuite.networks._pour import outputs
 from evalsuite.networks._pt2 import is_program, read_program
+from evalsuite.networks.artefact import Artefact
 from evalsuite.networks.checkpoint import Checkpoint
 from evalsuite.networks.normalized import Normalized
 from evalsuite.regular import read_regular
@@ -48,8 +49,7 @@ def read_artefact(
     if not data:
         raise RefusedInputError(f"expected a network, got an empty file: {path}")
     digest = hashlib.sha256(data).hexdigest()
-    read = read_program if is_program(data) else read_onnx
-    artefact = read(path, data, digest, shape)
+    artefact = _artefact(path, data, digest, shape)
     mean, std = normalisation or ((0.0,) * shape[0], (1.0,) * shape[0])
     network = Normalized(artefact, mean, std).eval()
     try:
@@ -67,6 +67,17 @@ def read_artefact(
         file_digest=artefact.told.sha256,
         interpretations=_interpretations(network, given=normalisation is not None),
     )
+
+
+def _artefact(path: Path, data: bytes, digest: str, shape: tuple[int, int, int]) -> Artefact:
+    read = read_program if is_program(data) else read_onnx
+    try:
+        return read(path, data, digest, shape)
+    except EvalsuiteError:
+        raise
+    except Exception as error:
+        first = " ".join(f"{type(error).__name__}: {error}".split())
+        raise RefusedInputError(f"expected an exported network that runs, got {first:.400}: {path}") from error
 
 
 def _interpretations(network: Normalized, *, given: bool) -> tuple[Interpretation, ...]:
