@@ -18,9 +18,15 @@ class EvalsuiteError(Exception):
 
     Attributes:
         exit_code: What the process ends with (2: the call or its inputs do not fit together).
+        lines: The message, and what is listed below it; line breaks within one are somebody's text.
     """
 
     exit_code = 2
+
+    def __init__(self, message: str = "", *, listed: Iterable[str] = ()) -> None:
+        """`listed`: each stands in a line of its own below the message."""
+        self.lines = (message, *(f"  {each}" for each in listed))
+        super().__init__("\n".join(self.lines))
 
 
 class UsageError(EvalsuiteError):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal, final
 
 from evalsuite.errors import exit_code
+from evalsuite.printable import one_line
 from evalsuite.progress import READING, Position, Reporter, Ticker, Tracker
 
 FILE = "progress.json"
@@ -182,7 +183,7 @@ class Recorded:
         self._ticker.stop()
         with self._lock:
             if self._last.state == "working":
-                line = error.splitlines()[0] if error else ""
+                line = one_line(error.partition("\n  ")[0])
                 self._last = replace(self._last, state=state, exit_code=code, error=line)
                 self._put(moved=False)
 

@@ -20,6 +20,7 @@ from evalsuite.networks.artefacts import Statistics, is_artefact, read_artefact
 from evalsuite.networks.checkpoint import Checkpoint, check_fits, read
 from evalsuite.networks.copies import copied
 from evalsuite.networks.normalized import Normalized
+from evalsuite.recorded_data import check_recorded
 from evalsuite.registry import names
 from evalsuite.spec import Spec
 
@@ -268,7 +269,7 @@ def _data_of(parent: Checkpoint, ckpt: Path) -> str:
     if parent.data is None:
         registered = ", ".join(name.replace("_", "-") for name in names("evalsuite.data"))
         raise UsageError(f"{ckpt} does not say on which data it was trained: add --data NAME (one of {registered})")
-    return parent.data
+    return check_recorded(parent.data, ckpt)
 
 
 def _names_in_file(parent: Checkpoint, ckpt: Path, said: str | None) -> tuple[str, ...] | None:

@@ -77,9 +77,9 @@ def refuse_unconfirmed(readings: Iterable[Interpretation]) -> None:
     """
     open_questions = [reading for reading in readings if not reading.confirmed]
     if open_questions:
-        listed = "".join(f"\n  {reading.sentence()}" for reading in open_questions)
         topics = ",".join(sorted({named(reading.topic, reading.basis) for reading in open_questions}))
+        way_out = f"accepted as they are by --strict --assume {shlex.quote(topics)}, or by a policy's assumptions"
         raise RefusedInputError(
-            f"--strict: expected every input to be known, got {len(open_questions)} open:{listed}\n"
-            f"  accepted as they are by --strict --assume {shlex.quote(topics)}, or by a policy's assumptions"
+            f"--strict: expected every input to be known, got {len(open_questions)} open:",
+            listed=(*(reading.sentence() for reading in open_questions), way_out),
         )

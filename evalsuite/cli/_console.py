@@ -5,15 +5,18 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn, final
+from typing import NoReturn, TextIO, final
 
 import click
 
 from evalsuite.cli._interruption import ended_soon
 from evalsuite.cli._streams import disk_error, flushed, patient
 from evalsuite.errors import EvalsuiteError, TerminatedError, exit_code
+from evalsuite.printable import one_line
 from evalsuite.progress import Ticker, Tracker, clock
 
 _USAGE = 2
@@ -26,7 +29,7 @@ def guarded(cli: click.Command) -> NoReturn:
     A reader of stdout that goes away changes neither what is done nor the exit code.
     """
     signal.signal(signal.SIGTERM, _terminate)
-    with patient(), ended_soon() as watch:
+    with patient(), _plain_warnings(), ended_soon() as watch:
         try:
             code = _code(cli.main(standalone_mode=False))
         except BaseException as error:  # noqa: BLE001 - the last line of defence: a crash must never look like a verdict
@@ -48,30 +51,84 @@ def _tell(error: BaseException) -> int:
         case click.exceptions.Exit():
             return error.exit_code
         case KeyboardInterrupt() | click.Abort():
-            click.echo(f"evalsuite: interrupted; {_CONTINUES}", err=True)
+            echo(f"evalsuite: interrupted; {_CONTINUES}", err=True)
             return 130
         case TerminatedError():
-            click.echo(f"evalsuite: terminated; {_CONTINUES}", err=True)
+            echo(f"evalsuite: terminated; {_CONTINUES}", err=True)
         case click.ClickException():
-            error.show(file=sys.stderr)
+            echo(*_usage(error), f"Error: {error.format_message()}", err=True)
             return _USAGE
         case EvalsuiteError():
-            click.secho(f"evalsuite: {error}", fg="red", err=True)
+            first, *listed = error.lines
+            echo(f"evalsuite: {first}", *listed, colour="red", err=True)
         case _ if (reason := disk_error(error)) is not None:
-            click.secho(f"evalsuite: {reason}", fg="red", err=True)
+            echo(f"evalsuite: {reason}", colour="red", err=True)
             return _USAGE
         case _:
-            traceback.print_exception(error)
-            click.secho("evalsuite: internal error (this is a bug); what was finished is kept", fg="red", err=True)
+            echo(*_traceback(error), err=True)
+            echo("evalsuite: internal error (this is a bug); what was finished is kept", colour="red", err=True)
     return exit_code(error)
+
+
+def _usage(error: click.ClickException) -> list[str]:
+    """How the command is called, as click shows it."""
+    if not isinstance(error, click.UsageError) or error.ctx is None:
+        return []
+    context = error.ctx
+    hint = f"Try '{context.command_path} {context.help_option_names[0]}' for help." if context.help_option_names else ""
+    return [*context.get_usage().split("\n"), hint, ""]
+
+
+def _traceback(error: BaseException) -> list[str]:
+    """As Python shows it, but that messages stay in one line."""
+    pieces = [piece.strip("\n") for piece in traceback.format_exception(error)]
+    return [line for piece in pieces for line in (piece.split("\n") if piece.startswith("  File ") else [piece])]
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """While it lasts, warnings of libraries are one line each, and hold only what may be shown."""
+    before = warnings.showwarning
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        del file, line
+        echo(f"{filename}:{lineno}: {category.__name__}: {message}", err=True)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 def _terminate(_signum: int, _frame: FrameType | None) -> NoReturn:
     raise TerminatedError
 
 
+def echo(*lines: str, err: bool = False, colour: str | None = None, bold: bool = False) -> None:
+    """Lines on stdout or stderr, each as it may be shown: what files and libraries call things may be anything."""
+    click.secho("\n".join(map(one_line, lines)), err=err, fg=colour, bold=bold)
+
+
+def echo_labelled(label: str, colour: str, line: str) -> None:
+    """One line on stdout behind a coloured word."""
+    click.echo(f"{click.style(label, fg=colour)} {one_line(line)}")
+
+
+def write_document(text: str) -> None:
+    """A document of many lines on stdout that holds nothing but what may be shown."""
+    click.echo(text)
+
+
 def write_json(document: Mapping[str, object]) -> None:
-    """One JSON document on stdout."""
+    """One JSON document on stdout; JSON escapes by itself."""
     click.echo(json.dumps(document, indent=2))
 
 
@@ -135,7 +192,7 @@ class Lines:
 
     def say(self, line: str) -> None:
         """One line on stderr."""
-        click.echo(line, err=True)
+        echo(line, err=True)
 
     def stop(self) -> None:
         """No more lines of their own accord."""
@@ -170,9 +227,11 @@ class Bars:
 
     def start(self, stage: str, total: float) -> None:
         """Draw a new bar."""
+        from rich.markup import escape
+
         self.finish()
         self._tracker.start(stage, total)
-        self._task = int(self._bar.add_task(stage, total=total or None, details=""))
+        self._task = int(self._bar.add_task(escape(one_line(stage)), total=total or None, details=""))
         self._bar.start()
         self._drawn = True
         self._ticker = Ticker(1.0, self._draw)
@@ -203,7 +262,7 @@ class Bars:
 
     def say(self, line: str) -> None:
         """One line above the bar."""
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(one_line(line), highlight=False, markup=False, soft_wrap=True)
 
     def stop(self) -> None:
         """Leave the bar as it is and stop drawing."""
@@ -216,7 +275,7 @@ class Bars:
         from rich.progress import TaskID
 
         position = self._tracker.position()
-        details = "" if full else "  ".join(position.details())
+        details = "" if full else one_line("  ".join(position.details()))
         share = 1.0 if full else position.share
         task = next(task for task in self._bar.tasks if task.id == self._task)
         if full and task.total is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from evalsuite.data_files import files_of, tree
 from evalsuite.errors import UsageError
 from evalsuite.networks._header import described
+from evalsuite.recorded_data import check_recorded
 from evalsuite.spec import LIBRARIES, Spec, digest
 from evalsuite.store import opened
 from evalsuite.version import __version__
@@ -33,6 +34,7 @@ def request_digest(spec: Spec) -> str | None:
 
     Raises:
         UsageError: The checkpoint is missing.
+        RefusedInputError: Its header names data that only the user may name.
     """
     options = {"ckpt": spec.ckpt, "early": spec.early, "slices": spec.slices, "separate": spec.separate}
     files = {name: _content(path, f"--{name}") for name, path in options.items() if path is not None}
@@ -70,9 +72,13 @@ def _content(path: Path, option: str) -> str:
 
 
 def _recorded_data(ckpt: Path) -> str | None:
-    """The data set that the checkpoint names in its own header, read without torch."""
+    """The data set that the checkpoint names in its own header, read without torch.
+
+    Raises:
+        RefusedInputError: The header names what only the user may.
+    """
     header = described(ckpt)
-    return None if header is None else header.data
+    return None if header is None or header.data is None else check_recorded(header.data, ckpt)
 
 
 def _names_code(arch: str | None) -> bool:

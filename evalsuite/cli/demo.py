@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from evalsuite.cli._console import reporter
+from evalsuite.cli._console import echo, reporter
 
 # handwritten digits, 8 x 8: small enough for minutes, real enough to show that robustness goes before accuracy
 _TASKS = (
@@ -44,7 +44,7 @@ def command(ctx: click.Context, out: Path) -> None:
     """Train a small network on scikit-learn's digits, prune it, judge it, and report - in a minute or two."""
     from evalsuite.cli.sweep import command as sweep
 
-    click.echo(_STEPS, err=True)
+    echo(*_STEPS.splitlines(), err=True)
     parent = out / "resnet8.safetensors"
     if not parent.exists():
         import torch
@@ -63,5 +63,5 @@ def command(ctx: click.Context, out: Path) -> None:
             out=parent,
             reporter=reporter(),
         )
-        click.echo(f"trained {parent}: {score} on the held-out digits", err=True)
+        echo(f"trained {parent}: {score} on the held-out digits", err=True)
     sweep.main(["--ckpt", str(parent), "--out", str(out), *_SWEEP], standalone_mode=False, parent=ctx.parent)

@@ -11,9 +11,10 @@ from typing import final
 
 import click
 
-from evalsuite.cli._console import write_json
+from evalsuite.cli._console import echo_labelled, write_json
 from evalsuite.cli._options import JSON, given, network_options
 from evalsuite.errors import install_hint
+from evalsuite.printable import one_line
 from evalsuite.version import __version__
 
 _EXAMPLES = 1000
@@ -92,7 +93,7 @@ def command(ctx: click.Context, /, as_json: bool, **options: object) -> None:
     else:
         for what, state, says in checks:
             colour = {"ok": "green", "missing": "red", "optional": "yellow"}[state]
-            click.echo(f"{click.style(f'{state:8}', fg=colour)} {what:24} {says}")
+            echo_labelled(f"{state:8}", colour, f"{what:24} {says}")
     ctx.exit(2 if any(state == "missing" for _, state, _ in checks) else 0)
 
 
@@ -127,12 +128,13 @@ def _table(rows: list[tuple[str, str, str, str]]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console()
     table = Table("what", "taken", "where from", "confirmed or changed by", box=SIMPLE_HEAD)
     for row in rows:
         unsure = row[2].startswith(("assumed", "doubtful"))
-        table.add_row(*row, style="yellow" if unsure else None)
+        table.add_row(*(Text(one_line(cell)) for cell in row), style="yellow" if unsure else None)
     # a pipe has no width: nothing is folded there
     Console(width=None if console.is_terminal else 240).print(table, markup=False)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from evalsuite.cli._console import reporter, write_json
+from evalsuite.cli._console import echo, reporter, write_json
 from evalsuite.cli._options import JSON, given, judge_options, reading_options, run_options
 from evalsuite.errors import UnknownNameError, UsageError
 
@@ -85,8 +85,7 @@ def command(
     else:
         from evalsuite.report.verdict import headline
 
-        click.echo(headline(results))
-        click.echo(f"report: {out / 'report.html'}")
+        echo(*headline(results).split("\n"), f"report: {out / 'report.html'}")
     if spec.gate is not None:
         from evalsuite.cli.gate import gate
 

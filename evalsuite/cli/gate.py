@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from evalsuite.cli._console import write_json
+from evalsuite.cli._console import echo, echo_labelled, write_json
 from evalsuite.cli._options import JSON, RUN
 from evalsuite.errors import IncompleteEvidenceError, RefusedInputError, UsageError
 
@@ -42,8 +42,8 @@ def gate(results: dict[str, object], policy: Path, junit: Path, *, as_json: bool
     else:
         for check in verdict.checks:
             colour = {"pass": "green", "fail": "red", "incomplete": "yellow"}[check.outcome]
-            click.echo(f"{click.style(f'{check.outcome:10}', fg=colour)} {check.message}")
-        click.secho(f"gate: {verdict.outcome}", bold=True)
+            echo_labelled(f"{check.outcome:10}", colour, check.message)
+        echo(f"gate: {verdict.outcome}", bold=True)
     return verdict.exit_code
 
 

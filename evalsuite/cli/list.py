@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalsuite.cli._console import write_json
+from evalsuite.cli._console import echo, write_json
 from evalsuite.cli._options import JSON
 from evalsuite.cli._parts import KINDS
 from evalsuite.errors import UnknownNameError
@@ -40,10 +40,10 @@ def command(kind: str | None, as_json: bool) -> None:
         write_json(found)
         return
     for each, parts in found.items():
-        click.secho(each, bold=True)
+        echo(each, bold=True)
         width = max((len(name) for name in parts), default=0)
         for name, says in parts.items():
-            click.echo(f"  {name:{width}}  {says}")
+            echo(f"  {name:{width}}  {says}")
 
 
 def _pruners(*, as_json: bool) -> None:
@@ -102,7 +102,7 @@ def _tasks(*, as_json: bool) -> None:
             text, str(row["asks"]), f"{row['passes']:,.0f}", f"{row['training']:,}" if row["training"] else ""
         )
     _wide().print(table)
-    click.echo(
+    echo(
         "  forward passes per example and network, and once per network; a gradient step counts as three; "
         "evalsuite plan adds up a run"
     )

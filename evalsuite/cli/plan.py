@@ -4,7 +4,7 @@ from typing import cast
 
 import click
 
-from evalsuite.cli._console import reporter, write_json
+from evalsuite.cli._console import echo, reporter, write_json
 from evalsuite.cli._options import JSON, given, judge_options, network_options, prune_options, run_options
 
 _BAR = 24
@@ -47,35 +47,35 @@ def command(no_time: bool, as_json: bool, **options: object) -> None:
 
 def _networks(planned: Row) -> None:
     families = "1 family" if planned["families"] == 1 else f"{planned['families']} families"
-    click.echo(f"{planned['networks']} networks: the parent, {families} of {planned['steps']} ratios")
+    echo(f"{planned['networks']} networks: the parent, {families} of {planned['steps']} ratios")
     sides = " x ".join(map(str, cast("list[int]", planned["images"])))
     applied = cast("dict[str, list[float]]", planned["normalisation"])
     mean, std = (", ".join(f"{number:.4g}" for number in applied[key]) for key in ("mean", "std"))
-    click.echo(f"images: {sides} (channels, height, width); the network normalises them by mean {mean}, std {std}")
+    echo(f"images: {sides} (channels, height, width); the network normalises them by mean {mean}, std {std}")
 
 
 def _tasks(planned: Row) -> None:
-    click.echo(f"\n{'task':40} {'examples':>8} {'shards':>6} {'passes':>12} {'smallest drop shown':>20}")
+    echo("", f"{'task':40} {'examples':>8} {'shards':>6} {'passes':>12} {'smallest drop shown':>20}")
     for row in cast("list[Row]", planned["tasks"]):
         drop = row["unavailable"] or f"{row['smallest_margin']:.2%}"
-        click.echo(f"{row['task']:40} {row['examples']:8} {row['shards']:6} {row['passes']:12.3g} {drop:>20}")
-    click.echo(f"margin {planned['margin']:.2%}: a task whose smallest drop is above it can only be inconclusive.")
+        echo(f"{row['task']:40} {row['examples']:8} {row['shards']:6} {row['passes']:12.3g} {drop:>20}")
+    echo(f"margin {planned['margin']:.2%}: a task whose smallest drop is above it can only be inconclusive.")
 
 
 def _times(estimate: Row) -> None:
     from evalsuite.progress import clock
 
     rows = cast("list[Row]", estimate["parts"])
-    click.echo(f"\nabout {clock(cast(float, estimate['seconds']))} on {estimate['device']}; what costs most:\n")
-    click.echo(f"{'':40} {'time':>12} {'memory':>9}  {'share':<{_BAR + 5}} timed on")
+    echo("", f"about {clock(cast(float, estimate['seconds']))} on {estimate['device']}; what costs most:", "")
+    echo(f"{'':40} {'time':>12} {'memory':>9}  {'share':<{_BAR + 5}} timed on")
     for row in rows:
         share = cast(float, row["share"])
         bar = "█" * round(_BAR * share)
         memory = "" if row["megabytes"] is None else f"{row['megabytes']:,.0f} MB"
         basis = f"{row['examples']} examples" if row["basis"] == "measured" else "a pass, times their number"
         time = clock(cast(float, row["seconds"]))
-        click.echo(f"{row['what']:40} {time:>12} {memory:>9}  {share:4.0%} {bar:<{_BAR}} {basis}")
+        echo(f"{row['what']:40} {time:>12} {memory:>9}  {share:4.0%} {bar:<{_BAR}} {basis}")
     most = estimate["peak_megabytes"]
     if most is not None:
-        click.echo(f"at most about {most:,.0f} MB of memory of {estimate['memory_of']}")
-    click.echo(f"estimates, as if every network were as slow as the parent; not counted: {estimate['not_counted']}.")
+        echo(f"at most about {most:,.0f} MB of memory of {estimate['memory_of']}")
+    echo(f"estimates, as if every network were as slow as the parent; not counted: {estimate['not_counted']}.")

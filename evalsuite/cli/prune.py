@@ -2,7 +2,7 @@
 
 import click
 
-from evalsuite.cli._console import reporter, write_json
+from evalsuite.cli._console import echo, reporter, write_json
 from evalsuite.cli._options import JSON, given, network_options, prune_options, run_options
 
 
@@ -40,7 +40,7 @@ def command(as_json: bool, **options: object) -> None:
         write_json({"networks": networks})
         return
     for network in networks:
-        click.echo(
+        echo(
             f"{network['id']:32} pruned {network['prune_ratio']:6.1%}  FLOPs -{network['flop_reduction']:6.1%}  "
             f"{out / (network['file'] or '')}"
         )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from evalsuite.cli._console import echo, write_document
 from evalsuite.cli._options import RUN
 from evalsuite.cli.gate import read_results
 from evalsuite.errors import UsageError
@@ -30,13 +31,13 @@ def command(run: Path, form: str, out: Path | None) -> None:
     if form == "html" and out is None:
         out = run / "report.html" if run.is_dir() else run.with_name("report.html")
     if out is None:
-        click.echo(text)
+        write_document(text)
         return
     try:
         write_atomically(out, text)
     except OSError as error:
         raise UsageError(f"{out}: {error.strerror}; --out FILE writes the report elsewhere") from error
-    click.echo(f"wrote {out}", err=True)
+    echo(f"wrote {out}", err=True)
 
 
 def _results(run: Path, *, inside: bool) -> tuple[dict[str, object], dict[str, bytes]]:
@@ -50,7 +51,7 @@ def _results(run: Path, *, inside: bool) -> tuple[dict[str, object], dict[str, b
         try:
             return refresh(run)
         except BusyError:
-            click.echo(f"{run}: a process works on this run; the report shows what is there so far", err=True)
+            echo(f"{run}: a process works on this run; the report shows what is there so far", err=True)
         except OSError:
             pass  # a disk that may only be read: the page itself will say so
     return current(run)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalsuite.cli._console import write_json
+from evalsuite.cli._console import echo, write_json
 from evalsuite.cli._options import JSON
 from evalsuite.errors import UnknownNameError
 
@@ -30,7 +30,7 @@ def command(what: str, as_json: bool) -> None:
         from evalsuite.report.verdict import headline
 
         results = _results(path)
-        write_json(results) if as_json else click.echo(headline(results))
+        write_json(results) if as_json else echo(*headline(results).split("\n"))
     elif path.is_file():
         _checkpoint(path, as_json=as_json)
     else:
@@ -72,7 +72,7 @@ def _checkpoint(path: Path, *, as_json: bool) -> None:
         write_json(facts)
         return
     for key, value in facts.items():
-        click.echo(f"{key:22} {value}")
+        echo(f"{key:22} {value}")
 
 
 def _part(what: str) -> "Description":
@@ -95,25 +95,25 @@ def _part(what: str) -> "Description":
 
 
 def _print(part: "Description") -> None:
-    click.secho(part.title, bold=True)
-    click.echo(part.text)
+    echo(part.title, bold=True)
+    echo(*part.text.splitlines())
     if part.settings:
-        click.echo("")
+        echo("")
         _table(part.settings, part.heading)
     if part.source:
-        click.echo(f"\nsource:  {part.source}")
+        echo("", f"source:  {part.source}")
     for place, each in enumerate(part.typed):
-        click.echo(f"{'typed:' if not place else '':8} {each}")
+        echo(f"{'typed:' if not place else '':8} {each}")
 
 
 def _table(settings: "tuple[Setting, ...]", heading: str) -> None:
     first = max(len("setting"), *(len(row.name) for row in settings))
     second = min(40, max(len(heading), *(len(row.value) for row in settings)))
     room = max(30, _WIDTH - first - second - 4)
-    click.secho(f"{'setting':{first}}  {heading:{second}}  what it means", bold=True)
+    echo(f"{'setting':{first}}  {heading:{second}}  what it means", bold=True)
     for row in settings:
         values = textwrap.wrap(row.value, second, break_on_hyphens=False) or [""]
         lines = textwrap.wrap(row.meaning, room) or [""]
         for place in range(max(len(values), len(lines))):
             name, value, line = (column[place] if place < len(column) else "" for column in ([row.name], values, lines))
-            click.echo(f"{name:{first}}  {value:{second}}  {line}".rstrip())
+            echo(f"{name:{first}}  {value:{second}}  {line}".rstrip())

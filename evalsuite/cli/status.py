@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, final
 
 import click
 
-from evalsuite.cli._console import write_json
+from evalsuite.cli._console import echo, write_json
 from evalsuite.cli._options import JSON, RUN
 from evalsuite.errors import UsageError
 
@@ -37,10 +37,12 @@ def command(ctx: click.Context, run: Path, watch: bool, as_json: bool) -> None:
     terminal = sys.stdout.isatty()
     while watch and status.goes_on:
         if not as_json:
-            click.echo(f"{_HOME_AND_CLEAR if terminal else ''}{status.text()}\n")
+            if terminal:
+                click.echo(_HOME_AND_CLEAR, nl=False)
+            echo(*status.lines(), "")
         time.sleep(_EVERY)
         status = _read(run)
-    write_json(status.document()) if as_json else click.echo(status.text())
+    write_json(status.document()) if as_json else echo(*status.lines())
     ctx.exit(0 if status.complete else 3)
 
 
@@ -109,12 +111,12 @@ class _Status:
         ]
         return {**facts, "networks": self.networks, "tasks": tasks}
 
-    def text(self) -> str:
+    def lines(self) -> list[str]:
         """For people."""
         lines = [f"{self.run}: {self.stage()}, {self.networks} networks", *self._process()]
         width = max((len(row.task) for row in self.tasks), default=0)
         lines += [f"  {row.task:{width}}  {row.unavailable or f'{row.done}/{row.planned}'}" for row in self.tasks]
-        return "\n".join(lines)
+        return lines
 
     def _process(self) -> list[str]:
         beat = self.heartbeat

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalsuite.cli._console import reporter, write_json
+from evalsuite.cli._console import echo, reporter, write_json
 from evalsuite.cli._options import JSON, given, judge_options, network_options, prune_options, run_options
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def command(ctx: click.Context, /, amend: bool, as_json: bool, **options: object
     request = request_digest(spec)
     results = finished(out, request)
     if results is not None:
-        click.echo(f"{out}: finished before, nothing to do", err=True)
+        echo(f"{out}: finished before, nothing to do", err=True)
     else:
         results = _run(spec, out, request, amend=amend)
     if as_json:
@@ -77,5 +77,4 @@ def _run(spec: "Spec", out: Path, request: str | None, *, amend: bool) -> dict[s
 def _tell(results: dict[str, object], out: Path) -> None:
     from evalsuite.report.verdict import headline
 
-    click.echo(headline(results))
-    click.echo(f"report: {out / 'report.html'}")
+    echo(*headline(results).split("\n"), f"report: {out / 'report.html'}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from evalsuite.cli._console import reporter
+from evalsuite.cli._console import echo, reporter
 
 _FILE = click.Path(path_type=Path)
 
@@ -44,4 +44,4 @@ def command(
     score = train_parent(
         arch=arch, data=data, recipe=recipe, epochs=epochs, seed=seed, device=device, out=out, reporter=reporter()
     )
-    click.echo(f"{out}: {score} on the held-out examples", err=True)
+    echo(f"{out}: {score} on the held-out examples", err=True)

@@ -2,13 +2,14 @@
 
 import contextlib
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
 from evalsuite.data._preparation import Preparation
@@ -25,31 +26,71 @@ WIDE: Final = frozenset({*_SIXTEEN_BITS, "I", "F"})
 _SIXTEEN_IN_THIRTY_TWO: Final = frozenset({"PNG", "PPM"})
 _BLACK_IS_ZERO = 1
 
+# each is read by Pillow or a library in its process; of others, EPS is handed to Ghostscript, which runs what it says
+_FORMATS: Final = ("JPEG", "PNG", "PPM", "BMP", "DIB", "TIFF", "WEBP", "JPEG2000", "GIF", "AVIF", "HEIF", "QOI")
+_MOST_PIXELS: Final = 2**27
+"""Half a gigabyte when it is decoded; a file of some kilobytes may say that it holds as many."""
+_LARGE: Final = 2**25
+"""Pixels of photos that are decoded one after another, so that no folder takes the memory of all threads at once."""
+_one_at_a_time = threading.RLock()
+
 # what Pillow's readers raise for bytes that are no image, or a damaged one
 _BROKEN: Final = (
     *(OSError, ValueError, TypeError, RuntimeError, SyntaxError, EOFError, LookupError, ArithmeticError),
-    *(struct.error, zlib.error, Image.DecompressionBombError),
+    *(struct.error, zlib.error),
 )
 
 
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[Image.Image]:
-    """The file at `path`, of which only the header has been read.
+    """The file at `path`, of which only the header has been read; its name's ending is not believed.
 
     Raises:
-        RefusedInputError: It is no image, or is damaged where it is read within the context.
+        RefusedInputError: It is no image of a kind that is read, has too many pixels, or is damaged where it is read
+            within the context.
     """
     try:
-        with Image.open(path) as file:
+        with Image.open(path, formats=formats()) as file, _taking_turns(_checked_size(file, path)):
             yield file
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, str(error)) from error
+    except UnidentifiedImageError as error:
+        kinds = ", ".join(formats())
+        raise RefusedInputError(f"expected {path} to be an image ({kinds}), got what is none of these") from error
     except _BROKEN as error:
         raise RefusedInputError(f"expected {path} to be an image, got an error: {error}") from error
 
 
-def decoded(path: str, channels: int, preparation: Preparation) -> Image.Image:
+def formats() -> tuple[str, ...]:
+    """The kinds of files that are read as photos, in Pillow's names, as far as this installation reads them."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def _checked_size(file: Image.Image, path: str) -> int:
+    width, height = file.size
+    if width * height > _MOST_PIXELS:
+        raise _too_large(path, f"{width} x {height}")
+    return width * height
+
+
+def _too_large(path: str, got: str) -> RefusedInputError:
+    return RefusedInputError(
+        f"expected {path} to have at most {_MOST_PIXELS:,} pixels, got {got}: make the photo smaller, or cut it up"
+    )
+
+
+@contextlib.contextmanager
+def _taking_turns(pixels: int) -> Iterator[None]:
+    with _one_at_a_time if pixels > _LARGE else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
+def decoding(path: str, channels: int, preparation: Preparation) -> Iterator[Image.Image]:
     """The photo at `path` in Pillow's mode L (`channels` 1) or RGB (3), turned upright where that is asked for.
 
-    Of files with several frames it is the first.
+    Of files with several frames it is the first. Large photos wait for one another until the context is left.
 
     Raises:
         RefusedInputError: The file cannot be decoded, or its values cannot be told to be black or white.
@@ -61,8 +102,9 @@ def decoded(path: str, channels: int, preparation: Preparation) -> Image.Image:
         if file.mode in WIDE:
             values = wide_values(file, image, path)
             gray = Image.fromarray(_eight_bits(values, white(file, path, preparation), path))
-            return gray.convert("RGB") if channels == 3 else gray
-        return _converted(image, path, channels, preparation)
+            yield gray.convert("RGB") if channels == 3 else gray
+        else:
+            yield _converted(image, path, channels, preparation)
 
 
 def has_alpha(image: Image.Image) -> bool:

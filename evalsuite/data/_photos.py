@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, functional
 
-from evalsuite.data._decode import decoded
+from evalsuite.data._decode import decoding
 from evalsuite.data._preparation import TORCHVISION, Preparation
 from evalsuite.errors import RefusedInputError
 
@@ -56,7 +56,8 @@ class Photos:
 
     def _decoded(self, position: int) -> Tensor:
         path = self.paths[position]
-        image = self._fitted(self._within_border(decoded(path, self.channels, self.preparation), path), path)
+        with decoding(path, self.channels, self.preparation) as photo:
+            image = self._fitted(self._within_border(photo, path), path)
         pixels: Tensor = functional.pil_to_tensor(image)
         return pixels
 

@@ -7,7 +7,6 @@ from typing import Literal, final
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torchvision.datasets import VOCSegmentation
 from torchvision.transforms import InterpolationMode, functional
@@ -15,6 +14,7 @@ from typing_extensions import override
 
 from evalsuite.data._base import Dataset, Examples, Source
 from evalsuite.data._class_order import some
+from evalsuite.data._decode import opened
 from evalsuite.data._photos import Photos
 from evalsuite.data._preparation import Preparation
 from evalsuite.data._statistics import IMAGENET
@@ -151,13 +151,10 @@ class Masks:
 
     def _decoded(self, position: int) -> Tensor:
         path = self.paths[position]
-        try:
-            with Image.open(path) as file:
-                # a gray image holds class numbers as well as a palette's indices do; colours would have lost them
-                mask = file.copy() if file.mode in {"P", "L"} else None
-                mode = file.mode
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-            raise RefusedInputError(f"expected {path} to be an image, got an error: {error}") from error
+        with opened(path) as file:
+            # a gray image holds class numbers as well as a palette's indices do; colours would have lost them
+            mask = file.copy() if file.mode in {"P", "L"} else None
+            mode = file.mode
         if mask is None:
             raise RefusedInputError(f"expected {path} to hold class numbers (a palette or gray image), got mode {mode}")
         resized = functional.resize(mask, [self.size], interpolation=InterpolationMode.NEAREST)

@@ -4,15 +4,13 @@ There is no standard; this is the subset that GitLab, Jenkins and GitHub's repor
 do not obey it: the exit code is the verdict.
 """
 
-import re
 from collections import Counter
 from xml.etree import ElementTree as ET
 
 from evalsuite.gate.checks import Check, GateResult, Outcome
+from evalsuite.printable import printable
 
 _ELEMENTS = {Outcome.FAIL: "failure", Outcome.INCOMPLETE: "error"}
-# what XML 1.0 cannot carry, even escaped (section 2.2, production 2)
-_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(result: GateResult) -> str:
@@ -28,15 +26,15 @@ def junit(result: GateResult) -> str:
         "errors": str(outcomes["error"]),
         "skipped": str(outcomes["skipped"]),
     }
-    root = ET.Element("testsuites", {"name": _clean(result.policy), **counts})
-    suite = ET.SubElement(root, "testsuite", {"name": _clean(result.policy), **counts})
+    root = ET.Element("testsuites", {"name": printable(result.policy), **counts})
+    suite = ET.SubElement(root, "testsuite", {"name": printable(result.policy), **counts})
     seen: Counter[tuple[str, str]] = Counter()
     for check in result.checks:
-        where, name = _clean(f"evalsuite.{result.policy}.{check.network or 'none'}"), _clean(_name(check))
+        where, name = printable(f"evalsuite.{result.policy}.{check.network or 'none'}"), printable(_name(check))
         seen[where, name] += 1
         unique = name if seen[where, name] == 1 else f"{name} #{seen[where, name]}"
         case = ET.SubElement(suite, "testcase", {"classname": where, "name": unique, "time": "0"})
-        message = _clean(f"{check.requirement} {check.limit}: {check.message}")
+        message = printable(f"{check.requirement} {check.limit}: {check.message}")
         if element := _element(check):
             ET.SubElement(case, element, {"message": message, "type": check.requirement}).text = message
         ET.SubElement(case, "system-out").text = message
@@ -54,7 +52,3 @@ def _name(check: Check) -> str:
     measure = f":{check.measure}" if check.measure else ""
     network = f" @{check.network}" if check.network else ""
     return f"{check.task}{measure} {check.requirement}{network}"
-
-
-def _clean(text: str) -> str:
-    return _FORBIDDEN.sub("\ufffd", text)

@@ -387,7 +387,8 @@ class _Nursery:
         if parent.arch is None:  # a network that only the user's Python can build takes the parent's place
             return restore(path, parent.network).to(self._inputs.device).eval()
         # a name of the user's own code stands in the file, and is trusted only because they said it for the parent
-        found = read(path, arch=parent.arch if runs_users_code(parent.arch) else None).network
+        arch = parent.arch if runs_users_code(parent.arch) else None
+        found = read(path, arch=arch, arguments=parent.arguments).network
         return found.to(self._inputs.device).eval()
 
     def _keep(self, address: str, network: nn.Module, made: Made, arguments: Arguments | None = None) -> Member:

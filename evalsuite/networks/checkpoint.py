@@ -5,6 +5,7 @@ spelling, masked, channel-pruned - without running code from the file.
 """
 
 import hashlib
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -136,8 +137,8 @@ def read(  # noqa: PLR0913  (a front door has many bells)
     Raises:
         UsageError: No such file; architecture or shape are needed, or do not fit the tensors; no such set of weights.
         RefusedInputError: The file is damaged, holds numbers that are not finite, would have to be trusted, or names a
-            factory that `arch` does not name too; it holds several sets of weights that differ and `weights` names
-            none, weights that are integers, or a normalisation of images that are not in [0, 1].
+            factory, or words for it, that `arch` does not name too; it holds several sets of weights that differ and
+            `weights` names none, weights that are integers, or a normalisation of images that are not in [0, 1].
     """
     contents = read_contents(path, trusted)
     if contents.header is not None:
@@ -218,9 +219,8 @@ def _own(path: Path, contents: Contents, text: str, arch: str | None, arguments:
     if name is None:
         way_out = "say --arch, or read it with evalsuite.networks.checkpoint.restore(path, network)"
         raise UsageError(f"expected an architecture, got a file whose network came from Python: {path}; {way_out}")
-    if arch is None and runs_users_code(name):
-        # a name in a file would otherwise be a way to call any function there is
-        raise RefusedInputError(f"expected --arch {name} beside a file that names code of yours to be called: {path}")
+    if runs_users_code(name):
+        _check_named(path, name, settings, arch, arguments)
     channels, side, _ = header.shape
     make = partial(build, name, classes=header.class_count, channels=channels, image_size=side, arguments=settings)
     try:
@@ -249,6 +249,22 @@ def _own(path: Path, contents: Contents, text: str, arch: str | None, arguments:
         file_digest=contents.digest,
         self_describing=True,
     )
+
+
+def _check_named(path: Path, name: str, settings: Arguments, arch: str | None, arguments: Arguments) -> None:
+    """Code of the user's own is called by their word alone; what a file hands to it beside numbers is theirs too.
+
+    Raises:
+        RefusedInputError: They did not name it, or not a word that the file hands to it, such as a further file's path.
+    """
+    if arch is None:
+        # a name in a file would otherwise be a way to call any function there is
+        raise RefusedInputError(f"expected --arch {name} beside a file that names code of yours to be called: {path}")
+    given = split(arch, arguments)[1]
+    for key, value in settings.items():
+        if isinstance(value, str) and given.get(key) != value:
+            option = shlex.quote(f"{name}?{key}={value}")
+            raise RefusedInputError(f"expected --arch {option} beside a file that hands {key} to code of yours: {path}")
 
 
 def _recorded(network: Normalized, given: Statistics | None, weights: str | None) -> tuple[Interpretation, ...]:

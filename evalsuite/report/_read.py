@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TypeVar, cast, get_args
@@ -11,6 +10,7 @@ import numpy as np
 
 from evalsuite.errors import UsageError
 from evalsuite.facts import Nested
+from evalsuite.printable import printable
 from evalsuite.report._model import (
     Aggregate,
     Average,
@@ -40,8 +40,6 @@ from evalsuite.report._model import (
 
 SCHEMA = "evalsuite-results/1"
 T = TypeVar("T")
-# what XML 1.0 and UTF-8 cannot carry, whatever a third party calls its task
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def read(results: Mapping[str, object]) -> Results:
@@ -145,13 +143,13 @@ def _keys(part: Callable[..., object]) -> tuple[tuple[str, ...], tuple[str, ...]
 def _clean(value: object) -> object:
     match value:
         case str():
-            return _UNPRINTABLE.sub("\ufffd", value)
+            return printable(value)
         case np.generic():
             return _clean(value.item())
         case float():
             return value if math.isfinite(value) else None
         case Mapping():
-            return {_UNPRINTABLE.sub("\ufffd", str(k)): _clean(v) for k, v in value.items()}
+            return {printable(str(k)): _clean(v) for k, v in value.items()}
         case Sequence():
             return tuple(_clean(v) for v in value)
         case _:

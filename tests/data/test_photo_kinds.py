@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from evalsuite.data import load
-from evalsuite.data._decode import decoded
+from evalsuite.data._decode import decoding
 from evalsuite.data._preparation import TORCHVISION, Preparation
 from evalsuite.errors import RefusedInputError
 
@@ -24,6 +24,11 @@ COLOUR = RNG.integers(0, 256, (6, 6, 3), dtype=np.uint8)
 DEEP = RNG.integers(0, 65536, (6, 6), dtype=np.uint16)
 UNIT = RNG.random((6, 6)).astype(np.float32)
 ALPHA = RNG.integers(0, 256, (6, 6), dtype=np.uint8)
+
+
+def decoded(path: str, channels: int, preparation: Preparation) -> Image.Image:
+    with decoding(path, channels, preparation) as image:
+        return image.copy()
 
 
 def luminance(colour: Array) -> Array:
@@ -128,7 +133,7 @@ def test_colours_of_48_bits_are_within_one_step(tmp_path: Path) -> None:
 def test_every_mode_of_pillow_is_a_picture_or_refused(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also those of which no file is known: what a plug-in may open."""
     image = premultiplied(mode) if mode in {"La", "RGBa"} else Image.new(mode, (6, 6))
-    monkeypatch.setattr("evalsuite.data._decode.Image.open", lambda _path: image)
+    monkeypatch.setattr("evalsuite.data._decode.Image.open", lambda _path, formats: image)
     if mode == "I":
         with pytest.raises(RefusedInputError, match=r"which value is white.*\?scale=65535"):
             decoded("a.png", 3, TORCHVISION)
@@ -147,7 +152,7 @@ def test_every_mode_of_pillow_is_a_picture_or_refused(mode: str, monkeypatch: py
 def test_lab_is_its_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     # sRGB's red is L 53.24, a 80.09, b 67.20 (D65), and 54.29, 80.81, 69.89 by the profiles' white (D50)
     image = Image.new("LAB", (1, 1), (round(54.29 * 2.55), 128 + 81, 128 + 70))
-    monkeypatch.setattr("evalsuite.data._decode.Image.open", lambda _path: image)
+    monkeypatch.setattr("evalsuite.data._decode.Image.open", lambda _path, formats: image)
     assert np.abs(np.asarray(decoded("a.tif", 3, TORCHVISION))[0, 0].astype(int) - [255, 0, 0]).max() <= 12
 
 

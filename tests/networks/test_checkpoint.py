@@ -163,6 +163,26 @@ def test_a_factory_of_the_users_own_is_called_when_they_name_it(
     assert network_digest(after.network) == network_digest(before.network)
 
 
+def test_words_that_a_file_hands_to_the_users_code_are_theirs_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_reader.py").write_text(
+        "from torch import nn\ndef tiny(classes, weights='none'):\n"
+        "    assert weights == 'none', 'opened'\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, classes))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_reader", raising=False)
+    network = build("own_reader:tiny", classes=10, channels=3, image_size=32).eval()
+    write(tmp_path / "a", _checkpoint(network, "own_reader:tiny", arguments={"weights": "evil file.pt"}))
+    with pytest.raises(RefusedInputError, match=r"expected --arch 'own_reader:tiny\?weights=evil file.pt'"):
+        read(tmp_path / "a", arch="own_reader:tiny")
+    with pytest.raises(UsageError, match="opened"):
+        read(tmp_path / "a", arch="own_reader:tiny?weights=evil file.pt")
+    write(tmp_path / "b", _checkpoint(network, "own_reader:tiny", arguments={"weights": "none"}))
+    assert read(tmp_path / "b", arch="own_reader:tiny", arguments={"weights": "none"}).arch == "own_reader:tiny"
+
+
 def test_check_fits(trained: Make) -> None:
     checkpoint = _checkpoint(trained("lenet5"), "lenet5")
     check_fits(checkpoint, (10,), (3, 32, 32))

@@ -29,8 +29,8 @@ def test_what_is_no_number_is_not_measured(tiny: Row) -> None:
 
 
 def test_characters_that_no_file_can_hold(tiny: Row) -> None:
-    tiny["tasks"][0]["title"] = "a\x00b\x1b[31m\ud800\n"
-    assert read(tiny).tasks[0].title == "a\ufffdb\ufffd[31m\ufffd\n"
+    tiny["tasks"][0]["title"] = "a\x00b\x1b[31m\ud800\u202e\n"
+    assert read(tiny).tasks[0].title == r"a\x00b\x1b[31m\ud800\u202e\n"
 
 
 def test_refusals(tiny: Row) -> None:
