@@ -8,6 +8,7 @@ from typing import final
 
 from evalsuite.delimited import Row, read_delimited
 from evalsuite.errors import UsageError
+from evalsuite.given_paths import expanded
 
 _MOST_VALUES = 200
 _ID = "id"
@@ -85,7 +86,7 @@ def read(path: Path) -> Slices:
         UsageError: The file is missing or is no such table; the message tells the line.
     """
     try:
-        content = path.expanduser().read_bytes()
+        content = expanded(path).read_bytes()
     except OSError as error:
         raise UsageError(f"--slices: expected a readable CSV file, got {path} ({error.strerror})") from error
     try:

@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of readers in pure Python, by atheris: `python -m fuzz.guided --target policy --seconds 1800`.
+"""Coverage-guided fuzzing of readers in pure Python: `python -m fuzz.guided --target policy --seconds 1800`.
 
 atheris (Google's libFuzzer for Python) is no dependency of evalsuite: install it beside, `pip install atheris`. It
 follows the branches of the modules that a target names as `guided` and keeps inputs that reach new ones; changes are
@@ -10,9 +10,11 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from random import Random
+from types import FunctionType, ModuleType
 
 from fuzz.target import Target, chosen
 
@@ -32,9 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         import atheris
     except ImportError:
         sys.exit("expected atheris, which is no part of evalsuite: pip install atheris")
-    with atheris.instrument_imports(include=list(target.guided)):
-        for module in target.guided:
-            __import__(module)
+    for name in target.guided:
+        for function in _functions(import_module(name)):
+            atheris.instrument_func(function)
     place = Path(tempfile.mkdtemp(prefix=f"fuzz-guided-{target.name}-"))
     session = _Session(target, place, options.findings.absolute())
     settings = [f"-max_total_time={options.seconds}", f"-seed={options.seed}", "-max_len=65536", "-rss_limit_mb=8192"]
@@ -45,6 +47,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     atheris.Fuzz()
     return 0
+
+
+def _functions(module: ModuleType) -> Iterator[FunctionType]:
+    """Functions and methods that `module` itself defines; whole imports would follow all of torch."""
+    for value in vars(module).values():
+        members = vars(value).values() if isinstance(value, type) else [value]
+        for member in members:
+            function = getattr(member, "__func__", getattr(member, "fget", getattr(member, "__wrapped__", member)))
+            if isinstance(function, FunctionType) and function.__module__ == module.__name__:
+                yield function
 
 
 class _Session:

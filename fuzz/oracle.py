@@ -1,5 +1,7 @@
 """What a reader may do with an input: give a value, or refuse it in one line; everything else is a finding."""
 
+import contextlib
+import io
 import resource
 import sys
 import time
@@ -12,7 +14,7 @@ from typing import Final, Literal, final
 
 import click
 
-from evalsuite.errors import EvalsuiteError, RefusedInputError
+from evalsuite.cli._console import _tell
 from fuzz.effects import Effects
 
 Kind = Literal["read", "usage", "refused", "exception", "message", "memory", "time", "effect", "death"]
@@ -21,7 +23,9 @@ FINDINGS: Final = ("exception", "message", "memory", "time", "effect", "death")
 CPU_SECONDS: Final = 5.0
 GROWTH: Final = 2**30
 """Bytes by which a process may grow over one input."""
-_LONGEST_LINE: Final = 2000
+_LONGEST_LINE: Final = 2000 + len("evalsuite: ")
+_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_JOINERS: Final = frozenset("\u200c\u200d")
 _HERE: Final = str(Path(__file__).parent)
 
 
@@ -67,7 +71,7 @@ def objection(message: str) -> str | None:
         return f"{len(message.splitlines())} lines"
     if len(message) > _LONGEST_LINE:
         return f"{len(message)} characters"
-    if hidden := sorted({c for c in message if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"}}):
+    if hidden := sorted({c for c in message if unicodedata.category(c) in _HIDDEN and c not in _JOINERS}):
         return f"characters that are not shown ({', '.join(f'U+{ord(c):04X}' for c in hidden[:4])})"
     return None if message.strip() else "no words"
 
@@ -75,18 +79,26 @@ def objection(message: str) -> str | None:
 def _ended(read: Callable[[], object]) -> Outcome:
     try:
         read()
-    except (EvalsuiteError, click.ClickException) as error:
-        if _out_of_memory(error):
-            return Outcome(kind="memory", key=place(error), detail=_told(error))
-        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        if (wrong := objection(message)) is not None:
-            return Outcome(kind="message", key=place(error), detail=f"{wrong}: {message[:3000]!r}")
-        return Outcome(kind="refused" if isinstance(error, RefusedInputError) else "usage", key=place(error))
-    except MemoryError as error:
-        return Outcome(kind="memory", key=place(error), detail=_told(error))
     except BaseException as error:  # noqa: BLE001 - that is what is looked for
-        return Outcome(kind="exception", key=f"{type(error).__name__} {place(error)}", detail=_told(error))
+        return _complaint(error)
     return Outcome(kind="read")
+
+
+def _complaint(error: BaseException) -> Outcome:
+    """By what the command line makes of the error: an exit code, and what a terminal is shown."""
+    if _out_of_memory(error):
+        return Outcome(kind="memory", key=place(error), detail=_told(error))
+    heard = io.StringIO()
+    with contextlib.redirect_stderr(heard):
+        code = _tell(error)
+    if code not in {2, 3, 4}:
+        return Outcome(kind="exception", key=f"{type(error).__name__} {place(error)}", detail=_told(error))
+    message = heard.getvalue().removesuffix("\n")
+    if isinstance(error, click.UsageError):  # below how the command is called
+        message = message.rpartition("\n")[2]
+    if (wrong := objection(message)) is not None:
+        return Outcome(kind="message", key=place(error), detail=f"{wrong}: {message[:3000]!r}")
+    return Outcome(kind="refused" if code == 4 else "usage", key=place(error))
 
 
 def place(error: BaseException) -> str:

@@ -21,6 +21,7 @@ from evalsuite.data._statistics import IMAGENET
 from evalsuite.data._survey import photo_readings, survey
 from evalsuite.data_files import voc_files
 from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.given_paths import expanded
 from evalsuite.interpretation import Interpretation
 from evalsuite.problems.segmentation import VOID, Segmentation
 
@@ -85,7 +86,7 @@ class Voc(Source):
 
     @override
     def files(self) -> tuple[Path, ...]:
-        return voc_files(self.path.expanduser(), self.year)
+        return voc_files(expanded(self.path), self.year)
 
     @property
     def _size(self) -> int:
@@ -101,7 +102,7 @@ class Voc(Source):
         )
 
     def _read(self, part: str) -> "_Half":
-        root = self.path.expanduser()
+        root = expanded(self.path)
         try:
             found = VOCSegmentation(str(root), year=self.year, image_set=part)
         except (OSError, RuntimeError) as error:

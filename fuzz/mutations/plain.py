@@ -183,7 +183,7 @@ def deep(random: Random, data: bytes) -> bytes:
 
 
 def encoded(text: str) -> bytes:
-    """UTF-8; bytes that were none come back as they were, and halves of surrogate pairs as other software writes them."""
+    """UTF-8; bytes that were none come back as they were, and halves of pairs as some software writes them."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

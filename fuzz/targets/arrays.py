@@ -59,7 +59,7 @@ def _read_npz(data: bytes, folder: Path) -> object:
 def _cifar_c(_: Path) -> Sequence[bytes]:
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (10, 4, 4, 3), dtype=np.uint8)
-    return [_npy(images), _npy(images[..., 0]), _npy(np.asfortranarray(images))]
+    return [_npy(images), _npy(np.asfortranarray(images))]
 
 
 def _labels(_: Path) -> Sequence[bytes]:
@@ -129,7 +129,7 @@ def _read_mnist(data: bytes, folder: Path) -> object:
     place = folder / "MNIST" / "raw"
     place.mkdir(parents=True, exist_ok=True)
     for split in ("train", "t10k"):
-        (place / f"{split}-images-idx3-ubyte").write_bytes(data if split == "t10k" else _idx_images())
+        (place / f"{split}-images-idx3-ubyte").write_bytes(data if split == "t10k" else _idx_images()[:16] + bytes(16))
         (place / f"{split}-labels-idx1-ubyte").write_bytes(_idx_labels())
     os.environ["EVALSUITE_DATA"] = str(folder)
     try:
@@ -138,11 +138,12 @@ def _read_mnist(data: bytes, folder: Path) -> object:
         del os.environ["EVALSUITE_DATA"]
 
 
-def _svhn(folder: Path) -> Sequence[bytes]:
+def _svhn() -> Sequence[bytes]:
     from scipy.io import savemat
 
-    savemat(folder / "a.mat", {"X": np.zeros((32, 32, 3, 2), dtype=np.uint8), "y": np.array([[1], [10]])})
-    return [(folder / "a.mat").read_bytes()]
+    buffer = io.BytesIO()
+    savemat(buffer, {"X": np.zeros((32, 32, 3, 2), dtype=np.uint8), "y": np.array([[1], [10]])})
+    return [buffer.getvalue()]
 
 
 def _read_svhn(data: bytes, folder: Path) -> object:
@@ -184,7 +185,7 @@ def _read_table(data: bytes, folder: Path) -> object:
 def _read_held_out(data: bytes, folder: Path) -> object:
     from evalsuite.data import load
 
-    (folder / "table.csv").write_text(_TABLE, encoding="utf-8")
+    (folder / "table.csv").write_text(_TABLE.replace("0,", "9,"), encoding="utf-8")
     (folder / "test.csv").write_bytes(data)
     return load(f"csv:{folder / 'table.csv'}?target=answer&test={folder / 'test.csv'}").test.pixels([0])
 
@@ -230,7 +231,7 @@ TARGETS = (
         name="idx-gz", honest=_idx, read=_read_idx, mutations=(gzipped(*BYTES),), guided=("evalsuite.data._idx", "gzip")
     ),
     Target(name="mnist", honest=_plain_idx, read=_read_mnist),
-    Target(name="svhn", honest=_svhn, read=_read_svhn),
+    Target(name="svhn", honest=lambda _: (), odd=_svhn, read=_read_svhn),
     Target(name="csv", honest=_tables, read=_read_table, mutations=TEXT, guided=("evalsuite.data.csv", *_TABULAR)),
     Target(name="csv-held-out", honest=_tables, read=_read_held_out, mutations=TEXT),
     Target(name="delimited", honest=_tables, read=_delimited, mutations=TEXT, guided=_TABULAR),

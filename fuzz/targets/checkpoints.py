@@ -75,7 +75,7 @@ def _odd_legacy() -> Sequence[bytes]:
 def _safetensors(_: Path) -> Sequence[bytes]:
     import safetensors.torch
 
-    tensors = {name: tensor for name, tensor in _state().items()}
+    tensors = dict(_state())
     halves = {f"net.{name}": tensor.half() for name, tensor in tensors.items()}  # type: ignore[attr-defined]
     return [safetensors.torch.save(tensors), safetensors.torch.save(halves, {"format": "pt"})]
 

@@ -1,4 +1,4 @@
-"""Options and the small languages in them: ratios, tasks, names of parts and data, normalisation, run files, policies."""
+"""Options and the small languages in them: ratios, tasks, names, normalisation, run files, policies."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -69,7 +69,7 @@ def _checked_tasks(data: bytes, _: Path) -> object:
     """Tasks on a small data set, as far as they are checked before anything is computed."""
     import torch
 
-    from evalsuite.asked import check_task
+    from evalsuite.asked import check_task, domain_of
     from evalsuite.data import Dataset, Examples
     from evalsuite.naming import name
     from evalsuite.spec import resolve
@@ -85,7 +85,7 @@ def _checked_tasks(data: bytes, _: Path) -> object:
     )
     for task in tasks:
         check_task(task, dataset)
-        task.refuses(dataset.problem)
+        task.refuses(domain_of(dataset))
     return [(address(task), digest(task), task.title()) for task in tasks]
 
 
@@ -151,7 +151,7 @@ ckpt = "model.safetensors"
 arch = "lenet5"
 data = "digits"
 preset = "quick"
-pruner = ["magnitude", "filter_norm?norm=1"]
+pruner = ["magnitude", "filter_norm?p=1"]
 ratios = [0.3, 0.5]
 tasks = ["clean", "noise/uniform/0.1", "corruption/fog/3"]
 measures = ["error", "calibration"]
@@ -236,7 +236,7 @@ TARGETS = (
             "bounds/linf/0.01",
             "saliency",
             "shift/cifar-c/fog/3?at=.",
-            "features/8",
+            "features/0.5",
         ),
         read=_checked_tasks,
         mutations=TEXT,
@@ -250,7 +250,7 @@ TARGETS = (
     ),
     Target(
         name="pruners",
-        honest=_lines("magnitude", "filter-norm?norm=1", "magnitude?allocation=erk,snip"),
+        honest=_lines("magnitude", "filter-norm?p=1", "magnitude?allocation=erk,snip"),
         read=_parts("--pruner"),
         mutations=TEXT,
     ),

@@ -25,12 +25,17 @@ def _drawn(form: str, mode: str = "RGB") -> bytes:
 
 
 def _photos(suffix: str) -> Callable[[Path], Sequence[bytes]]:
-    modes = {"png": ("RGB", "L", "P", "RGBA", "LA", "1", "I;16"), "tif": ("RGB", "L", "I;16", "F", "CMYK", "RGBA")}
+    modes = {"png": ("RGB", "L", "P", "RGBA", "LA", "1"), "tif": ("RGB", "L", "CMYK", "RGBA")}
 
     def honest(_: Path) -> Sequence[bytes]:
         return [_drawn(_FORMATS[suffix], mode) for mode in modes.get(suffix, ("RGB", "L"))]
 
     return honest
+
+
+def _wide() -> Sequence[bytes]:
+    """More than 8 bits a channel, of which a few values are used: what is white has to be said."""
+    return [_drawn("PNG", "I;16"), _drawn("TIFF", "I;16"), _drawn("TIFF", "F")]
 
 
 def _read_photo(suffix: str) -> Callable[[bytes, Path], object]:
@@ -51,7 +56,11 @@ _DOG = _drawn("PNG", "L")
 
 
 def _names(_: Path) -> Sequence[bytes]:
-    return [b"cat\ndog\nowl", b"0\n1\n10\n11\n2", b"class1\nclass2\nclass10", "Straße\nkøter\nネコ".encode()]
+    return [b"cat\ndog\nowl", b"0\n1\n2", b"class1\nclass2\nclass10", "Straße\nkøter\nネコ".encode()]
+
+
+def _lists(_: Path) -> Sequence[bytes]:
+    return [b"cat\ndog\nowl\n", "dog\r\ncat\r\nÉmeu".encode("utf-16")]
 
 
 def _read_names(data: bytes, _: Path) -> object:
@@ -59,10 +68,8 @@ def _read_names(data: bytes, _: Path) -> object:
     from evalsuite.data._class_order import class_order
 
     names = [name for name in data.decode("utf-8", "surrogateescape").split("\n") if name]
-    orders = [
-        class_order(names, order, "photos") for order in ((None,) if len(names) % 2 else (None, "text", "number"))
-    ]
-    return orders
+    orders = (None,) if len(names) % 2 else (None, "text", "number")
+    return [class_order(names, order, "photos") for order in orders]
 
 
 def _read_listed(data: bytes, folder: Path) -> object:
@@ -130,7 +137,7 @@ def _read_voc(what: str) -> Callable[[bytes, Path], object]:
             for place in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
                 (root / place).mkdir(parents=True)
             for k in range(3):
-                (root / "JPEGImages" / f"{k}.jpg").write_bytes(_drawn("JPEG", "L" if k else "RGB"))
+                (root / "JPEGImages" / f"{k}.jpg").write_bytes(_drawn("JPEG", ("RGB", "L", "CMYK")[k]))
         for k in range(3):
             (root / "SegmentationClass" / f"{k}.png").write_bytes(_masks(folder)[k % 2])
         lists = root / "ImageSets" / "Segmentation"
@@ -162,6 +169,7 @@ TARGETS = (
         Target(
             name=f"photo-{suffix}",
             honest=_photos(suffix),
+            odd=_wide if suffix in {"png", "tif"} else tuple,
             read=_read_photo(suffix),
             mutations=(png_chunks,) if suffix == "png" else (),
         )
@@ -176,7 +184,7 @@ TARGETS = (
     ),
     Target(
         name="listed-classes",
-        honest=_names,
+        honest=_lists,
         read=_read_listed,
         mutations=TEXT,
         guided=("evalsuite.data._class_order", "evalsuite.delimited"),

@@ -156,7 +156,7 @@ TARGETS = (
         honest=_honest("results.json"),
         read=_gated,
         mutations=(json_tree, json_tree, *TEXT),
-        guided=("evalsuite.gate", "evalsuite.cli.gate"),
+        guided=("evalsuite.gate.judge", "evalsuite.gate._inputs", "evalsuite.gate.junit", "evalsuite.cli.gate"),
     ),
     Target(
         name="report-results", honest=_honest("results.json"), read=_reported, mutations=(json_tree, json_tree, *TEXT)
