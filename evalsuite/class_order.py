@@ -140,7 +140,7 @@ def _from_file(path: Path) -> tuple[str, ...]:
     try:
         text = path.read_text(encoding="utf-8-sig").strip()
         return _from_json(text) if text[:1] in {"[", "{"} else tuple(line.strip() for line in text.splitlines())
-    except (OSError, UnicodeDecodeError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise RefusedInputError(
             f"--classes: expected {path} to hold names, one a line or as JSON (a list, name to number, or number to "
             f"name), got an error: {error}"

@@ -1,37 +1,8 @@
 """What can go wrong, by whose turn it is: each class carries the exit code of the command-line contract."""
 
 import difflib
-import unicodedata
 from collections.abc import Iterable
-from typing import Final, final
-
-_LONGEST: Final = 2000
-_KEPT: Final = 1400
-"""Characters of the beginning of a message that is too long; the way out mostly stands at its end."""
-_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_JOINERS: Final = frozenset("\u200c\u200d")
-"""Of emoji and of several scripts: they change how neighbours are drawn, and nothing else."""
-
-
-def printable(text: str) -> str:
-    """`text` as one line that a terminal can show: what files and other programs say may be made to mislead.
-
-    Space of any kind, line breaks included, becomes one blank; characters that are not shown but act (control
-    sequences, directions of writing) are spelled as Python spells them; a text of more than 2000 characters loses its
-    middle.
-    """
-    line = " ".join(text.split())
-    shown = "".join(map(_spelled, line[:_LONGEST] + line[-_LONGEST:] if len(line) > 2 * _LONGEST else line))
-    if len(line) <= _LONGEST and len(shown) <= _LONGEST:
-        return shown
-    mark = f" ... ({len(line)} characters) ... "
-    return shown[:_KEPT] + mark + shown[_KEPT + len(mark) - _LONGEST :]
-
-
-def _spelled(character: str) -> str:
-    if unicodedata.category(character) not in _HIDDEN or character in _JOINERS:
-        return character
-    return ascii(character)[1:-1]
+from typing import final
 
 
 def install_hint(extra: str = "") -> str:
@@ -50,10 +21,6 @@ class EvalsuiteError(Exception):
     """
 
     exit_code = 2
-
-    def __init__(self, message: str = "", *, items: Iterable[str] = ()) -> None:
-        """Takes the line, see `printable`, and further lines that stand below it."""
-        super().__init__("\n  ".join(map(printable, (message, *items))))
 
 
 class UsageError(EvalsuiteError):

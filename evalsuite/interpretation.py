@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal, final
 
-from evalsuite.errors import RefusedInputError, printable
+from evalsuite.errors import RefusedInputError
 
 Basis = Literal["given", "recorded", "measured", "assumed", "doubtful"]
 """Where an answer comes from, from the surest to the least sure.
@@ -51,7 +51,7 @@ class Interpretation:
         """One line: topic, value, and where it comes from."""
         source = f"{self.basis}: {self.reason}" if self.reason else self.basis
         way_out = f"; {self.option} changes it" if self.option and not self.confirmed else ""
-        return printable(f"{self.topic}: {self.value} ({source}{way_out})")
+        return f"{self.topic}: {self.value} ({source}{way_out})"
 
 
 def accepted(topic: str, basis: str, patterns: Iterable[str]) -> bool:
@@ -77,11 +77,9 @@ def refuse_unconfirmed(readings: Iterable[Interpretation]) -> None:
     """
     open_questions = [reading for reading in readings if not reading.confirmed]
     if open_questions:
+        listed = "".join(f"\n  {reading.sentence()}" for reading in open_questions)
         topics = ",".join(sorted({named(reading.topic, reading.basis) for reading in open_questions}))
         raise RefusedInputError(
-            f"--strict: expected every input to be known, got {len(open_questions)} open:",
-            items=(
-                *(reading.sentence() for reading in open_questions),
-                f"accepted as they are by --strict --assume {shlex.quote(topics)}, or by a policy's assumptions",
-            ),
+            f"--strict: expected every input to be known, got {len(open_questions)} open:{listed}\n"
+            f"  accepted as they are by --strict --assume {shlex.quote(topics)}, or by a policy's assumptions"
         )

@@ -108,30 +108,13 @@ def resolve(given: Mapping[str, object]) -> Spec:
     if preset not in PRESETS:
         raise UnknownNameError("preset", preset, PRESETS)
     values = {**PRESETS[preset], **given}
-    for key, value in values.items():
+    for key in values:
         if key not in Spec.model_fields:
             raise UnknownNameError("run option", key, Spec.model_fields)
-        _check_text(key, value)
     try:
         return Spec.model_validate(values)
     except ValidationError as error:
         raise UsageError(_told(error)) from error
-
-
-def _check_text(key: str, value: object) -> None:
-    """Refuse text that no run file can hold, in whatever option: bytes that are no UTF-8, and null characters."""
-    if isinstance(value, Mapping):
-        value = (*value, *value.values())
-    if isinstance(value, list | tuple):
-        for item in value:
-            _check_text(key, item)
-    if not isinstance(value, str | Path):
-        return
-    text = str(value)
-    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise UsageError(
-            f"--{key.replace('_', '-')}: expected text in UTF-8 without null characters, got {text!r}: rename the file"
-        )
 
 
 def read_config(path: Path) -> dict[str, object]:
@@ -162,13 +145,10 @@ def to_toml(values: Mapping[str, object]) -> str:
 
 def _toml(value: object) -> str:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_toml(key)} = {_toml(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
-    if isinstance(value, str):
-        # JSON's strings are TOML's, less the halves of a pair that it spells characters like emoji by
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return json.dumps(value)  # numbers and booleans are written alike
+    return json.dumps(value)  # JSON's strings, numbers and booleans are TOML's
 
 
 def _in_words(kind: str, context: Mapping[str, object]) -> str | None:

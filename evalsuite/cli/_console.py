@@ -1,6 +1,5 @@
 """What every command does alike: exit codes, one-line errors, progress on stderr, JSON on stdout."""
 
-import io
 import json
 import signal
 import sys
@@ -14,7 +13,7 @@ import click
 
 from evalsuite.cli._interruption import ended_soon
 from evalsuite.cli._streams import disk_error, flushed, patient
-from evalsuite.errors import EvalsuiteError, TerminatedError, exit_code, printable
+from evalsuite.errors import EvalsuiteError, TerminatedError, exit_code
 from evalsuite.progress import Ticker, Tracker, clock
 
 _USAGE = 2
@@ -54,14 +53,12 @@ def _tell(error: BaseException) -> int:
         case TerminatedError():
             click.echo(f"evalsuite: terminated; {_CONTINUES}", err=True)
         case click.ClickException():
-            lines = io.StringIO()
-            error.show(file=lines)
-            click.echo("\n".join(map(printable, lines.getvalue().strip().split("\n"))), err=True)
+            error.show(file=sys.stderr)
             return _USAGE
         case EvalsuiteError():
             click.secho(f"evalsuite: {error}", fg="red", err=True)
         case _ if (reason := disk_error(error)) is not None:
-            click.secho(f"evalsuite: {printable(reason)}", fg="red", err=True)
+            click.secho(f"evalsuite: {reason}", fg="red", err=True)
             return _USAGE
         case _:
             traceback.print_exception(error)

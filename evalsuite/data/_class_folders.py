@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import torch
 
@@ -15,6 +16,9 @@ from evalsuite.data._splits import subfolders
 from evalsuite.data._survey import common_size, survey
 from evalsuite.delimited import Delimited, read_delimited, read_text
 from evalsuite.errors import RefusedInputError, UsageError
+
+_LONGEST_NUMBER: Final = 18
+"""Digits of a class's number, at most: Python refuses to read the longest ones."""
 
 
 def class_folders(
@@ -106,11 +110,11 @@ def _numbers(names: Sequence[str], classes: Sequence[str], where: str) -> tuple[
 def _number(name: str, classes: Sequence[str]) -> int | None:
     if name in classes:
         return classes.index(name)
-    if not name.isdecimal():
+    if not name.isdecimal() or len(name) > _LONGEST_NUMBER:
         return None
     if all(each.isdecimal() for each in classes):
         # classes that are called 1 to 12 have no class 0: a folder is called as they are, but for zeros before it
-        values = [int(each) for each in classes]
+        values = [int(each) for each in classes if len(each) <= _LONGEST_NUMBER]
         return values.index(int(name)) if int(name) in values else None
     return int(name) if int(name) < len(classes) else None
 
@@ -123,7 +127,7 @@ def _table(path: Path) -> Mapping[str, tuple[str, ...]]:
         if path.suffix.lower() in {".csv", ".tsv"}:
             return _of_csv(read_delimited(content, str(path)))
         return _of_json(read_text(content, str(path)))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RefusedInputError(
             f'expected {path} to be JSON like {{"folder": "class"}} or CSV with the columns folder and class, '
             f"got an error: {error!r}"

@@ -78,7 +78,7 @@ def _mapped(path: Path) -> Array:
         raise UsageError(f"expected the file {path}, got {', '.join(beside) or 'no .npy file'} in {path.parent}")
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # its header is read by parsers of Python, which raise what they like
         raise RefusedInputError(f"expected {path} to be a whole numpy file (.npy), got an error: {error}") from error
     if not isinstance(found, np.ndarray):
         raise RefusedInputError(f"expected {path} to be a single numpy array (.npy), got an archive")

@@ -105,13 +105,25 @@ class Voc(Source):
         root = expanded(self.path)
         try:
             found = VOCSegmentation(str(root), year=self.year, image_set=part)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             expected = f"JPEGImages, SegmentationClass and ImageSets/Segmentation/{part}.txt"
             raise UsageError(f"expected {expected} in {root}/VOCdevkit/VOC{self.year}, got: {error}") from error
+        if outside := [image for image in found.images if not _is_inside(Path(image), root)]:
+            raise RefusedInputError(
+                f"expected names of photos in JPEGImages, one a line of ImageSets/Segmentation/{part}.txt in {root}, "
+                f"got one that leads elsewhere: {outside[0]!r}"
+            )
         return _Half(
             images=Photos(paths=tuple(found.images), size=self._size, channels=3, preparation=Preparation(crop=1.0)),
             masks=Masks(paths=tuple(found.masks), size=self._size, classes=self.classes),
         )
+
+
+def _is_inside(image: Path, root: Path) -> bool:
+    """Whether a photo that a list names is one of the set's own: the list is a file like any other."""
+    if image.parent.name != "JPEGImages" or not image.is_relative_to(root):
+        return False
+    return ".." not in image.relative_to(root).parts
 
 
 @final

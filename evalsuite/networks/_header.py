@@ -93,6 +93,6 @@ def described(path: Path) -> Header | None:
 def _format(text: str) -> str:
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     return str(document.get("format", "")) if isinstance(document, dict) else ""

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -67,7 +68,8 @@ def _read_names(data: bytes, _: Path) -> object:
     """Names of folders as they are, since systems of files allow nearly all."""
     from evalsuite.data._class_order import class_order
 
-    names = [name for name in data.decode("utf-8", "surrogateescape").split("\n") if name]
+    texts = data.replace(b"\0", b"").replace(b"/", b"").split(b"\n")
+    names = list(dict.fromkeys(os.fsdecode(text) for text in texts if 0 < len(text) < 256))
     orders = (None,) if len(names) % 2 else (None, "text", "number")
     return [class_order(names, order, "photos") for order in orders]
 
