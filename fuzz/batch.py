@@ -1,5 +1,6 @@
 """Runs mutated inputs of one target in a child process with limits, so that a death is that of one input."""
 
+import faulthandler
 import json
 import os
 import resource
@@ -134,16 +135,18 @@ def _child(
         os.close(reader)
         _run_and_leave(lambda: _work(target, corpus, folder, writer, seed=seed, first=first, stop=stop, left=left))
     os.close(writer)
-    at, open_input = first, False
+    at, open_input, warm = first, False, False
     for line in _lines(reader, child):
         kind, _, rest = line.partition(" ")
-        if kind == "S":
+        if kind == "W":
+            warm = True
+        elif kind == "S":
             at, open_input = int(rest), True
         else:
             tally.add(at, _outcome(json.loads(rest)), mutant(target, corpus, seed, at))
             at, open_input = at + 1, False
     _, status = os.waitpid(child, 0)
-    if open_input or (status and at == first):
+    if open_input or not warm:  # some input that the others are made from ends the process
         tally.add(at, _death(status), mutant(target, corpus, seed, at))
         at += 1
     return at
@@ -163,6 +166,7 @@ def _work(
     scratch = _scratch(folder)
     for data in corpus:  # what is imported and cached on the first call is no cost of an input
         _quietly(target, data, scratch)
+    os.write(writer, b"W\n")
     resource.setrlimit(resource.RLIMIT_DATA, (_data_size() + _LIMIT, resource.RLIM_INFINITY))
     effects, end = Effects(folder), now() + left
     for number in range(first, stop):
@@ -209,7 +213,7 @@ def _outcome(fields: dict[str, str]) -> Outcome:
 def _death(status: int) -> Outcome:
     if os.WIFSIGNALED(status):
         name = signal.Signals(os.WTERMSIG(status)).name
-        return Outcome(kind="time" if name in {"SIGPROF", "SIGKILL"} else "death", key=name, detail=f"ended by {name}")
+        return Outcome(kind="time" if name == "SIGPROF" else "death", key=name, detail=f"ended by {name}")
     return Outcome(kind="death", key=f"exit {os.waitstatus_to_exitcode(status)}", detail="left the process")
 
 
@@ -220,6 +224,7 @@ def _run_and_leave(work: object) -> None:
     for stream in (0, 1, 2):
         os.dup2(silent, stream)
     warnings.simplefilter("ignore")
+    faulthandler.disable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     code = 70
     try:

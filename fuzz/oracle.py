@@ -89,8 +89,11 @@ def _complaint(error: BaseException) -> Outcome:
     if _out_of_memory(error):
         return Outcome(kind="memory", key=place(error), detail=_told(error))
     heard = io.StringIO()
-    with contextlib.redirect_stderr(heard):
-        code = _tell(error)
+    try:
+        with contextlib.redirect_stderr(heard):
+            code = _tell(error)
+    except Exception as worse:  # noqa: BLE001 - what ends the process in Python's own way, with exit code 1
+        return Outcome(kind="exception", key=f"{type(worse).__name__} {place(worse)}", detail=_told(worse))
     if code not in {2, 3, 4}:
         return Outcome(kind="exception", key=f"{type(error).__name__} {place(error)}", detail=_told(error))
     message = heard.getvalue().removesuffix("\n")

@@ -1,6 +1,7 @@
 """What is fuzzed: a reader, honest inputs for it, and how they are changed."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -67,7 +68,8 @@ def mutant(target: Target, corpus: Sequence[bytes], seed: int, number: int) -> b
     data = random.choice(corpus)
     mutations = [*target.mutations, *target.mutations, *BYTES] if target.mutations else list(BYTES)
     for _ in range(min(_MOST_CHANGES, 1 + int(random.expovariate(0.8)))):
-        data = random.choice(mutations)(random, data)
+        with suppress(Exception):  # of what was mutated before, not every piece can be taken apart again
+            data = random.choice(mutations)(random, data)
         if random.random() < 0.05:
             other = random.choice(corpus)
             data = data[: random.randint(0, len(data))] + other[random.randint(0, len(other)) :]

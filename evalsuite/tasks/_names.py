@@ -58,9 +58,10 @@ def _expand(pattern: str) -> list[str]:
     path, mark, query = pattern.strip().partition("?")
     texts: list[list[str]] = [[]]
     for position, part in enumerate(path.split("/")):
-        texts = [[*text, choice] for text in texts for choice in _choices(path, position, part)]
-        if len(texts) > _MOST:
+        choices = _choices(path, position, part)
+        if len(texts) * len(choices) > _MOST:
             raise UsageError(f"expected a name of at most {_MOST} tasks, got more: {pattern!r}")
+        texts = [[*text, choice] for text in texts for choice in choices]
     return ["/".join(text) + mark + query for text in texts]
 
 
