@@ -8,7 +8,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 PACKAGES = import sysconfig; print(sysconfig.get_path("purelib"))
 
 .PHONY: demo test lint types contracts unit gpu gpu-pretended robustbench format lock lock-robustbench test-latest
-.PHONY: test-lowest clean
+.PHONY: test-lowest fuzz clean
 
 demo: .venv/installed
 	$(BIN)/evalsuite demo --out reports/demo
@@ -51,6 +51,12 @@ robustbench: .venv-robustbench/installed
 
 lock-robustbench: .venv-lock/installed
 	$(COMPILE) --no-deps --no-annotate requirements/robustbench.in --output-file requirements/robustbench.txt
+
+# mutated inputs for everything that reads bytes or text: FUZZ_SECONDS shared by all readers, what is found is written to
+# fuzz/findings; FUZZ='--target csv --seed 3' and other options of `python -m fuzz`
+FUZZ_SECONDS ?= 60
+fuzz: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS) $(FUZZ)
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from evalsuite.data import Dataset, Examples
 from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.given_paths import expanded, is_file
 from evalsuite.interpretation import Basis, Interpretation
 from evalsuite.problems import Classification
 from evalsuite.regular import read_regular
@@ -43,8 +44,8 @@ def names_given(text: str | None) -> tuple[str, ...] | None:
     """
     if text is None or text == AS_DATA:
         return None
-    path = Path(text).expanduser()
-    names = _from_file(path) if path.is_file() else tuple(part.strip() for part in text.split(","))
+    path = expanded(text)
+    names = _from_file(path) if is_file(path) else tuple(part.strip() for part in text.split(","))
     if len(names) < 2 or len(set(names)) < len(names) or not all(names):
         raise UsageError(f"--classes: expected at least two different names, or a file that holds them, got {text!r}")
     return names

@@ -11,6 +11,7 @@ from typing import Final
 
 from evalsuite.data_names import DataName, parse_data_name
 from evalsuite.errors import RefusedInputError
+from evalsuite.given_paths import expanded
 from evalsuite.regular import kind_of
 
 FASHION_MNIST_PACKAGE: Final = Path("/usr/share/datasets/fashion-mnist")
@@ -91,8 +92,8 @@ def archive_roots() -> tuple[Path, ...]:
     directory, where torchvision's own examples put theirs.
     """
     if "EVALSUITE_DATA" in os.environ:
-        return (Path(os.environ["EVALSUITE_DATA"]).expanduser(),)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+        return (expanded(os.environ["EVALSUITE_DATA"]),)
+    cache = expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     return (cache / "evalsuite" / "data", Path("data"))
 
 
@@ -111,12 +112,12 @@ def files_of(name: str) -> tuple[Path, ...] | None:
 
 def table_files(path: Path, test: str) -> tuple[Path, ...]:
     """Of a table: the file, and the one with the held-out rows where there is one."""
-    return (path, Path(test).expanduser()) if test else (path,)
+    return (path, expanded(test)) if test else (path,)
 
 
 def folder_files(path: Path, classes: str | None) -> tuple[Path, ...]:
     """Of a folder of photos: all files in it, and the list of its classes where there is one."""
-    listed = (Path(classes).expanduser(),) if classes else ()
+    listed = (expanded(classes),) if classes else ()
     return (*listed, *tree(path))
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from evalsuite.given_paths import exists, expanded
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,7 @@ class DataName:
     @property
     def path(self) -> Path:
         """The argument as a path, with `~` replaced by the home folder."""
-        return Path(self.argument).expanduser()
+        return expanded(self.argument)
 
     def option(self, key: str) -> str | None:
         """The value of an option; None where it is not given."""
@@ -50,14 +52,14 @@ def parse_data_name(name: str) -> DataName:
 
 def existing_path(text: str) -> Path | None:
     """The path that `text` spells, options left out, if something is there; else None."""
-    path = Path(_split(text)[0]).expanduser()
-    return path if text and _exists(path) else None
+    path = expanded(_split(text)[0])
+    return path if text and exists(path) else None
 
 
 def _split(rest: str) -> tuple[str, tuple[str, ...]]:
     places = [k for k, character in enumerate(rest) if character == "?" and "=" in rest[k:]]
-    known = next((k for k in places if rest[:k] and _exists(Path(rest[:k]).expanduser())), None)
-    if known is None and (not places or _exists(Path(rest).expanduser())):
+    known = next((k for k in places if rest[:k] and exists(expanded(rest[:k]))), None)
+    if known is None and (not places or exists(expanded(rest))):
         return rest, ()
     place = places[-1] if known is None else known
     return rest[:place], _options(rest[place + 1 :])
@@ -65,10 +67,3 @@ def _split(rest: str) -> tuple[str, tuple[str, ...]]:
 
 def _options(query: str) -> tuple[str, ...]:
     return tuple(query.split("&")) if query else ()
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, RuntimeError):  # a name that is too long, an unknown user's home
-        return False

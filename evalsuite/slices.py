@@ -8,6 +8,7 @@ from typing import final
 
 from evalsuite.delimited import Row, read_delimited
 from evalsuite.errors import UsageError
+from evalsuite.given_paths import expanded
 from evalsuite.regular import read_regular
 
 _MOST_VALUES = 200
@@ -86,7 +87,7 @@ def read(path: Path) -> Slices:
     Raises:
         UsageError: The file is missing or is no such table; the message tells the line.
     """
-    content = read_regular(path.expanduser(), "--slices to be a CSV file")
+    content = read_regular(expanded(path), "--slices to be a CSV file")
     try:
         rows = read_delimited(content, str(path), most_columns=_MOST_ATTRIBUTES).rows
     except ValueError as error:

@@ -9,6 +9,7 @@ import click
 from typing_extensions import override
 
 from evalsuite.errors import UsageError
+from evalsuite.given_paths import expanded
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -19,7 +20,7 @@ class _Place(click.Path):
 
     @override
     def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        return Path(value).expanduser()
+        return expanded(os.fspath(value))
 
 
 _FILE = _Place(path_type=Path)

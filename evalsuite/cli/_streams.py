@@ -72,7 +72,8 @@ def disk_error(error: BaseException) -> str | None:
     """One line on an error of the user's disk, or of the stream that is written to; None for any other error."""
     if isinstance(error, OSError) and error.errno in _DISK:
         return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
-    if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in _DATABASE:
+    # errors of the module itself, as of text that is no UTF-8, carry no code
+    if isinstance(error, sqlite3.OperationalError) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DATABASE:
         return f"results.sqlite: {error}"
     return None
 

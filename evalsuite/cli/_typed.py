@@ -9,6 +9,7 @@ from pathlib import Path
 
 from evalsuite.data_files import files_of, tree
 from evalsuite.errors import UsageError
+from evalsuite.given_paths import expanded, is_file
 from evalsuite.networks._header import described
 from evalsuite.recorded_data import check_recorded
 from evalsuite.spec import LIBRARIES, Spec, digest
@@ -38,8 +39,8 @@ def request_digest(spec: Spec) -> str | None:
     """
     options = {"ckpt": spec.ckpt, "early": spec.early, "slices": spec.slices, "separate": spec.separate}
     files = {name: _content(path, f"--{name}") for name, path in options.items() if path is not None}
-    if spec.classes is not None and Path(spec.classes).expanduser().is_file():
-        files["classes"] = _content(Path(spec.classes).expanduser(), "--classes")
+    if spec.classes is not None and is_file(expanded(spec.classes)):
+        files["classes"] = _content(expanded(spec.classes), "--classes")
     named = spec.data or _recorded_data(spec.ckpt)
     data = () if named is None else files_of(named)
     if data is None or _names_code(spec.arch):
@@ -90,7 +91,7 @@ def _names_code(arch: str | None) -> bool:
 def _of_tasks(tasks: Sequence[str]) -> list[Path]:
     """Every file that tasks with examples of their own name."""
     options = [option.partition("=") for task in tasks for option in task.partition("?")[2].split("&")]
-    named = sorted({Path(value).expanduser() for key, _, value in options if key in {"at", "classes"}})
+    named = sorted({expanded(value) for key, _, value in options if key in {"at", "classes"}})
     return [file for path in named for file in (tree(path) if path.is_dir() else (path,))]
 
 

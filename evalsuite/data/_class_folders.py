@@ -19,6 +19,7 @@ from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.regular import read_regular
 
 _LONGEST_NUMBER: Final = 18
+"""Digits of a class's number, at most: Python refuses to read the longest ones."""
 
 
 def class_folders(
@@ -114,7 +115,7 @@ def _number(name: str, classes: Sequence[str]) -> int | None:
         return None
     if all(each.isdecimal() for each in classes):
         # classes that are called 1 to 12 have no class 0: a folder is called as they are, but for zeros before it
-        values = [int(each) for each in classes]
+        values = [int(each) for each in classes if len(each) <= _LONGEST_NUMBER]
         return values.index(int(name)) if int(name) in values else None
     return int(name) if int(name) < len(classes) else None
 

@@ -138,8 +138,8 @@ def _of_files(*groups: Sequence[str]) -> tuple[list[str], ...]:
 def _size(path: str) -> int:
     try:
         return Path(path).stat().st_size
-    except OSError as error:
-        raise RefusedInputError(f"expected a file that can be read, got {path} ({error.strerror})") from error
+    except (OSError, ValueError) as error:
+        raise RefusedInputError(f"expected a file that can be read, got {path} ({error})") from error
 
 
 def _file_digest(path: str) -> str:

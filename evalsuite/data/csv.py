@@ -14,6 +14,7 @@ from evalsuite.data._table import Rows, split, split_reading, table
 from evalsuite.data_files import table_files
 from evalsuite.delimited import DELIMITERS, Row, read_delimited
 from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.given_paths import expanded
 from evalsuite.interpretation import Interpretation
 from evalsuite.regular import read_regular
 
@@ -54,7 +55,7 @@ class Csv(Source):
 
     @override
     def load(self) -> Dataset:
-        own = _read(self.path.expanduser(), self.decimal)
+        own = _read(expanded(self.path), self.decimal)
         names, rows = own.names, own.rows
         targets = tuple(filter(None, self.target.split(",")))
         if not targets or not set(targets) < set(names):
@@ -63,7 +64,7 @@ class Csv(Source):
         answers = [names.index(target) for target in targets]
         others = [column for column in range(len(names)) if column not in answers]
         if self.test:
-            held_out = _read(Path(self.test).expanduser(), self.decimal)
+            held_out = _read(expanded(self.test), self.decimal)
             if held_out.names != names:
                 raise UsageError(f"expected the columns of {self.path} in {self.test} ({_listed(names)}), got others")
             train, test = (rows[:, others], rows[:, answers]), (held_out.rows[:, others], held_out.rows[:, answers])
@@ -82,7 +83,7 @@ class Csv(Source):
 
     @override
     def files(self) -> tuple[Path, ...]:
-        return table_files(self.path.expanduser(), self.test)
+        return table_files(expanded(self.path), self.test)
 
     def _readings(self, own: _Table, held_out: int) -> list[Interpretation]:
         columns = f"{len(own.names)} with a {DELIMITERS.get(own.delimiter, repr(own.delimiter))} in between"

@@ -21,6 +21,7 @@ from evalsuite.data._statistics import IMAGENET, channel_statistics, neutral_sta
 from evalsuite.data._survey import photo_readings, survey
 from evalsuite.data_files import folder_files, is_litter
 from evalsuite.errors import UsageError
+from evalsuite.given_paths import expanded
 from evalsuite.interpretation import Interpretation
 
 
@@ -75,7 +76,7 @@ class Folder(Source):
 
     @override
     def load_for(self, network: Wanted) -> Dataset:
-        root = self.path.expanduser()
+        root = expanded(self.path)
         if not root.is_dir():
             raise UsageError(f"expected folder:PATH with the path of a folder, got {str(self.path)!r}")
         splits = labelled_splits(root)
@@ -108,7 +109,7 @@ class Folder(Source):
 
     @override
     def files(self) -> tuple[Path, ...]:
-        return folder_files(self.path.expanduser(), self.classes)
+        return folder_files(expanded(self.path), self.classes)
 
     def _order(self, splits: Splits) -> ClassOrder:
         named = splits.train or splits.test
@@ -118,7 +119,7 @@ class Folder(Source):
         if splits.train is not None:
             check_same_classes(splits.test, splits.train, names)
         if self.classes is not None:
-            return listed_classes(Path(self.classes).expanduser(), names, str(named))
+            return listed_classes(expanded(self.classes), names, str(named))
         return class_order(names, self.order, str(named))
 
     def _preparation(self) -> Preparation:

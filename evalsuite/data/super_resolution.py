@@ -16,6 +16,7 @@ from evalsuite.data._splits import plain_splits
 from evalsuite.data._survey import photo_readings, survey
 from evalsuite.data_files import is_litter, tree
 from evalsuite.errors import UsageError
+from evalsuite.given_paths import expanded
 from evalsuite.interpretation import Interpretation
 from evalsuite.problems.super_resolution import SuperResolution
 
@@ -55,7 +56,7 @@ class SuperResolutionPhotos(Source):
 
     @override
     def load(self) -> Dataset:
-        root = self.path.expanduser()
+        root = expanded(self.path)
         if not root.is_dir():
             raise UsageError(f"expected super-resolution:PATH with the path of a folder, got {str(self.path)!r}")
         splits = plain_splits(root)
@@ -72,7 +73,7 @@ class SuperResolutionPhotos(Source):
 
     @override
     def files(self) -> tuple[Path, ...]:
-        return tree(self.path.expanduser())
+        return tree(expanded(self.path))
 
     def _photos(self, folder: Path) -> Photos:
         names = sorted(entry.name for entry in folder.iterdir() if entry.is_file() and not is_litter(entry.name))

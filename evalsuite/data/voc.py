@@ -21,6 +21,7 @@ from evalsuite.data._statistics import IMAGENET
 from evalsuite.data._survey import photo_readings, survey
 from evalsuite.data_files import voc_files
 from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.given_paths import expanded
 from evalsuite.interpretation import Interpretation
 from evalsuite.problems.segmentation import VOID, Segmentation
 
@@ -85,7 +86,7 @@ class Voc(Source):
 
     @override
     def files(self) -> tuple[Path, ...]:
-        return voc_files(self.path.expanduser(), self.year)
+        return voc_files(expanded(self.path), self.year)
 
     @property
     def _size(self) -> int:
@@ -101,16 +102,28 @@ class Voc(Source):
         )
 
     def _read(self, part: str) -> "_Half":
-        root = self.path.expanduser()
+        root = expanded(self.path)
         try:
             found = VOCSegmentation(str(root), year=self.year, image_set=part)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             expected = f"JPEGImages, SegmentationClass and ImageSets/Segmentation/{part}.txt"
             raise UsageError(f"expected {expected} in {root}/VOCdevkit/VOC{self.year}, got: {error}") from error
+        if outside := [image for image in found.images if not _is_inside(Path(image), root)]:
+            raise RefusedInputError(
+                f"expected names of photos in JPEGImages, one a line of ImageSets/Segmentation/{part}.txt in {root}, "
+                f"got one that leads elsewhere: {outside[0]!r}"
+            )
         return _Half(
             images=Photos(paths=tuple(found.images), size=self._size, channels=3, preparation=Preparation(crop=1.0)),
             masks=Masks(paths=tuple(found.masks), size=self._size, classes=self.classes),
         )
+
+
+def _is_inside(image: Path, root: Path) -> bool:
+    """Whether a photo that a list names is one of the set's own: the list is a file like any other."""
+    if image.parent.name != "JPEGImages" or not image.is_relative_to(root):
+        return False
+    return ".." not in image.relative_to(root).parts
 
 
 @final

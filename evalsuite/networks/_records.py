@@ -14,6 +14,8 @@ _CLASSES: Final = frozenset(
     {"classes", "class_names", "class_to_idx", "idx_to_class", "id2label", "label2id", "label_names", "labels", "names"}
 )
 _MOST_CHANNELS: Final = 16
+_LONGEST_NUMBER: Final = 18
+"""Digits of a class's number, at most: Python refuses to read the longest ones."""
 # what stands there are results, states of an optimiser, or answers, not images
 _NO_IMAGES: Final = re.compile(
     r"metric|loss|acc|result|score|history|optim|sched|target|label|output|reward", re.IGNORECASE
@@ -54,7 +56,7 @@ def class_names(value: object) -> tuple[str, ...] | None:
     """Names in the order of their numbers: of a list, of name → number, or of number → name; None of anything else."""
     if isinstance(value, Mapping):
         pairs = [(number, name) if isinstance(name, str) else (name, number) for number, name in value.items()]
-        if not all(isinstance(name, str) and str(number).isdecimal() for number, name in pairs):
+        if not all(isinstance(name, str) and _is_number(number) for number, name in pairs):
             return None
         by_number = {int(str(number)): str(name) for number, name in pairs}
         if sorted(by_number) != list(range(len(value))):
@@ -67,6 +69,10 @@ def class_names(value: object) -> tuple[str, ...] | None:
     else:
         return None
     return names if len(names) > 1 and len(set(names)) == len(names) else None
+
+
+def _is_number(key: object) -> bool:
+    return str(key).isdecimal() and len(str(key)) <= _LONGEST_NUMBER
 
 
 def _mappings(value: object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], dict[str, object]]]:

@@ -11,6 +11,8 @@ from evalsuite.registry import find
 from evalsuite.tasks._base import Task
 
 PACKAGE = "evalsuite.tasks"
+_MOST = 1000
+_LONGEST_NUMBER = 18
 _LISTS = frozenset({"all", "common", "extra", "mix1", "mix2"})
 
 
@@ -56,7 +58,10 @@ def _expand(pattern: str) -> list[str]:
     path, mark, query = pattern.strip().partition("?")
     texts: list[list[str]] = [[]]
     for position, part in enumerate(path.split("/")):
-        texts = [[*text, choice] for text in texts for choice in _choices(path, position, part)]
+        choices = _choices(path, position, part)
+        if len(texts) * len(choices) > _MOST:
+            raise UsageError(f"expected a name of at most {_MOST} tasks, got more: {pattern!r}")
+        texts = [[*text, choice] for text in texts for choice in choices]
     return ["/".join(text) + mark + query for text in texts]
 
 
@@ -70,6 +75,8 @@ def _choices(path: str, position: int, part: str) -> list[str]:
             raise UsageError(f"expected a value instead of {part!r} in task {path!r}: it stands for no list there")
         return list(known)
     first, dash, last = part.partition("-")
-    if dash and first.isdigit() and last.isdigit():
+    if dash and first.isdecimal() and last.isdecimal():
+        if max(len(first), len(last)) > _LONGEST_NUMBER or int(last) - int(first) >= _MOST:
+            raise UsageError(f"expected a range of at most {_MOST} numbers, got {part!r} in task {path!r}")
         return [str(number) for number in range(int(first), int(last) + 1)]
     return [part]

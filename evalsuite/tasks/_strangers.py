@@ -10,6 +10,7 @@ from torch import Tensor
 from evalsuite.data._photo_files import photo_files, suffixes
 from evalsuite.data._photos import Photos
 from evalsuite.errors import UsageError
+from evalsuite.given_paths import expanded
 from evalsuite.randomness import integers
 
 
@@ -19,7 +20,7 @@ def photos(at: str) -> tuple[Path, ...]:
     Raises:
         UsageError: There is no such folder, or no image in it.
     """
-    root = Path(at).expanduser()
+    root = expanded(at)
     found = tuple(sorted(map(Path, photo_files(root).photos))) if root.is_dir() else ()
     if not found:
         wanted = " ".join(suffixes())
@@ -42,7 +43,7 @@ def drawn(at: str, images: Tensor, keys: Tensor) -> Tensor:
 def content(at: str) -> str:
     """A digest of the names and contents of the photos, 16 hex digits: what the observations depend on."""
     stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in photos(at)]
-    return _content(tuple(stamps), Path(at).expanduser())
+    return _content(tuple(stamps), expanded(at))
 
 
 @lru_cache(maxsize=8)

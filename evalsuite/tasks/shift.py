@@ -17,6 +17,7 @@ from evalsuite.data._stack import stacked
 from evalsuite.data.npz import Npz
 from evalsuite.data_files import tree
 from evalsuite.errors import UsageError
+from evalsuite.given_paths import expanded
 from evalsuite.tasks._base import Observations, Seen, Task
 from evalsuite.tasks._predict import predict
 
@@ -107,7 +108,7 @@ class Shift(Task):
                     return stacked(images, labels)
                 return stacked(images, labels, part=self.severity - 1, parts=_SEVERITIES)
             case "imagenet-c" | "folder":
-                mapping = None if self.classes is None else Path(self.classes).expanduser()
+                mapping = None if self.classes is None else expanded(self.classes)
                 return class_folders(
                     root,
                     dataset.classes,
@@ -124,7 +125,7 @@ class Shift(Task):
             return (root,)
         if self.layout not in _FOLDERS:
             return self._arrays(root)
-        mapping = [] if self.classes is None else [Path(self.classes).expanduser()]
+        mapping = [] if self.classes is None else [expanded(self.classes)]
         return [*mapping, *tree(root)]
 
     @override
@@ -153,7 +154,7 @@ class Shift(Task):
         return SETS[which] if field == "corruption" else ()
 
     def _root(self) -> Path:
-        root = Path(self.at).expanduser()
+        root = expanded(self.at)
         if not root.exists():
             raise UsageError(f"shift/{self.layout}: expected the set's path in at=, got {self.at!r}, nothing there")
         if self.layout != "imagenet-c":

@@ -91,3 +91,13 @@ def test_bad_folders_and_masks_are_refused(tmp_path: Path) -> None:
         coloured.test.batch(0, 1)
     with pytest.raises(UsageError, match="classes from 2 to 255, got 1"):
         load(f"voc:{tmp_path}?classes=1")
+
+
+@pytest.mark.parametrize(
+    "name", [b"../../../elsewhere/a", b"/elsewhere/a", b"sub/a", b"a\0b", b"\xff", b"../JPEGImages/2007_000002"]
+)
+def test_a_list_that_leads_out_of_the_set_is_refused(name: bytes, tmp_path: Path) -> None:
+    root = devkit(tmp_path, masks())
+    (root / "VOCdevkit" / "VOC2012" / "ImageSets" / "Segmentation" / "val.txt").write_bytes(name + b"\n")
+    with pytest.raises((RefusedInputError, UsageError), match=r"Segmentation/val\.txt|to be an image"):
+        load(f"voc:{root}?size=4")
