@@ -4,13 +4,14 @@ import json
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Mapping
 from types import FrameType
 from typing import NoReturn, final
 
 import click
 
+from evalsuite.boundary import described
+from evalsuite.cli import _debug
 from evalsuite.cli._interruption import ended_soon
 from evalsuite.cli._streams import disk_error, flushed, patient
 from evalsuite.errors import EvalsuiteError, TerminatedError, exit_code
@@ -26,6 +27,7 @@ def guarded(cli: click.Command) -> NoReturn:
     A reader of stdout that goes away changes neither what is done nor the exit code.
     """
     signal.signal(signal.SIGTERM, _terminate)
+    _debug.forget()
     with patient(), ended_soon() as watch:
         try:
             code = _code(cli.main(standalone_mode=False))
@@ -44,6 +46,7 @@ def _code(returned: object) -> int:
 
 def _tell(error: BaseException) -> int:
     """Say what went wrong, on stderr; the exit code."""
+    _debug.show(error)
     match error:
         case click.exceptions.Exit():
             return error.exit_code
@@ -60,8 +63,11 @@ def _tell(error: BaseException) -> int:
         case _ if (reason := disk_error(error)) is not None:
             click.secho(f"evalsuite: {reason}", fg="red", err=True)
             return _USAGE
+        case _ if isinstance(told := described(error), EvalsuiteError):
+            click.secho(f"evalsuite: {told}", fg="red", err=True)
+            return exit_code(told)
         case _:
-            traceback.print_exception(error)
+            _debug.show(error, always=True)
             click.secho("evalsuite: internal error (this is a bug); what was finished is kept", fg="red", err=True)
     return exit_code(error)
 
