@@ -7,6 +7,7 @@ from typing import cast, final
 
 from torch import nn
 
+from evalsuite.boundary import others_code
 from evalsuite.class_order import in_network_order
 from evalsuite.data import Dataset, load, prepared
 from evalsuite.findings.results import Claimed, Row
@@ -111,11 +112,12 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
         UsageError: Network, data and options do not fit together, or `out` belongs to another run.
         RefusedInputError: The parent is no standard, or something would have to be assumed that must not be.
     """
-    dataset = in_network_order(load(data) if isinstance(data, str) else prepared(data), None, classes)
     place = chosen_device(device)
-    parent = normalised_as_given(network, normalise, dataset)
-    parent = replace(parent, network=parent.network.to(place))
-    check_fits(parent, dataset.outputs, dataset.shape)
+    with others_code("reading network and data"):
+        dataset = in_network_order(load(data) if isinstance(data, str) else prepared(data), None, classes)
+        parent = normalised_as_given(network, normalise, dataset)
+        parent = replace(parent, network=parent.network.to(place))
+        check_fits(parent, dataset.outputs, dataset.shape)
     if judging is None:
         named = expand([task for task in tasks if isinstance(task, str)])
         judging = Judging(tasks=(*named, *(task for task in tasks if isinstance(task, Task))))

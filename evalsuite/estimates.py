@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from evalsuite.asked import domain_of
+from evalsuite.boundary import others_code
 from evalsuite.data import Examples, choose
 from evalsuite.data._base import Batch
 from evalsuite.inputs import Inputs
@@ -84,17 +85,21 @@ class Estimate:
 def estimates(inputs: Inputs, making: Making, tasks: Sequence[Planned], reporter: Reporter) -> list[Estimate]:
     """What making and judging the networks of a run will about take, on its device; nothing is kept."""
     made = len(making.pruners) * making.seeds * len(making.ratios) + control_count(making)
-    meter = _Meter(inputs, made)
-    reporter.start("Timing", float(len(tasks) + 2))
-    rows = [meter.describing()]
+    parent = {"parent": inputs.parent.network}
+    with others_code("timing it", networks=parent):
+        meter = _Meter(inputs, made)
+        reporter.start("Timing", float(len(tasks) + 2))
+        rows = [meter.describing()]
     reporter.advance(1, "networks")
-    if making.recipe is not None:
-        rows.append(meter.retraining(making, making.recipe))
-    elif inputs.dataset.train is not None:
-        rows.append(meter.recalibrating(inputs.dataset.train))
+    with others_code("timing its training", networks=parent):
+        if making.recipe is not None:
+            rows.append(meter.retraining(making, making.recipe))
+        elif inputs.dataset.train is not None:
+            rows.append(meter.recalibrating(inputs.dataset.train))
     reporter.advance(1, "training")
     for planned in tasks:
-        rows.append(meter.judging(planned))
+        with others_code(f"timing {name(planned.task)}", networks=parent):
+            rows.append(meter.judging(planned))
         reporter.advance(1, name(planned.task))
     reporter.finish()
     return rows

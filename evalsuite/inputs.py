@@ -8,6 +8,7 @@ from typing import final
 import torch
 from torch import nn
 
+from evalsuite.boundary import others_code
 from evalsuite.class_order import in_network_order
 from evalsuite.data import Dataset, load, training_statistics
 from evalsuite.errors import RefusedInputError, UnknownNameError, UsageError
@@ -99,6 +100,11 @@ def inputs(spec: Spec) -> Inputs:
 
 def read_inputs(ckpt: Path, reading: Reading, *, data: str | None, classes: str | None, device: str) -> Inputs:
     """As `inputs`, for a single checkpoint."""
+    with others_code(f"reading {ckpt}"):
+        return _inputs(ckpt, reading, data=data, classes=classes, device=device)
+
+
+def _inputs(ckpt: Path, reading: Reading, *, data: str | None, classes: str | None, device: str) -> Inputs:
     place = chosen_device(device)
     header = described(ckpt)
     # a state dict and an exported file say nothing of their images: the data set does
@@ -121,7 +127,12 @@ def candidate(path: Path, spec: Spec, inputs: Inputs) -> Checkpoint:
         UsageError: It does not fit the data.
         RefusedInputError: The file is corrupt or would have to be trusted.
     """
-    reading, dataset = Reading.asked_for(spec), inputs.dataset
+    with others_code(f"reading {path}"):
+        return _candidate(path, Reading.asked_for(spec), inputs)
+
+
+def _candidate(path: Path, reading: Reading, inputs: Inputs) -> Checkpoint:
+    dataset = inputs.dataset
     if is_artefact(path):
         found = _artefact(path, reading, dataset, statistics(inputs))
         return replace(found, network=found.network.to(inputs.device))

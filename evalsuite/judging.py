@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from torch import nn
 
 from evalsuite.asked import Asked, domain_of
+from evalsuite.boundary import others_code
 from evalsuite.data._base import Dataset
 from evalsuite.engines import local
 from evalsuite.facts import TaskFacts
@@ -36,11 +37,12 @@ def judge(
         store: Where observations go.
         reporter: Hears about progress.
     """
-    networks = [member.network for member in members]
-    store.set_tasks([_facts(task, asked, networks) for task in asked.judging.tasks])
-    for member in members:
-        member.network.eval().requires_grad_(requires_grad=False)  # attacks need gradients of images only
-    todo = _missing(members, parent, asked, store)
+    with others_code("seeing which tasks make sense", networks={member.id: member.network for member in members}):
+        networks = [member.network for member in members]
+        store.set_tasks([_facts(task, asked, networks) for task in asked.judging.tasks])
+        for member in members:
+            member.network.eval().requires_grad_(requires_grad=False)  # attacks need gradients of images only
+        todo = _missing(members, parent, asked, store)
     seed = asked.judging.seed
     local.run(todo, parent, asked.of, store, seed=seed, reporter=reporter, training=asked.training)
 

@@ -6,6 +6,7 @@ from dataclasses import MISSING, Field, fields
 from types import NoneType
 from typing import Literal, TypeVar, get_args, get_origin
 
+from evalsuite.boundary import others_code
 from evalsuite.errors import UsageError
 from evalsuite.registry import entry_of, find
 
@@ -35,10 +36,11 @@ def parse(package: str, text: str, base: type[Part]) -> Part:
     for name, field in known.items():
         if name not in given and field.default is MISSING and field.default_factory is MISSING:
             raise UsageError(f"expected {_pattern(kind, places)}, got {text!r}")
-    try:
-        return part(**{name: _value(known[name], value) for name, value in given.items()})
-    except ValueError as error:
-        raise UsageError(f"{text!r}: {error}") from error
+    with others_code(repr(text)):
+        try:
+            return part(**{name: _value(known[name], value) for name, value in given.items()})
+        except ValueError as error:
+            raise UsageError(f"{text!r}: {error}") from error
 
 
 def name(part: object) -> str:

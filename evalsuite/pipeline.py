@@ -15,6 +15,7 @@ from typing import cast, final
 import torch
 
 from evalsuite.asked import Asked, asked
+from evalsuite.boundary import others_code
 from evalsuite.data import Examples, choose
 from evalsuite.device import device_of
 from evalsuite.engines.local import strip
@@ -214,6 +215,11 @@ def only_prune(
 
 
 def _asked(judging: Judging, inputs: Inputs, examples: Examples, store: Store, reporter: Reporter) -> Asked:
+    with others_code("preparing the tasks", networks={"parent": inputs.parent.network}):
+        return _prepared(judging, inputs, examples, store, reporter)
+
+
+def _prepared(judging: Judging, inputs: Inputs, examples: Examples, store: Store, reporter: Reporter) -> Asked:
     found = asked(judging, inputs.dataset, examples, store)
     for task in judging.tasks:
         if (reason := refusal(task, inputs.dataset, [inputs.parent.network])) is not None:
@@ -225,7 +231,8 @@ def _asked(judging: Judging, inputs: Inputs, examples: Examples, store: Store, r
 def _check_prunable(inputs: Inputs, making: Making) -> None:
     """Refuse what cannot be pruned faithfully before the run's folder is touched."""
     image = torch.zeros(1, *inputs.dataset.shape, device=inputs.device)
-    check_faithful(inputs.parent.network, making.pruners, image)
+    with others_code("seeing whether it can be pruned", networks={"parent": inputs.parent.network}):
+        check_faithful(inputs.parent.network, making.pruners, image)
 
 
 def _chosen(inputs: Inputs, judging: Judging) -> Examples:
@@ -275,7 +282,8 @@ def _judged(grown: Grown, questions: Asked, store: Store, clock: _Clock, out: Pa
     judge(grown.members, grown.parent, questions, store, reporter)
     clock.note()  # the results tell what they took
     reporter.start("Reporting", 0.0)
-    results = summarise(store)
+    with others_code("reading measures off what was observed"):
+        results = summarise(store)
     # nothing is run for these: they are examples as they are, not as a network saw them
     store.write([], _exemplar_pictures(results, questions.examples))
     finished = _finish(results, store, out)
@@ -291,7 +299,9 @@ def _doubt(grown: Grown, examples: Examples, store: Store) -> None:
         if facts is None or "doubts" in facts or len(few) < 2:
             continue
         device = device_of(member.network)
-        store.add_network(address, {**facts, "doubts": list(doubts(member.network.eval(), few.to(device)))})
+        with others_code("asking it twice", networks={member.id: member.network}):
+            found = doubts(member.network.eval(), few.to(device))
+        store.add_network(address, {**facts, "doubts": list(found)})
 
 
 def _exemplar_pictures(results: Row, examples: Examples) -> dict[str, bytes]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from evalsuite.asked import check_task, domain_of, examples_of, limit
+from evalsuite.boundary import others_code
 from evalsuite.data import choose
 from evalsuite.decide import betting, tango
 from evalsuite.estimates import NOT_COUNTED, Planned, estimates
@@ -33,6 +34,11 @@ def outlook(spec: Spec, *, reporter: Reporter | None = None) -> dict[str, object
     With a `reporter` parts of the work are timed, and `estimate` says what the whole will take.
     """
     judge, loaded = judging(spec), inputs(spec)
+    with others_code("planning", networks={"parent": loaded.parent.network}):
+        return _outlook(spec, judge, loaded, reporter)
+
+
+def _outlook(spec: Spec, judge: Judging, loaded: Inputs, reporter: Reporter | None) -> dict[str, object]:
     make = making(spec, loaded)
     families = len(make.pruners) * make.seeds
     confidence = 1 - (1 - judge.confidence) / families

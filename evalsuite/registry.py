@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import TypeVar
 
+from evalsuite.boundary import users_code
 from evalsuite.errors import UnknownNameError, UsageError
 
 Part = TypeVar("Part")
@@ -26,7 +27,7 @@ def find(package: str, name: str, base: type[Part]) -> type[Part]:
 
     Raises:
         UnknownNameError: No such file or entry point; the nearest names are told.
-        UsageError: A third-party entry point does not lead to a subclass of `base`.
+        UsageError: A third-party entry point cannot be imported, or does not lead to a subclass of `base`.
     """
     if name in _files(package):
         module = import_module(f"{package}.{name}")
@@ -34,9 +35,14 @@ def find(package: str, name: str, base: type[Part]) -> type[Part]:
         (part,) = [c for c in own if issubclass(c, base) and not inspect.isabstract(c)]
         return part
     if name in _entries(package):
-        loaded = _entries(package)[name].load()
+        entry = _entries(package)[name]
+        origin = "" if entry.dist is None else f" of {entry.dist.name} {entry.dist.version}"
+        with users_code(f"expected entry point {name!r}{origin} to be imported from {entry.value}"):
+            loaded = entry.load()
         if not (inspect.isclass(loaded) and issubclass(loaded, base)):
-            raise UsageError(f"expected entry point {name!r} to be a subclass of {base.__name__}, got {loaded!r}")
+            raise UsageError(
+                f"expected entry point {name!r}{origin} to be a subclass of {base.__name__}, got {loaded!r}"
+            )
         return loaded
     kind = package.rpartition(".")[2].removesuffix("s").replace("_", " ")
     raise UnknownNameError(kind, name, names(package))

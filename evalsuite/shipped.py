@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from bounds import full_float32
+from evalsuite.boundary import others_code
 from evalsuite.data import Examples
 from evalsuite.decide.proportion import clopper_pearson
 from evalsuite.device import device_of
@@ -58,7 +59,8 @@ def hold_against(
         RefusedInputError: The file gives outputs that are not finite.
     """
     identity, of, file = names
-    expected, found = _outputs(tested, examples), _outputs(shipped.network, examples)
+    with others_code("holding the file that is shipped against it", networks={of: tested, identity: shipped.network}):
+        expected, found = _outputs(tested, examples), _outputs(shipped.network, examples)
     if not bool(found.isfinite().all()):
         raise RefusedInputError(f"expected finite outputs, got NaN or infinity from {file}")
     apart = (found - expected).abs()

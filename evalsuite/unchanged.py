@@ -4,6 +4,7 @@ from pathlib import Path
 
 from torch import nn
 
+from evalsuite.boundary import others_code
 from evalsuite.errors import UsageError
 from evalsuite.facts import Meta
 from evalsuite.networks.answers import answers, changed
@@ -33,8 +34,10 @@ def check_unchanged(
         UsageError: The run holds networks already, and this one computes something else than it did; or it changes
             itself when it is asked.
     """
-    known, now = store.meta().get("answers", {}), answers(network, shape)
-    if network_digest(network, shape) != digest:
+    with others_code("holding its answers against earlier ones", networks={title.removeprefix("the "): network}):
+        known, now = store.meta().get("answers", {}), answers(network, shape)
+        after = network_digest(network, shape)
+    if after != digest:
         raise UsageError(
             f"expected a network that is the same after it was asked, got one that changes itself in evaluation mode: "
             f"{title} (batch norm that goes on measuring, counters in buffers?)"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final, Protocol, cast, final
 
+from evalsuite.boundary import others_code
 from evalsuite.data import Examples
 from evalsuite.errors import RefusedInputError
 from evalsuite.facts import Meta, ReadingFacts, StandardFacts
@@ -77,11 +78,12 @@ def examine(inputs: Inputs, examples: Examples, *, confidence: float) -> Underst
         examples: Held-out ones.
         confidence: Of every claim about the parent, in (0.5, 1).
     """
-    judged = standard(inputs.parent.network, examples, inputs.dataset, confidence=confidence).facts()
-    suspicions = (
-        *doubts(inputs.parent, examples, inputs.dataset, confidence=confidence),
-        *_of_outputs(inputs, examples),
-    )
+    with others_code("judging it on clean examples", networks={"parent": inputs.parent.network}):
+        judged = standard(inputs.parent.network, examples, inputs.dataset, confidence=confidence).facts()
+        suspicions = (
+            *doubts(inputs.parent, examples, inputs.dataset, confidence=confidence),
+            *_of_outputs(inputs, examples),
+        )
     return Understanding(standard=judged, readings=(*inputs.interpretations, *suspicions), shape=inputs.dataset.shape)
 
 

@@ -70,3 +70,17 @@ class Pruner(ABC):
         Raises:
             ValueError: `keep` is not in 1, ..., number of prunable parameters left, or the method cannot apply.
         """
+
+
+def pruned_copy(pruner: Pruner, network: nn.Module, *, keep: int, context: Context) -> nn.Module:
+    """What `pruner` makes of `network`; pruners of others may not keep to the contract.
+
+    Raises:
+        ValueError: As for a call, or it gives something else than a copy of such a network.
+    """
+    made: object = pruner(network, keep=keep, context=context)
+    if made is network or type(made) is not type(network):
+        given = "the network itself" if made is network else type(made).__name__
+        raise ValueError(f"expected {type(pruner).__name__} to give a pruned copy of the network, got {given}")
+    assert isinstance(made, nn.Module)  # noqa: S101 - of the type of a network
+    return made

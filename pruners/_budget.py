@@ -5,7 +5,7 @@ from typing import Final
 
 from torch import nn
 
-from pruners._base import Context, Pruner
+from pruners._base import Context, Pruner, pruned_copy
 from pruners._copies import copied
 from pruners._weights import remaining
 
@@ -53,14 +53,14 @@ def prune_to_cost(
     if before <= most:
         return copied(network)
     few, many = 1, remaining(network)
-    best = pruner(network, keep=few, context=context)
+    best = pruned_copy(pruner, network, keep=few, context=context)
     reached = measure(best)
     _check_falls(pruner, reached / whole, target)
     for _ in range(calls - 1):
         if many - few <= 1 or most - reached <= tolerance * whole:
             break
         keep = (few + many) // 2
-        pruned = pruner(network, keep=keep, context=context)
+        pruned = pruned_copy(pruner, network, keep=keep, context=context)
         cost = measure(pruned)
         few, many = (keep, many) if cost <= most else (few, keep)
         if reached < cost <= most:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from torch import Tensor, nn
 
-from pruners._base import Context, Pruner, Train
+from pruners._base import Context, Pruner, Train, pruned_copy
 from pruners._schedule import keep_for
 from pruners._use import without_unused
 from pruners._weights import prunable
@@ -40,4 +40,4 @@ def prune(
     network = without_unused(network, example)
     total = sum(weight.numel() for weight in prunable(network).values())
     context = Context(example=example, seed=seed, batches=batches, train=train)
-    return pruner(network, keep=keep_for(total, ratio), context=context)
+    return pruned_copy(pruner, network, keep=keep_for(total, ratio), context=context)

@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from pruners._base import Context, Pruner
+from pruners._base import Context, Pruner, pruned_copy
 from pruners._budget import check_affordable, prune_to_cost
 from pruners._copies import copied
 from pruners._use import unused_weights
@@ -169,7 +169,7 @@ def _cutter(
 
     def cut(network: nn.Module, ratio: float) -> nn.Module:
         keep = keep_for(total, ratio)
-        return network if keep >= remaining(network) else pruner(network, keep=keep, context=context)
+        return network if keep >= remaining(network) else pruned_copy(pruner, network, keep=keep, context=context)
 
     if cost is None:
         return cut

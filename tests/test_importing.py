@@ -1,5 +1,6 @@
 """Code that users name by hand: from the working folder, and its errors in one line."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from evalsuite.boundary import users_code
 from evalsuite.data import load
 from evalsuite.errors import EvalsuiteError, RefusedInputError, UnknownNameError, UsageError
-from evalsuite.importing import import_users_module, is_module, users_code
+from evalsuite.importing import import_users_module, is_module
 
 SOURCE = """
 import torch
@@ -149,11 +151,15 @@ def test_what_is_a_module(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("failing", r"expected failing to be a module .*, got RuntimeError: not today \(failing.py, line 2\)$"),
-        ("leaving", r"got SystemExit: 2 \(leaving.py, line 2\)$"),
-        ("misspelt", r"got SyntaxError: .*misspelt.py, line 1\)$"),
-        ("absent", r"got ModuleNotFoundError: No module named 'absent'$"),
-        ("mine.inner", "got ModuleNotFoundError: No module named 'mine.inner'; 'mine' is not a package$"),
+        (
+            "failing",
+            r"expected failing to be a module .*, got RuntimeError: not today \(failing.py, line 2\); "
+            r"--debug shows the traceback$",
+        ),
+        ("leaving", r"got SystemExit: 2 \(leaving.py, line 2\); --debug"),
+        ("misspelt", r"got SyntaxError: .*misspelt.py, line 1\); --debug"),
+        ("absent", r"got ModuleNotFoundError: No module named 'absent'; --debug"),
+        ("mine.inner", "got ModuleNotFoundError: No module named 'mine.inner'; 'mine' is not a package; --debug"),
     ],
 )
 def test_modules_that_cannot_be_imported(folder: Path, name: str, message: str) -> None:
@@ -164,7 +170,10 @@ def test_modules_that_cannot_be_imported(folder: Path, name: str, message: str) 
 @pytest.mark.parametrize(
     ("factory", "message"),
     [
-        ("raises", r"expected mine:raises to run .*, got ValueError: no such disk \(mine.py, line \d+\)$"),
+        (
+            "raises",
+            r"expected mine:raises to run .*, got ValueError: no such \(mine.py, line \d+, in raises\); --debug",
+        ),
         ("exits", "got SystemExit: 3"),
         ("part", r"expected test of mine:part to hold pairs .*, got OSError: disk is away \(mine.py"),
         ("fractions", r"labels of test of mine:fractions to be whole numbers, got 0\.0"),
@@ -189,4 +198,7 @@ def test_our_own_errors_pass_through() -> None:
     with pytest.raises(RefusedInputError, match=r"^as it is$"), users_code("expected x"):
         raise RefusedInputError("as it is")
     with pytest.raises(KeyboardInterrupt), users_code("expected x"):
+        signal.raise_signal(signal.SIGINT)
+    # not of the one who sits before the machine
+    with pytest.raises(UsageError, match="expected x, got KeyboardInterrupt"), users_code("expected x"):
         raise KeyboardInterrupt

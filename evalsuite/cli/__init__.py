@@ -5,6 +5,7 @@ from importlib import import_module
 import click
 from typing_extensions import override
 
+from evalsuite.cli import _debug
 from evalsuite.cli._console import guarded
 from evalsuite.version import __version__
 
@@ -35,6 +36,8 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         command: click.Command = import_module(f"evalsuite.cli.{cmd_name}").command
+        if all(param.name != _debug.NAME for param in command.params):
+            command.params.append(_debug.option())
         return command
 
     @override
@@ -71,6 +74,9 @@ def cli() -> None:
     evalsuite demo                                 see it work, in minutes
     evalsuite sweep --ckpt model.safetensors       your own network
     """  # noqa: D301 - \b is click's sign for lines to be left as they are
+
+
+cli.params.append(_debug.option())
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ import json
 import signal
 import sys
 import time
-import traceback
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +12,8 @@ from typing import NoReturn, TextIO, final
 
 import click
 
+from evalsuite.boundary import described
+from evalsuite.cli import _debug
 from evalsuite.cli._interruption import ended_soon
 from evalsuite.cli._streams import disk_error, flushed, patient
 from evalsuite.errors import EvalsuiteError, TerminatedError, exit_code
@@ -29,6 +30,7 @@ def guarded(cli: click.Command) -> NoReturn:
     A reader of stdout that goes away changes neither what is done nor the exit code.
     """
     signal.signal(signal.SIGTERM, _terminate)
+    _debug.forget()
     with patient(), _plain_warnings(), ended_soon() as watch:
         try:
             code = _code(cli.main(standalone_mode=False))
@@ -47,6 +49,7 @@ def _code(returned: object) -> int:
 
 def _tell(error: BaseException) -> int:
     """Say what went wrong, on stderr; the exit code."""
+    _debug.show(error)
     match error:
         case click.exceptions.Exit():
             return error.exit_code
@@ -64,8 +67,11 @@ def _tell(error: BaseException) -> int:
         case _ if (reason := disk_error(error)) is not None:
             echo(f"evalsuite: {reason}", colour="red", err=True)
             return _USAGE
+        case _ if isinstance(told := described(error), EvalsuiteError):
+            echo(f"evalsuite: {told}", colour="red", err=True)
+            return exit_code(told)
         case _:
-            echo(*_traceback(error), err=True)
+            _debug.show(error, always=True)
             echo("evalsuite: internal error (this is a bug); what was finished is kept", colour="red", err=True)
     return exit_code(error)
 
@@ -77,12 +83,6 @@ def _usage(error: click.ClickException) -> list[str]:
     context = error.ctx
     hint = f"Try '{context.command_path} {context.help_option_names[0]}' for help." if context.help_option_names else ""
     return [*context.get_usage().split("\n"), hint, ""]
-
-
-def _traceback(error: BaseException) -> list[str]:
-    """As Python shows it, but that messages stay in one line."""
-    pieces = [piece.strip("\n") for piece in traceback.format_exception(error)]
-    return [line for piece in pieces for line in (piece.split("\n") if piece.startswith("  File ") else [piece])]
 
 
 @contextmanager

@@ -7,12 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evalsuite.boundary import users_code
 from evalsuite.data._base import Dataset, Examples
 from evalsuite.data._class_order import class_names, numbered_labels
 from evalsuite.data._pixel_values import check_white, white_taken
 from evalsuite.data._statistics import channel_statistics, neutral_statistics
 from evalsuite.errors import UsageError
-from evalsuite.importing import import_users_module, users_code
+from evalsuite.importing import import_users_module, working_folder
 from evalsuite.interpretation import Interpretation
 
 _DIVIDED: Final = "dividing by the value that is white"
@@ -39,7 +40,7 @@ def from_factory(module: str, factory: str) -> Dataset:
     """
     spelling = f"{module}:{factory}"
     function = _function(module, factory)
-    with users_code(f"expected {spelling} to run without arguments and return a data set"):
+    with working_folder(), users_code(f"expected {spelling} to run without arguments and return a data set"):
         made = function()
     if isinstance(made, Dataset):
         _check_scale(made.test, f"test of {spelling}")
@@ -85,7 +86,7 @@ def _function(module: str, factory: str) -> Callable[[], object]:
 
 
 def _examples(pairs: Pairs, where: str) -> Examples:
-    with users_code(f"expected {where} to hold pairs (image, label)"):
+    with working_folder(), users_code(f"expected {where} to hold pairs (image, label)"):
         if not len(pairs):
             raise UsageError(f"expected {where} to hold examples, got none")
         images, labels = zip(*(pairs[position] for position in range(len(pairs))), strict=True)

@@ -7,13 +7,14 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
+from evalsuite.boundary import users_code
 from evalsuite.data._base import Dataset, Examples, Source
 from evalsuite.data._disjoint import fold, shared
 from evalsuite.data._factory import from_factory
 from evalsuite.data._preparation import Wanted
 from evalsuite.data_names import DataName, existing_path, parse_data_name
 from evalsuite.errors import RefusedInputError, UnknownNameError, UsageError
-from evalsuite.importing import is_module, users_code
+from evalsuite.importing import is_module, working_folder
 from evalsuite.interpretation import Basis, Interpretation
 from evalsuite.registry import find, names
 
@@ -56,7 +57,7 @@ def load(
     elif parsed.argument.isidentifier() and _is_module(parsed.kind):
         made = from_factory(parsed.kind, parsed.argument)
         # images may be of the user's own making, and fail when they are asked for
-        with users_code(f"expected {name} to return a data set whose examples can be read"):
+        with working_folder(), users_code(f"expected {name} to return a data set whose examples can be read"):
             dataset = _checked(replace(made, name=name))
     else:
         raise _unknown(parsed, name)

@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from types import MappingProxyType
-from typing import TypeGuard, final
+from typing import TypeGuard, cast, final
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from bounds import full_float32
+from evalsuite.boundary import OthersError, OutputError, others_code
+from evalsuite.culprit import is_own
 from evalsuite.data._base import Batch, Examples
 from evalsuite.device import device_of
 from evalsuite.errors import UsageError
@@ -25,6 +27,9 @@ from evalsuite.tasks._base import Observations, Seen, Task
 
 _NONE: Mapping[str, Examples] = MappingProxyType({})
 _PICTURES = 8
+_WAY_OUT = (
+    "what was finished is kept: mend it and give the same command again, or leave the task out (--tasks, with --amend)"
+)
 _TRANSIENT = frozenset({"probabilities", "map", "values"})
 
 
@@ -41,7 +46,8 @@ def run(
 ) -> None:
     """Compute everything in `todo` and store it, shard by shard.
 
-    Stopping at any moment loses the shard in flight and nothing else.
+    Stopping at any moment loses the shard in flight and nothing else. Where others' code - a network, a plug-in - fails
+    at a task, the other tasks are finished before that is raised.
 
     Args:
         todo: Shards of one task follow each other.
@@ -54,31 +60,62 @@ def run(
 
     Raises:
         UsageError: The examples are no longer those that the shards were cut from.
+        OthersError: Others' code failed at a task, the first one of those.
     """
     if not todo:
         return
     reporter.start("Evaluating", sum(pending.weight for pending in todo))
     device = device_of(parent.network)
     pace = _Pace(todo)
+    failures: list[OthersError] = []
     for task, shards in groupby(todo, key=lambda pending: pending.cut.task):
-        asked = examples(task)
-        memory = _Memory()
-        for pending in shards:
-            source = training[name(task)] if pending.studied else asked
-            batch = _batch(source, pending.cut).to(device)
-            for call in _calls(pending):
-                began = time.perf_counter()
-                what = f"{name(task)}  examples to {pending.cut.stop}"
-                reporter.work_on(_networks(call), what)
-                if call.studied:
-                    memory.study(call, batch)
-                elif call.crossed:
-                    _cross(call, batch, store, seed)
-                else:
-                    _compute(call, parent, batch, store, seed, memory)
-                pace.took(call, time.perf_counter() - began)
-                reporter.advance(call.weight, what, pace.left(), examples=len(batch.ids) * _asked(call))
+        own = list(shards)
+        try:
+            with others_code(name(task)):
+                asked = examples(task)
+            memory = _Memory()
+            for pending in own:
+                source = training[name(task)] if pending.studied else asked
+                with others_code(_doing(pending), way_out="see whether its images can be read"):
+                    batch = _batch(source, pending.cut).to(device)
+                for call in _calls(pending):
+                    began = time.perf_counter()
+                    what = f"{name(task)}  examples to {pending.cut.stop}"
+                    reporter.work_on(_networks(call), what)
+                    with others_code(_doing(call), networks=_running(call, parent), way_out=_WAY_OUT):
+                        _call(call, parent, batch, store, seed, memory)
+                    pace.took(call, time.perf_counter() - began)
+                    reporter.advance(call.weight, what, pace.left(), examples=len(batch.ids) * _asked(call))
+        except OthersError as error:
+            failures.append(error)
+            pace.give_up(own[0].cut.task_digest)
+            reporter.say(f"  failed, the other tasks go on: {error}")
     reporter.finish()
+    if failures:
+        raise failures[0]
+
+
+def _doing(call: Pending) -> str:
+    """What is done, as a message begins."""
+    cut = call.cut
+    of = "training examples" if call.studied else "examples"
+    return f"{name(cut.task)}, {of} {cut.start} to {cut.stop - 1}"
+
+
+def _running(call: Pending, parent: Member) -> dict[str, nn.Module]:
+    """The networks that a call runs, by name."""
+    compared = [parent] if call.related else []
+    members = [*call.studied, *(pair.to for pair in call.crossed), *call.alone, *call.related, *compared]
+    return {member.id: member.network for member in members}
+
+
+def _call(call: Pending, parent: Member, batch: Batch, store: Store, seed: int, memory: "_Memory") -> None:
+    if call.studied:
+        memory.study(call, batch)
+    elif call.crossed:
+        _cross(call, batch, store, seed)
+    else:
+        _compute(call, parent, batch, store, seed, memory)
 
 
 def _asked(call: Pending) -> int:
@@ -118,6 +155,10 @@ class _Pace:
         weight, before = self._done.get(call.cut.task_digest, (0.0, 0.0))
         self._done[call.cut.task_digest] = (weight + call.weight, before + seconds)
         self._left[call.cut.task_digest] -= call.weight
+
+    def give_up(self, task: str) -> None:
+        """Nothing more is done of a task, by its digest."""
+        self._left[task] = 0.0
 
     def left(self) -> float:
         """Seconds."""
@@ -178,11 +219,29 @@ def _compute(pending: Pending, parent: Member, batch: Batch, store: Store, seed:
         members = [parent, *(m for m in members if m.digest != parent.digest)]
     began = time.perf_counter()
     seen = _seen(pending.cut.task, members, batch, seed, memory)
+    if not is_own(pending.cut.task):
+        _check(seen, len(members), len(batch.ids))
     seconds = (time.perf_counter() - began) / len(members)
     pictures: dict[str, bytes] = {}
     if pending.cut.start == 0 and _is_picture(seen.pictures) and members[0].digest == parent.digest:
         pictures[name(pending.cut.task)] = strip(seen.pictures[:_PICTURES])
     store.write(_rows(pending, members, parent, seen, seed, seconds), pictures)
+
+
+def _check(seen: object, networks: int, examples: int) -> None:
+    """Refuse what a plug-in's task gives instead of observations.
+
+    Raises:
+        OutputError: What is wrong with it.
+    """
+    if not isinstance(seen, Seen) or len(seen.networks) != networks:
+        given = f"{len(seen.networks)}" if isinstance(seen, Seen) else type(seen).__name__
+        raise OutputError(f"expected a task that gives observations of each of {networks} networks, got {given}")
+    columns = [each for observations in seen.networks for each in observations.items()]
+    for column, values in cast("list[tuple[str, object]]", columns):
+        if not isinstance(values, np.ndarray) or values.shape[:1] != (examples,):
+            given = "x".join(map(str, values.shape)) if isinstance(values, np.ndarray) else type(values).__name__
+            raise OutputError(f"expected one row of {column!r} for each of {examples} examples, got {given}")
 
 
 def _is_picture(images: Tensor | None) -> TypeGuard[Tensor]:

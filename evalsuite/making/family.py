@@ -9,6 +9,7 @@ from typing import final
 
 from torch import nn
 
+from evalsuite.boundary import others_code
 from evalsuite.errors import EvalsuiteError, UsageError
 from evalsuite.facts import RECALIBRATED, FamilyFacts, Meta, NetworkFacts
 from evalsuite.inputs import Inputs
@@ -47,6 +48,7 @@ from pruners import Pruner, Step, cascade
 PARENT = "parent"
 SEPARATE = "separate"
 NOTHING: Mapping[str, Checkpoint] = MappingProxyType({})
+_COUNTING = "counting its parameters and operations"
 _THE_PARENT = Made(id=PARENT, role="parent")
 
 
@@ -84,8 +86,9 @@ def grow(inputs: Inputs, making: Making, store: Store, folder: Path, *, seed: in
     Raises:
         UsageError: A part cannot do with the parent what it was asked for.
     """
-    nursery = _Nursery(inputs, making, store, folder, seed, reporter)
-    made = [nursery.parent()]
+    with others_code(_COUNTING, networks={PARENT: inputs.parent.network}):
+        nursery = _Nursery(inputs, making, store, folder, seed, reporter)
+        made = [nursery.parent()]
     families: list[FamilyFacts] = []
     for pruner in making.pruners:
         for repetition in range(making.seeds):
@@ -184,9 +187,10 @@ class _Nursery:
             self._reporter.work_on(f"{family['id']}-{making.ratios[step]:g}")
             return self._retrain(network, seed, step)
 
-        with refusing(title):
+        parent = self._inputs.parent.network
+        with refusing(title, networks={family["id"]: parent}):
             steps = cascade(
-                self._inputs.parent.network,
+                parent,
                 pruner,
                 making.ratios,
                 context=self._retraining.context(seed),
@@ -199,9 +203,10 @@ class _Nursery:
             )
         places = dict(zip(making.ratios, addresses, strict=True))
         for ratio in [*making.ratios[len(found) :], None]:
+            identity = family["id"] if ratio is None else f"{family['id']}-{ratio:g}"
             if ratio is not None:
-                self._reporter.work_on(f"{family['id']}-{ratio:g}")
-            with refusing(title):
+                self._reporter.work_on(identity)
+            with refusing(title, networks={identity: parent}):
                 step = next(steps, None)
             if step is None:
                 return
@@ -270,7 +275,10 @@ class _Nursery:
                 identity = f"{control}-{family['id']}-{ratio:g}"
                 self._reporter.work_on(identity)
                 first, pruned = (next(self._kept([each])).network for each in (there[0], address))
-                with refusing(f"--controls {control} cannot be made of this network"):
+                with refusing(
+                    f"--controls {control} cannot be made of this network",
+                    networks={identity: self._inputs.parent.network},
+                ):
                     checkpoint = make_control(
                         control,
                         pruned,
@@ -299,11 +307,13 @@ class _Nursery:
             repeated = 1 if self._making.one_shot else len(self._making.ratios)
             self._reporter.skip(self._epochs * repeated, f"{found[0].id} is there")
             return address, found[0]
-        self._reporter.work_on(f"control-{repetition}")
+        identity = f"control-{repetition}"
+        self._reporter.work_on(identity)
         network: nn.Module = self._inputs.parent.network
-        for step in range(1 if self._making.one_shot else len(self._making.ratios)):
-            network = self._retrain(network, seed, step)
-        return address, self._keep(address, network, Made(id=f"control-{repetition}", role="control", seed=repetition))
+        with others_code("retraining it", networks={identity: network}):
+            for step in range(1 if self._making.one_shot else len(self._making.ratios)):
+                network = self._retrain(network, seed, step)
+        return address, self._keep(address, network, Made(id=identity, role="control", seed=repetition))
 
     def recalibrated(self) -> tuple[str, Member]:
         """The parent with its batch norm measured again, as the pruned networks' was."""
@@ -313,7 +323,9 @@ class _Nursery:
             self._reporter.skip(1, f"{RECALIBRATED} is there")
             return address, found[0]
         self._reporter.work_on(RECALIBRATED)
-        network = self._retraining.measured_again(self._inputs.parent.network, derive(self._seed, "family", 0))
+        parent = self._inputs.parent.network
+        with others_code("measuring its batch norm again", networks={RECALIBRATED: parent}):
+            network = self._retraining.measured_again(parent, derive(self._seed, "family", 0))
         return address, self._keep(address, network, Made(id=RECALIBRATED, role="control"))
 
     # --- making
@@ -407,8 +419,9 @@ class _Nursery:
         file = f"networks/{re.sub(r'[^A-Za-z0-9._-]+', '_', made.id)}.safetensors"
         own = parent.arguments if arguments is None else arguments
         write(self._folder / file, replace(parent, network=network, arguments=own, lineage=(*parent.lineage, step)))
-        kept = self._load(self._folder / file)  # what is judged is what is on disk
-        facts = describe(kept, made, whole=self.whole, shape=self._inputs.dataset.shape, file=file)
+        with others_code(_COUNTING, networks={made.id: network}):
+            kept = self._load(self._folder / file)  # what is judged is what is on disk
+            facts = describe(kept, made, whole=self.whole, shape=self._inputs.dataset.shape, file=file)
         self._store.add_network(address, facts)
         return Member(id=made.id, digest=facts["digest"], network=kept)
 
@@ -422,10 +435,12 @@ def adopt(
     a network of the run: neither makes a claim of its own.
     """
     shape, family = inputs.dataset.shape, FamilyFacts(id="candidates", pruner=None, seed=0)
-    whole = counted(inputs.parent.network, shape)
+    with others_code(_COUNTING, networks={PARENT: inputs.parent.network}):
+        whole = counted(inputs.parent.network, shape)
     named = [(PARENT, inputs.parent, _THE_PARENT)]
     for each, checkpoint in candidates.items():
-        orderly = whole is not None and whole.prunable > 0 and counted(checkpoint.network, shape) is not None
+        with others_code(_COUNTING, networks={each: checkpoint.network}):
+            orderly = whole is not None and whole.prunable > 0 and counted(checkpoint.network, shape) is not None
         made = Made(id=each, role="pruned", family=family["id"]) if orderly else Made(id=each, role="control")
         named.append((each, checkpoint, made))
     named += [(each, checkpoint, Made(id=each, role="shipped")) for each, checkpoint in shipped.items()]
@@ -433,7 +448,8 @@ def adopt(
     addresses: list[str] = []
     for identity, checkpoint, made in named:
         network = checkpoint.network.eval()
-        facts = describe(network, made, whole=whole, shape=shape)
+        with others_code(_COUNTING, networks={identity: network}):
+            facts = describe(network, made, whole=whole, shape=shape)
         addresses.append(_adopted(store, facts, identity))
         members.append(Member(id=identity, digest=facts["digest"], network=network))
     for address, member in _separate(inputs, store):
@@ -464,7 +480,8 @@ def _separate(inputs: Inputs, store: Store) -> list[tuple[str, Member]]:
     if inputs.separate is None:
         return []
     network, shape = inputs.separate.network.eval(), inputs.dataset.shape
-    whole = counted(inputs.parent.network, shape)
-    facts = describe(network, Made(id=SEPARATE, role="control"), whole=whole, shape=shape)
+    with others_code(_COUNTING, networks={SEPARATE: network}):
+        whole = counted(inputs.parent.network, shape)
+        facts = describe(network, Made(id=SEPARATE, role="control"), whole=whole, shape=shape)
     address = _adopted(store, facts, SEPARATE)
     return [(address, Member(id=SEPARATE, digest=facts["digest"], network=network))]

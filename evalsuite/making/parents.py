@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
+from evalsuite.boundary import others_code
 from evalsuite.data import load
 from evalsuite.errors import UsageError
 from evalsuite.files import check_writable
@@ -48,7 +49,8 @@ def train_parent(
     beside = out.with_suffix(".early.safetensors")
     check_writable(beside, "--out")
     channels, side, _ = dataset.shape
-    bare = build(arch, classes=len(dataset.classes), channels=channels, image_size=side, seed=seed)
+    with others_code(f"building {arch}"):
+        bare = build(arch, classes=len(dataset.classes), channels=channels, image_size=side, seed=seed)
     network = Normalized(bare, dataset.mean, dataset.std)
     steps = chosen.epochs * max(1, len(dataset.train) // chosen.batch_size)
     early: list[nn.Module] = []
@@ -60,7 +62,7 @@ def train_parent(
     reporter.start(f"Training {arch}", chosen.epochs)
     pace = Pace(dataset.train, chosen, reporter)
     on = chosen_device(device)
-    with refusing(f"--recipe {spelled(chosen)} cannot train {arch}"):
+    with refusing(f"--recipe {spelled(chosen)} cannot train {arch}", networks={arch: network}):
         trained = train(
             network,
             dataset.train,
@@ -87,7 +89,8 @@ def train_parent(
             lineage=({"step": step, "recipe": spelled(chosen), "seed": seed, "version": __version__},),
         )
     _write(made)
-    return f"{dataset.problem.score_title} {score(trained, dataset.test, device=on):.2%}"
+    with others_code("scoring it on held-out examples", networks={arch: trained}):
+        return f"{dataset.problem.score_title} {score(trained, dataset.test, device=on):.2%}"
 
 
 def _write(made: Mapping[Path, Checkpoint]) -> None:

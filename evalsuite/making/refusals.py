@@ -1,24 +1,33 @@
 """Errors of parts that make networks, as refusals: what a method cannot do with a network is no fault of evalsuite."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
+from evalsuite.boundary import others_code
+from evalsuite.culprit import culprit, is_memory, one_line
 from evalsuite.errors import UsageError
+
+_NONE: Mapping[str, object] = MappingProxyType({})
 
 
 @contextmanager
-def refusing(what: str) -> Iterator[None]:
+def refusing(what: str, *, networks: Mapping[str, object] = _NONE) -> Iterator[None]:
     """Inside, a ValueError or RuntimeError becomes one line that begins with `what`; it stays as the cause.
 
     Args:
         what: A part and what it fails at: "--pruner sipp cannot prune this network".
+        networks: As of `others_code`.
 
     Raises:
         UsageError: Instead of ValueError and RuntimeError. Others, such as AssertionError, are programming errors and
             stay what they are.
+        OthersError: Others' code raised something, whatever it was.
     """
-    try:
-        yield
-    except (ValueError, RuntimeError) as error:
-        lines = str(error).strip().splitlines()
-        raise UsageError(f"{what}: {lines[0] if lines else type(error).__name__}") from error
+    with others_code(what, networks=networks):
+        try:
+            yield
+        except (ValueError, RuntimeError) as error:
+            if culprit(error, networks.values()) is not None or is_memory(error):
+                raise
+            raise UsageError(f"{what}: {one_line(error).removeprefix(f'{type(error).__name__}: ')}") from error

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from evalsuite.boundary import OutputError
 from evalsuite.data import Examples
 from evalsuite.errors import UsageError
 from evalsuite.inputs import Inputs
@@ -123,7 +124,11 @@ class _Named(Hook):
     @override
     def penalty(self, network: nn.Module, images: Tensor, labels: Tensor, done: float) -> Tensor | None:
         with refusing(f"{self._option} cannot be asked of this network"):
-            return self._penalty.penalty(network, images, labels, done)
+            term: object = self._penalty.penalty(network, images, labels, done)
+            if term is not None and not (isinstance(term, Tensor) and term.dim() == 0):
+                given = f"shape {tuple(term.shape)}" if isinstance(term, Tensor) else type(term).__name__
+                raise OutputError(f"expected a penalty that is one number, got {given}")
+            return term
 
 
 @final

@@ -6,6 +6,7 @@ from typing import Final, final
 
 from torch import nn
 
+from evalsuite.boundary import others_code
 from evalsuite.facts import LatencyFacts
 from evalsuite.networks._attributes import scalars, structure
 from evalsuite.networks._packed import packed
@@ -56,8 +57,10 @@ def time_together(
         programs.setdefault(program_of(each.network), []).append(each)
     firsts = [same[0].network for same in programs.values()]
     many = 1 if whole is None else _large_batch(whole)
-    single = latencies(firsts, shape, rounds=_ROUNDS, seed=seed)
-    large = latencies(firsts, shape, batch=many, rounds=_ROUNDS, runs=1, seed=seed + 1)
+    names = {known[each.address]["id"]: each.network for each in networks if each.address in known}
+    with others_code("timing it", networks=names):
+        single = latencies(firsts, shape, rounds=_ROUNDS, seed=seed)
+        large = latencies(firsts, shape, batch=many, rounds=_ROUNDS, runs=1, seed=seed + 1)
     for same, one, other in zip(programs.values(), single, large, strict=True):
         for each in same:
             if each.address in known:

@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 from torch import nn
 
+from evalsuite.boundary import users_code
 from evalsuite.errors import UsageError
-from evalsuite.importing import import_users_module, users_code
+from evalsuite.importing import import_users_module, working_folder
 from evalsuite.networks._convention import Arguments
 
 
@@ -28,7 +29,7 @@ def build(path: str, *, classes: int, channels: int, image_size: int, arguments:
         signature.bind(**given)
     except TypeError as error:
         raise UsageError(f"expected arguments for {path}{signature}, got {given}: {error}") from error
-    with users_code(f"expected {path} to build a network from {given}"):
+    with working_folder(), users_code(f"expected {path} to build a network from {given}"):
         network = factory(**given)
     if not isinstance(network, nn.Module):
         raise UsageError(f"expected {path} to give a torch.nn.Module, got {type(network).__name__}")

@@ -10,8 +10,9 @@ from typing import Final, final
 import torch
 from torch import Tensor, nn
 
+from evalsuite.culprit import culprit, is_memory, one_line
 from evalsuite.device import device_of
-from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.errors import EvalsuiteError, RefusedInputError, UsageError
 from evalsuite.interpretation import Interpretation
 from evalsuite.networks._alignment import Aligned, align
 from evalsuite.networks._explanation import explain
@@ -152,9 +153,15 @@ def outputs(
     try:
         with torch.inference_mode():
             logits: object = network.eval()(image)
-    except (RuntimeError, ValueError, AssertionError, LookupError, TypeError, ArithmeticError, AttributeError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        told = f"{first}{_place(network, image, narrower)}{_grey(shape, first)}"
+    except EvalsuiteError:
+        raise
+    except Exception as error:
+        if is_memory(error):
+            raise
+        to_blame = culprit(error)
+        line = f" ({to_blame.place})" if to_blame is not None and to_blame.place else ""
+        first = one_line(error)
+        told = f"{first}{line}{_place(network, image, narrower)}{_grey(shape, first)}"
         raise UsageError(f"expected a network that takes images of shape {_times(shape)}, got: {told}") from error
     finally:
         for module, training in modes.items():

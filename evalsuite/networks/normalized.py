@@ -1,11 +1,14 @@
 """Normalisation as part of the network: what stands around every network that is judged."""
 
 from collections.abc import Sequence
-from typing import final
+from typing import cast, final
 
 import torch
 from torch import Tensor, nn
+from torch.fx import Proxy
 from typing_extensions import override
+
+from evalsuite.boundary import OutputError
 
 
 @final
@@ -37,5 +40,31 @@ class Normalized(nn.Module):
 
     @override
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.network((images - self.mean[:, None, None]) / self.std[:, None, None])
-        return logits
+        modes = torch.get_default_dtype(), torch.is_grad_enabled()
+        outputs: object = self.network((images - self.mean[:, None, None]) / self.std[:, None, None])
+        if modes != (torch.get_default_dtype(), torch.is_grad_enabled()):
+            # what follows in the same task would compute otherwise
+            torch.set_default_dtype(modes[0])
+            torch.set_grad_enabled(modes[1])
+        return _checked(outputs, images)
+
+
+def _checked(outputs: object, images: Tensor) -> Tensor:
+    """`outputs`, if that is what they are.
+
+    Raises:
+        OutputError: They are no tensor of numbers with as many rows as there are images, on the same device.
+    """
+    if isinstance(outputs, Proxy):  # the network is being taken apart
+        return cast("Tensor", outputs)
+    if not isinstance(outputs, Tensor):
+        kind = type(outputs).__name__
+        raise OutputError(f"expected a network that gives one tensor, got {kind}: return the logits alone from forward")
+    if outputs.is_complex() or outputs.dtype == torch.bool:
+        raise OutputError(f"expected a network that gives real numbers, got {outputs.dtype}")
+    if outputs.device != images.device:
+        raise OutputError(f"expected outputs on the device of the images, {images.device}, got {outputs.device}")
+    if outputs.shape[:1] != images.shape[:1]:
+        shape = "x".join(map(str, outputs.shape)) or "a single number"
+        raise OutputError(f"expected one row of outputs for each of {len(images)} images, got {shape}")
+    return outputs

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 
 RANDOM: Final = "its outputs are random: two passes over the same images differ (dropout left on?)"
+RESEEDED: Final = (
+    "it seeds torch's random numbers whenever it is asked: attacks on it would make the same draws again and again"
+)
 BATCH: Final = "its outputs depend on the other images of the batch"
 _SAME: Final = 1e-3
 """Relative to the largest output: more is no rounding, whatever the size of the batch and the kernels chosen for it."""
@@ -19,12 +22,28 @@ def doubts(network: nn.Module, images: Tensor) -> tuple[str, ...]:
         network: In evaluation mode.
         images: (n, c, h, w) in [0, 1] on its device; a few, n >= 2.
     """
-    first = network(images).float()
-    if differ(first, network(images).float()):
-        return (RANDOM,)
+    first, second, reseeded = _twice(network, images)
+    reasons = (RESEEDED,) if reseeded else ()
+    if differ(first, second):
+        return (RANDOM, *reasons)
     half = len(images) // 2
     apart = torch.cat([network(part.contiguous()).float() for part in (images[:half], images[half:])])
-    return (BATCH,) if differ(first, apart) else ()
+    return (BATCH, *reasons) if differ(first, apart) else reasons
+
+
+def _twice(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor, bool]:
+    """Two answers, each with random numbers of its own, and whether both leave the generator in one and the same state.
+
+    The state is as it was before, afterwards.
+    """
+    states = [torch.Generator().manual_seed(seed).get_state() for seed in (1, 2)]
+    answers: list[Tensor] = []
+    with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
+        for place, state in enumerate(states):
+            torch.set_rng_state(state)
+            answers.append(network(images).float())
+            states[place] = torch.get_rng_state()
+    return answers[0], answers[1], torch.equal(*states)
 
 
 def differ(first: Tensor, second: Tensor) -> bool:

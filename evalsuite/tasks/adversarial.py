@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from evalsuite.attacks._base import Attack, Budget, Flag, Norm
+from evalsuite.attacks._base import Attack, Attacked, Budget, Flag, Norm
 from evalsuite.attacks._validity import doubts, unbounded, zero_gradient
+from evalsuite.boundary import OutputError
+from evalsuite.culprit import is_own
 from evalsuite.data._base import Batch
 from evalsuite.networks.artefact import differentiable
 from evalsuite.problems import decided
@@ -73,7 +75,11 @@ class Adversarial(Task):
         pictures: Tensor | None = None
         for network in networks:
             attacked = attack(network, shard, Budget(norm=self.norm, eps=self.eps), seed=seed)
-            self._check(attacked.images, shard.images)
+            fault = self._fault(attacked, shard.images)
+            if fault is not None and is_own(attack):
+                raise AssertionError(f"{self.attack} {fault}")
+            if fault is not None:
+                raise OutputError(f"expected the attack {self.attack} to keep to its contract, got one that {fault}")
             with torch.inference_mode():
                 before, after = decided(network(shard.images)), decided(network(attacked.images))
             # an image that is wrong as it is stands in its own ball: no attack can make it right
@@ -121,14 +127,21 @@ class Adversarial(Task):
         title = {"autoattack": "AutoAttack", "pgd": "PGD", "square": "Square"}.get(self.attack, self.attack)
         return f"{title} {ball}, ε = {self.eps:.4g}"
 
-    def _check(self, found: Tensor, images: Tensor) -> None:
-        moved = (found - images).flatten(1)
+    def _fault(self, attacked: object, images: Tensor) -> str | None:
+        """How what an attack gives breaks the attacks' contract; None where it does not."""
+        if not isinstance(attacked, Attacked):
+            return f"gives {type(attacked).__name__} instead of Attacked"
+        given = attacked.images
+        if given.shape != images.shape or not given.is_floating_point():
+            return f"gives images of {tuple(given.shape)}, {given.dtype} instead of {tuple(images.shape)}, floats"
+        moved = (given - images).flatten(1)
         size = {"linf": moved.abs().amax(1), "l2": moved.norm(dim=1), "l1": moved.abs().sum(1)}[self.norm]
-        # float32 sums over many pixels: the tolerance is relative to the budget
+        # float32 sums over many pixels: the tolerance is relative to the budget; NaN is in no ball
         if not bool((size <= self.eps * (1 + 1e-4) + _TOLERANCE).all()):
-            raise AssertionError(f"{self.attack} left its budget: {float(size.max())} > {self.eps}")
-        if not bool(((found >= -_TOLERANCE) & (found <= 1 + _TOLERANCE)).all()):
-            raise AssertionError(f"{self.attack} left the range [0, 1]")
+            return f"left its budget: {float(size.max())} > {self.eps}"
+        if not bool(((given >= -_TOLERANCE) & (given <= 1 + _TOLERANCE)).all()):
+            return "left the range [0, 1]"
+        return None
 
 
 def _shape(images: Tensor) -> tuple[int, int, int]:

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar, final
 
-from torch import nn
+from torch import Tensor, nn
 from typing_extensions import override
 
+from evalsuite.boundary import OutputError
 from evalsuite.corruptions import SETS
 from evalsuite.corruptions import _base as corruptions
 from evalsuite.corruptions._constants import label
+from evalsuite.culprit import is_own
 from evalsuite.data._base import Batch
 from evalsuite.randomness import keys
 from evalsuite.registry import find
@@ -47,7 +49,10 @@ class Corruption(Task):
     @override
     def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:
         stream = keys(seed, f"corruption/{self.corruption}", shard.ids).to(shard.images.device)
-        images = self._part()(shard.images, stream)
+        part = self._part()
+        images = part(shard.images, stream)
+        if not is_own(part):
+            _check(images, shard.images, self.corruption)
         return Seen(networks=predict(networks, images, shard), pictures=images)
 
     @override
@@ -81,3 +86,18 @@ class Corruption(Task):
     def _part(self) -> corruptions.Corruption:
         part = find(PACKAGE, self.corruption, corruptions.Corruption)
         return part(severity=self.severity)  # type: ignore[call-arg]
+
+
+def _check(images: object, before: Tensor, name: str) -> None:
+    """Refuse what a plug-in's corruption makes of images that are no images any more.
+
+    Raises:
+        OutputError: They have another shape or type, or values outside of [0, 1].
+    """
+    if not isinstance(images, Tensor) or images.shape != before.shape or images.dtype != before.dtype:
+        given = f"{tuple(images.shape)}, {images.dtype}" if isinstance(images, Tensor) else type(images).__name__
+        raise OutputError(f"expected the corruption {name} to give {tuple(before.shape)}, {before.dtype}, got {given}")
+    low, high = float(images.min()), float(images.max())
+    # written so that a NaN is refused too
+    if not (low >= 0 and high <= 1):
+        raise OutputError(f"expected the corruption {name} to give images in [0, 1], got values from {low} to {high}")

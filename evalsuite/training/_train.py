@@ -10,6 +10,8 @@ from typing import final
 import torch
 from torch import Generator, Tensor, nn
 
+from evalsuite.boundary import OutputError
+from evalsuite.culprit import is_own
 from evalsuite.data import Examples
 from evalsuite.errors import EvalsuiteError, UsageError
 from evalsuite.networks.copies import copied
@@ -134,6 +136,8 @@ class _Loop:
         views, labels = self.seen(recipe, images, labels)
         self.optimizer.zero_grad()
         loss, logits = recipe.loss(self.opened, views, labels, self.generator)
+        if not is_own(recipe):
+            _check(loss, logits, type(recipe).__name__)
         penalty = None if self.hook is None else self.hook.penalty(self.student, views, labels, done)
         (loss if penalty is None else loss + penalty).backward()
         if self.hook is not None:
@@ -162,6 +166,19 @@ class _Loop:
                 f"try a smaller learning_rate (it was {self.recipe.learning_rate:g}) or a longer warm-up, and see "
                 f"whether the weights that training starts from are finite"
             )
+
+
+def _check(loss: object, outputs: object, recipe: str) -> None:
+    """Refuse what a plug-in's recipe gives instead of a loss and the outputs that it was computed from.
+
+    Raises:
+        OutputError: What was given.
+    """
+    if not isinstance(loss, Tensor) or loss.dim() or not loss.requires_grad:
+        given = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+        raise OutputError(f"expected the recipe {recipe} to give one loss that has a gradient, got {given}")
+    if not isinstance(outputs, Tensor):
+        raise OutputError(f"expected the recipe {recipe} to give the outputs too, got {type(outputs).__name__}")
 
 
 def _optimizer(student: nn.Module, recipe: Recipe) -> torch.optim.SGD:
