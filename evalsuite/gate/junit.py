@@ -30,6 +30,7 @@ def junit(result: GateResult) -> str:
     }
     root = ET.Element("testsuites", {"name": _clean(result.policy), **counts})
     suite = ET.SubElement(root, "testsuite", {"name": _clean(result.policy), **counts})
+    _properties(suite, result)
     seen: Counter[tuple[str, str]] = Counter()
     for check in result.checks:
         where, name = _clean(f"evalsuite.{result.policy}.{check.network or 'none'}"), _clean(_name(check))
@@ -42,6 +43,18 @@ def junit(result: GateResult) -> str:
         ET.SubElement(case, "system-out").text = message
     ET.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+
+
+def _properties(suite: ET.Element, result: GateResult) -> None:
+    """Which networks the verdict is about, and on which evidence it rests."""
+    named = {f"evalsuite.{key}": digest for key, digest in result.digests.items()}
+    for network in result.networks:
+        told = {"tensors": network.tensors, "sha256": network.sha256, "file": network.file}
+        named |= {f"network.{network.id}.{key}": text for key, text in told.items() if text is not None}
+    if named:
+        properties = ET.SubElement(suite, "properties")
+        for name, value in named.items():
+            ET.SubElement(properties, "property", {"name": _clean(name), "value": _clean(value)})
 
 
 def _element(check: Check) -> str | None:
