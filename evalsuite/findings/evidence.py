@@ -15,7 +15,7 @@ from evalsuite.decide.deployable import Claim
 from evalsuite.decide.potential import Potential, potential
 from evalsuite.errors import IncompleteEvidenceError
 from evalsuite.facts import FamilyFacts, Meta, NetworkFacts, TaskFacts
-from evalsuite.findings.doubts import doubts
+from evalsuite.findings.doubts import ODD, doubts
 from evalsuite.measures._base import Annotations, Figure, Losses, Measure, Statistic, Stored
 from evalsuite.measures._wrong import wrong
 from evalsuite.naming import name as spelled
@@ -63,6 +63,7 @@ class Evidence:
         self._labels: dict[tuple[str, ...], npt.NDArray[np.int64]] = {}
         self._read: dict[tuple[str, str], Stored | None] = {}
         self._doubts: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._own: dict[tuple[str, str], tuple[str, ...]] = {}
         self._spreads: dict[tuple[str, str], Spread] = {}
 
     @cached_property
@@ -232,8 +233,16 @@ class Evidence:
 
     def _own_doubts(self, task: TaskFacts, network: NetworkFacts) -> tuple[str, ...]:
         """What casts doubt on one network by itself: seen on the task, or on any image."""
-        stored = self.stored(task, network)
-        return (*(() if stored is None else doubts(stored.own)), *network.get("doubts", ()))
+        key = (task["name"], network["digest"])
+        if key not in self._own:
+            stored = self.stored(task, network)
+            self._own[key] = () if stored is None else doubts(stored.own)
+        return (*self._own[key], *network.get("doubts", ()))
+
+    def not_finite(self, network: NetworkFacts) -> list[str]:
+        """The tasks on which the network put out NaN or infinity."""
+        asked = [task for task in self.tasks if not task["unavailable"]]
+        return [task["name"] for task in asked if any(each.endswith(ODD) for each in self._own_doubts(task, network))]
 
     @cached_property
     def no_standard(self) -> tuple[str, ...]:

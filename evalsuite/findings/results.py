@@ -48,7 +48,7 @@ def summarise(store: Store) -> Row:
         "parent": {"standard": None, **meta["parent"]},
         "readings": meta.get("readings"),
         "warnings": warnings(evidence),
-        "networks": evidence.networks,
+        "networks": [{**network, "not_finite": evidence.not_finite(network)} for network in evidence.networks],
         "measures": [_measure(name, measure) for name, measure in evidence.measures.items()],
         "tasks": [_task(evidence, task) for task in evidence.tasks],
         "cells": _cells(evidence),

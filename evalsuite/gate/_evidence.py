@@ -28,10 +28,9 @@ def check_evidence(terms: Terms, read: Results, backing: Backing, judged: Sequen
     checks += [_broken(read)] if any(each.broken for each in read.invariants) else []
     checks += [_judged(network, backing) for network in judged]
     names = {network.id for network in judged}
-    return [
-        *checks,
-        *(_other(network) for network in read.networks if network.id not in names and _differs(network, backing)),
-    ]
+    checks += [_odd(each) for each in read.networks if each.not_finite and (each.id in names or each.role == "parent")]
+    others = [network for network in read.networks if network.id not in names]
+    return [*checks, *(_other(network) for network in others if _differs(network, backing))]
 
 
 def _complete(read: Results) -> Check:
@@ -76,6 +75,12 @@ def _judged(network: JudgedNetwork, backing: Backing) -> Check:
     elif network.file is not None:
         told += f"; {network.file} is this file" if here else f"; {network.file} is not in the run folder"
     return _check("network", "the one that was judged", outcome, told, network.id)
+
+
+def _odd(network: Network) -> Check:
+    told = f"{network.id} puts out NaN or infinity on {', '.join(network.not_finite[:3])}"
+    told += f" and {len(network.not_finite) - 3} more" if len(network.not_finite) > 3 else ""
+    return _check("outputs", "finite", Outcome.INCOMPLETE, told, network.id)
 
 
 def _differs(network: Network, backing: Backing) -> bool:

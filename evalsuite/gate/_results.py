@@ -39,7 +39,10 @@ class Run(BaseModel):
 
 @final
 class Network(BaseModel):
-    """One network; `prune_ratio` is measured. `digest` is of its tensors, `sha256` of its file."""
+    """One network; `prune_ratio` is measured. `digest` is of its tensors, `sha256` of its file.
+
+    `not_finite` names the tasks on which it put out NaN or infinity.
+    """
 
     model_config = _READ
     id: _Text
@@ -49,6 +52,7 @@ class Network(BaseModel):
     prune_ratio: _Ratio | None = None
     file: _Text | None = None
     sha256: _Sha256 | None = None
+    not_finite: list[_Text] = []
 
 
 @final

@@ -39,7 +39,15 @@ def judge(policy: Policy, results: Mapping[str, object], backing: Backing = NOTH
         RefusedInputError: A part of the results that the gate reads is missing or of the wrong type, they are not what
             their digest says, or contradict themselves.
     """
-    read = _read(results)
+    read = parsed(results)
+    if seal(results) is None:
+        raise RefusedInputError("expected the results that were written, got others: their digest differs")
+    check_consistent(read)
+    return apply_policy(policy, read, backing)
+
+
+def apply_policy(policy: Policy, read: Results, backing: Backing) -> GateResult:
+    """Every check of a policy, on results that are believed; arguments as of `judge`."""
     subjects = _subjects(policy.terms, read)
     networks = judged_networks(read, [subject.network for subject in subjects])
     checks = check_evidence(policy.terms, read, backing, networks)
@@ -57,17 +65,18 @@ def judge(policy: Policy, results: Mapping[str, object], backing: Backing = NOTH
     )
 
 
-def _read(results: Mapping[str, object]) -> Results:
+def parsed(results: Mapping[str, object]) -> Results:
+    """What the gate reads of results, every value of its type and in its range; whether they are true is not asked.
+
+    Raises:
+        RefusedInputError: Something is missing, or is not.
+    """
     try:
-        read = Results.model_validate(results)
+        return Results.model_validate(results)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise RefusedInputError(f"expected evalsuite's results, got an error in {place!r}: {first['msg']}") from error
-    if seal(results) is None:
-        raise RefusedInputError("expected the results that were written, got others: their digest differs")
-    check_consistent(read)
-    return read
 
 
 @final
