@@ -266,8 +266,9 @@ class Evidence:
         columns = {**child.to_parent, **child.own}
         if not columns.keys() >= set(measure.columns()):
             return None  # the task writes nothing that this measure reads, or the network is the parent itself
-        if odd := [need for need in measure.columns() if not np.isfinite(columns[need]).all()]:
-            return Missing(reason=_not_finite(odd))
+        for who, read in (("the network", columns), ("the parent", parent.own)):
+            if odd := [need for need in measure.columns() if need in read and not np.isfinite(read[need]).all()]:
+                return Missing(reason=_not_finite(odd, who))
         known = Annotations(labels=self.labels(task), slices=self.slices(task))
         if measure.needs_slices and not known.slices:
             return None  # there are none, or the task has examples of its own, of which they tell nothing
@@ -301,11 +302,11 @@ class Evidence:
         return potential(_ratios(family.networks), known, margin=task["margin"])
 
 
-def _not_finite(columns: Sequence[str]) -> str:
+def _not_finite(columns: Sequence[str], who: str) -> str:
     """Why nothing is read off columns that hold NaN: an energy is NaN where outputs are probabilities."""
     if all(column.endswith("energy") for column in columns):
-        return "it is read off logits, and the network puts out probabilities"
-    return "the network puts out numbers that are not finite"
+        return f"it is read off logits, and {who} puts out probabilities"
+    return f"{who} puts out numbers that are not finite"
 
 
 def _ratios(networks: Sequence[NetworkFacts]) -> list[float]:

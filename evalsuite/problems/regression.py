@@ -51,9 +51,8 @@ class Regression(Problem):
     @override
     def observe(self, outputs: Tensor, truths: Tensor) -> Observations:
         """`scaled_error` (n,), in [0, 1]; NaN where outputs are not finite: infinity would be cut to 1."""
-        numbers = outputs.float()
-        errors = self.losses(numbers, truths).where(numbers.isfinite().all(1), torch.nan)
+        numbers = outputs.float().where(outputs.isfinite().all(1, keepdim=True), torch.nan)
         return {
-            "scaled_error": errors.cpu().numpy(),
+            "scaled_error": self.losses(numbers, truths).cpu().numpy(),
             "values": (numbers / numbers.new_tensor(self.scale)).cpu().numpy(),
         }
