@@ -98,6 +98,7 @@ class NetworkFacts(TypedDict):
 
     `peak_megabytes` is what a forward pass of one image holds at once; `latency_ms` is of one image, `throughput_ms` of
     a large batch. A file that is run as it is may not tell its counts: they are None, and `uncounted` says why.
+    `sha256` is that of the file that it was read from or is kept in, None where there is none.
     `doubts` are what two passes over a few examples showed: outputs that are random, or depend on the batch.
     """
 
@@ -123,6 +124,7 @@ class NetworkFacts(TypedDict):
     uncounted: str | None
     seed: int
     file: str | None
+    sha256: NotRequired[str | None]
     doubts: NotRequired[list[str]]
 
 
@@ -211,12 +213,24 @@ class ShippedFacts(TypedDict):
     hint: str | None
 
 
+class SealFacts(TypedDict):
+    """By what the results of a finished run are recognised: a digest of the evidence, and their own.
+
+    `scheme` says what they were computed over; another one cannot be compared.
+    """
+
+    scheme: int
+    evidence: str
+    results: str
+
+
 class Meta(TypedDict, total=False):
     """What the store keeps about the run as a whole.
 
     `identity` is what the outcome depends on, `request` what was typed; `members` are addresses of networks, in order;
     `passed_over` are those of networks that would not have been smaller than the one before. `answers` are outputs of
-    networks for a few images, by digest, where they are not random.
+    networks for a few images, by digest, where they are not random. `seal` is None from the moment at which a run is
+    taken up until it has ended and written its results.
     """
 
     schema: str
@@ -233,4 +247,5 @@ class Meta(TypedDict, total=False):
     slices: SliceFacts | None
     shipped: list[ShippedFacts]
     readings: list[ReadingFacts]
+    seal: SealFacts | None
     answers: dict[str, list[list[float]]]

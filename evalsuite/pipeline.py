@@ -1,6 +1,5 @@
 """load → prune → evaluate → decide → report: the stages of a run, one after another, in one folder."""
 
-import json
 import os
 import platform
 import time
@@ -22,6 +21,7 @@ from evalsuite.engines.local import strip
 from evalsuite.errors import UsageError
 from evalsuite.facts import DataFacts, Meta, NetworkFacts, ParentFacts, RunFacts
 from evalsuite.files import write_atomically
+from evalsuite.findings.record import complete_record, withdraw, write
 from evalsuite.findings.results import Row, summarise
 from evalsuite.heartbeat import recorded
 from evalsuite.inputs import Inputs, statistics
@@ -207,6 +207,7 @@ def only_prune(
     with recorded(reporter, out) as progress, opened(out, create=True) as store:
         parent = network_digest(inputs.parent.network, inputs.parent.shape)
         same = _answers_as_before(inputs, parent, store, out)
+        withdraw(out, store)
         store.set_meta(Meta(parent=_parent_facts(inputs, parent, store.meta() if same else Meta())))
         understand(inputs, examples, store, origin, progress, confidence=_CONFIDENCE)
         grown = grow(inputs, making, store, out, seed=seed, reporter=progress)
@@ -263,14 +264,15 @@ def _working(
     out: Path,
     origin: Origin,
 ) -> Iterator[tuple[Store, _Clock]]:
-    """The run folder's store, told what the run is; the time spent is added up however the work ends."""
+    """The run folder's store, told what the run is; the time spent is added up also where the work does not end."""
     with opened(out, create=True) as store:
         clock = _Clock(store)
         _begin(store, inputs, made, judging, examples, out, origin)
         try:
             yield store, clock
-        finally:
-            clock.note()
+        except BaseException:
+            clock.note()  # a run that has ended noted it before it wrote its results, which say so
+            raise
 
 
 def _judged(grown: Grown, questions: Asked, store: Store, clock: _Clock, out: Path, reporter: Reporter) -> Row:
@@ -316,10 +318,10 @@ def _exemplar_pictures(results: Row, examples: Examples) -> dict[str, bytes]:
 def _finish(results: Row, store: Store, out: Path) -> Row:
     """Write the pages."""
     pictures = [Picture(task=task, png=png) for task, png in store.pictures().items()]
-    write_atomically(out / "results.json", json.dumps(results, indent=1) + "\n")
-    write_atomically(out / "report.html", render(results, pictures))
-    store.set_meta(Meta(complete=bool(results["complete"])))
-    return results
+    found = complete_record(results, store)
+    write_atomically(out / "report.html", render(found, pictures))
+    write(found, out, store)
+    return found
 
 
 def _begin(
@@ -347,11 +349,11 @@ def _begin(
             f"or add --amend to continue it with these options"
         )
     same = _answers_as_before(inputs, parent, store, out) and _same_parent(meta, identity)
+    withdraw(out, store)
     store.set_meta(
         Meta(
             identity=identity,
             request=origin.request,
-            complete=False,
             measures=list(judging.measures or ()),
             data=data,
             parent=_parent_facts(inputs, parent, meta if same else Meta()),

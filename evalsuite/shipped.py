@@ -65,7 +65,7 @@ def hold_against(
         raise RefusedInputError(f"expected finite outputs, got NaN or infinity from {file}")
     apart = (found - expected).abs()
     tolerance = _TOLERANCE * float(expected.abs().max())
-    differ = found.argmax(1) != expected.argmax(1) if examples.problem.logits else apart > tolerance
+    differ = found.argmax(1) != expected.argmax(1) if examples.problem.logits else ~(apart <= tolerance)
     disagreements = int(differ.view(len(examples), -1).any(1).sum())
     verdict = _verdict(disagreements, float(apart.max()), tolerance)
     artefact = artefact_in(shipped.network)

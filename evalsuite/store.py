@@ -6,6 +6,7 @@ transaction: a process that is killed loses at most the shard in flight.
 """
 
 import fcntl
+import hashlib
 import io
 import json
 import re
@@ -24,6 +25,7 @@ import numpy as np
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.facts import Meta, NetworkFacts, TaskFacts
 from evalsuite.files import clear_partials
+from evalsuite.sealing import canonical
 
 Column = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 Columns = Mapping[str, Column]
@@ -48,6 +50,9 @@ _PATIENCE = 60.0
 _VERSION = "evalsuite-store/2"
 _BEFORE = "evalsuite-store/1"
 """Knew one list of labels for all tasks; read and brought up to date when it is opened."""
+_EVIDENCE = ("identity", "data", "parent", "measures", "families", "slices", "shipped", "readings")
+_EVIDENCE_OF_RUN = ("seed", "margin", "confidence", "spec_digest")
+_TIMES = frozenset({"latency_ms", "throughput_ms"})
 ALONE = ""
 """In place of another network's digest: columns that depend on the network alone."""
 
@@ -199,6 +204,37 @@ class Store:
         """What the stored observations of a task on the given shards took to compute."""
         query = "SELECT coalesce(sum(seconds), 0) FROM shards WHERE task=? AND seed=? AND examples=?"
         return sum(float(self._database.execute(query, (task, seed, s)).fetchone()[0]) for s in dict.fromkeys(shards))
+
+    def evidence(self) -> str:
+        """SHA-256 of all that results are made from, 64 hex digits: the same for the same observations everywhere.
+
+        That are the run's facts, tasks and networks, the right answers, and the observations of these networks on
+        these tasks; not what a run took, when and by which command it was made, nor how the database lays it out.
+        """
+        meta = cast(dict[str, object], self.meta())
+        networks = [self.network(made_from) for made_from in cast(list[str], meta.get("members", []))]
+        tasks = self.tasks()
+        run = {key: cast(dict[str, object], meta.get("run", {})).get(key) for key in _EVIDENCE_OF_RUN}
+        facts = {key: meta.get(key) for key in _EVIDENCE}
+        timeless = [None if net is None else {k: v for k, v in net.items() if k not in _TIMES} for net in networks]
+        found = hashlib.sha256(canonical({**facts, "run": run, "tasks": tasks, "networks": timeless}))
+        for examples in sorted({shard for task in tasks for shard in task["shards"]}):
+            found.update(canonical([examples, self.labels([examples])]))
+        digests = sorted({net["digest"] for net in networks if net is not None})
+        for task in sorted({task["digest"] for task in tasks}):
+            for digest in digests:
+                self._hash_shards(found, task, digest, run["seed"])
+        return found.hexdigest()
+
+    def _hash_shards(self, found: "hashlib._Hash", task: str, network: str, seed: object) -> None:
+        query = (
+            "SELECT examples, parent, n, observations FROM shards WHERE task=? AND network=? AND seed=? ORDER BY 1, 2"
+        )
+        for *address, observations in self._database.execute(query, (task, network, seed)):
+            columns = unpack(observations)
+            found.update(canonical([task, network, *address, [[c, str(v.dtype), v.shape] for c, v in columns.items()]]))
+            for column in columns.values():
+                found.update(column.tobytes())
 
     def pictures(self) -> dict[str, bytes]:
         """Strips of sample images, by task name."""

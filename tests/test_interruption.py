@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from evalsuite.errors import EvalsuiteError
+from evalsuite.findings.record import read_back
 from evalsuite.networks.checkpoint import Checkpoint, write
 
 KILLS = 10
-TIMES = {"seconds", "created", "latency_ms", "throughput_ms", "command", "id"}
+TIMES = {"seconds", "created", "latency_ms", "throughput_ms", "command", "id", "results"}
+"""What differs between two runs of the same; `results` is the digest of results with their times."""
 
 
 def start(checkpoint: Path, out: Path, told: int = subprocess.DEVNULL) -> "subprocess.Popen[bytes]":
@@ -84,6 +87,10 @@ def test_killed_ten_times(checkpoint, tmp_path):
         process.send_signal(signal.SIGKILL)
         process.wait()
         killed += 1
+        try:
+            assert read_back(torn[-1])[0]["complete"]  # it was as good as at its end
+        except EvalsuiteError as error:
+            assert error.exit_code in {2, 3}  # noqa: PT017 - not begun, or not finished
     last = start(checkpoint, torn[-1], subprocess.PIPE)
     _, told = last.communicate()
     assert last.returncode == 0, told.decode()

@@ -1,7 +1,6 @@
 """What was typed: recognised again without importing torch."""
 
 import hashlib
-import json
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
@@ -51,16 +50,16 @@ def request_digest(spec: Spec) -> str | None:
 
 
 def finished(out: Path, request: str | None) -> dict[str, object] | None:
-    """The results of `out` if it holds just this run, complete, with its report; else None."""
-    results = out / "results.json"
-    if not (results.exists() and (out / "results.sqlite").exists() and (out / "report.html").exists()):
+    """The results of `out` if it holds just this run, complete, with its report, all as the run left it; else None."""
+    if not all((out / name).exists() for name in ("results.json", "results.sqlite", "report.html")):
         return None
+    from evalsuite.findings.record import recognised
+
     with opened(out) as store:
         meta = store.meta()
-    if request is None or meta.get("request") != request or not meta.get("complete"):
-        return None
-    found = json.loads(results.read_text(encoding="utf-8"))
-    return found if isinstance(found, dict) else None
+        if request is None or meta.get("request") != request or not meta.get("complete"):
+            return None
+        return recognised(out, store)
 
 
 def _content(path: Path, option: str) -> str:

@@ -87,9 +87,9 @@ def command(
 
         echo(*headline(results).split("\n"), f"report: {out / 'report.html'}")
     if spec.gate is not None:
-        from evalsuite.cli.gate import gate
+        from evalsuite.cli.gate import gate_run
 
-        ctx.exit(gate(results, spec.gate, out / "junit.xml"))
+        ctx.exit(gate_run(out, spec.gate))
     ctx.exit(_code(results))
 
 

@@ -1,7 +1,8 @@
 """`evalsuite gate`: hold a finished run against a policy."""
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import final
 
 import click
 
@@ -23,20 +24,33 @@ _FILE = click.Path(path_type=Path)
 @JSON
 @click.pass_context
 def command(ctx: click.Context, run: Path, policy: Path, junit: Path | None, as_json: bool) -> None:
-    """Hold RUN (a run folder or its results.json) against a policy; the exit code is the verdict."""
-    ctx.exit(gate(read_results(run), policy, junit or _folder(run) / "junit.xml", as_json=as_json))
+    """Hold RUN (a run folder or its results.json) against a policy; the exit code is the verdict.
+
+    The results are made again from the store of the run, and results.json has to say the same.
+    """
+    ctx.exit(gate_run(run, policy, junit, as_json=as_json))
 
 
-def gate(results: dict[str, object], policy: Path, junit: Path, *, as_json: bool = False) -> int:
-    """Judge `results`, print every check, write junit.xml, and return the exit code."""
-    from evalsuite.files import write_atomically
+def gate_run(run: Path, policy: Path, junit: Path | None = None, *, as_json: bool = False) -> int:
+    """Judge a finished run, print every check, write junit.xml, and return the exit code.
+
+    Args:
+        run: A run folder, or its results.json.
+        policy: The file of requirements.
+        junit: Where junit.xml goes; None: beside the results.
+        as_json: Whether one JSON document is printed instead of lines.
+    """
+    from evalsuite.findings.record import read_back
     from evalsuite.gate.checks import as_dict
     from evalsuite.gate.judge import judge
     from evalsuite.gate.junit import junit as as_junit
     from evalsuite.gate.policy import read_policy
 
-    verdict = judge(read_policy(policy), results)
-    write_atomically(junit, as_junit(verdict))
+    report = _place(run, junit)
+    demands = read_policy(policy)
+    results, backing = read_back(run)
+    verdict = judge(demands, results, backing)
+    report.write(as_junit(verdict))
     if as_json:
         write_json(as_dict(verdict))
     else:
@@ -47,8 +61,53 @@ def gate(results: dict[str, object], policy: Path, junit: Path, *, as_json: bool
     return verdict.exit_code
 
 
+@final
+@dataclass(frozen=True, kw_only=True)
+class _Report:
+    """Where junit.xml goes.
+
+    Attributes:
+        path: The file.
+        asked_for: Whether somebody named it: then it has to be written.
+    """
+
+    path: Path
+    asked_for: bool
+
+    def write(self, text: str) -> None:
+        """Write the file; where nobody named it, a folder that may only be read is no reason to fail."""
+        from evalsuite.files import write_atomically
+
+        try:
+            write_atomically(self.path, text)
+        except OSError as error:
+            if self.asked_for:
+                raise
+            click.echo(f"{self.path} was not written ({error.strerror}); --junit FILE writes it elsewhere", err=True)
+
+
+def _cleared(path: Path, *, asked_for: bool) -> _Report:
+    """Where junit.xml is to go; the one of a verdict before is taken away, so that it does not stand for this one.
+
+    Raises:
+        UsageError: Something else lies there, or nothing can be written there.
+    """
+    from evalsuite.files import check_writable
+
+    if asked_for:
+        check_writable(path, "--junit")
+    if path.is_file() and not _is_report(path):
+        raise UsageError(f"--junit: expected a place for junit.xml, got {path}, which is something else")
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        if asked_for:
+            raise
+    return _Report(path=path, asked_for=asked_for)
+
+
 def read_results(run: Path) -> dict[str, object]:
-    """The results of a run folder, or of a results.json.
+    """The results of a run folder, or of a results.json, to be shown: a gate reads them more closely.
 
     Where the run was taken up again since they were written, what it holds now: they may be those of other data.
 
@@ -57,34 +116,24 @@ def read_results(run: Path) -> dict[str, object]:
         RefusedInputError: The file is not evalsuite's results.
         UsageError: There is no such run.
     """
+    from evalsuite.sealing import read_document
+
     path = run / "results.json" if run.is_dir() else run
-    if not path.exists():
+    if not path.is_file():
         if (run / "results.sqlite").exists():
             raise IncompleteEvidenceError(f"{run}: the run is not finished; the sweep's own command continues it")
         raise UsageError(f"expected a run folder with results.json, got {run}")
-    if run.is_dir() and _taken_up_again(run):
-        from evalsuite.findings.results import current
-
-        return current(run)[0]
-    try:
-        results = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RefusedInputError(
-            f"{path}: expected evalsuite's results, got a file that is not JSON ({error})"
-        ) from error
-    if not isinstance(results, dict) or results.get("schema") != "evalsuite-results/1":
+    results = read_document(path)
+    if results.get("schema") != "evalsuite-results/1":
         raise RefusedInputError(f"{path}: expected schema evalsuite-results/1, got {str(results)[:60]!r}")
     return results
 
 
-def _taken_up_again(run: Path) -> bool:
-    if not (run / "results.sqlite").exists():
-        return False
-    from evalsuite.store import reading
-
-    with reading(run) as store:
-        return not store.meta().get("complete", False)
+def _place(run: Path, junit: Path | None) -> _Report:
+    folder = run if run.is_dir() else run.parent
+    return _cleared(junit or folder / "junit.xml", asked_for=junit is not None)
 
 
-def _folder(run: Path) -> Path:
-    return run if run.is_dir() else run.parent
+def _is_report(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b"<testsuites " in file.read(200)

@@ -42,7 +42,7 @@ def command(run: Path, form: str, out: Path | None) -> None:
 
 def _results(run: Path, *, inside: bool) -> tuple[dict[str, object], dict[str, bytes]]:
     """What the run holds now; `inside`: `results.json` is brought up to date too, unless another process does it."""
-    from evalsuite.findings.results import current, refresh
+    from evalsuite.findings.record import current, refresh
     from evalsuite.store import BusyError
 
     if not (run / "results.sqlite").exists():

@@ -44,7 +44,7 @@ def _results(run: Path) -> dict[str, object]:
 
     if (run / "results.json").exists() or not (run / "results.sqlite").exists():
         return read_results(run)
-    from evalsuite.findings.results import current
+    from evalsuite.findings.record import current
 
     return current(run)[0]
 

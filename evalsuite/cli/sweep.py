@@ -46,9 +46,9 @@ def command(ctx: click.Context, /, amend: bool, as_json: bool, **options: object
     else:
         _tell(results, out)
     if spec.gate is not None:
-        from evalsuite.cli.gate import gate
+        from evalsuite.cli.gate import gate_run
 
-        ctx.exit(gate(results, spec.gate, out / "junit.xml"))
+        ctx.exit(gate_run(out, spec.gate))
     ctx.exit(0 if results["complete"] else 3)
 
 

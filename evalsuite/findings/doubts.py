@@ -16,12 +16,14 @@ SIGNS = {
     "unbounded": "survives any change of the image",
 }
 """Columns that tell of single examples, and what they mean where they are more than a few."""
+ODD = "outputs that are not finite"
+_CLASSES = ("prediction", "top")
 _SHARE = 0.002
 _LEAST = 2
 
 
 def doubts(own: Mapping[str, Column]) -> tuple[str, ...]:
-    """Reasons not to trust the observations of a network under attack; none for other tasks.
+    """Reasons not to trust the observations of a network: outputs that are no numbers, and what attacks have shown.
 
     One shard with a flag is enough. Signs on single examples count where they are on more than 0.2 % of the examples,
     AutoAttack's threshold for Square, and on at least two.
@@ -30,8 +32,8 @@ def doubts(own: Mapping[str, Column]) -> tuple[str, ...]:
         own: Columns by name, each (n, ...).
     """
     found: list[str] = []
-    if "prediction" in own and (count := int(np.count_nonzero(own["prediction"] == NOT_FINITE))):
-        found.append(f"{count} outputs that are not finite")
+    if count := _not_finite(own):
+        found.append(f"{count} {ODD}")
     if "flags" in own:
         bits = int(np.bitwise_or.reduce(own["flags"].astype(np.int64)))
         found += [flag for bit, flag in enumerate(FLAGS) if bits >> bit & 1]
@@ -41,3 +43,11 @@ def doubts(own: Mapping[str, Column]) -> tuple[str, ...]:
             if count >= _LEAST and count > _SHARE * len(own[column]):
                 found.append(meaning)
     return tuple(found)
+
+
+def _not_finite(own: Mapping[str, Column]) -> int:
+    """How many outputs were NaN or infinite, whatever was read off them."""
+    classes = (own[column] == NOT_FINITE for column in _CLASSES if column in own)
+    # an energy is NaN where outputs are probabilities
+    numbers = (~np.isfinite(c) for name, c in own.items() if c.dtype.kind == "f" and not name.endswith("energy"))
+    return max((int(np.count_nonzero(odd)) for odd in (*classes, *numbers)), default=0)

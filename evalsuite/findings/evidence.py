@@ -15,7 +15,7 @@ from evalsuite.decide.deployable import Claim
 from evalsuite.decide.potential import Potential, potential
 from evalsuite.errors import IncompleteEvidenceError
 from evalsuite.facts import FamilyFacts, Meta, NetworkFacts, TaskFacts
-from evalsuite.findings.doubts import doubts
+from evalsuite.findings.doubts import ODD, doubts
 from evalsuite.measures._base import Annotations, Figure, Losses, Measure, Statistic, Stored
 from evalsuite.measures._wrong import wrong
 from evalsuite.naming import name as spelled
@@ -63,6 +63,7 @@ class Evidence:
         self._labels: dict[tuple[str, ...], npt.NDArray[np.int64]] = {}
         self._read: dict[tuple[str, str], Stored | None] = {}
         self._doubts: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._own: dict[tuple[str, str], tuple[str, ...]] = {}
         self._spreads: dict[tuple[str, str], Spread] = {}
 
     @cached_property
@@ -232,8 +233,16 @@ class Evidence:
 
     def _own_doubts(self, task: TaskFacts, network: NetworkFacts) -> tuple[str, ...]:
         """What casts doubt on one network by itself: seen on the task, or on any image."""
-        stored = self.stored(task, network)
-        return (*(() if stored is None else doubts(stored.own)), *network.get("doubts", ()))
+        key = (task["name"], network["digest"])
+        if key not in self._own:
+            stored = self.stored(task, network)
+            self._own[key] = () if stored is None else doubts(stored.own)
+        return (*self._own[key], *network.get("doubts", ()))
+
+    def not_finite(self, network: NetworkFacts) -> list[str]:
+        """The tasks on which the network put out NaN or infinity."""
+        asked = [task for task in self.tasks if not task["unavailable"]]
+        return [task["name"] for task in asked if any(each.endswith(ODD) for each in self._own_doubts(task, network))]
 
     @cached_property
     def no_standard(self) -> tuple[str, ...]:
@@ -257,8 +266,9 @@ class Evidence:
         columns = {**child.to_parent, **child.own}
         if not columns.keys() >= set(measure.columns()):
             return None  # the task writes nothing that this measure reads, or the network is the parent itself
-        if odd := [need for need in measure.columns() if not np.isfinite(columns[need]).all()]:
-            return Missing(reason=_not_finite(odd))
+        for who, read in (("the network", columns), ("the parent", parent.own)):
+            if odd := [need for need in measure.columns() if need in read and not np.isfinite(read[need]).all()]:
+                return Missing(reason=_not_finite(odd, who))
         known = Annotations(labels=self.labels(task), slices=self.slices(task))
         if measure.needs_slices and not known.slices:
             return None  # there are none, or the task has examples of its own, of which they tell nothing
@@ -292,11 +302,11 @@ class Evidence:
         return potential(_ratios(family.networks), known, margin=task["margin"])
 
 
-def _not_finite(columns: Sequence[str]) -> str:
+def _not_finite(columns: Sequence[str], who: str) -> str:
     """Why nothing is read off columns that hold NaN: an energy is NaN where outputs are probabilities."""
     if all(column.endswith("energy") for column in columns):
-        return "it is read off logits, and the network puts out probabilities"
-    return "the network puts out numbers that are not finite"
+        return f"it is read off logits, and {who} puts out probabilities"
+    return f"{who} puts out numbers that are not finite"
 
 
 def _ratios(networks: Sequence[NetworkFacts]) -> list[float]:

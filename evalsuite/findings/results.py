@@ -1,9 +1,7 @@
-"""The store → `results.json`. No network is run."""
+"""The store → what `results.json` says. No network is run."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
@@ -13,7 +11,6 @@ from evalsuite.decide.compare import Comparison
 from evalsuite.decide.deployable import deployable, over_tasks
 from evalsuite.decide.potential import Potential
 from evalsuite.facts import NetworkFacts, TaskFacts
-from evalsuite.files import write_atomically
 from evalsuite.findings.aggregates import SEVERITIES, aggregates
 from evalsuite.findings.crossing import features
 from evalsuite.findings.evidence import Evidence, Family, Missing
@@ -21,7 +18,7 @@ from evalsuite.findings.forgotten import forgotten
 from evalsuite.findings.nested import nested
 from evalsuite.findings.warnings import warnings
 from evalsuite.measures._base import Figure
-from evalsuite.store import Store, opened, reading
+from evalsuite.store import Store
 
 SCHEMA = "evalsuite-results/1"
 Row = dict[str, object]
@@ -35,29 +32,6 @@ class Claimed(TypedDict):
     family: str
     binding_task: str | None
     binding_measure: str | None
-
-
-def refresh(folder: Path) -> tuple[Row, dict[str, bytes]]:
-    """As `current`, of a run that no other process works on; `results.json` is written anew.
-
-    Raises:
-        BusyError: Another process works in the folder, and will write `results.json` itself.
-    """
-    with opened(folder) as store:
-        results, pictures = summarise(store), store.pictures()
-    write_atomically(folder / "results.json", json.dumps(results, indent=1) + "\n")
-    return results, pictures
-
-
-def current(folder: Path) -> tuple[Row, dict[str, bytes]]:
-    """What a run folder's store holds at the moment, summarised, with the strips of sample images; nothing is written.
-
-    Raises:
-        UsageError: The folder holds no run.
-        IncompleteEvidenceError: The run has no networks yet.
-    """
-    with reading(folder) as store:
-        return summarise(store), store.pictures()
 
 
 def summarise(store: Store) -> Row:
@@ -74,7 +48,7 @@ def summarise(store: Store) -> Row:
         "parent": {"standard": None, **meta["parent"]},
         "readings": meta.get("readings"),
         "warnings": warnings(evidence),
-        "networks": evidence.networks,
+        "networks": [{**network, "not_finite": evidence.not_finite(network)} for network in evidence.networks],
         "measures": [_measure(name, measure) for name, measure in evidence.measures.items()],
         "tasks": [_task(evidence, task) for task in evidence.tasks],
         "cells": _cells(evidence),

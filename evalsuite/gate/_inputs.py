@@ -21,8 +21,11 @@ def _parent(standard: Standard | None) -> Check:
         message = "the results do not say how the parent itself does: the same command judges it"
         return _check("parent", "better than a trivial answer", Outcome.INCOMPLETE, message)
     told = f"mean loss {standard.loss:.4f}, n = {standard.n}; {standard.trivial}: {standard.trivial_loss:.4f}"
-    outcome = Outcome.PASS if standard.shown_better else Outcome.INCOMPLETE
-    told += "" if standard.shown_better else "; a parent that is not shown to be better is no standard"
+    if not standard.shown_better:
+        told += "; a parent that is not shown to be better is no standard"
+    if standard.not_finite:
+        told += f"; {standard.not_finite} of its outputs are not finite"
+    outcome = Outcome.PASS if standard.shown_better and not standard.not_finite else Outcome.INCOMPLETE
     return _check("parent", "better than a trivial answer", outcome, told)
 
 
@@ -39,9 +42,10 @@ def _parent_loss(most: float, standard: Standard | None) -> Check:
 
 def _readings(terms: Terms, results: Results) -> list[Check]:
     """One check where everything is confirmed; else one for each reading that is not, and that the policy forbids."""
-    if results.readings is None:
+    if not results.readings:
+        # nobody knows of no network and no data anything at all
         message = "the results do not say what was assumed of the inputs: the same command says it"
-        return [] if "*" in terms.assumptions else [_check("inputs", "nothing assumed", Outcome.INCOMPLETE, message)]
+        return [_check("inputs", "nothing assumed", Outcome.INCOMPLETE, message)]
     unconfirmed = [each for each in results.readings if each.basis in UNCONFIRMED]
     open_questions = [each for each in unconfirmed if not accepted(each.topic, each.basis, terms.assumptions)]
     if not open_questions:

@@ -1,6 +1,7 @@
 """What a gate finds: checks, and their verdict as one outcome and exit code."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import final
 
@@ -42,16 +43,38 @@ class Check:
 
 @final
 @dataclass(frozen=True, kw_only=True)
+class JudgedNetwork:
+    """A network that the verdict is about: this one, and no other file of the same name.
+
+    Attributes:
+        id: Its name in the run.
+        tensors: Digest of its tensors, as `networks[].digest` of results.json.
+        sha256: SHA-256 of its file; None where the run read or wrote none.
+        file: Where that lies in the run folder; None where it was made elsewhere.
+    """
+
+    id: str
+    tensors: str | None
+    sha256: str | None
+    file: str | None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
 class GateResult:
     """The verdict on a run.
 
     Attributes:
         policy: The policy's name.
         checks: In the order of the policy; none is incomplete, since nothing was shown.
+        networks: What was judged; a policy of ratios alone judges the network at the deployable ratio.
+        digests: Of the results' evidence (`store`), of what was asked (`request`), and of the results themselves.
     """
 
     policy: str
     checks: tuple[Check, ...]
+    networks: tuple[JudgedNetwork, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def outcome(self) -> Outcome:
@@ -66,11 +89,13 @@ class GateResult:
 
 
 def as_dict(result: GateResult) -> dict[str, object]:
-    """What `--json` prints: the policy's name, the outcome, the exit code and every check."""
+    """What `--json` prints: the policy's name, the outcome, the exit code, every check, and what was judged."""
     checks = [{**asdict(check), "outcome": str(check.outcome)} for check in result.checks]
     return {
         "policy": result.policy,
         "outcome": str(result.outcome),
         "exit_code": result.exit_code,
         "checks": checks,
+        "networks": [asdict(network) for network in result.networks],
+        "digests": dict(result.digests),
     }

@@ -8,41 +8,75 @@ from typing import final
 from pydantic import ValidationError
 
 from evalsuite.errors import RefusedInputError
+from evalsuite.gate._consistent import check_consistent
+from evalsuite.gate._evidence import check_evidence, judged_networks
 from evalsuite.gate._inputs import check_inputs
 from evalsuite.gate._results import Cell, Deployable, Potential, Results, Shipped
 from evalsuite.gate.checks import Check, GateResult, Outcome
 from evalsuite.gate.policy import DEPLOYABLE, Policy, Requirement, Terms
+from evalsuite.sealing import NOTHING, Backing, seal
 
 RATIO_SLACK = 0.0005
 """Ratios are counted from weights and miss a round figure by a few of them; losses and verdicts have no slack."""
 _ROUNDING = 1e-9
 _NO_CLAIM = "the run has no deployable ratio, since a required task lacks evidence"
+_NOTHING_DEPLOYABLE = "no pruned network is shown to be deployable, so that there is none to judge"
 
 Found = tuple[Outcome, str]
 
 
-def judge(policy: Policy, results: Mapping[str, object]) -> GateResult:
+def judge(policy: Policy, results: Mapping[str, object], backing: Backing = NOTHING) -> GateResult:
     """Hold the dictionary of results.json against a policy.
 
     A file that is shipped in the place of a network of the run, and gives other predictions, fails every policy.
 
+    Args:
+        policy: What has to be shown.
+        results: As `evalsuite.findings.record.read_back` returns them.
+        backing: What stands behind them, from there too; without a store only policies pass that do without one.
+
     Raises:
-        RefusedInputError: A part of the results that the gate reads is missing or of the wrong type.
+        RefusedInputError: A part of the results that the gate reads is missing or of the wrong type, they are not what
+            their digest says, or contradict themselves.
     """
-    try:
-        read = Results.model_validate(results)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise RefusedInputError(f"expected evalsuite's results, got an error in {place!r}: {first['msg']}") from error
+    read = parsed(results)
+    if seal(results) is None:
+        raise RefusedInputError("expected the results that were written, got others: their digest differs")
+    check_consistent(read)
+    return apply_policy(policy, read, backing)
+
+
+def apply_policy(policy: Policy, read: Results, backing: Backing) -> GateResult:
+    """Every check of a policy, on results that are believed; arguments as of `judge`."""
     subjects = _subjects(policy.terms, read)
-    checks = check_inputs(policy.terms, read)
+    networks = judged_networks(read, [subject.network for subject in subjects])
+    checks = check_evidence(policy.terms, read, backing, networks)
+    checks += check_inputs(policy.terms, read)
     if (minimum := policy.terms.min_deployable) is not None:
         checks += [_check_deployable(minimum, policy.terms, read, subject) for subject in subjects]
     checks += [_check_shipped(each) for each in read.shipped]
     for requirement in policy.require:
         checks += _check(requirement, policy.terms, read, subjects)
-    return GateResult(policy=policy.terms.name, checks=tuple(checks))
+    return GateResult(
+        policy=policy.terms.name,
+        checks=tuple(checks),
+        networks=tuple(networks),
+        digests=read.digests.model_dump(),
+    )
+
+
+def parsed(results: Mapping[str, object]) -> Results:
+    """What the gate reads of results, every value of its type and in its range; whether they are true is not asked.
+
+    Raises:
+        RefusedInputError: Something is missing, or is not.
+    """
+    try:
+        return Results.model_validate(results)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise RefusedInputError(f"expected evalsuite's results, got an error in {place!r}: {first['msg']}") from error
 
 
 @final
@@ -75,14 +109,22 @@ def _subjects(terms: Terms, read: Results) -> list[_Subject]:
         # the family that goes furthest; without any, the only one there is
         found = read.deployable
         family = (found.family if found else None) or (known[0] if len(known) == 1 else None)
-        network = found.network if found else None
-        return [_Subject(family=family, network=network, deployable=found, lacking=_NO_CLAIM)]
+        return [_deployed(read, family, found)]
     matched = [family for family in known if fnmatchcase(family, terms.family)]
     if not matched:
         lacking = f"no family matches {terms.family!r}; the run has {_listed(known)}"
         return [_Subject(family=None, network=None, deployable=None, lacking=lacking)]
-    held_by = [(family, by_family.get(family)) for family in matched]
-    return [_Subject(family=f, network=d.network if d else None, deployable=d, lacking=_NO_CLAIM) for f, d in held_by]
+    return [_deployed(read, family, by_family.get(family)) for family in matched]
+
+
+def _deployed(read: Results, family: str | None, held: Deployable | None) -> _Subject:
+    """A family and its deployable network; the parent, which is left where no pruned one is, is none."""
+    pruned = {network.id for network in read.networks if network.role != "parent"}
+    if held is None:
+        return _Subject(family=family, network=None, deployable=None, lacking=_NO_CLAIM)
+    if held.network not in pruned:
+        return _Subject(family=family, network=None, deployable=held, lacking=_NOTHING_DEPLOYABLE)
+    return _Subject(family=family, network=held.network, deployable=held)
 
 
 @final
@@ -262,13 +304,15 @@ def _check_deployable(minimum: float, terms: Terms, read: Results, subject: _Sub
 def _deployable(minimum: float, terms: Terms, read: Results, subject: _Subject) -> Found:
     held = subject.deployable
     if held is None or held.ratio is None:
-        return Outcome.INCOMPLETE, subject.lacking
+        return Outcome.INCOMPLETE, subject.lacking or _NO_CLAIM
     required = {t.name for t in read.tasks if t.required}
     binding = (held.binding_task, held.binding_measure)
     told = f"{held.ratio:.4f}, required {minimum:g}"
     told += f", set by {':'.join(part for part in binding if part)}" if held.binding_task else ""
     rows = [p for p in read.potential if p.family == subject.family]
     claims = dict.fromkeys((p.task, p.measure) for p in rows if p.task in required or p.task == held.binding_task)
+    if not claims:
+        return Outcome.INCOMPLETE, f"{told}; no required task has a claim"
     for task, measure in claims:
         case = _Case(terms=terms, read=read, subject=subject, task=task, measure=measure)
         cells = case.resting(minimum)

@@ -28,6 +28,7 @@ def junit(result: GateResult) -> str:
     }
     root = ET.Element("testsuites", {"name": printable(result.policy), **counts})
     suite = ET.SubElement(root, "testsuite", {"name": printable(result.policy), **counts})
+    _properties(suite, result)
     seen: Counter[tuple[str, str]] = Counter()
     for check in result.checks:
         where, name = printable(f"evalsuite.{result.policy}.{check.network or 'none'}"), printable(_name(check))
@@ -40,6 +41,18 @@ def junit(result: GateResult) -> str:
         ET.SubElement(case, "system-out").text = message
     ET.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+
+
+def _properties(suite: ET.Element, result: GateResult) -> None:
+    """Which networks the verdict is about, and on which evidence it rests."""
+    named = {f"evalsuite.{key}": digest for key, digest in result.digests.items()}
+    for network in result.networks:
+        told = {"tensors": network.tensors, "sha256": network.sha256, "file": network.file}
+        named |= {f"network.{network.id}.{key}": text for key, text in told.items() if text is not None}
+    if named:
+        properties = ET.SubElement(suite, "properties")
+        for name, value in named.items():
+            ET.SubElement(properties, "property", {"name": printable(name), "value": printable(value)})
 
 
 def _element(check: Check) -> str | None:

@@ -27,6 +27,7 @@ _ACCEPTED = {
     "confidence": "a number above 0.5 and below 1",
     "max_parent_loss": "a number from 0 to 1",
     "assumptions": "a list of patterns of topics",
+    "require_store": "true or false",
     "task": "a pattern of tasks' names",
     "measure": "the name of a measure",
     "min_commensurate": _RATIO,
@@ -50,6 +51,8 @@ class Terms(BaseModel):
         confidence: The lowest confidence that it may have been made with, in (0.5, 1).
         max_parent_loss: Largest mean loss of the parent on clean data, in [0, 1]; its upper bound has to be below.
         assumptions: Patterns (fnmatch) of what may be assumed of the inputs, by topic, e.g. "normalisation".
+        require_store: Whether the run's store has to be there, from which the results are made again. Without it a
+            policy believes results.json alone, which whoever can write to it can rewrite.
     """
 
     model_config = _STRICT
@@ -64,6 +67,7 @@ class Terms(BaseModel):
     max_parent_loss: Annotated[float, Field(ge=0, le=1)] | None = None
     # a list in TOML, kept as a tuple
     assumptions: Annotated[tuple[_Text, ...], Field(strict=False)] = ()
+    require_store: bool = True
 
     @model_validator(mode="after")
     def _one_way_to_choose(self) -> Self:

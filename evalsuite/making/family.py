@@ -40,6 +40,7 @@ from evalsuite.order import Control, Making
 from evalsuite.plan import Member
 from evalsuite.progress import Reporter
 from evalsuite.randomness import derive
+from evalsuite.sealing import sha256_of_file
 from evalsuite.spec import digest
 from evalsuite.store import Store
 from evalsuite.version import __version__
@@ -144,7 +145,8 @@ class _Nursery:
         network = self._inputs.parent.network.eval()
         if self._store.network(address) is None:
             shape = self._inputs.dataset.shape
-            self._store.add_network(address, describe(network, _THE_PARENT, whole=self.whole, shape=shape))
+            facts = describe(network, _THE_PARENT, whole=self.whole, shape=shape)
+            self._store.add_network(address, {**facts, "sha256": self._inputs.parent.file_digest})
         return address, Member(id=PARENT, digest=self._digest, network=network)
 
     def pruned(self, family: FamilyFacts, pruner: Pruner) -> Iterator[tuple[str, Member]]:
@@ -392,6 +394,8 @@ class _Nursery:
                 return  # a damaged file is made again
             if network_digest(found, self._inputs.parent.shape) != facts["digest"]:
                 return
+            if (digest := sha256_of_file(path)) != facts.get("sha256"):  # the same tensors, written otherwise
+                self._store.add_network(address, {**facts, "sha256": digest})
             yield Member(id=facts["id"], digest=facts["digest"], network=found)
 
     def _load(self, path: Path) -> nn.Module:
@@ -422,7 +426,7 @@ class _Nursery:
         with others_code(_COUNTING, networks={made.id: network}):
             kept = self._load(self._folder / file)  # what is judged is what is on disk
             facts = describe(kept, made, whole=self.whole, shape=self._inputs.dataset.shape, file=file)
-        self._store.add_network(address, facts)
+        self._store.add_network(address, {**facts, "sha256": sha256_of_file(self._folder / file)})
         return Member(id=made.id, digest=facts["digest"], network=kept)
 
 
@@ -450,7 +454,7 @@ def adopt(
         network = checkpoint.network.eval()
         with others_code(_COUNTING, networks={identity: network}):
             facts = describe(network, made, whole=whole, shape=shape)
-        addresses.append(_adopted(store, facts, identity))
+        addresses.append(_adopted(store, {**facts, "sha256": checkpoint.file_digest}, identity))
         members.append(Member(id=identity, digest=facts["digest"], network=network))
     for address, member in _separate(inputs, store):
         addresses.append(address)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
+import torch
 from torch import Tensor
 from typing_extensions import override
 
@@ -23,6 +24,7 @@ class Regression(Problem):
 
     title: ClassVar[str] = "regression"
     measures: ClassVar[tuple[str, ...]] = ("scaled_error", "answer_distance")
+    version: ClassVar[int] = 2
     score_title: ClassVar[str] = "1 - scaled error"
 
     scale: tuple[float, ...]
@@ -48,8 +50,8 @@ class Regression(Problem):
 
     @override
     def observe(self, outputs: Tensor, truths: Tensor) -> Observations:
-        """`scaled_error` (n,), in [0, 1]."""
-        numbers = outputs.float()
+        """`scaled_error` (n,), in [0, 1]; NaN where outputs are not finite: infinity would be cut to 1."""
+        numbers = outputs.float().where(outputs.isfinite().all(1, keepdim=True), torch.nan)
         return {
             "scaled_error": self.losses(numbers, truths).cpu().numpy(),
             "values": (numbers / numbers.new_tensor(self.scale)).cpu().numpy(),

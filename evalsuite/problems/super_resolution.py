@@ -29,6 +29,7 @@ class SuperResolution(Problem):
     """
 
     title: ClassVar[str] = "super-resolution"
+    version: ClassVar[int] = 2
     measures: ClassVar[tuple[str, ...]] = ("psnr", "ssim", "answer_distance")
     score_title: ClassVar[str] = "PSNR / 50 dB"
     aligned: ClassVar[bool] = True
@@ -52,8 +53,12 @@ class SuperResolution(Problem):
 
     @override
     def observe(self, outputs: Tensor, truths: Tensor) -> Observations:
-        """`psnr` (n,), in dB, and `ssim` (n,), in [-1, 1]; no `ssim` where images are smaller than its window."""
-        images = outputs.float().clamp(0, 1)
+        """`psnr` (n,), in dB, and `ssim` (n,), in [-1, 1]; no `ssim` where images are smaller than its window.
+
+        Where outputs are not finite both are NaN: infinity would be cut to white.
+        """
+        numbers = outputs.float()
+        images = numbers.where(numbers.isfinite().flatten(1).all(1)[:, None, None, None], torch.nan).clamp(0, 1)
         found, true = self._judged(images), self._judged(truths)
         similar = {"ssim": _ssim(found, true).cpu().numpy()} if min(found.shape[2:]) >= _WINDOW else {}
         return {"psnr": _psnr(found, true).cpu().numpy(), **similar, "values": images.flatten(1).cpu().numpy()}

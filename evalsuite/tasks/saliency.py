@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from evalsuite.data._base import Batch
 from evalsuite.networks.artefact import differentiable
+from evalsuite.problems import decided
 from evalsuite.tasks._base import Domain, Observations, Seen, Task
 
 
@@ -30,7 +31,7 @@ class Saliency(Task):
         share: Of pixels that count as most salient, in (0, 1).
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     path: ClassVar[tuple[str, ...]] = ("share",)
     relates: ClassVar[bool] = True
     usage: ClassVar[tuple[str, ...]] = ("saliency/0.1",)
@@ -73,14 +74,14 @@ class Saliency(Task):
     def _observed(self, network: nn.Module, images: Tensor) -> Observations:
         shown = images.detach().clone().requires_grad_()
         with torch.enable_grad():
-            highest, top = network(shown).max(-1)
-            (slope,) = torch.autograd.grad(highest.sum(), shown)
+            logits = network(shown)
+            (slope,) = torch.autograd.grad(logits.max(-1).values.sum(), shown)
         salience = slope.abs().sum(1).flatten(1)
         pixels = salience.shape[1]
         count = min(max(round(self.share * pixels), 1), pixels - 1)
         most = salience.argsort(dim=1, descending=True, stable=True)[:, :count]
         salient = torch.zeros(salience.shape, dtype=torch.bool, device=images.device).scatter(1, most, value=True)
         return {
-            "top": top.to(torch.int32).cpu().numpy(),
+            "top": decided(logits).to(torch.int32).cpu().numpy(),
             "salient": np.packbits(salient.cpu().numpy(), axis=1),
         }

@@ -11,6 +11,9 @@ from torch import nn
 
 from evalsuite.api import sweep
 from evalsuite.data import Batch, Dataset, Examples
+from evalsuite.findings.record import read_back
+from evalsuite.gate.judge import judge
+from evalsuite.gate.policy import parse_policy
 from evalsuite.judging import refusal
 from evalsuite.order import Judging
 from evalsuite.presets import PRESETS
@@ -156,6 +159,57 @@ def test_a_sweep_ends_in_a_verdict_and_a_report(swept: tuple[str, Path]) -> None
     for row in summary["cells"]:
         assert row["n"] == 40
         assert 0 <= row["loss"] <= 1
+
+
+def test_the_gate_makes_the_same_results_again_and_finds_no_contradiction(swept: tuple[str, Path]) -> None:
+    kind, out = swept
+    policy = parse_policy(
+        f'[[require]]\ntask = "*"\nmeasure = "{PROBLEMS[kind].measures[0]}"\nmax_loss = 1', source="p"
+    )
+    checks = {check.requirement: check for check in judge(policy, *read_back(out)).checks if check.task == "evidence"}
+    assert checks.keys() == {"complete", "store"}
+    assert {check.outcome for check in checks.values()} == {"pass"}
+
+
+class Odd(nn.Module):
+    """One output of every bright image is not finite."""
+
+    def __init__(self, inner: nn.Module, value: float) -> None:
+        super().__init__()
+        self.inner, self.value = inner, value
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        outputs = self.inner(images).clone()
+        outputs.flatten(1)[images.mean((1, 2, 3)) > 0.5, 0] = self.value
+        return outputs
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_outputs_that_are_not_finite_pass_no_gate(kind: str, value: float, tmp_path: Path) -> None:
+    more = {"classification": ("nll", "calibration"), "segmentation": ("mean_iou",)}.get(kind, ())
+    measures = (*PROBLEMS[kind].measures, *more)
+    sweep(
+        Odd(network(kind, 0), value).eval(),
+        data(kind),
+        out=tmp_path,
+        ratios=[0.4],
+        judging=Judging(tasks=expand(("clean",)), measures=measures, margin=0.9, examples=40),
+        accept_parent=True,
+    )
+    results, backing = read_back(tmp_path)
+    assert all(row["not_finite"] == ["clean"] for row in results["networks"])
+    bright = int((data(kind).test.pixels(range(40)).mean((1, 2, 3)) > 0.5).sum())
+    assert 0 < bright < 40
+    for cell in results["cells"]:
+        told = "numbers that are not finite" if cell["n"] is None else f"{bright} outputs that are not finite"
+        assert told in cell["reason"]
+        assert cell["verdict"] in {None, "inconclusive"}
+    for measure in measures:
+        policy = parse_policy(f'[[require]]\ntask = "clean"\nmeasure = "{measure}"\nmax_loss = 1', source="p")
+        found = judge(policy, results, backing)
+        assert found.exit_code == 3
+        (check,) = [check for check in found.checks if check.requirement == "outputs"]
+        assert check.message == "outputs: parent puts out NaN or infinity on clean"
 
 
 def test_the_page_speaks_of_the_loss_that_was_judged(swept: tuple[str, Path]) -> None:

@@ -12,16 +12,17 @@ from hypothesis import strategies as st
 
 from evalsuite.errors import RefusedInputError
 from evalsuite.gate.checks import Check, GateResult, Outcome, as_dict
-from evalsuite.gate.judge import judge
+from evalsuite.gate.judge import apply_policy, parsed
 from evalsuite.gate.policy import parse_policy
+from evalsuite.sealing import Backing
 
 Results = dict[str, object]
 
 
 def gate(results: Results, text: str) -> GateResult:
-    """What the policy itself demands; what every policy demands of the inputs is tested beside."""
-    found = judge(parse_policy(text, source="policy.toml"), results)
-    return replace(found, checks=tuple(check for check in found.checks if check.task != "inputs"))
+    """What the policy itself demands; what every policy demands of inputs and evidence is tested beside."""
+    found = apply_policy(parse_policy(text, source="policy.toml"), parsed(results), Backing(store=True))
+    return replace(found, checks=tuple(check for check in found.checks if check.task not in {"inputs", "evidence"}))
 
 
 def only(result: GateResult) -> Check:
@@ -171,7 +172,7 @@ def removals(results: Results) -> Iterator[Results]:
         for k, entry in enumerate(rows):
             yield {**results, table: rows[:k] + rows[k + 1 :]}
             for key, value in entry.items():
-                names = {"id", "name", "task", "measure", "network", "family", "required", "reason"}
+                names = {"id", "role", "name", "task", "measure", "network", "family", "required", "reason"}
                 if key not in names and not isinstance(value, bool):
                     yield {**results, table: [*rows[:k], {**entry, key: None}, *rows[k + 1 :]]}
 

@@ -1,17 +1,22 @@
 """What every policy demands of a run's inputs: a parent that is a standard, and nothing that is only assumed."""
 
+from dataclasses import replace
+
 import pytest
 
 from evalsuite.gate.checks import GateResult
-from evalsuite.gate.judge import judge
+from evalsuite.gate.judge import apply_policy, parsed
 from evalsuite.gate.policy import parse_policy
+from evalsuite.sealing import Backing
 
 Results = dict[str, object]
 PASSES = '[[require]]\ntask = "clean"\nmin_commensurate = 0.5\n'
 
 
 def gate(results: Results, terms: str = "") -> GateResult:
-    return judge(parse_policy(f"[policy]\n{terms}\n{PASSES}", source="policy.toml"), results)
+    policy = parse_policy(f"[policy]\n{terms}\n{PASSES}", source="policy.toml")
+    found = apply_policy(policy, parsed(results), Backing(store=True))
+    return replace(found, checks=tuple(check for check in found.checks if check.task != "evidence"))
 
 
 def reading(basis: str, topic: str = "normalisation") -> Results:

@@ -7,16 +7,17 @@ from dataclasses import replace
 import pytest
 
 from evalsuite.gate.checks import Check, GateResult, Outcome
-from evalsuite.gate.judge import judge
+from evalsuite.gate.judge import apply_policy, parsed
 from evalsuite.gate.policy import parse_policy
+from evalsuite.sealing import Backing
 
 Results = dict[str, object]
 
 
 def gate(results: Results, text: str) -> GateResult:
-    """What the policy itself demands; what every policy demands of the inputs is tested beside."""
-    found = judge(parse_policy(text, source="policy.toml"), results)
-    return replace(found, checks=tuple(check for check in found.checks if check.task != "inputs"))
+    """What the policy itself demands; what every policy demands of inputs and evidence is tested beside."""
+    found = apply_policy(parse_policy(text, source="policy.toml"), parsed(results), Backing(store=True))
+    return replace(found, checks=tuple(check for check in found.checks if check.task not in {"inputs", "evidence"}))
 
 
 def only(result: GateResult) -> Check:
@@ -237,7 +238,8 @@ def test_a_pattern_judges_every_family_that_matches(two_families: Results) -> No
     found = gate(two_families, deployable(0.3, 'family = "*"'))
     assert [(c.network, c.outcome) for c in found.checks] == [("m", "pass"), ("r", "incomplete")]
     found = gate(two_families, require("clean", "max_loss = 0.2", 'family = "*"'))
-    assert [c.network for c in found.checks] == ["m-0.3", "parent"]
+    # the parent is left where nothing is deployable, and it is not what is released
+    assert [(c.network, c.outcome) for c in found.checks] == [("m-0.3", "pass"), (None, "incomplete")]
 
 
 def test_a_pattern_that_matches_no_family_is_incomplete(two_families: Results) -> None:

@@ -1,0 +1,248 @@
+"""`results.json` of a run folder: withdrawn while the run is at work, written at its end, read back beside its store.
+
+The store is the only source of truth. When a run has ended it keeps, as its seal, a digest of its evidence and that of
+the results that were made from it; from the moment at which the run is taken up again it has none. So results that are
+old, unfinished, edited or of another run are noticed, and so is a store that was changed by anything but a run.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final, cast
+
+from evalsuite.errors import IncompleteEvidenceError, RefusedInputError, UsageError
+from evalsuite.facts import Meta, NetworkFacts, SealFacts
+from evalsuite.files import write_atomically
+from evalsuite.findings.results import SCHEMA, Row, summarise
+from evalsuite.sealing import (
+    DIGESTS,
+    ITSELF,
+    Backing,
+    first_difference,
+    read_document,
+    seal,
+    sealed,
+    sha256,
+    sha256_of_file,
+)
+from evalsuite.store import Store, opened, reading
+
+RESULTS: Final = "results.json"
+VERDICT: Final = "junit.xml"
+_STORE: Final = "results.sqlite"
+_SCHEME: Final = 1
+"""Raised whenever what a digest is computed over changes (`Store.evidence`, `evalsuite.sealing.canonical`)."""
+_SLACK: Final = 4
+_LEAST: Final = 2**20
+"""How many times as long as it was written a file is read, since others may indent it; at least so many bytes."""
+
+
+def withdraw(folder: Path, store: Store) -> None:
+    """Take the results of before away: a run that is taken up has none until it has ended again.
+
+    Raises:
+        RefusedInputError: The store is not as the run left it.
+    """
+    check_unedited(folder, store)
+    for name in (RESULTS, VERDICT):
+        (folder / name).unlink(missing_ok=True)
+    store.set_meta(Meta(complete=False, seal=None))
+
+
+def check_unedited(folder: Path, store: Store) -> None:
+    """Make sure that what the store of a finished run holds is what the run wrote.
+
+    Raises:
+        RefusedInputError: It is not.
+    """
+    known = store.meta().get("seal")
+    if known is not None and known["scheme"] == _SCHEME and known["evidence"] != store.evidence():
+        raise RefusedInputError(
+            f"{folder / _STORE}: expected the observations that the run wrote, got others: the file was changed or "
+            f"damaged since; begin the run anew in another folder"
+        )
+
+
+def complete_record(results: Row, store: Store) -> Row:
+    """Results that were just made from the store, with their digests."""
+    return sealed(results, store=store.evidence(), request=sha256(store.meta().get("identity")))
+
+
+def write(results: Row, folder: Path, store: Store) -> None:
+    """Write sealed results to the run's folder. The run has ended."""
+    digests = cast(Mapping[str, str], results[DIGESTS])
+    write_atomically(folder / RESULTS, json.dumps(results, indent=1, allow_nan=False) + "\n")
+    facts = SealFacts(scheme=_SCHEME, evidence=digests["store"], results=digests[ITSELF])
+    store.set_meta(Meta(complete=bool(results["complete"]), seal=facts))
+
+
+def refresh(folder: Path) -> tuple[Row, dict[str, bytes]]:
+    """As `current`, of a run that no other process works on; `results.json` is written anew where the run has ended.
+
+    Raises:
+        BusyError: Another process works in the folder, and will write `results.json` itself.
+        RefusedInputError: The store is not as the run left it.
+    """
+    with opened(folder) as store:
+        check_unedited(folder, store)
+        if not _has_ended(store.meta()):
+            return _summarised(store), store.pictures()
+        results = complete_record(summarise(store), store)
+        write(results, folder, store)
+        return results, store.pictures()
+
+
+def current(folder: Path) -> tuple[Row, dict[str, bytes]]:
+    """What a run folder's store holds at the moment, summarised, with the strips of sample images; nothing is written.
+
+    A run that is at work, or was stopped, is never complete, and has no digests.
+
+    Raises:
+        UsageError: The folder holds no run.
+        IncompleteEvidenceError: The run has no networks yet.
+    """
+    with reading(folder) as store:
+        return _summarised(store), store.pictures()
+
+
+def recognised(folder: Path, store: Store) -> Row | None:
+    """The results of a finished run, read from its folder, if everything there is as the run left it; else None."""
+    known = store.meta().get("seal")
+    if known is None or known["scheme"] != _SCHEME or not (folder / RESULTS).is_file():
+        return None
+    try:
+        results = read_document(folder / RESULTS)
+    except (RefusedInputError, OSError):
+        return None
+    digests = seal(results)
+    if digests is None or digests[ITSELF] != known["results"] or store.evidence() != known["evidence"]:
+        return None
+    networks = cast(list[NetworkFacts], results["networks"])
+    kept = {each["file"]: each.get("sha256") for each in networks if each["file"]}
+    here = files_in(folder, kept)
+    return results if all(kept[file] == digest for file, digest in here.items()) else None
+
+
+def read_back(run: Path) -> tuple[Row, Backing]:
+    """The results of a finished run, and what stands behind them.
+
+    Where the store is there they are made from it anew, and what `results.json` says has to be the same. Else they are
+    those of the file, as far as its own digest goes.
+
+    Args:
+        run: A run folder, or its `results.json`.
+
+    Raises:
+        IncompleteEvidenceError: The run has not ended, or was taken up again.
+        RefusedInputError: Store and results do not belong together, or one of them is damaged.
+        UsageError: There is no such run.
+    """
+    path = run / RESULTS if run.is_dir() else run
+    folder = path.parent
+    has_store = path.name == RESULTS and (folder / _STORE).exists()
+    if not path.is_file():
+        if has_store:
+            raise IncompleteEvidenceError(
+                f"{folder}: the run is not finished, or was taken up again: it has no {RESULTS}; the run's own command "
+                f"continues it"
+            )
+        raise UsageError(f"expected a run folder with {RESULTS}, got {run}")
+    results = _from_store(folder) if has_store else _alone(path)
+    networks = results.get("networks")
+    named = [each.get("file") for each in networks if isinstance(each, dict)] if isinstance(networks, list) else []
+    return results, Backing(store=has_store, files=files_in(folder, (each for each in named if isinstance(each, str))))
+
+
+def files_in(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of those of the named files that lie in `folder`, by their name; names that lead out of it are left out.
+
+    Args:
+        folder: A run folder.
+        names: Paths relative to it.
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        path = folder / name
+        if ".." not in Path(name).parts and not Path(name).is_absolute() and path.is_file():
+            found[name] = sha256_of_file(path)
+    return found
+
+
+def _has_ended(meta: Meta) -> bool:
+    """Whether the run wrote results and was not taken up since; versions that kept no seal kept `complete` alone."""
+    return meta["seal"] is not None if "seal" in meta else bool(meta.get("complete"))
+
+
+def _summarised(store: Store) -> Row:
+    results = summarise(store)
+    if _has_ended(store.meta()):
+        return complete_record(results, store)
+    return {**results, "complete": False}
+
+
+def _from_store(folder: Path) -> Row:
+    with reading(folder) as store:
+        before = store.meta()
+        known = before.get("seal")
+        if known is None or known["scheme"] != _SCHEME:
+            raise IncompleteEvidenceError(f"{folder}: {_unsealed(before)}")
+        check_unedited(folder, store)
+        results = complete_record(summarise(store), store)
+        if store.meta().get("seal") != known:
+            raise IncompleteEvidenceError(f"{folder}: the run was taken up again; the run's own command continues it")
+    _check_same(folder / RESULTS, results, known)
+    return _plain(results)
+
+
+def _unsealed(meta: Meta) -> str:
+    if ("seal" not in meta and meta.get("complete")) or meta.get("seal") is not None:
+        return (
+            "its results were written by a version of evalsuite that kept no digests, or others; the run's own command "
+            "writes them anew from the store"
+        )
+    return "the run is not finished, or was taken up again; the run's own command continues it"
+
+
+def _check_same(path: Path, results: Row, known: SealFacts) -> None:
+    """Hold `results.json` against what the store says.
+
+    Raises:
+        RefusedInputError: It was edited, is of another run, or of another state of this one.
+    """
+    way_out = f"`evalsuite report {path.parent}` writes it anew from the store"
+    length = len(json.dumps(results, indent=1))
+    try:
+        document = read_document(path, most=max(_SLACK * length, _LEAST))
+    except RefusedInputError as error:
+        raise RefusedInputError(f"{error}; {way_out}") from error
+    bare, expected = ({k: v for k, v in each.items() if k != DIGESTS} for each in (document, _plain(results)))
+    if (difference := first_difference(bare, expected)) is not None:
+        raise RefusedInputError(f"{path}: expected what the store says, got other results: {difference}; {way_out}")
+    digests = seal(document)
+    if digests is None or digests.get(ITSELF) != known["results"]:
+        raise RefusedInputError(f"{path}: expected the file that the run wrote, got one with other digests; {way_out}")
+
+
+def _plain(results: Row) -> Row:
+    """As JSON has it: lists for tuples, text for names."""
+    return cast(Row, json.loads(json.dumps(results, allow_nan=False)))
+
+
+def _alone(path: Path) -> Row:
+    """Results without a store: what their own digest vouches for.
+
+    Raises:
+        RefusedInputError: They are not what they were when they were written.
+        IncompleteEvidenceError: They have no digests, by which anything could be told.
+    """
+    results = read_document(path)
+    if results.get("schema") != SCHEMA:
+        raise RefusedInputError(f"{path}: expected schema {SCHEMA}, got {str(results.get('schema'))[:60]!r}")
+    if DIGESTS not in results:
+        raise IncompleteEvidenceError(
+            f"{path}: results without digests, of a run that is not finished or of a version of evalsuite before them; "
+            f"the run's own command writes them anew"
+        )
+    if seal(results) is None:
+        raise RefusedInputError(f"{path}: expected the results that were written, got others: their digest differs")
+    return results
