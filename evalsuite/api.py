@@ -16,6 +16,9 @@ from evalsuite.networks.checkpoint import check_fits
 from evalsuite.order import Judging, Making
 from evalsuite.pipeline import Origin, run
 from evalsuite.progress import Reporter
+from evalsuite.resolve import judging as judging_for
+from evalsuite.resolve import making as making_for
+from evalsuite.spec import Spec, resolve
 from evalsuite.tasks._base import Task
 from evalsuite.tasks._names import expand
 from evalsuite.training import Recipe
@@ -71,11 +74,12 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
     *,
     out: Path | str,
     pruner: Pruner | Sequence[Pruner] = Magnitude(),  # noqa: B008 - frozen
-    ratios: Sequence[float] = (0.2, 0.4, 0.55, 0.7, 0.8, 0.9, 0.95, 0.98),
-    tasks: Sequence[Task | str] = ("clean", "noise/uniform/0.1", "corruption/common/3"),
+    preset: str = "quick",
+    ratios: Sequence[float] | None = None,
+    tasks: Sequence[Task | str] | None = None,
     retrain: Recipe | None = None,
     judging: Judging | None = None,
-    options: Mapping[str, float | int] | None = None,
+    options: Mapping[str, object] | None = None,
     device: str = "auto",
     normalise: str | None = None,
     classes: str | None = None,
@@ -93,11 +97,13 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
         data: A data set or the name of one.
         out: Run folder; the same call again continues what is there.
         pruner: One or several; each makes a family.
-        ratios: Target prune ratios in (0, 1).
-        tasks: Tasks, or names as on the command line.
-        retrain: Recipe for every step of the prune-retrain cascade; None prunes each network from the parent.
+        preset: What holds where nothing else is said, as on the command line, with the same verdicts.
+        ratios: Target prune ratios in (0, 1); None: the preset's.
+        tasks: Tasks, or names as on the command line; None: the preset's.
+        retrain: Recipe for every step of the prune-retrain cascade; None: as the preset has it.
         judging: Everything about the judging in one value; `tasks` and `options` are then left out.
-        options: Fields of `Judging`: margin, confidence, examples, seed.
+        options: Fields of `Judging`: margin, confidence, examples, seed. A margin is that of every task: those that
+            the preset has for some of them are left out, unless `margin_for` is given too.
         device: cpu, cuda, cuda:N or auto.
         normalise: What is put before the network: "none", "data", "imagenet" or MEAN/STD, as on the command line; None:
             nothing, as an assumption that stands in the results.
@@ -118,18 +124,31 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
         parent = normalised_as_given(network, normalise, dataset)
         parent = replace(parent, network=parent.network.to(place))
         check_fits(parent, dataset.outputs, dataset.shape)
-    if judging is None:
-        named = expand([task for task in tasks if isinstance(task, str)])
-        judging = Judging(tasks=(*named, *(task for task in tasks if isinstance(task, Task))))
-        judging = replace(judging, **(options or {}))  # type: ignore[arg-type]
-    making = Making(
-        pruners=(pruner,) if isinstance(pruner, Pruner) else tuple(pruner),
-        ratios=tuple(sorted(ratios)),
-        recipe=retrain,
-        one_shot=retrain is None,
-    )
     inputs = Inputs(parent=parent, dataset=dataset, device=place)
+    spec = _spec(preset, ratios, options or {})
+    judging = judging or _judging(spec, tasks, options or {})
+    making = _making(spec, inputs, (pruner,) if isinstance(pruner, Pruner) else tuple(pruner), retrain)
     folder = Path(out)
     origin = Origin(command="evalsuite.sweep", amend=amend, strict=strict, accepted=assume, accept_parent=accept_parent)
     summary = run(inputs, making, judging, out=folder, origin=origin, reporter=reporter)
     return Result(folder=folder, summary=summary)
+
+
+def _spec(preset: str, ratios: Sequence[float] | None, options: Mapping[str, object]) -> Spec:
+    """The options by the rule of the command line; those of the network have been taken elsewhere."""
+    given = {key: options[key] for key in ("margin", "margin_for") if key in options}
+    return resolve({"ckpt": Path(), "preset": preset, **given, **({} if ratios is None else {"ratios": tuple(ratios)})})
+
+
+def _judging(spec: Spec, tasks: Sequence[Task | str] | None, options: Mapping[str, object]) -> Judging:
+    found = judging_for(spec)
+    if tasks is not None:
+        named = expand([task for task in tasks if isinstance(task, str)])
+        found = replace(found, tasks=(*named, *(task for task in tasks if isinstance(task, Task))))
+    return replace(found, **options)  # type: ignore[arg-type]
+
+
+def _making(spec: Spec, inputs: Inputs, pruners: tuple[Pruner, ...], retrain: Recipe | None) -> Making:
+    if retrain is not None:
+        return Making(pruners=pruners, ratios=spec.ratios, recipe=retrain, seeds=spec.seeds)
+    return replace(making_for(spec, inputs), pruners=pruners)

@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, final
+from typing import Literal, cast, final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -112,13 +112,13 @@ class Spec(BaseModel):
 def resolve(given: Mapping[str, object]) -> Spec:
     """Options given by hand, over their preset, over the defaults.
 
+    A margin that is given by hand is that of every task: margins of single tasks that the preset names give way to it
+    as well, unless they are given too.
+
     Raises:
         UsageError: A key or value is not accepted; the key and what is accepted are told.
     """
-    preset = str(given.get("preset", "quick"))
-    if preset not in PRESETS:
-        raise UnknownNameError("preset", preset, PRESETS)
-    values = {**PRESETS[preset], **given}
+    values = {**_preset(given), **({"margin_for": {}} if _overrides(given) else {}), **given}
     for key in values:
         if key not in Spec.model_fields:
             raise UnknownNameError("run option", key, Spec.model_fields)
@@ -126,6 +126,33 @@ def resolve(given: Mapping[str, object]) -> Spec:
         return Spec.model_validate(values)
     except ValidationError as error:
         raise UsageError(_told(error)) from error
+
+
+def overridden(given: Mapping[str, object], spec: Spec) -> str | None:
+    """One line on the margins of the preset's that a margin given by hand replaces; None where no task has one."""
+    if not _overrides(given):
+        return None
+    named = {task.partition("?")[0] for task in spec.tasks} | {task.partition("/")[0] for task in spec.tasks}
+    preset = cast("Mapping[str, float]", _preset(given)["margin_for"])
+    replaced = [f"{task}={margin:g}" for task, margin in preset.items() if task in named]
+    if not replaced:
+        return None
+    listed = ",".join(replaced)
+    return (
+        f"margin: {spec.margin:g} for every task, as given; the preset {spec.preset} has {listed}, which "
+        f"--margin-for {listed} keeps"
+    )
+
+
+def _preset(given: Mapping[str, object]) -> Mapping[str, object]:
+    name = str(given.get("preset", "quick"))
+    if name not in PRESETS:
+        raise UnknownNameError("preset", name, PRESETS)
+    return PRESETS[name]
+
+
+def _overrides(given: Mapping[str, object]) -> bool:
+    return "margin" in given and "margin_for" not in given and "margin_for" in _preset(given)
 
 
 def read_config(path: Path) -> dict[str, object]:

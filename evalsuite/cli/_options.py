@@ -3,13 +3,16 @@
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, TypeVar, final
+from typing import TYPE_CHECKING, Final, TypeVar, final
 
 import click
 from typing_extensions import override
 
 from evalsuite.errors import UsageError
 from evalsuite.given_paths import expanded
+
+if TYPE_CHECKING:
+    from evalsuite.spec import Spec
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -216,6 +219,19 @@ def given(options: Mapping[str, object]) -> dict[str, object]:
         by_hand = {key: value.absolute() if isinstance(value, Path) else value for key, value in by_hand.items()}
         _enter(config.parent / str(directory), config)
     return {**from_file, **by_hand}
+
+
+def settled(options: Mapping[str, object]) -> "Spec":
+    """The options of a run; what of its preset gives way to another option is said on stderr."""
+    from evalsuite.cli._console import echo
+    from evalsuite.spec import overridden, resolve
+
+    by_hand = given(options)
+    spec = resolve(by_hand)
+    line = overridden(by_hand, spec)
+    if line is not None:
+        echo(line, err=True)
+    return spec
 
 
 def _enter(directory: Path, config: Path) -> None:

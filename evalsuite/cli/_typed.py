@@ -1,9 +1,10 @@
 """What was typed: recognised again without importing torch."""
 
 import hashlib
+import mmap
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from evalsuite.data_files import files_of, tree
@@ -26,8 +27,10 @@ def default_out(ckpt: Path) -> Path:
     return Path("reports") / ckpt.stem
 
 
-def request_digest(spec: Spec) -> str | None:
+def request_digest(spec: Spec, judged: Mapping[str, Path] | None = None) -> str | None:
     """Digest of the options and of all files that they name, to recognise a finished run; None where it cannot be.
+
+    `judged`: networks made elsewhere, by what they are called; None where the run makes its own.
 
     Checkpoints and tables count by content; data by a stamp of every file that changes with every write to it. What
     code of the user's own makes cannot be told without running it: then there is no short cut.
@@ -42,8 +45,11 @@ def request_digest(spec: Spec) -> str | None:
         files["classes"] = _content(expanded(spec.classes), "--classes")
     named = spec.data or _recorded_data(spec.ckpt)
     data = () if named is None else files_of(named)
-    if data is None or _names_code(spec.arch):
+    networks = [spec.ckpt, *filter(None, [spec.separate]), *(judged or {}).values()]
+    if data is None or _names_code(spec.arch) or any(map(_leans_on_others, networks)):
         return None
+    if judged is not None:
+        files["judged"] = digest({name: _content(path, f"--{name}") for name, path in judged.items()})
     stamps = {"data_files": _stamps(data), "task_files": _stamps(_of_tasks(spec.tasks)), "version": __version__}
     # a run file names the data that its checkpoint recorded
     return digest({**spec.canonical(), "data": named, **files, **stamps})
@@ -85,6 +91,15 @@ def _names_code(arch: str | None) -> bool:
     """Whether the architecture is made by a function of the user's own."""
     origin, colon, _ = (arch or "").partition("?")[0].partition(":")
     return bool(colon) and origin not in LIBRARIES
+
+
+def _leans_on_others(network: Path) -> bool:
+    """Whether a network's file may keep its numbers in other files: ONNX names each by its `location`."""
+    if not network.is_file() or not network.stat().st_size:
+        return False
+    with network.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        # archives of torch and files of safetensors hold all that they need
+        return content[:2] != b"PK" and content[8:9] != b"{" and content.find(b"location") >= 0
 
 
 def _of_tasks(tasks: Sequence[str]) -> list[Path]:

@@ -1,12 +1,16 @@
 """`evalsuite evaluate`: judge networks that others made."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from evalsuite.cli._console import echo, reporter, write_json
-from evalsuite.cli._options import JSON, given, judge_options, reading_options, run_options
+from evalsuite.cli._options import JSON, judge_options, reading_options, run_options, settled
 from evalsuite.errors import UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from evalsuite.spec import Spec
 
 PARENT = "parent"
 _FILE = click.Path(path_type=Path)
@@ -53,33 +57,19 @@ def command(
     **options: object,
 ) -> None:
     """Judge networks made by anyone (masked, channel-pruned, exported, quantised) against their parent, and report."""
-    import torch
+    from evalsuite.cli._typed import default_out, finished, request_digest
 
-    from evalsuite.cli._caution import caution
-    from evalsuite.cli._typed import default_out, typed
-    from evalsuite.heartbeat import recorded
-    from evalsuite.inputs import candidate, inputs
-    from evalsuite.pipeline import Origin, Shipped, evaluate
-    from evalsuite.progress import READING
-    from evalsuite.resolve import judging
-    from evalsuite.spec import resolve
-
-    spec = resolve(given(options))
-    if spec.threads is not None:
-        torch.set_num_threads(spec.threads)
+    spec = settled(options)
     files = _named([Path(part.strip()) for value in candidates for part in value.split(",") if part.strip()])
     pairs = [_pair(part, files) for value in shipped for part in value.split(",") if part.strip()]
     out = spec.out or default_out(spec.ckpt)
-    with recorded(reporter(), out) as progress:
-        progress.start(READING, 0.0)
-        loaded = inputs(spec)
-        networks = {name: candidate(file, spec, loaded) for name, file in files.items()}
-        held = [
-            Shipped(id=name, of=of, path=file, checkpoint=candidate(file, spec, loaded))
-            for name, of, file in _distinct(pairs, files)
-        ]
-        origin = Origin(command=typed(), options=None, amend=amend, **caution(spec))
-        results = evaluate(loaded, networks, judging(spec), out=out, origin=origin, reporter=progress, shipped=held)
+    held = _distinct(pairs, files)
+    request = request_digest(spec, {**files, **{f"{name} shipped as {of}": file for name, of, file in held}})
+    results = finished(out, request)
+    if results is not None:
+        echo(f"{out}: finished before, nothing to do", err=True)
+    else:
+        results = _run(spec, files, held, out, request, amend=amend)
     if as_json:
         write_json(results)
     else:
@@ -91,6 +81,38 @@ def command(
 
         ctx.exit(gate_run(out, spec.gate))
     ctx.exit(_code(results))
+
+
+def _run(
+    spec: "Spec",
+    files: dict[str, Path],
+    shipped: list[tuple[str, str, Path]],
+    out: Path,
+    request: str | None,
+    *,
+    amend: bool,
+) -> dict[str, object]:
+    import torch
+
+    from evalsuite.cli._caution import caution
+    from evalsuite.cli._typed import typed
+    from evalsuite.heartbeat import recorded
+    from evalsuite.inputs import candidate, inputs
+    from evalsuite.pipeline import Origin, Shipped, evaluate
+    from evalsuite.progress import READING
+    from evalsuite.resolve import judging
+
+    if spec.threads is not None:
+        torch.set_num_threads(spec.threads)
+    with recorded(reporter(), out) as progress:
+        progress.start(READING, 0.0)
+        loaded = inputs(spec)
+        networks = {name: candidate(file, spec, loaded) for name, file in files.items()}
+        held = [
+            Shipped(id=name, of=of, path=file, checkpoint=candidate(file, spec, loaded)) for name, of, file in shipped
+        ]
+        origin = Origin(command=typed(), request=request or "", amend=amend, **caution(spec))
+        return evaluate(loaded, networks, judging(spec), out=out, origin=origin, reporter=progress, shipped=held)
 
 
 def _named(files: list[Path]) -> dict[str, Path]:

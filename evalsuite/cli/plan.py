@@ -5,7 +5,7 @@ from typing import cast
 import click
 
 from evalsuite.cli._console import echo, reporter, write_json
-from evalsuite.cli._options import JSON, given, judge_options, network_options, prune_options, run_options
+from evalsuite.cli._options import JSON, judge_options, network_options, prune_options, run_options, settled
 
 _BAR = 24
 Row = dict[str, object]
@@ -30,9 +30,8 @@ def command(no_time: bool, as_json: bool, **options: object) -> None:
     import torch
 
     from evalsuite.planning import outlook
-    from evalsuite.spec import resolve
 
-    spec = resolve(given(options))
+    spec = settled(options)
     if spec.threads is not None:
         torch.set_num_threads(spec.threads)
     planned = outlook(spec, reporter=None if no_time else reporter())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evalsuite.cli._console import echo, reporter, write_json
-from evalsuite.cli._options import JSON, given, judge_options, network_options, prune_options, run_options
+from evalsuite.cli._options import JSON, judge_options, network_options, prune_options, run_options, settled
 
 if TYPE_CHECKING:
     from evalsuite.spec import Spec
@@ -31,9 +31,8 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, /, amend: bool, as_json: bool, **options: object) -> None:
     """Prune a network at increasing ratios, judge every one on every task, and report how far it can go."""
     from evalsuite.cli._typed import default_out, finished, request_digest
-    from evalsuite.spec import resolve
 
-    spec = resolve(given(options))
+    spec = settled(options)
     out = spec.out or default_out(spec.ckpt)
     request = request_digest(spec)
     results = finished(out, request)
