@@ -140,8 +140,10 @@ def _owner(frame: FrameType) -> _Owner:
     if top in _OWN:
         return "own"
     file = frame.f_code.co_filename
-    of_python = file.startswith(("<frozen", _STANDARD_LIBRARY)) and not _is_package(frame)
-    return "nobody" if not top or top in _COMPUTED_WITH or of_python else "others"
+    # code without a file is typed by hand, or made by Python and torch for a class or a graph
+    made = file.startswith("<") and top != "__main__"
+    of_python = file.startswith(_STANDARD_LIBRARY) and not _is_package(frame)
+    return "nobody" if not top or top in _COMPUTED_WITH or made or of_python else "others"
 
 
 def _module(frame: FrameType) -> str:

@@ -5,11 +5,12 @@ Third-party packages add parts through entry points named after the folder (`eva
 
 import inspect
 import pkgutil
+from dataclasses import is_dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
-from typing import TypeVar
+from typing import ClassVar, TypeVar, get_origin
 
 from evalsuite.boundary import users_code
 from evalsuite.errors import UnknownNameError, UsageError
@@ -43,9 +44,25 @@ def find(package: str, name: str, base: type[Part]) -> type[Part]:
             raise UsageError(
                 f"expected entry point {name!r}{origin} to be a subclass of {base.__name__}, got {loaded!r}"
             )
+        if missing := _missing(loaded):
+            raise UsageError(
+                f"expected entry point {name!r}{origin} to be a whole part, got one without {', '.join(missing)}"
+            )
         return loaded
     kind = package.rpartition(".")[2].removesuffix("s").replace("_", " ")
     raise UnknownNameError(kind, name, names(package))
+
+
+def _missing(part: type) -> list[str]:
+    """What a class lacks of what its kind asks for: methods, facts about it, and to be a dataclass."""
+    facts = {
+        name
+        for each in part.__mro__
+        for name, annotation in vars(each).get("__annotations__", {}).items()
+        if (annotation is ClassVar or get_origin(annotation) is ClassVar) and not hasattr(part, name)
+    }
+    methods: frozenset[str] = getattr(part, "__abstractmethods__", frozenset())
+    return [*sorted({*facts, *methods}), *(() if is_dataclass(part) else ("@dataclass",))]
 
 
 def entry_of(part: type) -> str | None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import torch
 
+from evalsuite.boundary import others_code
 from evalsuite.errors import UsageError
 from evalsuite.inputs import Inputs
 from evalsuite.measures._base import Figure
@@ -125,7 +126,8 @@ def recipe_for(name: str, arch: str | None, data: str, epochs: int | None, *, ag
 
 def _early(spec: Spec, inputs: Inputs) -> dict[str, torch.Tensor]:
     assert spec.early is not None  # noqa: S101 - checked by the caller
-    network = read(spec.early, arch=spec.arch, classes=inputs.dataset.classes, shape=inputs.dataset.shape).network
+    with others_code(f"reading --early {spec.early}"):
+        network = read(spec.early, arch=spec.arch, classes=inputs.dataset.classes, shape=inputs.dataset.shape).network
     early, now = network.state_dict(), inputs.parent.network.state_dict()
     if {k: v.shape for k, v in early.items()} != {k: v.shape for k, v in now.items()}:
         raise UsageError(f"--early {spec.early}: expected the tensors of the network itself, got those of another")

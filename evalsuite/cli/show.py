@@ -50,11 +50,13 @@ def _results(run: Path) -> dict[str, object]:
 
 
 def _checkpoint(path: Path, *, as_json: bool) -> None:
+    from evalsuite.boundary import others_code
     from evalsuite.networks.checkpoint import read
     from evalsuite.networks.cost import cost
 
-    found = read(path)
-    counted = cost(found.network, found.shape)
+    with others_code(f"reading {path}"):
+        found = read(path)
+        counted = cost(found.network, found.shape)
     facts: dict[str, object] = {
         "arch": found.arch,
         "arguments": dict(found.arguments),

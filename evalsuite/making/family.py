@@ -9,7 +9,7 @@ from typing import final
 
 from torch import nn
 
-from evalsuite.boundary import others_code
+from evalsuite.boundary import OthersError, others_code
 from evalsuite.errors import EvalsuiteError, UsageError
 from evalsuite.facts import RECALIBRATED, FamilyFacts, Meta, NetworkFacts
 from evalsuite.inputs import Inputs
@@ -390,6 +390,8 @@ class _Nursery:
                 return
             try:
                 found = self._load(path)
+            except OthersError:
+                raise
             except EvalsuiteError:
                 return  # a damaged file is made again
             if network_digest(found, self._inputs.parent.shape) != facts["digest"]:
@@ -400,12 +402,13 @@ class _Nursery:
 
     def _load(self, path: Path) -> nn.Module:
         parent = self._inputs.parent
-        if parent.arch is None:  # a network that only the user's Python can build takes the parent's place
-            return restore(path, parent.network).to(self._inputs.device).eval()
-        # a name of the user's own code stands in the file, and is trusted only because they said it for the parent
-        arch = parent.arch if runs_users_code(parent.arch) else None
-        found = read(path, arch=arch, arguments=parent.arguments).network
-        return found.to(self._inputs.device).eval()
+        with others_code(f"reading {path}"):
+            if parent.arch is None:  # a network that only the user's Python can build takes the parent's place
+                return restore(path, parent.network).to(self._inputs.device).eval()
+            # a name of the user's own code stands in the file, and is trusted only because they said it for the parent
+            arch = parent.arch if runs_users_code(parent.arch) else None
+            found = read(path, arch=arch, arguments=parent.arguments).network
+            return found.to(self._inputs.device).eval()
 
     def _keep(self, address: str, network: nn.Module, made: Made, arguments: Arguments | None = None) -> Member:
         parent = self._inputs.parent
