@@ -42,6 +42,13 @@ def find(package: str, name: str, base: type[Part]) -> type[Part]:
     raise UnknownNameError(kind, name, names(package))
 
 
+def third_party() -> frozenset[str]:
+    """Names of all parts of all kinds that other packages add, without importing any of them."""
+    installed = entry_points()
+    groups = [group for group in installed.groups if group.startswith("evalsuite.")]
+    return frozenset(_spelled(entry) for group in groups for entry in installed.select(group=group))
+
+
 def entry_of(part: type) -> str | None:
     """The name of the entry point that leads to `part`; None if there is none."""
     groups = (group for group in entry_points().groups if group.startswith("evalsuite."))
