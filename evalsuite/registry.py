@@ -65,6 +65,13 @@ def _missing(part: type) -> list[str]:
     return [*sorted({*facts, *methods}), *(() if is_dataclass(part) else ("@dataclass",))]
 
 
+def third_party() -> frozenset[str]:
+    """Names of all parts of all kinds that other packages add, without importing any of them."""
+    installed = entry_points()
+    groups = [group for group in installed.groups if group.startswith("evalsuite.")]
+    return frozenset(_spelled(entry) for group in groups for entry in installed.select(group=group))
+
+
 def entry_of(part: type) -> str | None:
     """The name of the entry point that leads to `part`; None if there is none."""
     groups = (group for group in entry_points().groups if group.startswith("evalsuite."))

@@ -2,19 +2,25 @@
 
 import hashlib
 import mmap
+import re
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from evalsuite.data_files import files_of, tree
+from evalsuite.data_files import files_of, tree, walk
+from evalsuite.data_names import parse_data_name
 from evalsuite.errors import UsageError
 from evalsuite.given_paths import expanded, is_file
 from evalsuite.networks._header import described
 from evalsuite.recorded_data import check_recorded
+from evalsuite.registry import third_party
 from evalsuite.spec import LIBRARIES, Spec, digest
 from evalsuite.store import opened
 from evalsuite.version import __version__
+
+_MOST_FILES, _MOST_BYTES = 10_000, 2**30
+"""Of data whose content is looked at: a second or two."""
 
 
 def typed() -> str:
@@ -32,8 +38,9 @@ def request_digest(spec: Spec, judged: Mapping[str, Path] | None = None) -> str 
 
     `judged`: networks made elsewhere, by what they are called; None where the run makes its own.
 
-    Checkpoints and tables count by content; data by a stamp of every file that changes with every write to it. What
-    code of the user's own makes cannot be told without running it: then there is no short cut.
+    Checkpoints and tables count by content; data by a stamp of every file that changes with every write to it, and by
+    content too where that is read in moments. What other people's code makes of them cannot be told without running
+    it: then there is no short cut.
 
     Raises:
         UsageError: The checkpoint is missing.
@@ -46,11 +53,18 @@ def request_digest(spec: Spec, judged: Mapping[str, Path] | None = None) -> str 
     named = spec.data or _recorded_data(spec.ckpt)
     data = () if named is None else files_of(named)
     networks = [spec.ckpt, *filter(None, [spec.separate]), *(judged or {}).values()]
-    if data is None or _names_code(spec.arch) or any(map(_leans_on_others, networks)):
+    if data is None or _calls_others(spec) or any(map(_leans_on_others, networks)):
         return None
     if judged is not None:
         files["judged"] = digest({name: _content(path, f"--{name}") for name, path in judged.items()})
-    stamps = {"data_files": _stamps(data), "task_files": _stamps(_of_tasks(spec.tasks)), "version": __version__}
+    places = _of_tasks(spec.tasks)
+    stamps = {
+        "data_files": _stamps(data),
+        "task_files": _stamps(file for path in places for file in (tree(path) if path.is_dir() else (path,))),
+        # a class may be there without a photo
+        "folders": _folders([*places, *([] if named is None else [parse_data_name(named).path])]),
+        "version": __version__,
+    }
     # a run file names the data that its checkpoint recorded
     return digest({**spec.canonical(), "data": named, **files, **stamps})
 
@@ -87,6 +101,15 @@ def _recorded_data(ckpt: Path) -> str | None:
     return None if header is None or header.data is None else check_recorded(header.data, ckpt)
 
 
+def _calls_others(spec: Spec) -> bool:
+    """Whether code takes part that no version of evalsuite stands for: the user's own, or that of another package."""
+    parts = (*spec.pruner, *spec.tasks, *(spec.measures or ()), *spec.regularise, spec.retrain)
+    words = {word.replace("-", "_") for part in parts for word in re.findall(r"[\w-]+", part)}
+    others = third_party()
+    # "all" of something may be theirs too
+    return _names_code(spec.arch) or bool(others and words & {*others, "all"})
+
+
 def _names_code(arch: str | None) -> bool:
     """Whether the architecture is made by a function of the user's own."""
     origin, colon, _ = (arch or "").partition("?")[0].partition(":")
@@ -103,16 +126,20 @@ def _leans_on_others(network: Path) -> bool:
 
 
 def _of_tasks(tasks: Sequence[str]) -> list[Path]:
-    """Every file that tasks with examples of their own name."""
+    """Every file and folder that tasks with examples of their own name."""
     options = [option.partition("=") for task in tasks for option in task.partition("?")[2].split("&")]
-    named = sorted({expanded(value) for key, _, value in options if key in {"at", "classes"}})
-    return [file for path in named for file in (tree(path) if path.is_dir() else (path,))]
+    return sorted({expanded(value) for key, _, value in options if key in {"at", "classes"}})
+
+
+def _folders(paths: Iterable[Path]) -> list[str]:
+    return [str(folder) for path in paths if path.is_dir() for folder, _ in walk(path)]
 
 
 def _stamps(files: Iterable[Path]) -> list[str]:
     """What changes whenever a file is written to or another one is put in its place; links are followed."""
-    return [
-        f"{file} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
-        for file in files
-        if file.is_file() and (stat := file.stat())
-    ]
+    found = [(file, file.stat()) for file in files if file.is_file()]
+    stamps = [f"{file} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}" for file, stat in found]
+    if len(found) > _MOST_FILES or sum(stat.st_size for _, stat in found) > _MOST_BYTES:
+        return stamps
+    # not every file system, and no clock that was set back, changes the stamp with every write
+    return [*stamps, *(_content(file, "--data") for file, _ in found)]
