@@ -24,9 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(target.name for target in targets))
         return 0
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    _import_once()
     if options.replay is not None:
         return _replay(targets, options.replay)
-    _import_once()
     with tempfile.TemporaryDirectory(prefix="fuzz-shared-") as shared:
         tallies = _run(targets, options, Path(shared))
     if options.json is not None:

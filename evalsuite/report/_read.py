@@ -4,9 +4,10 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import TypeVar, cast, get_args
+from typing import TypeVar, cast
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from evalsuite.errors import UsageError
 from evalsuite.facts import Nested
@@ -34,8 +35,6 @@ from evalsuite.report._model import (
     Shipped,
     Standard,
     Task,
-    Unit,
-    Verdict,
 )  # fmt: skip
 
 SCHEMA = "evalsuite-results/1"
@@ -53,11 +52,14 @@ def read(results: Mapping[str, object]) -> Results:
     raw = cast(dict[str, object], _clean(results))
     networks = [
         {**n, **{key: _maybe(Latency, n.get(key), key) for key in ("latency_ms", "throughput_ms")}}
-        for n in _rows(raw, "networks")
+        for n in _objects(raw, "networks")
     ]
-    potential = [{**p, "first_failure": _failure(p.get("first_failure"))} for p in _rows(raw, "potential")]
+    potential = [
+        {**p, "first_failure": _maybe(Failure, p.get("first_failure"), "first_failure")}
+        for p in _objects(raw, "potential")
+    ]
     families = [
-        {**f, "deployable": _maybe(Deployable, f.get("deployable"), "families")} for f in _rows(raw, "families")
+        {**f, "deployable": _maybe(Deployable, f.get("deployable"), "families")} for f in _objects(raw, "families")
     ]
     return Results(
         run=_build(Run, raw.get("run"), "run"),
@@ -65,7 +67,7 @@ def read(results: Mapping[str, object]) -> Results:
         parent=_build(Parent, _judged(raw.get("parent")), "parent"),
         networks=tuple(_build(Network, n, "networks") for n in networks),
         tasks=tuple(_build(Task, t, "tasks") for t in _rows(raw, "tasks")),
-        cells=tuple(_checked(_build(Cell, c, "cells")) for c in _rows(raw, "cells")),
+        cells=tuple(_build(Cell, c, "cells") for c in _rows(raw, "cells")),
         potential=tuple(_build(Potential, p, "potential") for p in potential),
         averages=tuple(_build(Average, a, "averages") for a in _rows(raw, "averages")),
         aggregates=tuple(_build(Aggregate, a, "aggregates") for a in _rows(raw, "aggregates")),
@@ -82,23 +84,8 @@ def read(results: Mapping[str, object]) -> Results:
         if raw.get("readings") is None
         else tuple(_build(Reading, each, "readings") for each in _rows(raw, "readings")),
         warnings=tuple(str(each) for each in _rows(raw, "warnings")),
-        measures=tuple(_known_unit(_build(Measure, m, "measures")) for m in _rows(raw, "measures")),
+        measures=tuple(_build(Measure, m, "measures") for m in _rows(raw, "measures")),
     )
-
-
-Verdicted = TypeVar("Verdicted", Cell, Failure)
-
-
-def _checked(part: Verdicted) -> Verdicted:
-    if part.verdict is not None and part.verdict not in get_args(Verdict):
-        raise UsageError(f"expected a verdict out of {', '.join(get_args(Verdict))}, got {part.verdict!r}")
-    return part
-
-
-def _known_unit(part: Measure) -> Measure:
-    if part.unit not in get_args(Unit):
-        raise UsageError(f"expected a unit out of {', '.join(get_args(Unit))}, got {part.unit!r}")
-    return part
 
 
 def _judged(raw: object) -> object:
@@ -108,16 +95,18 @@ def _judged(raw: object) -> object:
     return {**raw, "standard": _maybe(Standard, raw.get("standard"), "standard")}
 
 
-def _failure(raw: object) -> Failure | None:
-    failure = _maybe(Failure, raw, "first_failure")
-    return failure and _checked(failure)
-
-
-def _rows(raw: Mapping[str, object], key: str) -> tuple[dict[str, object], ...]:
+def _rows(raw: Mapping[str, object], key: str) -> tuple[object, ...]:
     rows = raw.get(key, ())
     if not isinstance(rows, tuple):
         raise UsageError(f"expected a list under {key!r}, got {type(rows).__name__}")
     return rows
+
+
+def _objects(raw: Mapping[str, object], key: str) -> tuple[dict[str, object], ...]:
+    rows = _rows(raw, key)
+    if strangers := [row for row in rows if not isinstance(row, dict)]:
+        raise UsageError(f"expected objects under {key!r}, got {type(strangers[0]).__name__}")
+    return cast(tuple[dict[str, object], ...], rows)
 
 
 def _maybe(part: Callable[..., T], raw: object, where: str) -> T | None:
@@ -130,7 +119,24 @@ def _build(part: Callable[..., T], raw: object, where: str) -> T:
     known, needed = _keys(part)
     if missing := [k for k in needed if k not in raw]:
         raise UsageError(f"expected {', '.join(map(repr, missing))} under {where!r}, got {', '.join(raw) or 'nothing'}")
-    return part(**{k: raw[k] for k in known if k in raw})
+    try:
+        return cast(T, _reader(part).validate_python({k: raw[k] for k in known if k in raw}))
+    except ValidationError as error:
+        raise UsageError(_explained(error, where)) from error
+
+
+def _explained(error: ValidationError, where: str) -> str:
+    """One sentence for the first of pydantic's errors."""
+    first = error.errors()[0]
+    key = ".".join(map(str, first["loc"]))
+    if first["type"] == "literal_error":
+        return f"expected {key} under {where!r} to be out of {first['ctx']['expected']}, got {first['input']!r}"
+    return f"expected {key} under {where!r} as evalsuite writes it, got {first['input']!r}: {first['msg']}"
+
+
+@cache
+def _reader(part: Callable[..., object]) -> TypeAdapter[object]:
+    return TypeAdapter(cast(type[object], part))
 
 
 @cache

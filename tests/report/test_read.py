@@ -1,3 +1,4 @@
+import json
 from copy import deepcopy
 
 import numpy as np
@@ -42,7 +43,7 @@ def test_refusals(tiny: Row) -> None:
         read(tiny | {"cells": {}})
     with pytest.raises(UsageError, match="expected an object under 'tasks', got str"):
         read(tiny | {"tasks": ["clean"]})
-    with pytest.raises(UsageError, match=r"expected a verdict out of .*, got 'fine'"):
+    with pytest.raises(UsageError, match=r"expected verdict under 'cells' to be out of .*, got 'fine'"):
         read(tiny | {"cells": [{"task": "a", "measure": "error", "network": "n", "verdict": "fine"}]})
 
 
@@ -63,3 +64,24 @@ def test_index_orders_and_finds(tiny: Row) -> None:
 def test_families_that_are_not_listed_are_seen(tiny: Row) -> None:
     found = indexed(read(tiny | {"families": []}))
     assert [line.family.id for line in found.lines] == ["magnitude-0"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("run", "margin"), "x"), (("run", "margin"), []), (("data", "classes"), 5), (("networks", 0), 3),
+        (("networks", 0, "prune_ratio"), {}), (("cells", 0, "loss"), "much"), (("cells", 0, "n"), [1]),
+        (("cells", 0, "task"), None), (("potential", 0), "x"), (("potential", 0, "first_failure"), {"ratio": "a"}),
+        (("families", 0), None), (("families", 0, "deployable"), {"ratio": []}), (("tasks", 0, "name"), 7),
+        (("measures",), [{"name": "a", "unit": 5}]), (("warnings",), 3),
+    ],
+)  # fmt: skip
+def test_values_of_another_type_are_refused_in_one_line(tiny: Row, path: tuple[str | int, ...], value: object) -> None:
+    """They used to reach figures and tables, and end there in tracebacks."""
+    changed = json.loads(json.dumps(tiny))
+    place = changed
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(UsageError, match=r"expected .* got"):
+        read(changed)

@@ -42,5 +42,5 @@ def test_charts_of_nats_are_named_so(made) -> None:
 
 
 def test_an_unknown_unit_is_refused(made) -> None:
-    with pytest.raises(UsageError, match="share, nats"):
+    with pytest.raises(UsageError, match="unit under 'measures' to be out of 'share' or 'nats', got 'furlongs'"):
         render({**results(made, "error"), "measures": [{"name": "error", "unit": "furlongs"}]})
