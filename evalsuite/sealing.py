@@ -1,8 +1,8 @@
 """Digests by which results are recognised: of what they were made from, of what was asked, and of themselves.
 
-A digest shows that a file is the one that was written: it notices what was edited, cut short or exchanged, and it is no
-signature: who can write to a run folder can write its digests too. What a gate believes beyond them is said in
-`evalsuite.gate.evidence`.
+A digest shows that a file is the one that was written: it notices what was edited, cut short or exchanged. It is no
+signature: who can write to a run folder can write its digests too, and observations that no network ever made. A gate
+that holds against such people runs where they cannot write, or makes the run again.
 """
 
 import hashlib

@@ -15,29 +15,36 @@ _FILE = click.Path(path_type=Path)
 
 @click.command(
     epilog="\b\nExamples:\n  evalsuite gate reports/model --policy policy.toml\n"
-    "  evalsuite gate reports/model --policy policy.toml --junit junit.xml\n\n"
+    "  evalsuite gate reports/model --policy policy.toml --junit junit.xml\n"
+    "  evalsuite gate reports/model --policy policy.toml --release app.onnx\n\n"
     "Exit codes: 0 every requirement met, 1 a requirement failed on complete evidence, 3 evidence incomplete.",
 )
 @RUN
 @click.option("--policy", type=_FILE, required=True, help="Requirements, as TOML (docs/gate.md).")
 @click.option("--junit", type=_FILE, help="Where to write junit.xml (default: into the run folder).")
+@click.option("--release", type=_FILE, help="The file that is to be released: it has to be one that was judged.")
 @JSON
 @click.pass_context
-def command(ctx: click.Context, run: Path, policy: Path, junit: Path | None, as_json: bool) -> None:
+def command(
+    ctx: click.Context, run: Path, policy: Path, junit: Path | None, release: Path | None, as_json: bool
+) -> None:
     """Hold RUN (a run folder or its results.json) against a policy; the exit code is the verdict.
 
     The results are made again from the store of the run, and results.json has to say the same.
     """
-    ctx.exit(gate_run(run, policy, junit, as_json=as_json))
+    ctx.exit(gate_run(run, policy, junit, release, as_json=as_json))
 
 
-def gate_run(run: Path, policy: Path, junit: Path | None = None, *, as_json: bool = False) -> int:
+def gate_run(
+    run: Path, policy: Path, junit: Path | None = None, release: Path | None = None, *, as_json: bool = False
+) -> int:
     """Judge a finished run, print every check, write junit.xml, and return the exit code.
 
     Args:
         run: A run folder, or its results.json.
         policy: The file of requirements.
         junit: Where junit.xml goes; None: beside the results.
+        release: The file that is to be released.
         as_json: Whether one JSON document is printed instead of lines.
     """
     from evalsuite.findings.record import read_back
@@ -45,11 +52,14 @@ def gate_run(run: Path, policy: Path, junit: Path | None = None, *, as_json: boo
     from evalsuite.gate.judge import judge
     from evalsuite.gate.junit import junit as as_junit
     from evalsuite.gate.policy import read_policy
+    from evalsuite.sealing import sha256_of_file
 
     report = _place(run, junit)
     demands = read_policy(policy)
+    if release is not None and not release.is_file():
+        raise UsageError(f"--release: expected a file, got {release}")
     results, backing = read_back(run)
-    verdict = judge(demands, results, backing)
+    verdict = judge(demands, results, backing, release=None if release is None else sha256_of_file(release))
     report.write(as_junit(verdict))
     if as_json:
         write_json(as_dict(verdict))

@@ -33,6 +33,21 @@ def check_evidence(terms: Terms, read: Results, backing: Backing, judged: Sequen
     return [*checks, *(_other(network) for network in others if _differs(network, backing))]
 
 
+def check_release(digest: str, read: Results, judged: Sequence[JudgedNetwork]) -> Check:
+    """Whether the file of this SHA-256 is one of the networks that were judged, or was held against one."""
+    files = {network.id: network.sha256 for network in read.networks}
+    names = {network.id: network.id for network in judged}
+    names |= {each.id: each.of for each in read.shipped if each.of in names and each.holds}
+    found = next((name for name in names if files[name] == digest), None)
+    if found is None:
+        told = f"the file of SHA-256 {digest} is none that was judged: {', '.join(sorted(names)) or 'none was'}"
+        told += "; `evaluate --shipped NAME=FILE` holds an exported file against the network that it was made from"
+        return _check("release", "a file that was judged", Outcome.INCOMPLETE, told)
+    shipped = "" if names[found] == found else f", which gives the predictions of {names[found]}"
+    told = f"the file of SHA-256 {digest} is {found}{shipped}"
+    return _check("release", "a file that was judged", Outcome.PASS, told, names[found])
+
+
 def _complete(read: Results) -> Check:
     cells = len(read.cells)
     if read.complete and cells:

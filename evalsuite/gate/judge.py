@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from evalsuite.errors import RefusedInputError
 from evalsuite.gate._consistent import check_consistent
-from evalsuite.gate._evidence import check_evidence, judged_networks
+from evalsuite.gate._evidence import check_evidence, check_release, judged_networks
 from evalsuite.gate._inputs import check_inputs
 from evalsuite.gate._results import Cell, Deployable, Potential, Results, Shipped
 from evalsuite.gate.checks import Check, GateResult, Outcome
@@ -25,7 +25,9 @@ _NOTHING_DEPLOYABLE = "no pruned network is shown to be deployable, so that ther
 Found = tuple[Outcome, str]
 
 
-def judge(policy: Policy, results: Mapping[str, object], backing: Backing = NOTHING) -> GateResult:
+def judge(
+    policy: Policy, results: Mapping[str, object], backing: Backing = NOTHING, *, release: str | None = None
+) -> GateResult:
     """Hold the dictionary of results.json against a policy.
 
     A file that is shipped in the place of a network of the run, and gives other predictions, fails every policy.
@@ -34,6 +36,8 @@ def judge(policy: Policy, results: Mapping[str, object], backing: Backing = NOTH
         policy: What has to be shown.
         results: As `evalsuite.findings.record.read_back` returns them.
         backing: What stands behind them, from there too; without a store only policies pass that do without one.
+        release: SHA-256 of the file that is to be released: it has to be a network that was judged, or to have been
+            held against one.
 
     Raises:
         RefusedInputError: A part of the results that the gate reads is missing or of the wrong type, they are not what
@@ -43,14 +47,15 @@ def judge(policy: Policy, results: Mapping[str, object], backing: Backing = NOTH
     if seal(results) is None:
         raise RefusedInputError("expected the results that were written, got others: their digest differs")
     check_consistent(read)
-    return apply_policy(policy, read, backing)
+    return apply_policy(policy, read, backing, release=release)
 
 
-def apply_policy(policy: Policy, read: Results, backing: Backing) -> GateResult:
+def apply_policy(policy: Policy, read: Results, backing: Backing, *, release: str | None = None) -> GateResult:
     """Every check of a policy, on results that are believed; arguments as of `judge`."""
     subjects = _subjects(policy.terms, read)
     networks = judged_networks(read, [subject.network for subject in subjects])
     checks = check_evidence(policy.terms, read, backing, networks)
+    checks += [] if release is None else [check_release(release, read, networks)]
     checks += check_inputs(policy.terms, read)
     if (minimum := policy.terms.min_deployable) is not None:
         checks += [_check_deployable(minimum, policy.terms, read, subject) for subject in subjects]

@@ -474,6 +474,19 @@ def test_a_network_that_is_not_the_one_that_was_judged_never_passes(run, gate, h
         (run / "results.sqlite").unlink(missing_ok=True)
 
 
+def test_the_file_that_is_released_has_to_be_the_one_that_was_judged(run, gate, tmp_path):
+    released = tmp_path / "app.safetensors"
+    shutil.copy(run / "networks" / f"{NETWORK}.safetensors", released)
+    ended = gate(run, "--release", released)
+    assert ended.code == 0, ended.out
+    assert f"is {NETWORK}" in ended.out
+    released.write_bytes((run / "networks" / "magnitude-0-0.3.safetensors").read_bytes())
+    ended = gate(run, "--release", released)
+    assert ended.code == 3
+    assert "evaluate --shipped NAME=FILE" in ended.out
+    assert gate(run, "--release", tmp_path).code == 2
+
+
 def test_the_same_command_makes_an_exchanged_network_again(run, gate, evalsuite):
     path = run / "networks" / f"{NETWORK}.safetensors"
     before = path.read_bytes()
