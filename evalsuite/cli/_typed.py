@@ -11,7 +11,7 @@ from evalsuite.data_files import files_of, tree
 from evalsuite.errors import UsageError
 from evalsuite.networks._header import described
 from evalsuite.spec import LIBRARIES, Spec, digest
-from evalsuite.store import opened
+from evalsuite.store import reading
 from evalsuite.version import __version__
 
 
@@ -52,11 +52,14 @@ def finished(out: Path, request: str | None) -> dict[str, object] | None:
     results = out / "results.json"
     if not (results.exists() and (out / "results.sqlite").exists() and (out / "report.html").exists()):
         return None
-    with opened(out) as store:
+    with reading(out) as store:
         meta = store.meta()
     if request is None or meta.get("request") != request or not meta.get("complete"):
         return None
-    found = json.loads(results.read_text(encoding="utf-8"))
+    try:
+        found = json.loads(results.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # the store is whole: they are made again from it
     return found if isinstance(found, dict) else None
 
 
