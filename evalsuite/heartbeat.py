@@ -17,8 +17,9 @@ from typing import Literal, final, get_args
 
 from evalsuite.errors import exit_code
 from evalsuite.files import partial
+from evalsuite.interruption import telling
 from evalsuite.progress import READING, Position, Reporter, Ticker, Tracker
-from evalsuite.run_folder import PROGRESS, check_usable, is_file
+from evalsuite.run_folder import PROGRESS, check_usable, is_file, make
 
 FILE = PROGRESS
 SCHEMA = "evalsuite-progress/1"
@@ -114,7 +115,7 @@ def recorded(reporter: Reporter, folder: Path) -> Iterator[Reporter]:
     where it is missing. Work that is refused before it begins leaves folder and record as they were.
 
     Raises:
-        UsageError: The folder holds files of others.
+        UsageError: The folder holds files of others, or cannot be written to.
         RefusedInputError: What stands under the name of one of evalsuite's own files is a link, or none.
     """
     check_usable(folder)
@@ -125,9 +126,9 @@ def recorded(reporter: Reporter, folder: Path) -> Iterator[Reporter]:
         return
     before, made = _content(folder), _made(folder)
     record = Recorded(reporter, folder)
-    _ACTIVE.append(record)
     try:
-        yield record
+        with telling(lambda code: record.close("stopped", code)):
+            yield record
     except BaseException as error:
         record.close("stopped", exit_code(error), f"{error}".strip() or type(error).__name__)
         if not record.began:
@@ -135,14 +136,6 @@ def recorded(reporter: Reporter, folder: Path) -> Iterator[Reporter]:
         raise
     else:
         record.close("finished", 0)
-    finally:
-        _ACTIVE.remove(record)
-
-
-def abandon(code: int) -> None:
-    """Write down that this process ends at once with `code`, for work that could not unwind."""
-    for record in _ACTIVE:
-        record.close("stopped", code)
 
 
 @final
@@ -235,9 +228,6 @@ class Recorded:
         _replace(self._path, json.dumps({"schema": SCHEMA, **asdict(self._last)}, indent=1).encode())
 
 
-_ACTIVE: list[Recorded] = []
-
-
 def _replace(path: Path, content: bytes) -> None:
     temporary = partial(path)
     with suppress(OSError):
@@ -251,8 +241,7 @@ def _replace(path: Path, content: bytes) -> None:
 def _made(folder: Path) -> list[Path]:
     """Makes `folder`; the folders that had to be made, the innermost first."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    with suppress(OSError):  # whoever needs the folder says what is wrong with it
-        folder.mkdir(parents=True, exist_ok=True)
+    make(folder)
     return missing
 
 

@@ -4,6 +4,7 @@ A run writes only where nothing was, or where a run of evalsuite stands already.
 before: a link, a pipe or a device under such a name is refused, by those who read a run as well as by those who write.
 """
 
+import errno
 import json
 import os
 import re
@@ -66,6 +67,20 @@ def check_usable(folder: Path) -> None:
             f"{', '.join(map(repr, strange[:_SHOWN]))}{more}; choose another --out"
         )
     check_names(folder, writing=True)
+
+
+def make(folder: Path) -> None:
+    """Make a run folder, or make sure that the one that is there can be written to.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise UsageError(f"--out: expected a folder that can be written to, got {folder} ({error.strerror})") from error
 
 
 def check_names(folder: Path, *, writing: bool) -> None:

@@ -26,7 +26,7 @@ import numpy as np
 from evalsuite.database_errors import DISK, BusyError, code, damaged, explained
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.facts import Meta, NetworkFacts, TaskFacts
-from evalsuite.run_folder import JOURNAL, LOCK, LOG, check_names, check_usable, clear_partials
+from evalsuite.run_folder import JOURNAL, LOCK, LOG, check_names, check_usable, clear_partials, make
 from evalsuite.run_folder import STORE as _FILE
 
 Column = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
@@ -55,6 +55,8 @@ _PATIENCE = 60.0
 _VERSION = "evalsuite-store/2"
 _BEFORE = "evalsuite-store/1"
 """Knew one list of labels for all tasks; read and brought up to date when it is opened."""
+_UNREADABLE = (zlib.error, ValueError, EOFError, TypeError, MemoryError)
+"""What `unpack` raises of bytes that `pack` did not write."""
 ALONE = ""
 """In place of another network's digest: columns that depend on the network alone."""
 
@@ -198,8 +200,8 @@ class Store:
             return None
         try:
             return unpack(row[0])
-        except (zlib.error, ValueError, EOFError, TypeError, MemoryError) as error:
-            raise self._without(address, error) from error
+        except _UNREADABLE as error:
+            raise self._without_damaged(error) from error
 
     def present(self, task: str, seed: int) -> set[tuple[str, str, str]]:
         """(network, examples, other network) of all that is stored of a task."""
@@ -225,14 +227,16 @@ class Store:
         except (ValueError, TypeError, RecursionError) as error:
             raise RefusedInputError(damaged(self._path, f"{table}: {error}")) from error
 
-    def _without(self, address: Address, error: Exception) -> RefusedInputError:
-        """What to say of observations that cannot be read; whoever may write takes them out, to be made again."""
-        where = "task=? AND network=? AND examples=? AND seed=? AND parent=?"
-        values = (address.task, address.network, address.examples, address.seed, address.other)
-        told = f"{self._path}: expected the observations of a shard as they were written, got damaged ones ({error})"
+    def _without_damaged(self, error: Exception) -> RefusedInputError:
+        """What to say of observations that cannot be read; who may write takes all such out, to be computed again."""
+        told = f"{self._path}: expected observations as they were written, got damaged ones ({error})"
+        keys = "task, network, examples, seed, parent"
+        rows = self._database.execute(f"SELECT {keys}, observations FROM shards").fetchall()  # noqa: S608 - a constant
+        unreadable = [address for *address, data in rows if not _is_readable(data)]
         try:
             with self._database:
-                self._database.execute(f"DELETE FROM shards WHERE {where}", values)  # noqa: S608 - a constant
+                where = "task=? AND network=? AND examples=? AND seed=? AND parent=?"
+                self._database.executemany(f"DELETE FROM shards WHERE {where}", unreadable)  # noqa: S608 - a constant
         except sqlite3.OperationalError:  # a reader
             return RefusedInputError(f"{told}; the run's own command computes them again")
         return RefusedInputError(f"{told}; they were taken out: the same command computes them again")
@@ -251,7 +255,7 @@ def opened(folder: Path, *, create: bool = False) -> Iterator[Store]:
     if not create:
         _expect(path)
     check_usable(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make(folder)
     with _lock(folder), explained(path, _PATIENCE):
         if path.exists():
             _expect_store(path)
@@ -465,6 +469,14 @@ def unpack(data: bytes) -> Columns:
         size = int.from_bytes(stream.read(8), "big")
         columns[column] = np.lib.format.read_array(io.BytesIO(stream.read(size)), allow_pickle=False)
     return columns
+
+
+def _is_readable(data: bytes) -> bool:
+    try:
+        unpack(data)
+    except _UNREADABLE:
+        return False
+    return True
 
 
 def _length(columns: Columns) -> int:

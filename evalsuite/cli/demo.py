@@ -65,4 +65,5 @@ def command(ctx: click.Context, out: Path) -> None:
                 reporter=progress,
             )
         click.echo(f"trained {parent}: {score} on the held-out digits", err=True)
-    sweep.main(["--ckpt", str(parent), "--out", str(out), *_SWEEP], standalone_mode=False, parent=ctx.parent)
+    with sweep.make_context("sweep", ["--ckpt", str(parent), "--out", str(out), *_SWEEP], parent=ctx.parent) as inner:
+        sweep.invoke(inner)
