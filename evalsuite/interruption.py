@@ -77,7 +77,7 @@ class Watch:
     def leave(self) -> None:
         """End the process, if a signal has come: an interpreter with large tensors takes seconds to end by itself."""
         if self._code:
-            _end_process(self._code)
+            self._end()
 
     @contextmanager
     def telling(self, last_words: Callable[[int], None]) -> Iterator[None]:
