@@ -13,7 +13,6 @@ evalsuite, counts as right too: a shell shows the same code.
 
 import argparse
 import json
-import os
 import random
 import signal
 import subprocess
