@@ -6,7 +6,6 @@ import click
 from typing_extensions import override
 
 from evalsuite.cli import _debug
-from evalsuite.cli._console import guarded
 from evalsuite.version import __version__
 
 # one line each, so that `evalsuite --help` imports no command
@@ -64,7 +63,7 @@ class _Commands(click.Group):
         "max_content_width": 110,
     },
     epilog="Exit codes: 0 pass, 1 gate failed, 2 usage, 3 evidence incomplete, 4 input refused, 5 internal error, "
-    "130/143 interrupted (the same command continues).",
+    "129/130/143 interrupted (the same command continues).",
 )
 @click.version_option(__version__, prog_name="evalsuite")
 def cli() -> None:
@@ -77,8 +76,3 @@ def cli() -> None:
 
 
 cli.params.append(_debug.option())
-
-
-def main() -> None:
-    """The entry point: runs a command and ends with the exit code of the contract."""
-    guarded(cli)

@@ -1,63 +1,54 @@
 """What every command does alike: exit codes, one-line errors, progress on stderr, JSON on stdout."""
 
 import json
-import signal
 import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import FrameType
 from typing import NoReturn, TextIO, final
 
 import click
 
 from evalsuite.boundary import described
 from evalsuite.cli import _debug
-from evalsuite.cli._interruption import ended_soon
+from evalsuite.cli._exits import invoked, kept_from_leaving
 from evalsuite.cli._streams import disk_error, flushed, patient
-from evalsuite.errors import EvalsuiteError, TerminatedError, exit_code
+from evalsuite.errors import EvalsuiteError, exit_code
+from evalsuite.interruption import CODES, check, listening, said
 from evalsuite.printable import one_line
 from evalsuite.progress import Ticker, Tracker, clock
 
 _USAGE = 2
-_CONTINUES = "what was finished is kept, the same command continues"
 
 
 def guarded(cli: click.Command) -> NoReturn:
-    """Run `cli` and exit: 0-4 by contract, 5 on a crash, 130 or 143 when stopped from outside.
+    """Run `cli` and exit: 0-4 by contract, 5 on a crash, 129, 130 or 143 when stopped from outside.
 
-    A reader of stdout that goes away changes neither what is done nor the exit code.
+    A reader of stdout that goes away changes neither what is done nor the exit code. Only what the command itself
+    returns is a verdict: nothing that others' code raises, and no exit that it asks for, is taken for one.
     """
-    signal.signal(signal.SIGTERM, _terminate)
     _debug.forget()
-    with patient(), _plain_warnings(), ended_soon() as watch:
+    with listening() as watch, patient(), _plain_warnings(), kept_from_leaving():
         try:
-            code = _code(cli.main(standalone_mode=False))
+            code = invoked(cli, sys.argv[1:])
+            check()  # a signal that comes before the code is told is not lost
         except BaseException as error:  # noqa: BLE001 - the last line of defence: a crash must never look like a verdict
             _stop_display()
-            code = _tell(error)
-            watch.announced.set()
+            code = _tell(error if watch is None else watch.instead_of(error))
         code = flushed(code)
-        watch.leave(code)
+        if watch is not None:
+            watch.leave()
     sys.exit(code)
-
-
-def _code(returned: object) -> int:
-    return returned if isinstance(returned, int) else 0
 
 
 def _tell(error: BaseException) -> int:
     """Say what went wrong, on stderr; the exit code."""
     _debug.show(error)
+    code = exit_code(error)
     match error:
-        case click.exceptions.Exit():
-            return error.exit_code
-        case KeyboardInterrupt() | click.Abort():
-            echo(f"evalsuite: interrupted; {_CONTINUES}", err=True)
-            return 130
-        case TerminatedError():
-            echo(f"evalsuite: terminated; {_CONTINUES}", err=True)
+        case _ if code in CODES.values():
+            echo(f"evalsuite: {said(code)}", err=True)
         case click.ClickException():
             echo(*_usage(error), f"Error: {error.format_message()}", err=True)
             return _USAGE
@@ -73,7 +64,7 @@ def _tell(error: BaseException) -> int:
         case _:
             _debug.show(error, always=True)
             echo("evalsuite: internal error (this is a bug); what was finished is kept", colour="red", err=True)
-    return exit_code(error)
+    return code
 
 
 def _usage(error: click.ClickException) -> list[str]:
@@ -106,10 +97,6 @@ def _plain_warnings() -> Iterator[None]:
         yield
     finally:
         warnings.showwarning = before
-
-
-def _terminate(_signum: int, _frame: FrameType | None) -> NoReturn:
-    raise TerminatedError
 
 
 def echo(*lines: str, err: bool = False, colour: str | None = None, bold: bool = False) -> None:

@@ -14,7 +14,7 @@ from typing_extensions import override
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-_OUT, _ERR = 1, 2
+_IN, _OUT, _ERR = 0, 1, 2
 _DISK = frozenset(
     {
         *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG),
@@ -47,6 +47,8 @@ def patient() -> Iterator[None]:
     those of tests, are left alone.
     """
     before = sys.stdout, sys.stderr
+    if sys.stdin is None:
+        _fill(_IN)
     sys.stdout, sys.stderr = _outliving(sys.stdout, _OUT), _outliving(sys.stderr, _ERR)
     try:
         yield
@@ -85,7 +87,7 @@ def _outliving(stream: TextIO | None, descriptor: int) -> TextIO:
         return stream
     raw = _Outliving(descriptor, "w", closefd=False)
     return io.TextIOWrapper(
-        io.BufferedWriter(raw), stream.encoding, stream.errors, line_buffering=bool(stream.line_buffering)
+        io.BufferedWriter(raw), stream.encoding, "backslashreplace", line_buffering=bool(stream.line_buffering)
     )
 
 
@@ -111,12 +113,17 @@ def _silence(descriptor: int) -> None:
 
 
 def _substitute(descriptor: int) -> TextIO:
-    """For a stream that was closed before the process began; no other file may get its number, and what is said."""
+    """For a stream that was closed before the process began."""
+    _fill(descriptor)
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - lives as long as the process
+
+
+def _fill(descriptor: int) -> None:
+    """No file that is opened later may get the number of a standard stream, and what libraries write to it."""
     try:
         os.fstat(descriptor)
     except OSError:
-        null = os.open(os.devnull, os.O_WRONLY)
+        null = os.open(os.devnull, os.O_RDWR)
         if null != descriptor:
             os.dup2(null, descriptor)
             os.close(null)
-    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - lives as long as the process

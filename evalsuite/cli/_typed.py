@@ -16,7 +16,7 @@ from evalsuite.networks._header import described
 from evalsuite.recorded_data import check_recorded
 from evalsuite.registry import third_party
 from evalsuite.spec import LIBRARIES, Spec, digest
-from evalsuite.store import opened
+from evalsuite.store import reading
 from evalsuite.version import __version__
 
 _MOST_FILES, _MOST_BYTES = 10_000, 2**30
@@ -75,7 +75,7 @@ def finished(out: Path, request: str | None) -> dict[str, object] | None:
         return None
     from evalsuite.findings.record import recognised
 
-    with opened(out) as store:
+    with reading(out) as store:
         meta = store.meta()
         if request is None or meta.get("request") != request or not meta.get("complete"):
             return None
