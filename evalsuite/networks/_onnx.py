@@ -25,11 +25,10 @@ from evalsuite.networks._onnx_beside import outside, size_beside, take_in
 from evalsuite.networks._onnx_cost import onnx_cost
 from evalsuite.networks._onnx_graph import foreign_operator, sized_by_pixels
 from evalsuite.networks._onnx_messages import Model, graphs, sparse_tensors
-from evalsuite.networks._trial import limits_of_trial, trial_images
+from evalsuite.networks._trial import first_line, lacks_memory, limits_of_trial, trial_images
 from evalsuite.networks.artefact import Artefact, Told
 
 _FLOAT32 = "tensor(float)"
-_LONGEST = 400
 
 
 class _Value(Protocol):
@@ -125,8 +124,10 @@ def _loaded(
     try:
         session: _Session = runtime.InferenceSession(read.model, options, providers=["CPUExecutionProvider"])
     except Exception as error:
+        if lacks_memory(error):
+            raise MemoryError(first_line(error)) from error
         raise RefusedInputError(
-            f"expected an ONNX file that onnxruntime {runtime.__version__} can run, got: {_first(error)}: {path}"
+            f"expected an ONNX file that onnxruntime {runtime.__version__} can run, got: {first_line(error)}: {path}"
         ) from error
     batch = _batch(path, session, shape)
     return OnnxNetwork(session), batch
@@ -136,11 +137,11 @@ def _run(path: Path, network: OnnxNetwork, images: Tensor) -> None:
     try:
         network(images)
     except Exception as error:
-        if "allocate memory" in str(error):
-            raise MemoryError(_first(error)) from error
+        if lacks_memory(error):
+            raise MemoryError(first_line(error)) from error
         raise RefusedInputError(
             f"expected an ONNX network that takes {len(images)} images of shape {_times(images.shape[1:])}, "
-            f"got: {_first(error)}: {path}"
+            f"got: {first_line(error)}: {path}"
         ) from error
 
 
@@ -156,7 +157,9 @@ def _whole(onnx: ModuleType, path: Path, data: bytes, digest: str) -> _Read:
     try:
         model: Model = onnx.load_model_from_string(data)
     except Exception as error:
-        raise RefusedInputError(f"expected a whole ONNX file, got a damaged one: {path}: {_first(error)}") from error
+        raise RefusedInputError(
+            f"expected a whole ONNX file, got a damaged one: {path}: {first_line(error)}"
+        ) from error
     if not model.graph.node or not model.graph.output:
         raise RefusedInputError(f"expected a whole ONNX file, got one without a graph (cut short?): {path}")
     _check_graph(path, model)
@@ -192,7 +195,7 @@ def _check_numbers(onnx: ModuleType, path: Path, model: Model) -> None:
     try:
         broken = [each.name for each in weights if not _finite(onnx.numpy_helper.to_array(each))]
     except Exception as error:
-        raise RefusedInputError(f"expected whole tensors, got a damaged one: {path}: {_first(error)}") from error
+        raise RefusedInputError(f"expected whole tensors, got a damaged one: {path}: {first_line(error)}") from error
     if broken:
         raise RefusedInputError(f"expected finite weights, got NaN or infinity in {broken[0]!r}: {path}")
 
@@ -221,9 +224,3 @@ def _batch(path: Path, session: _Session, shape: tuple[int, int, int]) -> int | 
 
 def _times(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))
-
-
-def _first(error: Exception) -> str:
-    """One line of what a library says, without where it stands in its source."""
-    line = (str(error).strip() or type(error).__name__).partition("\n")[0]
-    return line.rpartition("Status Message: ")[2].removeprefix("[ONNXRuntimeError] : ")[:_LONGEST]

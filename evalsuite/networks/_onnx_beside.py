@@ -41,8 +41,10 @@ def files_beside(path: Path, model: Message) -> list[Path]:
 
 def size_beside(path: Path, data: bytes) -> int:
     """How many bytes may have to be read with `data`, the bytes of `path`, told before anything of it is parsed."""
+    if b"location" not in data:
+        return 0
     named = (each for each in path.parent.iterdir() if each != path and os.fsencode(each.name) in data)
-    return sum(each.stat().st_size for each in named if each.is_file())
+    return min(sum(each.stat().st_size for each in named if each.is_file()), _MOST_BYTES)
 
 
 def take_in(path: Path, model: Message) -> int:

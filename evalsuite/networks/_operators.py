@@ -133,7 +133,7 @@ _ATEN: Final = MappingProxyType(
             sym_constrain_range_for_size.default
         """,
         "Fourier transforms of networks that mix by them": """
-            _fft_r2c.default _fft_c2c.default fft_rfft2.default fft_irfft2.default fft_fft2.default fft_ifft2.default
+            fft_rfft2.default fft_irfft2.default fft_fft2.default fft_ifft2.default
             fft_rfft.default fft_irfft.default fft_fft.default real.default view_as_complex.default
             view_as_real.default
         """,

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from evalsuite.errors import RefusedInputError
 from evalsuite.networks._json import Json, as_list, as_mapping
 from evalsuite.networks._steps import Step, Value, keep, name_in, names_in, read_step, value_of
 from evalsuite.networks._symbolic import NotUnderstoodError
@@ -92,10 +93,13 @@ class Program(nn.Module):
 
     @override
     def forward(self, images: Tensor) -> Tensor:
-        self._check_growth(len(images))
-        found = self.run(images, lambda _: None)
+        try:
+            self._check_growth(len(images))
+            found = self.run(images, lambda _: None)
+        except NotUnderstoodError as error:
+            raise RefusedInputError(f"expected a program that can be run on {len(images)} images: {error}") from error
         if not isinstance(found, Tensor):
-            raise NotUnderstoodError(f"expected a tensor, got {type(found).__name__}")
+            raise RefusedInputError(f"expected a program that gives a tensor, got {type(found).__name__}")
         return found
 
     def tensor(self, name: str) -> Tensor:
@@ -155,7 +159,7 @@ class Program(nn.Module):
             given = [value_of(argument, known, images.device) for argument in each.arguments]
             if each.mutates:
                 _check_written(each, given, fixed)
-            made = each.run(given)
+            made = each.run(given, images.device)
             names = tuple(name_in(argument) for argument in each.arguments)
             seen(Called(target=each.target, given=tuple(given), names=names, made=made))
             keep(each.outputs, made, known)

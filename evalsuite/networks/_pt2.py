@@ -19,7 +19,7 @@ from evalsuite.networks._program import Program
 from evalsuite.networks._program_cost import program_cost
 from evalsuite.networks._steps import DTYPES
 from evalsuite.networks._symbolic import ForeignOperatorError, NotUnderstoodError
-from evalsuite.networks._trial import limits_of_trial, trial_images
+from evalsuite.networks._trial import first_line, lacks_memory, limits_of_trial, trial_images
 from evalsuite.networks.artefact import Artefact, Told
 
 _SCHEMA: Final = 8
@@ -77,8 +77,12 @@ def _try_out(path: Path, data: bytes, shape: tuple[int, int, int]) -> None:
         with torch.no_grad():
             for images in trial_images(batch, shape):
                 program(images)
-    except NotUnderstoodError as error:
+    except (NotUnderstoodError, RefusedInputError) as error:
         raise RefusedInputError(f"{error}: {path}") from error
+    except Exception as error:
+        if lacks_memory(error):
+            raise
+        raise RefusedInputError(f"expected a program that runs, got {first_line(error)}: {path}") from error
     if not all(torch.equal(tensor, before[name]) for name, tensor in program.named_buffers()):
         raise RefusedInputError(f"expected a network that is the same after it was run, got one that changes: {path}")
 

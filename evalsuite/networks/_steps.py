@@ -74,8 +74,8 @@ class Step:
         given = self._by_name(values) if self.mutates else {}
         return [given[name] for name, written in _schema(self.call) if written and name in given]
 
-    def run(self, values: Sequence[Value]) -> Value:
-        """What it makes of `values`, one for each of `inputs`.
+    def run(self, values: Sequence[Value], device: torch.device) -> Value:
+        """What it makes of `values`, one for each of `inputs`; what it makes of nothing is made on `device`.
 
         Raises:
             NotUnderstoodError: It may not be run on them.
@@ -83,6 +83,8 @@ class Step:
         check(self.target, self._by_name(values))
         pairs = list(zip(self.inputs, values, strict=True))
         by_name = {str(each.get("name")): value for each, value in pairs if each.get("kind") == _KEYWORD}
+        if _makes_constants(self.call):
+            by_name["device"] = device
         return self.call(*(value for each, value in pairs if each.get("kind") != _KEYWORD), **by_name)
 
     def _by_name(self, values: Sequence[Value]) -> dict[str, Value]:
@@ -92,6 +94,15 @@ class Step:
             str(each.get("name")) if each.get("kind") == _KEYWORD else next(names, ("", False))[0]: value
             for each, value in zip(self.inputs, values, strict=True)
         }
+
+
+def _makes_constants(call: Callable[..., object]) -> bool:
+    """Whether an operator takes no tensor, and a device to put a new one on."""
+    if not isinstance(call, torch._ops.OpOverload):  # noqa: SLF001 - the type has no public name
+        return False
+    arguments = call._schema.arguments  # noqa: SLF001 - nothing public tells it
+    types = {each.name: str(each.type) for each in arguments}
+    return "device" in types and not any("Tensor" in each for each in types.values())
 
 
 def _schema(call: Callable[..., object]) -> list[tuple[str, bool]]:

@@ -10,6 +10,7 @@ from evalsuite.networks._input_normalisation import words
 from evalsuite.networks._onnx import is_onnx, read_onnx
 from evalsuite.networks._pour import outputs
 from evalsuite.networks._pt2 import is_program, read_program
+from evalsuite.networks._trial import first_line
 from evalsuite.networks.artefact import Artefact
 from evalsuite.networks.checkpoint import Checkpoint
 from evalsuite.networks.normalized import Normalized
@@ -76,8 +77,7 @@ def _artefact(path: Path, data: bytes, digest: str, shape: tuple[int, int, int])
     except EvalsuiteError:
         raise
     except Exception as error:
-        first = " ".join(f"{type(error).__name__}: {error}".split())
-        raise RefusedInputError(f"expected an exported network that runs, got {first:.400}: {path}") from error
+        raise RefusedInputError(f"expected an exported network that runs, got {first_line(error)}: {path}") from error
 
 
 def _interpretations(network: Normalized, *, given: bool) -> tuple[Interpretation, ...]:
