@@ -56,7 +56,7 @@ def test_what_is_no_table_is_refused(tmp_path, text, told):
 
 
 def test_a_missing_file_and_a_picture(tmp_path):
-    with pytest.raises(UsageError, match="expected --slices to be a CSV file, .*No such file"):
+    with pytest.raises(UsageError, match=r"expected --slices to be a CSV file, .*No such file"):
         read(tmp_path / "none.csv")
     (tmp_path / "picture").write_bytes(b"\x89PNG")
     with pytest.raises(UsageError, match="UTF-8, got the byte 0x89"):
