@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple, final
 
@@ -81,19 +82,26 @@ def read_delimited(content: bytes, where: str, *, most_columns: int = MOST_COLUM
     first, _, rest = text.partition("\n")
     if said := re.fullmatch(r"sep=(.)\r?", first):
         return Delimited(delimiter=said[1], rows=_rows(rest, said[1], where, skipped=1))
-    delimiter = _delimiter(text, where)
-    return Delimited(delimiter=delimiter, rows=_rows(text, delimiter, where))
+    several = _readings(text, where)
+    delimiter = _delimiter(several, where)
+    return Delimited(delimiter=delimiter, rows=several.get(delimiter) or _rows(text, delimiter, where))
 
 
-def _delimiter(text: str, where: str) -> str:
+def _readings(text: str, where: str) -> dict[str, tuple[Row, ...]]:
+    """The rows by each delimiter that stands in the header."""
     several: dict[str, tuple[Row, ...]] = {}
     for delimiter in DELIMITERS:
         try:
-            rows = _rows(text, delimiter, where)
+            # a large file is gone through only for those
+            header = next(_lines(text, delimiter, where), None)
+            if header is not None and len(header.values) > 1:
+                several[delimiter] = _rows(text, delimiter, where)
         except ValueError:
             continue
-        if rows and len(rows[0].values) > 1:
-            several[delimiter] = rows
+    return several
+
+
+def _delimiter(several: Mapping[str, tuple[Row, ...]], where: str) -> str:
     if len(several) < 2:
         return next(iter(several), ",")
     regular = [d for d, rows in several.items() if len({len(row.values) for row in rows}) == 1]
@@ -107,11 +115,15 @@ def _delimiter(text: str, where: str) -> str:
 
 
 def _rows(text: str, delimiter: str, where: str, *, skipped: int = 0) -> tuple[Row, ...]:
+    return tuple(_lines(text, delimiter, where, skipped=skipped))
+
+
+def _lines(text: str, delimiter: str, where: str, *, skipped: int = 0) -> Iterator[Row]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     try:
-        return tuple(
-            Row(reader.line_num + skipped, tuple(value.strip() for value in values)) for values in reader if values
-        )
+        for values in reader:
+            if values:
+                yield Row(reader.line_num + skipped, tuple(value.strip() for value in values))
     except csv.Error as error:
         line = reader.line_num + skipped
         raise ValueError(

@@ -18,13 +18,14 @@ _KINDS: Final = (
 )
 
 
-def read_regular(path: Path, what: str, *, most: int | None = None) -> bytes:
+def read_regular(path: Path, what: str, *, most: int | None = None, first: int | None = None) -> bytes:
     """The contents of the file at `path`.
 
     Args:
         path: Links are followed.
         what: What it is meant to be, for messages: "a checkpoint file".
         most: Bytes, at most; None: as many as the machine's memory holds.
+        first: How many bytes are read, of a file of any size; None: all.
 
     Raises:
         UsageError: There is no such file, it is of another kind, or it cannot be read.
@@ -33,12 +34,12 @@ def read_regular(path: Path, what: str, *, most: int | None = None) -> bytes:
     with opened(path, what) as file:
         size = os.fstat(file.fileno()).st_size
         limit = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if most is None else most
-        if size > limit:
+        if first is None and size > limit:
             got = f"got one of {size / 1e6:.1f} MB: {path}"
             raise RefusedInputError(f"expected {what} of at most {limit / 1e6:.0f} MB, {got}")
         try:
             # of what is written to meanwhile, no more than was there
-            return file.read(size)
+            return file.read(size if first is None else min(size, first))
         except OSError as error:
             raise UsageError(_expected(path, what, _reason(path, error))) from error
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from evalsuite.apart import Limits, run_apart
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.networks._handed import pack, unpack
-from evalsuite.networks._pickles import globals_of, harmless, stand_ins
+from evalsuite.networks._pickles import LONGEST_GLOBAL, globals_of, harmless, stand_ins
 from evalsuite.networks._records import Records, records
 from evalsuite.networks._weight_sets import WeightSet, weight_sets
 from evalsuite.plain import Plain
@@ -28,6 +28,9 @@ from evalsuite.regular import read_regular
 
 _WORST_RATIO: Final = 50
 _WORST_BYTES: Final = 2**28
+_HEAD: Final = 64
+_PICKLE: Final = b"\x80"
+_ZIP: Final = b"PK\x03\x04"
 _MOST_TENSORS: Final = 100_000
 _LONGEST_NAME: Final = 1000
 _LONGEST_REASON: Final = 500
@@ -113,9 +116,8 @@ def read_contents(path: Path, trusted: frozenset[str]) -> Contents:
         RefusedInputError: Empty, damaged, of an unknown format, too large when unpacked, or a pickle that would have
             to be trusted.
     """
+    _check_start(path, read_regular(path, "a checkpoint file", first=_HEAD))
     data = read_regular(path, "a checkpoint file")
-    if not data:
-        raise RefusedInputError(f"expected a checkpoint, got an empty file: {path}")
     digest = hashlib.sha256(data).hexdigest()
     plain = run_apart(lambda: _handed_over(path, data), path=path, limits=Limits.for_size(len(data)))
     match plain:
@@ -181,16 +183,25 @@ def _scalars(
     }
 
 
+def _check_start(path: Path, head: bytes) -> None:
+    """Refuses what is no checkpoint by its first bytes: a large file need not be read for it."""
+    if not head:
+        raise RefusedInputError(f"expected a checkpoint, got an empty file: {path}")
+    if head[8:9] == b"{" or head.startswith((_PICKLE, _ZIP)):
+        return
+    if path.suffix.lower() == ".onnx":
+        raise RefusedInputError(f"expected a checkpoint, got an ONNX file{_RUN_AS_IT_IS}: {path}")
+    wanted = "a safetensors file or one written by torch.save"
+    raise RefusedInputError(f"expected {wanted}, got bytes that begin with {head[:8]!r} (cut short?): {path}")
+
+
 def _parsed(path: Path, data: bytes) -> _Parsed:
     # safetensors first: the length of its header may begin with the byte that marks a pickle
     if data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8:
         return _safetensors(path, data)
-    if data[:1] == b"\x80" or data[:4] == b"PK\x03\x04":
+    if data.startswith((_PICKLE, _ZIP)):
         return _torch(path, data)
-    if path.suffix.lower() == ".onnx":
-        raise RefusedInputError(f"expected a checkpoint, got an ONNX file{_RUN_AS_IT_IS}: {path}")
-    wanted = "a safetensors file or one written by torch.save"
-    raise RefusedInputError(f"expected {wanted}, got bytes that begin with {data[:8]!r} (cut short?): {path}")
+    raise RefusedInputError(f"expected a whole safetensors file, got one that is cut short: {path}")
 
 
 def refuse_not_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -215,6 +226,9 @@ def _safetensors(path: Path, data: bytes) -> _Parsed:
 def _torch(path: Path, data: bytes) -> _Parsed:
     pickled = _data_pickle(path, data) if data[:2] == b"PK" else data
     seen = globals_of(pickled)
+    if any(len(name) >= LONGEST_GLOBAL for name in seen):
+        # torch goes through what it refuses many times to explain it
+        raise RefusedInputError(f"expected a file from torch.save, got one that imports names of no module: {path}")
     try:
         loaded = _load(data, weights_only=True, beside=stand_ins(seen))
     except Exception as error:

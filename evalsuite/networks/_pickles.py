@@ -23,12 +23,16 @@ _DICTIONARIES: Final = re.compile(
     r"collections\.defaultdict|easydict\.EasyDict|addict(\.addict)?\.Dict|(\w+\.)+AttributeDict|(\w+\.)+ConfigDict"
 )
 _LISTS: Final = re.compile(r"collections\.deque")
+LONGEST_GLOBAL: Final = 1000
+"""Characters of a name; no module has such."""
 _PUT: Final = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 _GET: Final = frozenset({"GET", "BINGET", "LONG_BINGET"})
 
 
 def globals_of(stream: bytes) -> tuple[str, ...]:
     """Dotted names in the order in which they are met, each once; a stream that ends early gives what came before.
+
+    Names that no module has are cut.
 
     Old torch files are several pickles one behind the other, then raw numbers: reading stops where it makes no sense.
     """
@@ -37,7 +41,7 @@ def globals_of(stream: bytes) -> tuple[str, ...]:
     while True:
         try:
             for name in _globals(source):
-                found[name] = None
+                found[name[:LONGEST_GLOBAL]] = None
         except Exception:  # noqa: BLE001  (untrusted bytes; torch's own reader decides whether the file is whole)
             return tuple(found)
 

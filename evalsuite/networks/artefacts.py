@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from evalsuite.errors import EvalsuiteError, RefusedInputError, UsageError
 from evalsuite.interpretation import Interpretation
@@ -16,6 +17,8 @@ from evalsuite.networks.checkpoint import Checkpoint
 from evalsuite.networks.normalized import Normalized
 from evalsuite.regular import read_regular
 
+_HEAD: Final = 64
+_ZIP: Final = b"PK\x03\x04"
 Statistics = tuple[Sequence[float], Sequence[float]]
 """Mean and standard deviation of each channel."""
 
@@ -27,8 +30,9 @@ def is_artefact(path: Path) -> bool:
     """
     if not path.is_file():
         return False
-    data = read_regular(path, "a file")
-    return is_program(data) or is_onnx(path, data)
+    head = read_regular(path, "a file", first=_HEAD)
+    # of an archive the names tell, which stand anywhere in it
+    return is_onnx(path, head) or (head.startswith(_ZIP) and is_program(read_regular(path, "a file")))
 
 
 def read_artefact(

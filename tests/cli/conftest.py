@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,9 @@ import torch
 from evalsuite.cli import cli
 from evalsuite.cli._console import guarded
 from evalsuite.networks.checkpoint import Checkpoint, write
+
+# the hostile files lie beside the tests
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @dataclass(frozen=True)
