@@ -16,7 +16,7 @@ _FILE = click.Path(path_type=Path)
 @click.command(
     epilog="\b\nExamples:\n  evalsuite gate reports/model --policy policy.toml\n"
     "  evalsuite gate reports/model --policy policy.toml --junit junit.xml\n"
-    "  evalsuite gate reports/model --policy policy.toml --release app.onnx\n\n"
+    "  evalsuite gate reports/model --policy policy.toml --release model.safetensors\n\n"
     "Exit codes: 0 every requirement met, 1 a requirement failed on complete evidence, 3 evidence incomplete.",
 )
 @RUN
