@@ -21,7 +21,7 @@ from evalsuite.engines.local import strip
 from evalsuite.errors import UsageError
 from evalsuite.facts import DataFacts, Meta, NetworkFacts, ParentFacts, RunFacts
 from evalsuite.files import write_atomically
-from evalsuite.findings.results import Row, summarise
+from evalsuite.findings.results import Row, strips, summarise
 from evalsuite.heartbeat import recorded
 from evalsuite.inputs import Inputs, statistics
 from evalsuite.interpretation import Interpretation
@@ -75,6 +75,7 @@ class Origin:
         accepted: Patterns (`fnmatch`) of topics that may be assumed even so.
         accept_parent: Whether to go on with a parent that is not shown to be better than a trivial answer; every
             verdict is then inconclusive.
+        full_paths: Whether results tell where files lie on this machine.
     """
 
     command: str
@@ -84,6 +85,7 @@ class Origin:
     strict: bool = False
     accepted: Sequence[str] = ()
     accept_parent: bool = False
+    full_paths: bool = False
 
 
 @final
@@ -305,7 +307,7 @@ def _exemplar_pictures(results: Row, examples: Examples) -> dict[str, bytes]:
 
 def _finish(results: Row, store: Store, out: Path) -> Row:
     """Write the pages."""
-    pictures = [Picture(task=task, png=png) for task, png in store.pictures().items()]
+    pictures = [Picture(task=task, png=png) for task, png in strips(store, results).items()]
     write_atomically(out / "results.json", json.dumps(results, indent=1) + "\n")
     write_atomically(out / "report.html", render(results, pictures))
     store.set_meta(Meta(complete=bool(results["complete"])))
@@ -398,7 +400,7 @@ def _parent_facts(inputs: Inputs, parent: str, before: Meta) -> ParentFacts:
 
 def _run_facts(meta: Meta, judging: Judging, inputs: Inputs, out: Path, origin: Origin, spec_digest: str) -> RunFacts:
     before = meta.get("run")
-    return RunFacts(
+    facts = RunFacts(
         id=out.name,
         created=before["created"] if before else datetime.now(UTC).isoformat(timespec="seconds"),
         command=origin.command,
@@ -411,6 +413,7 @@ def _run_facts(meta: Meta, judging: Judging, inputs: Inputs, out: Path, origin: 
         margin=judging.margin,
         confidence=judging.confidence,
     )
+    return {**facts, "full_paths": True} if origin.full_paths else facts
 
 
 def _versions() -> dict[str, str]:
