@@ -1,7 +1,9 @@
 """Files from anyone run no code: only what the user types names some."""
 
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 
@@ -77,6 +79,23 @@ def test_a_candidate_calls_nothing(evalsuite, hostile):
     ended = evalsuite(*typed, "--examples", "20", "--accept-parent", "--out", "run")
     assert ended.code == 0, ended.err  # its header's data are not asked for
     assert not (hostile / "pwned").exists()
+
+
+def test_a_store_of_others_calls_nothing(evalsuite, hostile):
+    typed = ("evaluate", "--parent", "plain.safetensors", "--tasks", "clean", "--examples", "20", "--out", "run")
+    assert evalsuite(*typed).code == 0
+    (hostile / "policy.toml").write_text('[policy]\nname = "r"\n[[require]]\ntask = "clean"\nmax_loss = 1.0\n')
+    with contextlib.closing(sqlite3.connect("run/results.sqlite")) as database, database:
+        for key, value in (("measures", ["payload:run", "payload"]), ("complete", False)):
+            database.execute("UPDATE meta SET value = ? WHERE key = ?", (json.dumps(value), key))
+        for key, field in (("data", "name"), ("parent", "arch")):
+            (facts,) = database.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+            named = json.dumps({**json.loads(facts), field: "payload:run"})
+            database.execute("UPDATE meta SET value = ? WHERE key = ?", (named, key))
+    for command in (("report",), ("gate", "--policy", "policy.toml"), ("show",), ("status",)):
+        ended = evalsuite(command[0], "run", *command[1:])
+        assert ended.code in {2, 3, 4}, ended.err
+        assert not (hostile / "pwned").exists()
 
 
 # --- what others are shown
