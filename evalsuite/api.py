@@ -15,6 +15,7 @@ from evalsuite.inputs import Inputs, chosen_device, normalised_as_given
 from evalsuite.networks.checkpoint import check_fits
 from evalsuite.order import Judging, Making
 from evalsuite.pipeline import Origin, run
+from evalsuite.private_paths import without_folders_in
 from evalsuite.progress import Reporter
 from evalsuite.resolve import judging as judging_for
 from evalsuite.resolve import making as making_for
@@ -48,7 +49,7 @@ class Result:
         """How far a task lets a family be pruned: ratio, prune potential, what ended the claim, verdict of every step.
 
         Args:
-            task: Full name, e.g. "corruption/fog/3".
+            task: Full name, e.g. "corruption/fog/3"; a path in it may be written as it was typed.
             measure: Name of the measure.
             family: E.g. "magnitude-0"; the first by default.
 
@@ -56,8 +57,9 @@ class Result:
             KeyError: There is no such task, measure or family.
         """
         for row in cast(list[Row], self.summary["potential"]):
-            if row["task"] == task and row["measure"] == measure and family in {None, row["family"]}:
-                return {**row, "steps": self._steps(cast(str, row["family"]), task, measure)}
+            named = row["task"] in {task, without_folders_in(task)}
+            if named and row["measure"] == measure and family in {None, row["family"]}:
+                return {**row, "steps": self._steps(cast(str, row["family"]), cast(str, row["task"]), measure)}
         raise KeyError(f"expected a task, measure and family of this run, got {task!r}, {measure!r}, {family!r}")
 
     def _steps(self, family: str, task: str, measure: str) -> list[Row]:
@@ -87,6 +89,7 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
     assume: Sequence[str] = (),
     accept_parent: bool = False,
     amend: bool = False,
+    full_paths: bool = False,
     reporter: Reporter | None = None,
 ) -> Result:
     """Prune a trained network at increasing ratios, judge every one, and find how far each task lets it go.
@@ -112,6 +115,7 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
         assume: Patterns of topics that may be assumed even so, e.g. "class order".
         accept_parent: Whether to go on with a parent that is not shown to be better than a trivial answer.
         amend: Whether `out` may hold a run with other options, to be continued with these.
+        full_paths: Whether results tell where files lie on this machine.
         reporter: Hears about progress.
 
     Raises:
@@ -129,7 +133,14 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
     judging = judging or _judging(spec, tasks, options or {})
     making = _making(spec, inputs, (pruner,) if isinstance(pruner, Pruner) else tuple(pruner), retrain)
     folder = Path(out)
-    origin = Origin(command="evalsuite.sweep", amend=amend, strict=strict, accepted=assume, accept_parent=accept_parent)
+    origin = Origin(
+        command="evalsuite.sweep",
+        amend=amend,
+        strict=strict,
+        accepted=assume,
+        accept_parent=accept_parent,
+        full_paths=full_paths,
+    )
     summary = run(inputs, making, judging, out=folder, origin=origin, reporter=reporter)
     return Result(folder=folder, summary=summary)
 

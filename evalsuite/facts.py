@@ -10,7 +10,10 @@ Role = Literal["parent", "pruned", "control", "shipped"]
 
 
 class RunFacts(TypedDict):
-    """How a run was made. `seconds` is the time spent so far, over all continuations."""
+    """How a run was made.
+
+    `seconds` is the time spent so far, over all continuations; `full_paths` whether results tell where files lie.
+    """
 
     id: str
     created: str
@@ -23,6 +26,7 @@ class RunFacts(TypedDict):
     seed: int
     margin: float
     confidence: float
+    full_paths: NotRequired[bool]
 
 
 class DataFacts(TypedDict):

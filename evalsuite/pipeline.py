@@ -22,7 +22,7 @@ from evalsuite.errors import UsageError
 from evalsuite.facts import DataFacts, Meta, NetworkFacts, ParentFacts, RunFacts
 from evalsuite.files import write_atomically
 from evalsuite.findings.record import complete_record, withdraw, write
-from evalsuite.findings.results import Row, summarise
+from evalsuite.findings.results import Row, strips, summarise
 from evalsuite.heartbeat import recorded
 from evalsuite.inputs import Inputs, statistics
 from evalsuite.interpretation import Interpretation
@@ -76,6 +76,7 @@ class Origin:
         accepted: Patterns (`fnmatch`) of topics that may be assumed even so.
         accept_parent: Whether to go on with a parent that is not shown to be better than a trivial answer; every
             verdict is then inconclusive.
+        full_paths: Whether results tell where files lie on this machine.
     """
 
     command: str
@@ -85,6 +86,7 @@ class Origin:
     strict: bool = False
     accepted: Sequence[str] = ()
     accept_parent: bool = False
+    full_paths: bool = False
 
 
 @final
@@ -317,8 +319,8 @@ def _exemplar_pictures(results: Row, examples: Examples) -> dict[str, bytes]:
 
 def _finish(results: Row, store: Store, out: Path) -> Row:
     """Write the pages."""
-    pictures = [Picture(task=task, png=png) for task, png in store.pictures().items()]
     found = complete_record(results, store)
+    pictures = [Picture(task=task, png=png) for task, png in strips(store, found).items()]
     write_atomically(out / "report.html", render(found, pictures))
     write(found, out, store)
     return found
@@ -410,7 +412,7 @@ def _parent_facts(inputs: Inputs, parent: str, before: Meta) -> ParentFacts:
 
 def _run_facts(meta: Meta, judging: Judging, inputs: Inputs, out: Path, origin: Origin, spec_digest: str) -> RunFacts:
     before = meta.get("run")
-    return RunFacts(
+    facts = RunFacts(
         id=out.name,
         created=before["created"] if before else datetime.now(UTC).isoformat(timespec="seconds"),
         command=origin.command,
@@ -423,6 +425,7 @@ def _run_facts(meta: Meta, judging: Judging, inputs: Inputs, out: Path, origin: 
         margin=judging.margin,
         confidence=judging.confidence,
     )
+    return {**facts, "full_paths": True} if origin.full_paths else facts
 
 
 def _versions() -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 
 from evalsuite.data_names import parse_data_name
 from evalsuite.errors import RefusedInputError
+from evalsuite.private_paths import LEFT_OUT
 from evalsuite.registry import names
 
 
@@ -20,7 +21,9 @@ def check_recorded(name: str, ckpt: Path) -> str:
         RefusedInputError: It is no registered data set, or its files are not below the working folder.
     """
     kind = re.split(r"[:?]", name, maxsplit=1)[0]
-    way_out = f"if that is what you mean, say it yourself: --data {shlex.quote(name)}"
+    # a file that evalsuite wrote does not tell where data lie that are elsewhere
+    meant = shlex.quote(name) if LEFT_OUT not in PurePath(name.replace(":", "/")).parts else f"{kind}:PATH"
+    way_out = f"if that is what you mean, say it yourself: --data {meant}"
     if kind.replace("-", "_") not in names("evalsuite.data"):
         raise RefusedInputError(
             f"{ckpt}: expected a registered data set in its header, got {name!r}, and code is called only by your own "
@@ -42,7 +45,11 @@ def _is_below(rest: str, folder: Path) -> bool:
 
 def _leaves(piece: str, folder: Path) -> bool:
     path = PurePath(piece)
-    return ".." in path.parts or piece.startswith("~") or (path.is_absolute() and not path.is_relative_to(folder))
+    return (
+        not {"..", LEFT_OUT}.isdisjoint(path.parts)
+        or piece.startswith("~")
+        or (path.is_absolute() and not path.is_relative_to(folder))
+    )
 
 
 def _leads_below(name: str, folder: Path) -> bool:

@@ -74,6 +74,7 @@ class Spec(BaseModel):
     strict: bool = False
     assume: tuple[str, ...] = ()
     accept_parent: bool = False
+    full_paths: bool = False
     artefact_input: Literal["images", "normalised"] | None = None
     out: Path | None = None
 

@@ -57,7 +57,7 @@ def test_code_and_unknown_names_are_refused_with_the_option(work: Path, name: st
     [
         *("folder:/etc", "folder:/", "npz:/dev/stdin", "npz:~/x.npz", "npz:~root/x", "folder:.."),
         *("folder:photos/../..", "folder:link", "folder:link/below", "folder:circle"),
-        "csv:table.csv?target=b&test=/etc/passwd",
+        *("csv:table.csv?target=b&test=/etc/passwd", "folder:.../photos", "npz:.../x.npz?scale=1"),
         *("folder:photos?classes=../classes.txt", "folder:photos?size=3&classes=~/classes.txt", "voc:photos?a=b?/etc"),
         *("fashion-mnist?package=/srv/mnist", "super-resolution:/net/host/share", "folder:a\0b", "csv:" + "x" * 5000),
     ],

@@ -180,6 +180,9 @@ _JUDGE = (
     ),
     click.option("--separate", type=_FILE, help="A network trained apart: how far from the parent a stranger is."),
     click.option("--engine", type=click.Choice(["local"]), help="Where shards are computed."),
+    click.option(
+        "--full-paths", is_flag=True, default=None, help="Let results and report tell where files lie on this machine."
+    ),
     click.option("--gate", type=_FILE, help="Policy (TOML) to hold the result against; sets the exit code."),
 )
 _RUN = (

@@ -111,7 +111,9 @@ def _run(
         held = [
             Shipped(id=name, of=of, path=file, checkpoint=candidate(file, spec, loaded)) for name, of, file in shipped
         ]
-        origin = Origin(command=typed(), request=request or "", amend=amend, **caution(spec))
+        origin = Origin(
+            command=typed(), request=request or "", amend=amend, full_paths=spec.full_paths, **caution(spec)
+        )
         return evaluate(loaded, networks, judging(spec), out=out, origin=origin, reporter=progress, shipped=held)
 
 

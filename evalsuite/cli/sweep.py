@@ -69,7 +69,14 @@ def _run(spec: "Spec", out: Path, request: str | None, *, amend: bool) -> dict[s
         progress.start(READING, 0.0)
         loaded = inputs(spec)
         settings = {**spec.model_dump(mode="json", exclude={"out"}), "data": loaded.dataset.name}
-        origin = Origin(command=typed(), request=request or "", options=settings, amend=amend, **caution(spec))
+        origin = Origin(
+            command=typed(),
+            request=request or "",
+            options=settings,
+            amend=amend,
+            full_paths=spec.full_paths,
+            **caution(spec),
+        )
         return run(loaded, making(spec, loaded), judge, out=out, origin=origin, reporter=progress)
 
 

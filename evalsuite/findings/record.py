@@ -13,7 +13,7 @@ from typing import Final, cast
 from evalsuite.errors import IncompleteEvidenceError, RefusedInputError, UsageError
 from evalsuite.facts import Meta, NetworkFacts, SealFacts
 from evalsuite.files import write_atomically
-from evalsuite.findings.results import SCHEMA, Row, summarise
+from evalsuite.findings.results import SCHEMA, Row, strips, summarise
 from evalsuite.sealing import (
     DIGESTS,
     ITSELF,
@@ -86,10 +86,11 @@ def refresh(folder: Path) -> tuple[Row, dict[str, bytes]]:
     with opened(folder) as store:
         check_unedited(folder, store)
         if not _has_ended(store.meta()):
-            return _summarised(store), store.pictures()
+            results = _summarised(store)
+            return results, strips(store, results)
         results = complete_record(summarise(store), store)
         write(results, folder, store)
-        return results, store.pictures()
+        return results, strips(store, results)
 
 
 def current(folder: Path) -> tuple[Row, dict[str, bytes]]:
@@ -102,7 +103,8 @@ def current(folder: Path) -> tuple[Row, dict[str, bytes]]:
         IncompleteEvidenceError: The run has no networks yet.
     """
     with reading(folder) as store:
-        return _summarised(store), store.pictures()
+        results = _summarised(store)
+        return results, strips(store, results)
 
 
 def recognised(folder: Path, store: Store) -> Row | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import TypedDict
+from typing import TypedDict, cast
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from evalsuite.findings.forgotten import forgotten
 from evalsuite.findings.nested import nested
 from evalsuite.findings.warnings import warnings
 from evalsuite.measures._base import Figure
+from evalsuite.private_paths import without_folders
 from evalsuite.store import Store
 
 SCHEMA = "evalsuite-results/1"
@@ -35,8 +36,23 @@ class Claimed(TypedDict):
 
 
 def summarise(store: Store) -> Row:
-    """Everything that can be said about the networks of a run, from what its store holds."""
-    evidence = Evidence(store)
+    """Everything that can be said about the networks of a run, from what its store holds.
+
+    Where files lie is left out unless the run was asked to tell it: results are shown to others.
+    """
+    results = _everything(Evidence(store))
+    told = store.meta()["run"].get("full_paths", False)
+    return results if told else cast(Row, without_folders(results))
+
+
+def strips(store: Store, results: Row) -> dict[str, bytes]:
+    """The strips of sample images, by the names that tasks have in the `results` of the store."""
+    shown = [str(task["name"]) for task in cast("list[Row]", results["tasks"])]
+    names = dict(zip([task["name"] for task in store.tasks()], shown, strict=True))
+    return {names.get(name, name): png for name, png in store.pictures().items()}
+
+
+def _everything(evidence: Evidence) -> Row:
     meta = evidence.meta
     families = [(family, _claimed(evidence, family)) for family in evidence.families]
     claims = [claim for _, claim in families if claim is not None]

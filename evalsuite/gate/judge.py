@@ -14,6 +14,7 @@ from evalsuite.gate._inputs import check_inputs
 from evalsuite.gate._results import Cell, Deployable, Potential, Results, Shipped
 from evalsuite.gate.checks import Check, GateResult, Outcome
 from evalsuite.gate.policy import DEPLOYABLE, Policy, Requirement, Terms
+from evalsuite.private_paths import without_folders_in
 from evalsuite.sealing import NOTHING, Backing, seal
 
 RATIO_SLACK = 0.0005
@@ -226,7 +227,8 @@ def _matching(pattern: str, read: Results) -> list[str]:
     """Tasks that match; those that make no sense on the data count only where nothing else matches."""
     names = dict.fromkeys([*(t.name for t in read.tasks), *(c.task for c in read.cells)])
     senseless = {t.name for t in read.tasks if t.unavailable is not None}
-    matched = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
+    patterns = {pattern, without_folders_in(pattern)}  # results may not tell where a task's files lie
+    matched = [name for name in names if name in patterns or any(fnmatchcase(name, each) for each in patterns)]
     return [name for name in matched if name not in senseless] or matched
 
 

@@ -33,6 +33,7 @@ from evalsuite.networks._selection import select
 from evalsuite.networks.architectures import build, runs_users_code, split
 from evalsuite.networks.digest import tensor_digest
 from evalsuite.networks.normalized import Normalized
+from evalsuite.private_paths import portable
 from evalsuite.version import __version__
 
 _LONGEST_REASON: Final = 300
@@ -50,7 +51,7 @@ class Checkpoint:
         class_count: Number of logits.
         classes: Names of the classes, where known.
         shape: (channels, height, width) of the images.
-        data: Name of the data set it was trained on, where known.
+        data: Name of the data set it was trained on, where known; files tell no path outside of the working folder.
         lineage: What was done to it, first step first; e.g. {"step": "prune", "version": "0.1.0", "from": digest}.
         file_digest: sha256 of the file it was read from, 64 hex digits; None where it was not read.
         recorded_classes: Names of its outputs that a file of other makers holds, by the keys that lead to them.
@@ -86,7 +87,8 @@ def write(path: Path, checkpoint: Checkpoint) -> str:
         classes=checkpoint.classes,
         class_count=checkpoint.class_count,
         shape=checkpoint.shape,
-        data=checkpoint.data,
+        # a file is handed on; where data lie on this machine is nobody's business
+        data=None if checkpoint.data is None else portable(checkpoint.data, str(Path.cwd())),
         lineage=tuple(dict(step) for step in checkpoint.lineage),
         attributes={name: dict(own) for name, own in scalars(checkpoint.network).items()},
         tensors=tensor_digest(tensors),
