@@ -44,9 +44,10 @@ def finished(checkpoint, tmp_path_factory):
     """A finished run, and a policy that it passes."""
     folder = tmp_path_factory.mktemp("finished")
     command = ("evalsuite", "sweep", "--ckpt", checkpoint, "--out", folder / "run", *SWEEP)
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", list(map(str, command)))
-        guarded(cli)
+        with pytest.raises(SystemExit) as ended:
+            guarded(cli)
     assert ended.value.code == 0
     (folder / "policy.toml").write_text(POLICY)
     return folder
