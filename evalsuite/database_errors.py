@@ -14,7 +14,7 @@ DISK: Final[Mapping[int, str]] = MappingProxyType(
     {
         sqlite3.SQLITE_FULL: "make room on the disk",
         sqlite3.SQLITE_IOERR: "make sure that the disk has room and works",
-        sqlite3.SQLITE_CANTOPEN: "make sure that the folder and the file can be read and written",
+        sqlite3.SQLITE_CANTOPEN: "make sure that the disk has room, and that folder and file can be written",
         sqlite3.SQLITE_READONLY: _WRITABLE,
         sqlite3.SQLITE_PERM: _WRITABLE,
         sqlite3.SQLITE_AUTH: _WRITABLE,
@@ -76,6 +76,9 @@ def damaged(path: Path, what: str) -> str:
 
 
 def _of_disk(path: Path, error: sqlite3.DatabaseError) -> str:
-    if not path.exists():
-        return f"{path}: the run folder was taken away meanwhile; the same command begins the run anew"
-    return f"{path}: {error}; what was finished is kept, {DISK[code(error)]}: the same command continues then"
+    if path.exists():
+        return f"{path}: {error}; what was finished is kept, {DISK[code(error)]}: the same command continues then"
+    return (
+        f"{path}: {error}; the file is not there, or no longer: make sure that the disk has room and that nobody takes "
+        f"the run folder away: the same command begins the run anew"
+    )

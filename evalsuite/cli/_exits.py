@@ -1,10 +1,10 @@
 """The one way out: a process ends with what its command returned, and others' code cannot end it for it."""
 
 import os
-import sys
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, NoReturn
 
 import click
@@ -17,7 +17,7 @@ _end_process: Final = os._exit
 
 
 def invoked(cli: click.Command, arguments: Sequence[str]) -> int:
-    """Run a command; the exit code that it returned, or asked click for.
+    """Run a command; the exit code that it returned, or asked click for: one of others' code is raised as it is.
 
     Not by click's own `main`: it makes an exit with 1, which is a failed gate, of a broken pipe, and an interruption of
     the end of a file, wherever others' code may have met them.
@@ -28,8 +28,16 @@ def invoked(cli: click.Command, arguments: Sequence[str]) -> int:
         with cli.make_context(_NAME, list(arguments)) as context:
             returned = cli.invoke(context)
     except click.exceptions.Exit as end:
+        if not _is_own(end):
+            raise
         return end.exit_code
     return returned if isinstance(returned, int) else 0
+
+
+def _is_own(end: click.exceptions.Exit) -> bool:
+    """Whether a command, or click itself for `--help`, asked for this exit: others' code may raise the same."""
+    modules = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(end.__traceback__)]
+    return modules[-1].startswith("click.") and modules[-2].startswith(("click.", "evalsuite.cli."))
 
 
 @contextmanager
@@ -46,7 +54,8 @@ def kept_from_leaving() -> Iterator[None]:
             _end_process(code)
         if threading.current_thread() is threading.main_thread():
             raise SystemExit(code)
-        sys.stderr.write(f"evalsuite: code that is not evalsuite's ended the process (os._exit({code}))\n")
+        with suppress(OSError):
+            os.write(2, f"evalsuite: code that is not evalsuite's ended the process (os._exit({code}))\n".encode())
         _end_process(_BUG)
 
     before = os._exit

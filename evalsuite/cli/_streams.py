@@ -3,7 +3,6 @@
 import errno
 import io
 import os
-import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,12 +30,13 @@ _DISK = frozenset(
     }
 )
 """What a disk answers that no program can help: it is full, read-only or broken, or the path is none."""
-_DATABASE = frozenset(
-    {
-        *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN),
-        *(sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY),
-    }
-)
+_ROOM = "; make room on the disk: the same command continues then"
+_PERMISSION = "; make it readable and writable, or choose another place"
+_WAYS_OUT = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _PERMISSION),
+}
+_STDOUT = "stdout"
 
 
 @contextmanager
@@ -73,10 +73,8 @@ def flushed(code: int) -> int:
 def disk_error(error: BaseException) -> str | None:
     """One line on an error of the user's disk, or of the stream that is written to; None for any other error."""
     if isinstance(error, OSError) and error.errno in _DISK:
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
-    # errors of the module itself, as of text that is no UTF-8, carry no code
-    if isinstance(error, sqlite3.OperationalError) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DATABASE:
-        return f"results.sqlite: {error}"
+        way_out = _WAYS_OUT.get(error.errno or 0, "") if error.filename != _STDOUT else ""
+        return f"{error.filename}: {error.strerror}{way_out}" if error.filename else f"{error.strerror}{way_out}"
     return None
 
 
@@ -101,7 +99,7 @@ class _Outliving(io.FileIO):
             # what is still held back would fail again, at the latest when the interpreter ends
             _silence(self.fileno())
             if self.fileno() == _OUT and error.errno != errno.EPIPE:
-                error.filename = "stdout"
+                error.filename = _STDOUT
                 raise
         return memoryview(data).nbytes
 

@@ -94,11 +94,11 @@ def _summarised(data: bytes, folder: Path) -> object:
 def _stored(data: bytes, folder: Path) -> object:
     """A store is read by `report`, `status` and the gate."""
     from evalsuite.cli.status import _read
-    from evalsuite.findings.results import current
+    from evalsuite.findings.record import current
 
     (folder / "results.sqlite").write_bytes(data)
     status = _read(folder)
-    status.text()
+    status.lines()
     results, _ = current(folder)
     return json.dumps(results), json.dumps(status.document())
 
@@ -138,7 +138,7 @@ def _heard(data: bytes, folder: Path) -> object:
         if isinstance(error, UsageError):
             return None  # nothing else is there
         raise
-    return status.text(), json.dumps(status.document())
+    return status.lines(), json.dumps(status.document())
 
 
 def _named(data: bytes, _: Path) -> object:
