@@ -34,6 +34,8 @@ _HANDS_OVER: Final = MappingProxyType(
     }
 )
 """Functions of evalsuite that do nothing but call a network or a step of it, by module and name."""
+_STANDS_IN: Final = ("evalsuite.cli._exits", "refuse")
+"""Takes the place of `os._exit`, so that its caller is to blame."""
 _BACKWARD: Final = frozenset({"torch.autograd", "torch.autograd.graph", "torch._tensor"})
 _NO_MEMORY: Final = ("you tried to allocate", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
 """What torch says in a plain RuntimeError where it gets no memory."""
@@ -136,6 +138,8 @@ def is_memory(error: BaseException) -> bool:
 
 
 def _owner(frame: FrameType) -> _Owner:
+    if _named(frame) == _STANDS_IN:
+        return "nobody"
     top = _module(frame).partition(".")[0]
     if top in _OWN:
         return "own"

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from evalsuite.networks.repeatable import BATCH, RANDOM, doubts
+from evalsuite.networks.repeatable import BATCH, RANDOM, RESEEDED, doubts
 
 IMAGES = torch.rand(6, 1, 4, 4, generator=torch.Generator().manual_seed(0))
 
@@ -29,6 +29,18 @@ def test_a_batch_norm_in_evaluation_mode_has() -> None:
 
 def test_dropout_that_was_left_on_is_random() -> None:
     assert doubts(Applied(lambda x: nn.functional.dropout(x, 0.5, training=True)).eval(), IMAGES) == (RANDOM,)
+
+
+def test_a_network_that_seeds_torch_is_doubted_and_one_that_draws_is_random() -> None:
+    def seeded(x: Tensor) -> Tensor:
+        torch.random.manual_seed(0)
+        return x + torch.rand(1)
+
+    before = torch.get_rng_state()
+    assert doubts(Applied(seeded).eval(), IMAGES) == (RESEEDED,)
+    assert doubts(Applied(lambda x: x + torch.rand(1)).eval(), IMAGES) == (RANDOM,)
+    # nobody else's draws are moved by asking
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_mean_of_the_batch_depends_on_the_batch() -> None:
