@@ -62,7 +62,7 @@ def request_digest(spec: Spec, judged: Mapping[str, Path] | None = None) -> str 
         "data_files": _stamps(data),
         "task_files": _stamps(file for path in places for file in (tree(path) if path.is_dir() else (path,))),
         # a class may be there without a photo
-        "folders": _folders([*places, *([] if named is None else [parse_data_name(named).path])]),
+        "folders": _folders([*places, *_place_of(named)]),
         "version": __version__,
     }
     # a run file names the data that its checkpoint recorded
@@ -129,6 +129,12 @@ def _of_tasks(tasks: Sequence[str]) -> list[Path]:
     """Every file and folder that tasks with examples of their own name."""
     options = [option.partition("=") for task in tasks for option in task.partition("?")[2].split("&")]
     return sorted({expanded(value) for key, _, value in options if key in {"at", "classes"}})
+
+
+def _place_of(data: str | None) -> list[Path]:
+    """The file or folder behind the colon of a data set's name, where it has one."""
+    parsed = None if data is None else parse_data_name(data)
+    return [] if parsed is None or not parsed.argument else [parsed.path]
 
 
 def _folders(paths: Iterable[Path]) -> list[str]:

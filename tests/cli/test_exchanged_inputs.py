@@ -160,6 +160,12 @@ def test_a_class_without_a_photo_is_noticed(house: Path) -> None:
     assert finished(options) not in {first, None}
 
 
+def test_what_lies_beside_is_no_part_of_data_without_a_path(house: Path) -> None:
+    first = finished({"data": "digits"})
+    (house / "reports").mkdir()
+    assert finished({"data": "digits"}) == first
+
+
 @pytest.mark.parametrize(
     "options",
     [
