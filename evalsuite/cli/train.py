@@ -5,9 +5,8 @@ from pathlib import Path
 import click
 
 from evalsuite.cli._console import echo, reporter
+from evalsuite.cli._options import PLACE
 from evalsuite.threads import MOST_THREADS
-
-_FILE = click.Path(path_type=Path)
 
 
 @click.command(
@@ -21,7 +20,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 or auto.")
 @click.option("--threads", type=click.IntRange(1, MOST_THREADS), help="CPU threads (default: all).")
-@click.option("--out", type=_FILE, required=True, help="Checkpoint to write; early weights go beside it.")
+@click.option("--out", type=PLACE, required=True, help="Checkpoint to write; early weights go beside it.")
 def command(
     arch: str,
     data: str,
