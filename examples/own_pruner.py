@@ -39,7 +39,8 @@ if __name__ == "__main__":
     digits = load("digits")
     bare = nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
     network = train(bare, digits.train, Standard(epochs=20), seed=0, device=torch.device("cpu"))
-    result = evalsuite.sweep(network, "digits", out=mkdtemp(), pruner=[FarFromTheMean(), Magnitude()])
+    tasks = ["clean", "noise/uniform/0.1", "corruption/common/3"]
+    result = evalsuite.sweep(network, "digits", out=mkdtemp(), pruner=[FarFromTheMean(), Magnitude()], tasks=tasks)
     for family in result.summary["families"]:
         print(family["id"], result.commensurate("clean", family=family["id"])["prune_potential"])
     print(result.folder / "report.html")
