@@ -294,7 +294,10 @@ def _limit(what: int, value: int, *, slack: int = 0) -> None:
 
 def _outcome(work: Callable[[], Plain], file: int) -> str:
     try:
-        words = encode(["answer", work()], file)
+        answer = work()
+        # readers leave what they have read in circles
+        gc.collect()
+        words = encode(["answer", answer], file)
         if len(words) <= _MOST_WORDS:
             return words
         outcome = ["memory"]

@@ -1,6 +1,8 @@
 """Tensors as plain values, which a process may take from one that it does not trust."""
 
+import ctypes
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
 import torch
@@ -8,7 +10,14 @@ from torch import Tensor
 
 from evalsuite.plain import Plain
 
-_DTYPES: Final = {str(dtype): dtype for dtype in vars(torch).values() if isinstance(dtype, torch.dtype)}
+_GIVEN_BACK: Final = 2**25
+"""Bytes that are let go before they are given back."""
+_DTYPES: Final = {
+    str(dtype): dtype
+    for name, dtype in vars(torch).items()
+    # those of quantised tensors are no numbers without a scale
+    if isinstance(dtype, torch.dtype) and not name.startswith(("qint", "quint"))
+}
 
 
 def pack(tensors: Sequence[Tensor]) -> Plain:
@@ -46,7 +55,7 @@ def unpack(plain: Plain) -> list[Tensor]:
     match plain:
         case {"tensors": [*described], "storages": [*parts]}:
             try:
-                storages = [_storage(part) for part in parts]
+                storages = [_storage(part) for part in reversed(parts)]
                 return [_tensor(entry, storages) for entry in described]
             except (RuntimeError, TypeError, OverflowError) as error:
                 raise ValueError(f"expected tensors, got {error}") from error
@@ -56,10 +65,22 @@ def unpack(plain: Plain) -> list[Tensor]:
 
 def _emptied(storages: list[torch.UntypedStorage]) -> Iterator[Plain]:
     """The bytes of each, which is let go then."""
-    storages.reverse()
+    written = 0
     while storages:
         flat = torch.empty(0, dtype=torch.uint8).set_(storages.pop())
         yield flat.numpy().data
+        written += len(flat)
+        del flat
+        if written > _GIVEN_BACK:
+            _give_back()
+            written = 0
+
+
+def _give_back() -> None:
+    """Memory to the system; the C library keeps what was let go below what is still there."""
+    # not every C library can be asked to
+    with suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _storage(part: Plain) -> Tensor:

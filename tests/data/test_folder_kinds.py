@@ -300,7 +300,7 @@ def test_the_order_can_be_told(tmp_path: Path) -> None:
         (["1", "01"], "", "of different numbers"),
         (["ant", "2"], "?order=number", "class folders with a number each"),
         (["ant", "bee"], "?order=alphabet", "order to be one of text, number, got 'alphabet'"),
-        (["ant", "bee"], "?classes=nowhere.txt", "a text file with a class a line, got nowhere.txt"),
+        (["ant", "bee"], "?classes=nowhere.txt", "a text file with a class a line, got 'nowhere.txt'"),
         (["ant", "bee"], "?order=text&classes=x", r"one of \?order= and \?classes=, got both"),
     ],
 )

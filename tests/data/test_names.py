@@ -72,7 +72,7 @@ def test_a_path_without_its_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"path of a file, got .*, which is a folder"):
+    with pytest.raises(UsageError, match=r"path of a file, got .*: a folder"):
         load(f"npz:{tmp_path}")
 
 

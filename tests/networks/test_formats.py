@@ -315,10 +315,15 @@ def test_a_header_cannot_call_a_function(tmp_path: Path, network: nn.Module) -> 
     assert not marker.exists()
 
 
-def test_a_header_cannot_ask_for_all_memory(tmp_path: Path, network: nn.Module) -> None:
+@pytest.mark.parametrize(
+    ("classes", "told"),
+    [(10**13, "class_count: Input should be less"), (10**7, r"takes at most 0\.8 GB.*takes 3\.\d GB")],
+)
+def test_a_header_cannot_ask_for_all_memory(tmp_path: Path, network: nn.Module, classes: int, told: str) -> None:
     path = tmp_path / "weights"
-    write(path, Checkpoint(network=Normalized(network, (0.5,), (1.0,)), arch="lenet5", class_count=10**13, shape=SHAPE))
-    with pytest.raises(RefusedInputError, match="fits in memory"):
+    whole = Normalized(network, (0.5,), (1.0,))
+    write(path, Checkpoint(network=whole, arch="lenet5", class_count=classes, shape=SHAPE))
+    with pytest.raises(RefusedInputError, match=told):
         read(path)
 
 
