@@ -5,6 +5,7 @@ be in memory. All others of `_operators.ALLOWED` refused such arguments themselv
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from types import MappingProxyType
 from typing import Final
 
@@ -46,6 +47,20 @@ def _one_number_a_channel(name: str, arguments: Arguments) -> None:
             raise NotUnderstoodError(f"expected {channels} numbers as {key} of {name}, got {tuple(numbers.shape)}")
 
 
+def _sizes_as_they_are(name: str, arguments: Arguments) -> None:
+    images = arguments.get("input")
+    sizes = [arguments.get(key) for key in ("N", "C", "HxW")]
+    given = [*images.shape[:2], prod(images.shape[2:])] if isinstance(images, Tensor) else None
+    if sizes != given:
+        raise NotUnderstoodError(f"expected the sizes {given} of what {name} is given, got {sizes}")
+
+
+def _as_many_values_as_keys(name: str, arguments: Arguments) -> None:
+    key, value = arguments.get("key"), arguments.get("value")
+    if isinstance(key, Tensor) and isinstance(value, Tensor) and key.shape[:-1] != value.shape[:-1]:
+        raise NotUnderstoodError(f"expected as many values as keys in {name}, got {value.shape[:-1]}, {key.shape[:-1]}")
+
+
 def _scales_that_fit(name: str, arguments: Arguments) -> None:
     """Where sizes and scales are both given, one has to follow from the other."""
     images, sizes = arguments.get("self"), arguments.get("output_size")
@@ -75,6 +90,8 @@ _GUARDS: Final[Mapping[str, Callable[[str, Arguments], None]]] = MappingProxyTyp
         "batch_norm": _one_number_a_channel,
         "instance_norm": _kept_statistics,
         "_native_batch_norm": _one_number_a_channel,
+        "native_group_norm": _sizes_as_they_are,
+        "scaled_dot_product_attention": _as_many_values_as_keys,
         "upsample": _scales_that_fit,
         "_upsample": _scales_that_fit,
         "grid_sampler": _modes_that_exist,

@@ -40,6 +40,12 @@ class Called:
     names: tuple[str | None, ...]
     made: Value
 
+    @property
+    def size(self) -> int:
+        """Bytes of what came out, each number of a view counted."""
+        made = self.made if isinstance(self.made, tuple | list) else (self.made,)
+        return sum(each.numel() * each.element_size() for each in made if isinstance(each, Tensor))
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +100,7 @@ class Program(nn.Module):
     @override
     def forward(self, images: Tensor) -> Tensor:
         try:
-            self._check_growth(len(images))
+            self.check_growth(len(images))
             found = self.run(images, lambda _: None)
         except NotUnderstoodError as error:
             raise RefusedInputError(f"expected a program that can be run on {len(images)} images: {error}") from error
@@ -114,19 +120,27 @@ class Program(nn.Module):
         """
         return self._run(images, {name: self.get_buffer(buffer) for name, buffer in self._named.items()}, seen)
 
-    def grow_with_batch(self, shape: tuple[int, ...]) -> None:
+    def grow_with_batch(self, shape: tuple[int, ...], known: Mapping[int, int]) -> None:
         """From now on, refuse batches for which the program takes more memory than in proportion to their images.
 
         A program may compute sizes from the number of images: one that was run for a few may be made to take all
-        memory for the next batch. Hence sizes are computed first, without numbers, for every size of batch.
+        memory for the next batch. Hence sizes are computed first, without numbers, for every new size of batch.
 
         Args:
             shape: Of an image.
+            known: For two or more sizes of batch, 1 among them: bytes of all values that are computed.
         """
-        one, two = self._weigh(1, shape), self._weigh(2, shape)
-        self._growth = _Growth(shape=shape, first=one, more=max(two - one, 0))
+        largest = max(known)
+        more = max(known[largest] - known[1], 0) // (largest - 1)
+        self._growth = _Growth(shape=shape, first=known[1], more=more)
+        self._weighed = set(known)
 
-    def _check_growth(self, count: int) -> None:
+    def check_growth(self, count: int) -> None:
+        """Computes sizes for a batch of `count` images.
+
+        Raises:
+            NotUnderstoodError: They are larger than for fewer images.
+        """
         growth = self._growth
         if growth is None or count in self._weighed:
             return
@@ -140,17 +154,12 @@ class Program(nn.Module):
 
     def _weigh(self, count: int, shape: tuple[int, ...]) -> int:
         """Bytes of all values that are computed for `count` images of `shape`; computes none of them."""
-        total = 0
-
-        def weigh(called: Called) -> None:
-            nonlocal total
-            made = called.made if isinstance(called.made, tuple | list) else (called.made,)
-            total += sum(each.numel() * each.element_size() for each in made if isinstance(each, Tensor))
-
+        made: list[int] = []
         tensors = {name: self.get_buffer(buffer).to("meta") for name, buffer in self._named.items()}
         with torch.no_grad():
-            self._run(torch.empty((count, *shape), device="meta"), tensors, weigh)
-        return total
+            images = torch.empty((count, *shape), device="meta")
+            self._run(images, tensors, lambda called: made.append(called.size))
+        return sum(made)
 
     def _run(self, images: Tensor, tensors: Mapping[str, Tensor], seen: Callable[[Called], None]) -> Value:
         known: dict[str, Value] = {**tensors, self.images: images.clone() if self._writes else images}

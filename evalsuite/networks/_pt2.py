@@ -21,6 +21,7 @@ from evalsuite.networks._steps import DTYPES
 from evalsuite.networks._symbolic import ForeignOperatorError, NotUnderstoodError
 from evalsuite.networks._trial import first_line, lacks_memory, limits_of_trial, trial_images
 from evalsuite.networks.artefact import Artefact, Told
+from evalsuite.plain import Plain
 
 _SCHEMA: Final = 8
 _WAY_OUT: Final = (
@@ -46,10 +47,10 @@ def read_program(path: Path, data: bytes, digest: str, shape: tuple[int, int, in
         RefusedInputError: The archive is damaged, holds something that would have to be trusted, or takes too much.
         UsageError: The program does not take images of `shape`.
     """
-    run_apart(lambda: _try_out(path, data, shape), path=path, limits=limits_of_trial(len(data), shape))
+    sizes = run_apart(lambda: _try_out(path, data, shape), path=path, limits=limits_of_trial(len(data), shape))
     program, batch = _loaded(path, data, shape)
     if batch is None:
-        program.grow_with_batch(shape)
+        program.grow_with_batch(shape, _by_batch(path, sizes))
     counted = program_cost(program, torch.full((batch or 1, *shape), 0.5))
     told = Told(
         kind="torch.export",
@@ -62,8 +63,11 @@ def read_program(path: Path, data: bytes, digest: str, shape: tuple[int, int, in
     return Artefact(program, told, shape)
 
 
-def _try_out(path: Path, data: bytes, shape: tuple[int, int, int]) -> None:
+def _try_out(path: Path, data: bytes, shape: tuple[int, int, int]) -> list[tuple[int, int]]:
     """Everything that is done with a program when it is read, to see whether it survives.
+
+    Returns:
+        How many images it was run on, and how many bytes it computed for them, for each run.
 
     Raises:
         RefusedInputError: As for `read_program`; or the program writes over its own tensors.
@@ -72,12 +76,11 @@ def _try_out(path: Path, data: bytes, shape: tuple[int, int, int]) -> None:
     program, batch = _loaded(path, data, shape)
     before = {name: tensor.clone() for name, tensor in program.named_buffers()}
     try:
+        sizes = [(len(images), _size(program, images)) for images in trial_images(batch, shape)]
         if batch is None:
-            program.grow_with_batch(shape)
-        with torch.no_grad():
-            for images in trial_images(batch, shape):
-                program(images)
-    except (NotUnderstoodError, RefusedInputError) as error:
+            program.grow_with_batch(shape, dict(sizes))
+            program.check_growth(2)
+    except NotUnderstoodError as error:
         raise RefusedInputError(f"{error}: {path}") from error
     except Exception as error:
         if lacks_memory(error):
@@ -85,6 +88,26 @@ def _try_out(path: Path, data: bytes, shape: tuple[int, int, int]) -> None:
         raise RefusedInputError(f"expected a program that runs, got {first_line(error)}: {path}") from error
     if not all(torch.equal(tensor, before[name]) for name, tensor in program.named_buffers()):
         raise RefusedInputError(f"expected a network that is the same after it was run, got one that changes: {path}")
+    return sizes
+
+
+def _size(program: Program, images: Tensor) -> int:
+    """Bytes of all values that the program computes."""
+    made: list[int] = []
+    with torch.no_grad():
+        answer = program.run(images, lambda called: made.append(called.size))
+    if not isinstance(answer, Tensor):
+        raise NotUnderstoodError(f"expected a program that gives a tensor, got {type(answer).__name__}")
+    return sum(made)
+
+
+def _by_batch(path: Path, sizes: Plain) -> dict[int, int]:
+    """What the child process hands back, which a hostile file may have taken over."""
+    match sizes:
+        case [[1, int(one)], [3, int(three)]] if 0 <= one <= three:
+            return {1: one, 3: three}
+        case _:
+            raise RefusedInputError(f"expected a program that computes more for more images, got another: {path}")
 
 
 def _loaded(path: Path, data: bytes, shape: tuple[int, int, int]) -> tuple[Program, int | None]:

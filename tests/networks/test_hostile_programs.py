@@ -142,6 +142,16 @@ UNCHECKED = {
     "expected interpolation_mode of grid_sampler": node(
         f"{ATEN}grid_sampler_2d.default", IMAGES, IMAGES, {"as_int": 7}, {"as_int": 9}, FALSE
     ),
+    "expected the sizes": node(
+        f"{ATEN}native_group_norm.default",
+        IMAGES,
+        NOTHING,
+        NOTHING,
+        *({"as_int": each} for each in (0, 1, 64, 1)),
+        EPS,
+        out=THREE,
+    ),
+    "expected as many values as keys": node(f"{ATEN}{SDPA}.default", IMAGES, tensor("row"), IMAGES),
     "expected a4 of conv2d|expected padding of conv2d": node(
         f"{ATEN}conv2d.default", IMAGES, IMAGES, NOTHING, ints(1, 1), ints(2**31, 2**31), ints(2**31, 2**31)
     ),
@@ -154,7 +164,8 @@ UNCHECKED = {
 
 @pytest.mark.parametrize("expected", UNCHECKED)
 def test_what_operators_do_not_check_themselves_is_checked(beginning_with, expected):
-    message = refused(beginning_with(UNCHECKED[expected]))
+    row = node(f"{ATEN}narrow.default", IMAGES, *({"as_int": each} for each in (2, 0, 1)), out=[tensor("row")])
+    message = refused(beginning_with(row, UNCHECKED[expected]))
     assert any(each in message for each in expected.split("|"))
 
 
