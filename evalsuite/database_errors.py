@@ -57,9 +57,14 @@ def explained(path: Path, patience: float) -> Iterator[None]:
         if code(error) == sqlite3.SQLITE_NOTADB:
             told = f"{path}: expected an evalsuite store, got a file that SQLite refuses ({error})"
             raise RefusedInputError(f"{told}; choose another folder") from error
-        if code(error) in _DAMAGE:
+        if code(error) in _DAMAGE or _is_no_text(error):
             raise RefusedInputError(damaged(path, str(error))) from error
         raise
+
+
+def _is_no_text(error: sqlite3.DatabaseError) -> bool:
+    """Whether Python, not SQLite, found that a column is not the text that it should be."""
+    return isinstance(error, sqlite3.OperationalError) and code(error) == 0
 
 
 def code(error: sqlite3.DatabaseError) -> int:

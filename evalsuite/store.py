@@ -403,8 +403,11 @@ def _expect_columns(database: sqlite3.Connection, path: Path) -> None:
     Raises:
         RefusedInputError: It does not.
     """
-    objects = set(database.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"))
-    columns = {(name, *_columns(database, name)) for kind, name in objects if kind == "table"}
+    try:
+        objects = set(database.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"))
+        columns = {(name, *_columns(database, name)) for kind, name in objects if kind == "table"}
+    except UnicodeDecodeError as error:
+        raise RefusedInputError(damaged(path, str(error))) from error
     strange = sorted({name for _, name in objects} - {table for table, *_ in columns & {*_expected(), _EXAMPLES}})
     if strange:
         raise RefusedInputError(
@@ -426,7 +429,10 @@ def _columns(database: sqlite3.Connection, table: str) -> list[str]:
 
 
 def _tables(database: sqlite3.Connection) -> set[str]:
-    return {table for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    try:
+        return {table for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except UnicodeDecodeError:  # `_expect_columns` says so
+        return set()
 
 
 def _check(database: sqlite3.Connection, path: Path) -> None:

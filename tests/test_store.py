@@ -238,6 +238,7 @@ DAMAGE = {
     "facts": "UPDATE meta SET value = '{' WHERE key = 'run'",
     "facts that are too deep": "UPDATE meta SET value = printf('%.*c', 100000, '[') WHERE key = 'run'",
     "bytes for facts": "UPDATE meta SET value = x'ff00' WHERE key = 'run'",
+    "text that is none": "UPDATE meta SET value = CAST(x'22ff22' AS TEXT) WHERE key = 'run'",
     "labels": "UPDATE labels SET labels = 'x'",
     "cuts": "UPDATE cuts SET shards = ''",
     "tasks": "UPDATE tasks SET facts = '{'",
