@@ -19,10 +19,12 @@ class _Place(click.Path):
 
     @override
     def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if not os.fspath(value):  # of a variable of the shell that is not set; the working folder would be taken
+            self.fail("expected a path, got none", param, ctx)
         return Path(value).expanduser()
 
 
-_FILE = _Place(path_type=Path)
+PLACE = _Place(path_type=Path)
 _MOST_RATIOS: Final = 1000
 
 
@@ -76,7 +78,7 @@ def by_task(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 
 
 _CKPT = click.option(
-    "--ckpt", type=_FILE, help="The trained network: evalsuite's own file, or a state dict with --arch."
+    "--ckpt", type=PLACE, help="The trained network: evalsuite's own file, or a state dict with --arch."
 )
 _READING = (
     click.option(
@@ -127,7 +129,7 @@ _PRUNE = (
         type=click.Choice(["learning-rate", "weights", "none"]),
         help="The schedule again; early weights too; or none: fine-tuning at a small rate.",
     ),
-    click.option("--early", type=_FILE, help="Early checkpoint for --rewind weights (written by evalsuite train)."),
+    click.option("--early", type=PLACE, help="Early checkpoint for --rewind weights (written by evalsuite train)."),
     click.option("--adapters", type=click.IntRange(min=1), help="Retrain low-rank adapters of this rank, then merge."),
     click.option("--regularise", multiple=True, callback=split, help="Added to the loss: see list regularisers."),
     click.option(
@@ -155,19 +157,19 @@ _JUDGE = (
     click.option("--examples", type=int, help="Held-out examples to judge on."),
     click.option("--examples-for", multiple=True, callback=by_task, help="Fewer for dear tasks: adversarial=200,..."),
     click.option(
-        "--slices", type=_FILE, help="CSV, a row for each held-out example: attributes, for the worst slice's error."
+        "--slices", type=PLACE, help="CSV, a row for each held-out example: attributes, for the worst slice's error."
     ),
-    click.option("--separate", type=_FILE, help="A network trained apart: how far from the parent a stranger is."),
+    click.option("--separate", type=PLACE, help="A network trained apart: how far from the parent a stranger is."),
     click.option("--engine", type=click.Choice(["local"]), help="Where shards are computed."),
-    click.option("--gate", type=_FILE, help="Policy (TOML) to hold the result against; sets the exit code."),
+    click.option("--gate", type=PLACE, help="Policy (TOML) to hold the result against; sets the exit code."),
 )
 _RUN = (
     click.option("--preset", help="quick (default), standard, paper, safety or robustbench: a named set of options."),
-    click.option("--config", type=_FILE, help="Run file (TOML) with any of these options; flags win."),
-    click.option("--out", type=_FILE, help="Run folder (default reports/NAME)."),
+    click.option("--config", type=PLACE, help="Run file (TOML) with any of these options; flags win."),
+    click.option("--out", type=PLACE, help="Run folder (default reports/NAME)."),
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
-RUN = click.argument("run", type=_FILE, metavar="RUN")
+RUN = click.argument("run", type=PLACE, metavar="RUN")
 
 
 def network_options(command: Command) -> Command:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from evalsuite.cli._console import reporter
+from evalsuite.cli._options import PLACE
 
 # handwritten digits, 8 x 8: small enough for minutes, real enough to show that robustness goes before accuracy
 _TASKS = (
@@ -38,7 +39,7 @@ evalsuite demo: how far can a small network be pruned before its robustness goes
 
 
 @click.command(epilog="\b\nExample:\n  evalsuite demo --out reports/demo")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("reports/demo"), show_default=True)
+@click.option("--out", type=PLACE, default=Path("reports/demo"), show_default=True)
 @click.pass_context
 def command(ctx: click.Context, out: Path) -> None:
     """Train a small network on scikit-learn's digits, prune it, judge it, and report - in a minute or two."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from evalsuite.cli._options import RUN
+from evalsuite.cli._options import PLACE, RUN
 from evalsuite.cli.gate import read_results
 from evalsuite.errors import UsageError
 
@@ -16,7 +16,7 @@ from evalsuite.errors import UsageError
 )
 @RUN
 @click.option("--format", "form", type=click.Choice(["html", "markdown", "json"]), default="html", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="Where to write (html: RUN/report.html; else stdout).")
+@click.option("--out", type=PLACE, help="Where to write (html: RUN/report.html; else stdout).")
 def command(run: Path, form: str, out: Path | None) -> None:
     """Write the report of RUN from what its store holds; no network is run.
 

@@ -22,8 +22,9 @@ _WIDTH = 110
     "  evalsuite show model.safetensors\n  evalsuite show reports/model",
 )
 @click.argument("what")
+@click.option("--arch", help="Of a checkpoint that does not name its architecture, or names code of yours.")
 @JSON
-def command(what: str, as_json: bool) -> None:
+def command(what: str, arch: str | None, as_json: bool) -> None:
     """Show WHAT in detail: a task or another part (KIND/NAME), a checkpoint file, or a run folder."""
     path = Path(what)
     if path.is_dir():
@@ -32,7 +33,7 @@ def command(what: str, as_json: bool) -> None:
         results = _results(path)
         write_json(results) if as_json else click.echo(headline(results))
     elif path.is_file():
-        _checkpoint(path, as_json=as_json)
+        _checkpoint(path, arch, as_json=as_json)
     else:
         part = _part(what)
         write_json(part.document()) if as_json else _print(part)
@@ -49,11 +50,11 @@ def _results(run: Path) -> dict[str, object]:
     return current(run)[0]
 
 
-def _checkpoint(path: Path, *, as_json: bool) -> None:
+def _checkpoint(path: Path, arch: str | None, *, as_json: bool) -> None:
     from evalsuite.networks.checkpoint import read
     from evalsuite.networks.cost import cost
 
-    found = read(path)
+    found = read(path, arch=arch)
     counted = cost(found.network, found.shape)
     facts: dict[str, object] = {
         "arch": found.arch,

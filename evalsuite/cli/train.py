@@ -5,8 +5,7 @@ from pathlib import Path
 import click
 
 from evalsuite.cli._console import reporter
-
-_FILE = click.Path(path_type=Path)
+from evalsuite.cli._options import PLACE
 
 
 @click.command(
@@ -20,7 +19,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 or auto.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all).")
-@click.option("--out", type=_FILE, required=True, help="Checkpoint to write; early weights go beside it.")
+@click.option("--out", type=PLACE, required=True, help="Checkpoint to write; early weights go beside it.")
 def command(
     arch: str,
     data: str,

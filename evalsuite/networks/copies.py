@@ -1,6 +1,7 @@
 """Copies of networks, whatever their last forward pass left in them and however they were compiled."""
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from copy import deepcopy
 from io import IOBase
@@ -14,6 +15,7 @@ from evalsuite.errors import UsageError
 _Network = TypeVar("_Network", bound=nn.Module)
 _LOCK: Final = type(threading.Lock())
 _REENTRANT: Final = type(threading.RLock())
+_DEEPEST: Final = 4
 
 
 def copied(network: _Network) -> _Network:
@@ -106,4 +108,14 @@ def _is_compiled(module: nn.Module) -> bool:
 def _tensors(network: nn.Module) -> Iterator[Tensor]:
     for module in network.modules():
         yield from module.buffers(recurse=False)
-        yield from (value for value in vars(module).values() if isinstance(value, Tensor))
+        for value in vars(module).values():
+            yield from _inside(value)
+
+
+def _inside(value: object, depth: int = 0) -> Iterator[Tensor]:
+    """Tensors that an attribute is, or keeps in containers: maps that a network remembers, say."""
+    if isinstance(value, Tensor):
+        yield value
+    elif depth < _DEEPEST and isinstance(value, dict | list | tuple | deque):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _inside(each, depth + 1)

@@ -603,3 +603,37 @@ def test_ranges_are_told_in_our_words(evalsuite, plain, option, value, told):
     assert ended.code == 2
     assert told in ended.err, ended.err
     assert "greater than" not in ended.err
+
+
+@pytest.mark.parametrize("command", ["sweep", "evaluate"])
+def test_an_empty_place_is_not_the_working_folder(evalsuite, plain, monkeypatch, tmp_path, command):
+    monkeypatch.chdir(tmp_path)
+    network = ("--parent" if command == "evaluate" else "--ckpt", *plain[1:])
+    ended = evalsuite(command, *network, "--normalise", "0.3/0.4", "--tasks", "clean", "--out", "")
+    assert ended.code == 2
+    assert "expected a path, got none" in ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_whose_architecture_is_code_of_yours_can_be_shown(evalsuite, own_code):
+    typed = ("--ckpt", "own.pt", "--arch", "own_code:Fixed", *own_code, "--ratios", "0.5", "--retrain", "none")
+    assert evalsuite("prune", *typed, "--out", "run").code == 0
+    (made,) = Path("run/networks").glob("*.safetensors")
+    assert evalsuite("show", made).code == 4
+    ended = evalsuite("show", made, "--arch", "own_code:Fixed")
+    assert ended.code == 0, ended.err
+    assert "own_code:Fixed" in ended.out
+
+
+def test_photos_of_another_size_than_was_assumed_are_a_cause_that_is_named(evalsuite, tmp_path):
+    network = build("torchvision:squeezenet1_1", classes=2, channels=3, image_size=64, seed=0)
+    torch.save(network.state_dict(), tmp_path / "bad.pt")
+    for place in range(24):
+        folder = tmp_path / "photos" / "test" / str(place % 2)
+        folder.mkdir(parents=True, exist_ok=True)
+        picture = np.random.default_rng(place).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(folder / f"{place}.png")
+    typed = ("--arch", "torchvision:squeezenet1_1", "--data", f"folder:{tmp_path / 'photos'}", "--normalise", "none")
+    ended = evalsuite("doctor", "--ckpt", tmp_path / "bad.pt", *typed)
+    assert ended.code == 4
+    assert "the photos have 32 x 32): ?size=32" in ended.err

@@ -167,8 +167,34 @@ def test_locks_and_conditions_are_made_anew(copy, held):
 def test_what_cannot_be_copied_is_named(tmp_path):
     with (tmp_path / "log.txt").open("w") as file:
         held = {"an open file": file, "generator": (each for each in "abc"), "Event": threading.Event()}
-        held |= {"list": [file], "dict": {"a": torch.ones(1, requires_grad=True) * 2}}
+        held |= {"list": [file], "dict": {"a": file}}
         for words, value in held.items():
             network = nn.Sequential(nn.Linear(2, 2), nn.Sequential(_Holding(log=value)))
             with pytest.raises(UsageError, match=rf"got .*{words} in '1\.0\.log' \(.+\): make it in forward"):
                 copied(network)
+
+
+class Keeping(nn.Sequential):
+    """Remembers maps of its last pass in containers."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
+        self.maps, self.listed = {}, [[]]
+
+    def forward(self, images):
+        self.maps["first"] = self[0](images)
+        self.listed[0] = [self.maps["first"].relu()]
+        return super().forward(images)
+
+
+@pytest.mark.parametrize("copy", [copied, copied_by_pruners])
+def test_what_is_remembered_in_containers_is_copied_as_values(copy):
+    network = Keeping()
+    images = torch.rand(3, 1, 8, 8)
+    expected = network(images)
+    made = copy(network)
+    assert torch.equal(made.maps["first"], network.maps["first"])
+    assert torch.equal(made.listed[0][0], network.listed[0][0])
+    assert made.maps["first"].is_leaf
+    assert not network.maps["first"].is_leaf
+    assert torch.equal(made(images), expected)
