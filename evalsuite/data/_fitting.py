@@ -78,6 +78,7 @@ def _size(
         value, reason = _pixels(network.size), "what the network takes"
         if shared not in {None, network.size}:
             reason += f"; the photos have {shared} x {shared}"
+            option = f"?size={shared}"
         return network.size, Interpretation(topic=topic, value=value, basis=network.basis, reason=reason, option=option)
     if shared is not None:
         reason = "that of all photos; nothing tells the network's"

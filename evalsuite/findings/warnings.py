@@ -9,7 +9,9 @@ def warnings(evidence: Evidence) -> list[str]:
     """One sentence each, the weightiest first; none where nothing is suspicious."""
     readings = evidence.meta.get("readings", [])
     doubtful = [
-        f"{each['topic']}: {each['value']} ({each['option']})" for each in readings if each["basis"] == "doubtful"
+        f"{each['topic']}: {each['value']}" + (f" ({each['option']})" if each["option"] else "")
+        for each in readings
+        if each["basis"] == "doubtful"
     ]
     return [*evidence.no_standard, *doubtful, *_better_than_parent(evidence)]
 

@@ -623,3 +623,17 @@ def test_a_checkpoint_whose_architecture_is_code_of_yours_can_be_shown(evalsuite
     ended = evalsuite("show", made, "--arch", "own_code:Fixed")
     assert ended.code == 0, ended.err
     assert "own_code:Fixed" in ended.out
+
+
+def test_photos_of_another_size_than_was_assumed_are_a_cause_that_is_named(evalsuite, tmp_path):
+    network = build("torchvision:squeezenet1_1", classes=2, channels=3, image_size=64, seed=0)
+    torch.save(network.state_dict(), tmp_path / "bad.pt")
+    for place in range(24):
+        folder = tmp_path / "photos" / "test" / str(place % 2)
+        folder.mkdir(parents=True, exist_ok=True)
+        picture = np.random.default_rng(place).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(folder / f"{place}.png")
+    typed = ("--arch", "torchvision:squeezenet1_1", "--data", f"folder:{tmp_path / 'photos'}", "--normalise", "none")
+    ended = evalsuite("doctor", "--ckpt", tmp_path / "bad.pt", *typed)
+    assert ended.code == 4
+    assert "the photos have 32 x 32): ?size=32" in ended.err

@@ -392,7 +392,7 @@ def test_share_and_interpolation_by_option_or_by_the_network(tmp_path: Path, how
 def test_where_the_network_takes_another_size_than_all_photos_have_it_is_told(tmp_path: Path) -> None:
     name, _ = sized(tmp_path, (32, 32), (32, 32))
     told = reading(load(name, size=48, basis="assumed"), "image size")
-    assert (told.value, told.basis, told.option) == ("48 x 48 pixels", "assumed", "?size=PIXELS")
+    assert (told.value, told.basis, told.option) == ("48 x 48 pixels", "assumed", "?size=32")
     assert told.reason == "what the network takes; the photos have 32 x 32"
     assert reading(load(name, size=32, basis="assumed"), "image size").reason == "what the network takes"
 
