@@ -139,7 +139,7 @@ def read_config(path: Path) -> dict[str, object]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"--config: expected a readable TOML file, got {path} ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # numbers with too many digits and arrays too deep, too
         raise UsageError(f"--config: {path} is not TOML: {error}") from error
 
 
