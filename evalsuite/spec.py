@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +17,6 @@ _ELSEWHERE = frozenset({"out", "engine", "device", "threads", "gate", "trust", "
 """Options that change where and how a run is computed, not what comes out; files count by their content."""
 
 
-_FEWEST_THREADS = 64
 LIBRARIES = frozenset({"torchvision", "timm", "robustbench"})
 """Origins of architectures that are named before a colon; anything else there is a module of the user's own."""
 DIRECTORY = "directory"
@@ -88,15 +86,6 @@ class Spec(BaseModel):
         if not distinct:
             raise ValueError("expected at least one ratio above 0")
         return distinct
-
-    @field_validator("threads")
-    @classmethod
-    def _for_the_processors(cls, threads: int | None) -> int | None:
-        # more than the system allows ends the process without a word
-        most = max(_FEWEST_THREADS, 4 * (os.cpu_count() or 1))
-        if threads is not None and threads > most:
-            raise ValueError(f"expected at most {most} threads on this machine, got {threads}")
-        return threads
 
     @field_validator("margin_for")
     @classmethod

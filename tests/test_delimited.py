@@ -118,3 +118,11 @@ def test_a_table_in_no_encoding_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"gr\xf6\xdfe,y\n1,2\n")
     with pytest.raises(UsageError, match=r"t\.csv: expected text in UTF-8, got the byte 0xf6"):
         load(f"csv:{tmp_path / 't.csv'}?target=y")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_columns_are_counted_in_the_first_line(end: str) -> None:
+    rows = end.join(["a,b", *["1,2"] * 300]).encode()
+    assert len(read_delimited(rows, "x.csv", most_columns=2).rows) == 301
+    with pytest.raises(ValueError, match=r"x\.csv: expected at most 1 columns, got more"):
+        read_delimited(rows, "x.csv", most_columns=1)

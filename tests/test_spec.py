@@ -42,3 +42,11 @@ def test_names_that_are_no_text_are_refused(option: str, name: str) -> None:
     values = {"tasks": ("clean", name), "margin_for": {name: 0.1}}
     with pytest.raises(UsageError, match=f"--{option.replace('_', '-')}: expected a name that can be written as text"):
         resolve({"ckpt": Path("a.pt"), option: values.get(option, name)})
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "9" * 10_000, "a = [", "\x00"])
+def test_what_is_no_toml_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "run.toml").write_text(text)
+    with pytest.raises(UsageError, match=r"--config: .*run\.toml is not TOML: ") as caught:
+        read_config(tmp_path / "run.toml")
+    assert "\n" not in str(caught.value)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from evalsuite.data import load
+from evalsuite.data import _arrays, load
 from evalsuite.errors import RefusedInputError, UsageError
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
@@ -319,3 +319,22 @@ def test_every_kind_of_odd_values_has_its_way_out(saved: Save, values: list[floa
     stored = images.reshape(3, 1, 1).repeat(4, 1).repeat(4, 2)
     with pytest.raises(RefusedInputError, match=message):
         load(saved(x_test=stored, y_test=np.arange(3)) + query)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"dtype": "|O"}, {"dtype": "<f4"}, {"dtype": "no type"}, {"dtype": "(2,)<i4"}, {"shape": [5]}, {"shape": [-4]},
+        {"shape": [2**62, 2**62]}, {"shape": ["4"]}, {"values": "text"}, {"values": None}, {"name": 1},
+    ],
+)  # fmt: skip
+def test_arrays_of_a_reader_that_was_taken_over_are_refused(
+    saved: Save, monkeypatch: pytest.MonkeyPatch, entry: dict[str, object]
+) -> None:
+    whole = {"name": "x_test", "dtype": "|u1", "shape": [4], "values": memoryview(bytes(4)), **entry}
+    path = Path(saved(x_test=rgb(1), y_test=np.arange(1)).removeprefix("npz:"))
+    if entry.get("dtype") == "<f4":
+        whole["values"] = memoryview(bytes(3))
+    monkeypatch.setattr(_arrays, "run_apart", lambda *_, **__: {"names": ["x_test"], "arrays": [whole]})
+    with pytest.raises(RefusedInputError, match="plain numpy arrays"):
+        _arrays.read_archive(path, {"x_test"})
