@@ -68,11 +68,20 @@ class Limits:
     answer: int
 
     @classmethod
-    def for_size(cls, size: int) -> "Limits":
-        """Enough for every honest file of `size` bytes, on a slow machine too, and little for a small one."""
-        memory = _from_environment(MEMORY) or 3 * 2**28 + 6 * size
-        seconds = _from_environment(SECONDS) or 2 + size // 5_000_000
-        return cls(memory=memory, seconds=seconds, answer=max(memory // 3, 4 * size))
+    def for_size(cls, size: int, *, unpacked: int = 4) -> "Limits":
+        """Enough for every honest file of `size` bytes, on a slow machine too, and little for a small one.
+
+        Args:
+            size: Of the file.
+            unpacked: How many times as large as the file its contents may be, where they are large at all.
+        """
+        answer = max(2**28, unpacked * size)
+        memory = _from_environment(MEMORY)
+        return cls(
+            memory=memory or 3 * 2**28 + (unpacked + 2) * size,
+            seconds=_from_environment(SECONDS) or 2 + size // 2_000_000,
+            answer=max(answer, memory or 0),
+        )
 
 
 def run_apart(work: Callable[[], Plain], *, path: Path, limits: Limits) -> Plain:
@@ -285,7 +294,10 @@ def _limit(what: int, value: int, *, slack: int = 0) -> None:
 
 def _outcome(work: Callable[[], Plain], file: int) -> str:
     try:
-        words = encode(["answer", work()], file)
+        answer = work()
+        # readers leave what they have read in circles
+        gc.collect()
+        words = encode(["answer", answer], file)
         if len(words) <= _MOST_WORDS:
             return words
         outcome = ["memory"]
