@@ -39,12 +39,17 @@ def files_beside(path: Path, model: Message) -> list[Path]:
     return files
 
 
-def size_beside(path: Path, data: bytes) -> int:
-    """How many bytes may have to be read with `data`, the bytes of `path`, told before anything of it is parsed."""
+def files_named_in(path: Path, data: bytes) -> list[Path]:
+    """Files in the folder of `path` in which it may keep tensors, told from `data`, its bytes, without parsing them."""
     if b"location" not in data:
-        return 0
-    named = (each for each in path.parent.iterdir() if each != path and os.fsencode(each.name) in data)
-    return min(sum(each.stat().st_size for each in named if each.is_file()), _MOST_BYTES)
+        return []
+    named = [each for each in path.parent.iterdir() if each != path and os.fsencode(each.name) in data]
+    return sorted(each for each in named if each.is_file())
+
+
+def size_beside(path: Path, data: bytes) -> int:
+    """How many bytes may have to be read with `data`, the bytes of `path`."""
+    return min(sum(each.stat().st_size for each in files_named_in(path, data)), _MOST_BYTES)
 
 
 def take_in(path: Path, model: Message) -> int:
