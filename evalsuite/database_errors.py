@@ -84,6 +84,6 @@ def _of_disk(path: Path, error: sqlite3.DatabaseError) -> str:
     if path.exists() and error.sqlite_errorcode != sqlite3.SQLITE_READONLY_DBMOVED:
         return f"{path}: {error}; what was finished is kept, {DISK[code(error)]}: the same command continues then"
     return (
-        f"{path}: {error}; the file is not there, or another is: make sure that the disk has room and that nobody takes "
-        f"the run folder away: the same command begins the run anew"
+        f"{path}: {error}; the file is not there, or another is: make sure that the disk has room and that nobody "
+        f"takes the run folder away: the same command begins the run anew"
     )
