@@ -56,7 +56,7 @@ def explained(path: Path, patience: float) -> Iterator[None]:
             raise UsageError(_of_disk(path, error)) from error
         if code(error) == sqlite3.SQLITE_NOTADB:
             told = f"{path}: expected an evalsuite store, got a file that SQLite refuses ({error})"
-            raise RefusedInputError(f"{told}; choose another folder") from error
+            raise RefusedInputError(f"{told}; move the file away, or choose another folder") from error
         if code(error) in _DAMAGE or _is_no_text(error):
             raise RefusedInputError(damaged(path, str(error))) from error
         raise
@@ -81,9 +81,9 @@ def damaged(path: Path, what: str) -> str:
 
 
 def _of_disk(path: Path, error: sqlite3.DatabaseError) -> str:
-    if path.exists():
+    if path.exists() and error.sqlite_errorcode != sqlite3.SQLITE_READONLY_DBMOVED:
         return f"{path}: {error}; what was finished is kept, {DISK[code(error)]}: the same command continues then"
     return (
-        f"{path}: {error}; the file is not there, or no longer: make sure that the disk has room and that nobody takes "
-        f"the run folder away: the same command begins the run anew"
+        f"{path}: {error}; the file is not there, or another is: make sure that the disk has room and that nobody "
+        f"takes the run folder away: the same command begins the run anew"
     )

@@ -31,6 +31,7 @@ _MOMENT: Final = 0.2
 """The same where nobody works on a run: nothing is to be taken back."""
 _LAST_WORDS: Final = 0.5
 """Seconds that those may take who are told that the process ends without unwinding."""
+_WAKE: Final = b"\0"
 _SHOW_CURSOR: Final = "\x1b[?25h"
 _end_process: Final = os._exit  # before anybody puts something else in its place
 
@@ -90,12 +91,14 @@ class Watch:
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self._code = self._code or CODES[number]
+        with suppress(OSError):
+            os.write(self._writes, _WAKE)  # others may have put another pipe in the place of ours
 
     def _run(self) -> None:
         """The thread: waits for a signal, and then for the end of the process or a second one."""
         while number := os.read(self._reads, 1):
-            if number[0] in CODES:
-                self._code = self._code or CODES[number[0]]
+            self._code = self._code or CODES.get(number[0], 0)
+            if self._code:
                 self._wait_for_another(_GRACE if self._last_words else _MOMENT)
                 self._end()
         os.close(self._reads)

@@ -145,6 +145,17 @@ def test_a_second_signal_ends_a_process_at_once():
     assert took[1] < took[0]
 
 
+def test_others_may_listen_to_signals_too():
+    program = (
+        "import os, signal, time\nfrom evalsuite.interruption import listen\nlisten()\n"
+        "signal.set_wakeup_fd(-1)\nos.kill(os.getpid(), signal.SIGTERM)\n"
+        "while True: time.sleep(1)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 143
+    assert ended.stderr.count("the same command continues") == 1
+
+
 def test_what_a_process_was_started_to_ignore_it_ignores():
     program = (
         "import os, signal, time\nfrom evalsuite.interruption import check, listen\nlisten()\n"
