@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
+from copy import copy
 from types import MappingProxyType
 from typing import Final, final
 
@@ -130,7 +131,7 @@ def _passed_on(error: BaseException) -> BaseException | None:
     stop = stopped_by(error, (TerminatedError,))
     if stop is not None:
         # others' code may make a SystemExit of a Ctrl-C
-        return error if stop is error else type(stop)()
+        return error if stop is error else copy(stop)
     return error if isinstance(error, EvalsuiteError) else None
 
 

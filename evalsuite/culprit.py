@@ -30,12 +30,13 @@ _HANDS_OVER: Final = MappingProxyType(
     {
         _NETWORK: "the network",
         ("evalsuite.networks._program", "run"): "the network",
+        ("evalsuite.networks._steps", "run"): "the network",
         ("evalsuite.networks._onnx", "forward"): "the network",
     }
 )
 """Functions of evalsuite that do nothing but call a network or a step of it, by module and name."""
-_STANDS_IN: Final = ("evalsuite.cli._exits", "refuse")
-"""Takes the place of `os._exit`, so that its caller is to blame."""
+_IN_PLACE_OF: Final = frozenset({("evalsuite.cli._exits", "refuse")})
+"""Functions of evalsuite that stand in the place of Python's own, such as `os._exit`: their caller is to blame."""
 _BACKWARD: Final = frozenset({"torch.autograd", "torch.autograd.graph", "torch._tensor"})
 _NO_MEMORY: Final = ("you tried to allocate", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
 """What torch says in a plain RuntimeError where it gets no memory."""
@@ -138,11 +139,9 @@ def is_memory(error: BaseException) -> bool:
 
 
 def _owner(frame: FrameType) -> _Owner:
-    if _named(frame) == _STANDS_IN:
-        return "nobody"
     top = _module(frame).partition(".")[0]
     if top in _OWN:
-        return "own"
+        return "nobody" if _named(frame) in _IN_PLACE_OF else "own"
     file = frame.f_code.co_filename
     # code without a file is typed by hand, or made by Python and torch for a class or a graph
     made = file.startswith("<") and top != "__main__"
@@ -172,10 +171,11 @@ def _title(frame: FrameType) -> str:
 
 
 def _by_hand(error: BaseException) -> bool:
+    """Whether others' code has raised `error` itself: the last that it did was to `raise`."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    if trace is None or trace.tb_lasti < 0:
+    if trace is None or trace.tb_lasti < 0 or _owner(trace.tb_frame) == "own":
         return False
     return dis.opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
 

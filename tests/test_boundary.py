@@ -20,6 +20,8 @@ from evalsuite.errors import RefusedInputError, TerminatedError
 from evalsuite.networks.architectures import build
 from evalsuite.networks.normalized import Normalized
 
+_ROWS = "a network that gives one row of outputs, or one map of them, per image"
+
 
 class UnspeakableError(Exception):
     def __str__(self):
@@ -140,8 +142,14 @@ def test_a_backward_pass_that_fails_is_the_networks():
     [
         (lambda x: (x, x), "expected a network that gives one tensor, got tuple"),
         (lambda _: None, "expected a network that gives one tensor, got NoneType"),
-        (lambda x: x.flatten(1)[:-1], "expected one row of outputs for each of 3 images, got 2x4"),
-        (lambda x: x.sum(), "expected one row of outputs for each of 3 images, got a single number"),
+        (
+            lambda x: x.flatten(1)[:-1],
+            f"expected {_ROWS}, got shape 2x4 for 3",
+        ),
+        (
+            lambda x: x.sum(),
+            f"expected {_ROWS}, got a single number for 3",
+        ),
         (lambda x: x.to(torch.complex64), "expected a network that gives real numbers, got torch.complex64"),
         (lambda x: x.to("meta"), "expected outputs on the device of the images, cpu, got meta"),
     ],
@@ -175,6 +183,15 @@ def test_too_little_memory_says_what_to_do():
         wrapped(Large())(images())
 
 
+@pytest.fixture
+def heard():
+    """Interruptions, which whatever runs in the background ignores."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_a_real_interruption_is_no_failure_of_the_network():
     def interrupted():
         signal.raise_signal(signal.SIGINT)

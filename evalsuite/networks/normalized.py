@@ -65,6 +65,7 @@ def _checked(outputs: object, images: Tensor) -> Tensor:
     if outputs.device != images.device:
         raise OutputError(f"expected outputs on the device of the images, {images.device}, got {outputs.device}")
     if outputs.shape[:1] != images.shape[:1]:
-        shape = "x".join(map(str, outputs.shape)) or "a single number"
-        raise OutputError(f"expected one row of outputs for each of {len(images)} images, got {shape}")
+        shape = f"shape {'x'.join(map(str, outputs.shape))}" if outputs.dim() else "a single number"
+        expected = "a network that gives one row of outputs, or one map of them, per image"
+        raise OutputError(f"expected {expected}, got {shape} for {len(images)}")
     return outputs

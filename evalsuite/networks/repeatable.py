@@ -22,27 +22,25 @@ def doubts(network: nn.Module, images: Tensor) -> tuple[str, ...]:
         network: In evaluation mode.
         images: (n, c, h, w) in [0, 1] on its device; a few, n >= 2.
     """
-    first, second, reseeded = _twice(network, images)
+    half = len(images) // 2
+    # the draws of others are not moved by asking
+    with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
+        first, second, reseeded = _twice(network, images)
+        apart = torch.cat([network(part.contiguous()).float() for part in (images[:half], images[half:])])
     reasons = (RESEEDED,) if reseeded else ()
     if differ(first, second):
         return (RANDOM, *reasons)
-    half = len(images) // 2
-    apart = torch.cat([network(part.contiguous()).float() for part in (images[:half], images[half:])])
     return (BATCH, *reasons) if differ(first, apart) else reasons
 
 
 def _twice(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor, bool]:
-    """Two answers, each with random numbers of its own, and whether both leave the generator in one and the same state.
-
-    The state is as it was before, afterwards.
-    """
+    """Two answers, each with random numbers of its own, and whether both leave the generator in the same state."""
     states = [torch.Generator().manual_seed(seed).get_state() for seed in (1, 2)]
     answers: list[Tensor] = []
-    with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
-        for place, state in enumerate(states):
-            torch.set_rng_state(state)
-            answers.append(network(images).float())
-            states[place] = torch.get_rng_state()
+    for place, state in enumerate(states):
+        torch.set_rng_state(state)
+        answers.append(network(images).float())
+        states[place] = torch.get_rng_state()
     return answers[0], answers[1], torch.equal(*states)
 
 

@@ -103,7 +103,7 @@ def sweep(error, when, *more, tasks="clean,noise/uniform/0.1", data="digits"):
         ("stop", "odd", "expected the network to run, got StopIteration: 1 (faulty.py, line "),
         ("memory", "odd", "expected enough memory, got MemoryError; free some, or compute elsewhere (--device cpu)"),
         ("none", "odd", "expected a network that gives one tensor, got NoneType"),
-        ("short", "odd", "expected one row of outputs for each of 31 images, got 30x10"),
+        ("short", "odd", "per image, got shape 30x10 for 31"),
     ],
 )
 def test_a_network_that_fails(evalsuite, place, error, when, told):

@@ -335,15 +335,22 @@ def test_refusals_of_a_recipe_name_it(digits, tmp_path):
                 raise RuntimeError("no training here\nsecond line")
             return super().forward(x)
 
-    with pytest.raises(UsageError, match=r"^--retrain standard\S* cannot train this network: no training here$"):
+    told = (
+        r"^magnitude-0-0.5, --retrain standard\S* cannot train this network: expected the network to run, got "
+        r"RuntimeError: no training here \(test_faithful.py, line \d+, in forward\)"
+    )
+    with pytest.raises(UsageError, match=told):
         sweep(Fails(), digits, tmp_path, retrain=Standard(epochs=1))
 
 
 def test_programming_errors_stay_what_they_are():
+    """A pruner's own code: what it refuses is a refusal, what it trips over is a bug."""
+    ours = {"__name__": "pruners.mine"}
+    exec("def trip(): raise TypeError('ours')\ndef refuse(): raise type('MemoryLeft', (RuntimeError,), {})", ours)  # noqa: S102
     with pytest.raises(TypeError, match="ours"), refusing("anything"):
-        raise TypeError("ours")
+        ours["trip"]()
     with pytest.raises(UsageError, match=r"^anything: MemoryLeft$"), refusing("anything"):
-        raise type("MemoryLeft", (RuntimeError,), {})
+        ours["refuse"]()
 
 
 def test_ordinary_networks_are_left_as_they_were():

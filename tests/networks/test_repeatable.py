@@ -36,9 +36,10 @@ def test_a_network_that_seeds_torch_is_doubted_and_one_that_draws_is_random() ->
         torch.random.manual_seed(0)
         return x + torch.rand(1)
 
+    seeds, draws = Applied(seeded).eval(), Applied(lambda x: x + torch.rand(1)).eval()
     before = torch.get_rng_state()
-    assert doubts(Applied(seeded).eval(), IMAGES) == (RESEEDED,)
-    assert doubts(Applied(lambda x: x + torch.rand(1)).eval(), IMAGES) == (RANDOM,)
+    assert doubts(seeds, IMAGES) == (RESEEDED,)
+    assert doubts(draws, IMAGES) == (RANDOM,)
     # nobody else's draws are moved by asking
     assert torch.equal(torch.get_rng_state(), before)
 
