@@ -212,9 +212,11 @@ def refuse_not_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _safetensors(path: Path, data: bytes) -> _Parsed:
+    header = data[8 : 8 + int.from_bytes(data[:8], "little")]
+    _check_count(path, header.count(b'"dtype"'))
     try:
         tensors = safetensors.torch.load(data)
-        metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
+        metadata = json.loads(header).get("__metadata__", {})
     except Exception as error:
         raise RefusedInputError(
             f"expected a whole safetensors file, got one that is damaged: {path}: {_reason(error)}"
@@ -324,8 +326,7 @@ def _sets(path: Path, loaded: object, size: int) -> tuple[WeightSet, ...]:
 
 
 def _dense(path: Path, tensors: Mapping[str, Tensor], size: int) -> Mapping[str, Tensor]:
-    if len(tensors) > _MOST_TENSORS:
-        raise RefusedInputError(f"expected at most {_MOST_TENSORS} tensors, got {len(tensors)}: {path}")
+    _check_count(path, len(tensors))
     longest = max(tensors, key=len, default="")
     if len(longest) > _LONGEST_NAME:
         name = f"{longest[:40]!r}..."
@@ -338,6 +339,11 @@ def _dense(path: Path, tensors: Mapping[str, Tensor], size: int) -> Mapping[str,
             raise RefusedInputError(f"expected dense real numbers, got {name!r} {what}: {path}")
     _check_claims(path, tensors, size)
     return {name: _plain(tensor) for name, tensor in tensors.items()}
+
+
+def _check_count(path: Path, tensors: int) -> None:
+    if tensors > _MOST_TENSORS:
+        raise RefusedInputError(f"expected at most {_MOST_TENSORS} tensors, got {tensors}: {path}")
 
 
 def _check_claims(path: Path, tensors: Mapping[str, Tensor], size: int) -> None:
