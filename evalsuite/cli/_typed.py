@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from evalsuite.data_files import files_of, tree, walk
@@ -16,7 +17,7 @@ from evalsuite.networks._header import described
 from evalsuite.recorded_data import check_recorded
 from evalsuite.registry import third_party
 from evalsuite.spec import LIBRARIES, Spec, digest
-from evalsuite.store import reading
+from evalsuite.store import opened, reading
 from evalsuite.version import __version__
 
 _MOST_FILES, _MOST_BYTES = 10_000, 2**30
@@ -79,7 +80,11 @@ def finished(out: Path, request: str | None) -> dict[str, object] | None:
         meta = store.meta()
         if request is None or meta.get("request") != request or not meta.get("complete"):
             return None
-        return recognised(out, store)
+        results = recognised(out, store)
+    # what a process has left that was killed in its last moment is cleared, unless the disk may only be read
+    with suppress(UsageError, OSError), opened(out):
+        pass
+    return results
 
 
 def _content(path: Path, option: str) -> str:

@@ -77,6 +77,14 @@ def test_results_that_were_cut_short_are_made_again_from_the_store(evalsuite, ch
         assert results(run) == results(finished / "run")
 
 
+def test_what_a_process_left_at_its_very_end_is_cleared(evalsuite, checkpoint, run):
+    (run / ".progress.json.0a1b2c3d.partial").write_text("half")
+    ended = evalsuite("sweep", "--ckpt", checkpoint, "--out", run, *SWEEP)
+    assert ended.code == 0
+    assert "finished before, nothing to do" in ended.err
+    assert not list(run.glob(".*"))
+
+
 def test_a_store_that_is_damaged_inside(evalsuite, checkpoint, finished, run):
     store = run / "results.sqlite"
     whole = store.read_bytes()
