@@ -1,5 +1,16 @@
-"""`python -m evalsuite`: the command line."""
+"""The command line's way in, for `evalsuite` and `python -m evalsuite`: signals are answered before all else."""
 
-from evalsuite.cli import main
+from evalsuite.interruption import listen
 
-main()
+
+def main() -> None:
+    """Run a command and end with the exit code of the contract."""
+    listen()
+    from evalsuite.cli import cli
+    from evalsuite.cli._console import guarded
+
+    guarded(cli)
+
+
+if __name__ == "__main__":
+    main()

@@ -41,7 +41,16 @@ class IncompleteEvidenceError(EvalsuiteError):
 
 @final
 class TerminatedError(BaseException):
-    """SIGTERM arrived; unwinds like Ctrl-C so that files are closed."""
+    """A signal asks the process to end; unwinds like Ctrl-C so that files are closed.
+
+    Attributes:
+        exit_code: What the process ends with: 128 and the signal's number.
+    """
+
+    def __init__(self, message: str = "", *, code: int = 143) -> None:
+        """`message`: what happened, in a word."""
+        super().__init__(message)
+        self.exit_code = code
 
 
 class UnknownNameError(UsageError):
@@ -60,8 +69,6 @@ class UnknownNameError(UsageError):
 
 def exit_code(error: BaseException) -> int:
     """What a process ends with that `error` stops: as the contract has it, 5 for what nobody foresaw."""
-    if isinstance(error, EvalsuiteError):
+    if isinstance(error, EvalsuiteError | TerminatedError):
         return error.exit_code
-    if isinstance(error, KeyboardInterrupt):
-        return 130
-    return 143 if isinstance(error, TerminatedError) else 5
+    return 130 if isinstance(error, KeyboardInterrupt) else 5

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, final
 
+from evalsuite.interruption import check
+
 READING = "Reading"
 """The stage before any work: files are read and options checked."""
 _WINDOW = 30.0
@@ -110,7 +112,10 @@ class Position:
 
 @final
 class Tracker:
-    """Works out where a stage is from what it reports; may be asked from another thread."""
+    """Works out where a stage is from what it reports; may be asked from another thread.
+
+    Whatever a stage reports, it can be left at that moment: here it hears of signals (TerminatedError).
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -118,6 +123,7 @@ class Tracker:
 
     def start(self, stage: str, total: float) -> None:
         """As of `Reporter`."""
+        check()
         with self._lock:
             self._began = self._since = time.monotonic()
             self._stage, self._total, self._done, self._skipped = stage, total, 0.0, 0.0
@@ -129,6 +135,7 @@ class Tracker:
 
     def work_on(self, network: str, what: str) -> None:
         """As of `Reporter`."""
+        check()
         with self._lock:
             self._network, self._what = network, what
             self._epoch, self._epochs = None, None
@@ -136,11 +143,13 @@ class Tracker:
 
     def enter_epoch(self, epoch: int, epochs: int) -> None:
         """As of `Reporter`."""
+        check()
         with self._lock:
             self._epoch, self._epochs = epoch, epochs
 
     def advance(self, amount: float, what: str, left: float | None, examples: int) -> None:
         """As of `Reporter`."""
+        check()
         with self._lock:
             now = time.monotonic()
             self._done, self._what = self._done + amount, what
@@ -153,6 +162,7 @@ class Tracker:
 
     def skip(self, amount: float, what: str) -> None:
         """As of `Reporter`."""
+        check()
         with self._lock:
             self._done, self._skipped, self._what = self._done + amount, self._skipped + amount, what
             self._since = time.monotonic()

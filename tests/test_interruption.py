@@ -1,4 +1,7 @@
-"""Killed at ten random moments and continued, a run ends with the results of one that was left alone."""
+"""Killed at ten random moments and continued, a run ends with the results of one that was left alone.
+
+benchmarks/signals.py and benchmarks/faults.py do the same at many more moments.
+"""
 
 import json
 import os
@@ -91,6 +94,70 @@ def test_killed_ten_times(checkpoint, tmp_path):
     for folder in torn:
         assert timeless(json.loads((folder / "results.json").read_text())) == expected
         assert not list(folder.rglob(".*"))  # nothing half-written is left behind
+
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+
+@pytest.mark.parametrize("how", CODES)
+def test_a_signal_at_start_up_is_not_lost(how):
+    """It comes while libraries are imported: whatever these make of it, the process ends, and rightly."""
+    chance = random.Random(int(how))  # noqa: S311 - moments, not secrets
+    command = [sys.executable, "-X", "importtime", "-m", "evalsuite", "list", "pruners"]
+    for _ in range(2):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        while "evalsuite.interruption" not in process.stderr.readline():  # told once it is read
+            pass
+        for _ in range(chance.randint(1, 1000)):
+            process.stderr.readline()
+        process.send_signal(how)
+        _, told = process.communicate()
+        assert process.returncode == CODES[how], told
+        assert told.count("the same command continues") == 1
+        assert "Traceback" not in told
+
+
+def test_a_second_signal_ends_a_process_at_once():
+    program = (
+        "import time\nfrom evalsuite.interruption import listen, telling\nlisten()\n"
+        "with telling(lambda code: None):\n    print('ready', flush=True)\n    time.sleep(60)\n"
+    )
+    took = []
+    for signals in (1, 2):
+        process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert process.stdout is not None
+        process.stdout.readline()
+        began = time.monotonic()
+        for _ in range(signals):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.1)
+        assert process.wait() == 130
+        process.stdout.close()
+        took.append(time.monotonic() - began)
+    assert took[1] < took[0]
+
+
+def test_others_may_listen_to_signals_too():
+    program = (
+        "import os, signal, time\nfrom evalsuite.interruption import listen\nlisten()\n"
+        "signal.set_wakeup_fd(-1)\nos.kill(os.getpid(), signal.SIGTERM)\n"
+        "while True: time.sleep(1)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 143
+    assert ended.stderr.count("the same command continues") == 1
+
+
+def test_what_a_process_was_started_to_ignore_it_ignores():
+    program = (
+        "import os, signal, time\nfrom evalsuite.interruption import check, listen\nlisten()\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\ntime.sleep(1)\ncheck()\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(60)\n"
+    )
+    command = f"trap '' HUP; exec {sys.executable} -c \"$PROGRAM\""
+    ended = subprocess.run(["bash", "-c", command], env={**os.environ, "PROGRAM": program}, check=False)  # like nohup
+    assert ended.returncode == 143
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

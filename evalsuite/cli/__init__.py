@@ -5,7 +5,6 @@ from importlib import import_module
 import click
 from typing_extensions import override
 
-from evalsuite.cli._console import guarded
 from evalsuite.version import __version__
 
 # one line each, so that `evalsuite --help` imports no command
@@ -61,7 +60,7 @@ class _Commands(click.Group):
         "max_content_width": 110,
     },
     epilog="Exit codes: 0 pass, 1 gate failed, 2 usage, 3 evidence incomplete, 4 input refused, 5 internal error, "
-    "130/143 interrupted (the same command continues).",
+    "129/130/143 interrupted (the same command continues).",
 )
 @click.version_option(__version__, prog_name="evalsuite")
 def cli() -> None:
@@ -71,8 +70,3 @@ def cli() -> None:
     evalsuite demo                                 see it work, in minutes
     evalsuite sweep --ckpt model.safetensors       your own network
     """  # noqa: D301 - \b is click's sign for lines to be left as they are
-
-
-def main() -> None:
-    """The entry point: runs a command and ends with the exit code of the contract."""
-    guarded(cli)

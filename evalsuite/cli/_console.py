@@ -1,57 +1,48 @@
 """What every command does alike: exit codes, one-line errors, progress on stderr, JSON on stdout."""
 
 import json
-import signal
 import sys
 import time
 import traceback
 from collections.abc import Mapping
-from types import FrameType
 from typing import NoReturn, final
 
 import click
 
-from evalsuite.cli._interruption import ended_soon
+from evalsuite.cli._exits import invoked, kept_from_leaving
 from evalsuite.cli._streams import disk_error, flushed, patient
-from evalsuite.errors import EvalsuiteError, TerminatedError, exit_code
+from evalsuite.errors import EvalsuiteError, exit_code
+from evalsuite.interruption import CODES, check, listening, said
 from evalsuite.progress import Ticker, Tracker, clock
 
 _USAGE = 2
-_CONTINUES = "what was finished is kept, the same command continues"
 
 
 def guarded(cli: click.Command) -> NoReturn:
-    """Run `cli` and exit: 0-4 by contract, 5 on a crash, 130 or 143 when stopped from outside.
+    """Run `cli` and exit: 0-4 by contract, 5 on a crash, 129, 130 or 143 when stopped from outside.
 
-    A reader of stdout that goes away changes neither what is done nor the exit code.
+    A reader of stdout that goes away changes neither what is done nor the exit code. Only what the command itself
+    returns is a verdict: nothing that others' code raises, and no exit that it asks for, is taken for one.
     """
-    signal.signal(signal.SIGTERM, _terminate)
-    with patient(), ended_soon() as watch:
+    with listening() as watch, patient(), kept_from_leaving():
         try:
-            code = _code(cli.main(standalone_mode=False))
+            code = invoked(cli, sys.argv[1:])
+            check()  # a signal that comes before the code is told is not lost
         except BaseException as error:  # noqa: BLE001 - the last line of defence: a crash must never look like a verdict
             _stop_display()
-            code = _tell(error)
-            watch.announced.set()
+            code = _tell(error if watch is None else watch.instead_of(error))
         code = flushed(code)
-        watch.leave(code)
+        if watch is not None:
+            watch.leave()
     sys.exit(code)
-
-
-def _code(returned: object) -> int:
-    return returned if isinstance(returned, int) else 0
 
 
 def _tell(error: BaseException) -> int:
     """Say what went wrong, on stderr; the exit code."""
+    code = exit_code(error)
     match error:
-        case click.exceptions.Exit():
-            return error.exit_code
-        case KeyboardInterrupt() | click.Abort():
-            click.echo(f"evalsuite: interrupted; {_CONTINUES}", err=True)
-            return 130
-        case TerminatedError():
-            click.echo(f"evalsuite: terminated; {_CONTINUES}", err=True)
+        case _ if code in CODES.values():
+            click.echo(f"evalsuite: {said(code)}", err=True)
         case click.ClickException():
             error.show(file=sys.stderr)
             return _USAGE
@@ -63,11 +54,7 @@ def _tell(error: BaseException) -> int:
         case _:
             traceback.print_exception(error)
             click.secho("evalsuite: internal error (this is a bug); what was finished is kept", fg="red", err=True)
-    return exit_code(error)
-
-
-def _terminate(_signum: int, _frame: FrameType | None) -> NoReturn:
-    raise TerminatedError
+    return code
 
 
 def write_json(document: Mapping[str, object]) -> None:

@@ -3,7 +3,6 @@
 import errno
 import io
 import os
-import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +13,7 @@ from typing_extensions import override
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-_OUT, _ERR = 1, 2
+_IN, _OUT, _ERR = 0, 1, 2
 _DISK = frozenset(
     {
         *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG),
@@ -31,12 +30,13 @@ _DISK = frozenset(
     }
 )
 """What a disk answers that no program can help: it is full, read-only or broken, or the path is none."""
-_DATABASE = frozenset(
-    {
-        *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN),
-        *(sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY),
-    }
-)
+_ROOM = "; make room on the disk: the same command continues then"
+_PERMISSION = "; make it readable and writable, or choose another place"
+_WAYS_OUT = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _PERMISSION),
+}
+_STDOUT = "stdout"
 
 
 @contextmanager
@@ -47,6 +47,8 @@ def patient() -> Iterator[None]:
     those of tests, are left alone.
     """
     before = sys.stdout, sys.stderr
+    if sys.stdin is None:
+        _fill(_IN)
     sys.stdout, sys.stderr = _outliving(sys.stdout, _OUT), _outliving(sys.stderr, _ERR)
     try:
         yield
@@ -71,9 +73,8 @@ def flushed(code: int) -> int:
 def disk_error(error: BaseException) -> str | None:
     """One line on an error of the user's disk, or of the stream that is written to; None for any other error."""
     if isinstance(error, OSError) and error.errno in _DISK:
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
-    if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in _DATABASE:
-        return f"results.sqlite: {error}"
+        way_out = _WAYS_OUT.get(error.errno or 0, "") if error.filename != _STDOUT else ""
+        return f"{error.filename}: {error.strerror}{way_out}" if error.filename else f"{error.strerror}{way_out}"
     return None
 
 
@@ -84,7 +85,7 @@ def _outliving(stream: TextIO | None, descriptor: int) -> TextIO:
         return stream
     raw = _Outliving(descriptor, "w", closefd=False)
     return io.TextIOWrapper(
-        io.BufferedWriter(raw), stream.encoding, stream.errors, line_buffering=bool(stream.line_buffering)
+        io.BufferedWriter(raw), stream.encoding, "backslashreplace", line_buffering=bool(stream.line_buffering)
     )
 
 
@@ -98,7 +99,7 @@ class _Outliving(io.FileIO):
             # what is still held back would fail again, at the latest when the interpreter ends
             _silence(self.fileno())
             if self.fileno() == _OUT and error.errno != errno.EPIPE:
-                error.filename = "stdout"
+                error.filename = _STDOUT
                 raise
         return memoryview(data).nbytes
 
@@ -110,12 +111,17 @@ def _silence(descriptor: int) -> None:
 
 
 def _substitute(descriptor: int) -> TextIO:
-    """For a stream that was closed before the process began; no other file may get its number, and what is said."""
+    """For a stream that was closed before the process began."""
+    _fill(descriptor)
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - lives as long as the process
+
+
+def _fill(descriptor: int) -> None:
+    """No file that is opened later may get the number of a standard stream, and what libraries write to it."""
     try:
         os.fstat(descriptor)
     except OSError:
-        null = os.open(os.devnull, os.O_WRONLY)
+        null = os.open(os.devnull, os.O_RDWR)
         if null != descriptor:
             os.dup2(null, descriptor)
             os.close(null)
-    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - lives as long as the process

@@ -127,14 +127,23 @@ STUCK = {
     # so does the interpreter when it ends
     "end": "import threading; threading.Thread(target=time.sleep, args=(60,)).start(); time.sleep(60)",
     "python": "time.sleep(60)",
+    # others may catch all there is
+    "swallowed": "\n".join(("while True:", "        try: time.sleep(0.1)", "        except BaseException: pass")),
+}
+
+
+SIGNALS = {
+    signal.SIGINT: (130, b"interrupted"),
+    signal.SIGTERM: (143, b"terminated"),
+    signal.SIGHUP: (129, b"hung up"),
 }
 
 
 @pytest.mark.parametrize(
-    ("how", "code", "word"), [(signal.SIGINT, 130, b"interrupted"), (signal.SIGTERM, 143, b"terminated")]
+    ("how", "stuck"), [*((how, stuck) for how in list(SIGNALS)[:2] for stuck in STUCK), (signal.SIGHUP, "swallowed")]
 )
-@pytest.mark.parametrize("stuck", STUCK)
-def test_a_stopped_process_ends_within_two_seconds(tmp_path, how, code, word, stuck):
+def test_a_stopped_process_ends_within_two_seconds(tmp_path, how, stuck):
+    code, word = SIGNALS[how]
     program = (
         "import sys, time, click\nfrom pathlib import Path\n"
         "from evalsuite.cli._console import guarded\nfrom evalsuite.heartbeat import recorded\n"
@@ -142,7 +151,7 @@ def test_a_stopped_process_ends_within_two_seconds(tmp_path, how, code, word, st
         "@click.command()\ndef command():\n"
         f"  with recorded(Silent(), Path({str(tmp_path)!r})) as reporter:\n"
         "    reporter.start('Pruning', 1.0)\n"
-        "    import torch\n"
+        f"    {'import torch' if stuck == 'torch' else ''}\n"
         "    print('ready', flush=True)\n"
         f"    {STUCK[stuck]}\n"
         "sys.argv = ['evalsuite']\nguarded(command)\n"
@@ -194,16 +203,87 @@ def test_a_process_that_is_not_stopped_is_left_alone():
     assert held() == before
 
 
-def test_a_user_module_that_ends_the_process_gives_no_verdict(capsys):
+def _exits(code):
+    def leave():
+        sys.exit(code)
+
+    return leave
+
+
+def _raises(error):
+    def leave():
+        raise error
+
+    return leave
+
+
+WAYS_OUT = {
+    "sys.exit(0)": _exits(0),
+    "sys.exit(1)": _exits(1),
+    "os._exit(0)": lambda: os._exit(0),
+    "os._exit(1)": lambda: os._exit(1),
+    "an exit of click": _raises(click.exceptions.Exit(0)),
+    "click's context": lambda: click.get_current_context().exit(0),
+    "a broken pipe": _raises(BrokenPipeError(32, "Broken pipe")),
+    "the end of a file": _raises(EOFError()),
+    "a generator's exit": _raises(GeneratorExit()),
+    "an abort": _raises(click.Abort()),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_others_code_that_ends_the_process_gives_no_verdict(capsys, monkeypatch, way):
     @click.command()
     def command():
-        sys.exit(0)
+        WAYS_OUT[way]()
 
-    argv, sys.argv = sys.argv, ["evalsuite"]
-    try:
-        with pytest.raises(SystemExit) as ended:
-            guarded(command)
-    finally:
-        sys.argv = argv
+    monkeypatch.setattr(sys, "argv", ["evalsuite"])
+    with pytest.raises(SystemExit) as ended:
+        guarded(command)
     assert ended.value.code == 5
     assert "internal error" in capsys.readouterr().err
+
+
+def test_a_thread_that_ends_the_process_gives_no_verdict():
+    program = (
+        "import os, sys, threading, time, click\nfrom evalsuite.cli._console import guarded\n"
+        "@click.command()\ndef command():\n"
+        "    threading.Thread(target=os._exit, args=(0,)).start()\n    time.sleep(60)\n"
+        "sys.argv = ['evalsuite']\nguarded(command)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 5
+    assert "ended the process (os._exit(0))" in ended.stderr
+
+
+def test_a_child_may_leave_as_it_likes(capsys, monkeypatch):
+    @click.command()
+    @click.pass_context
+    def command(ctx):
+        child = os.fork()
+        if child == 0:
+            os._exit(7)
+        ctx.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+    monkeypatch.setattr(sys, "argv", ["evalsuite"])
+    monkeypatch.setitem(command.callback.__wrapped__.__globals__, "__name__", "evalsuite.cli.test")
+    with pytest.raises(SystemExit) as ended:
+        guarded(command)
+    assert ended.value.code == 7
+    leave = os._exit
+    assert leave.__name__ == "_exit"  # put back
+
+
+def test_the_end_of_stdin_and_streams_that_are_closed_give_their_numbers_to_nobody(tmp_path):
+    program = (
+        "import os, sys\nfrom evalsuite.interruption import listen\nlisten()\n"
+        "import click\nfrom evalsuite.cli._console import guarded\n"
+        "@click.command()\ndef command():\n"
+        "    taken = [os.readlink(f'/proc/self/fd/{number}') for number in range(3)]\n"
+        f"    open({str(tmp_path / 'told')!r}, 'w').write(' '.join(taken))\n"
+        "sys.argv = ['evalsuite']\nguarded(command)\n"
+    )
+    line = f'exec {sys.executable} -c "$PROGRAM" <&- >&- 2>&-'
+    ended = subprocess.run(["bash", "-c", line], env={**os.environ, "PROGRAM": program}, check=False)
+    assert ended.returncode == 0
+    assert (tmp_path / "told").read_text() == "/dev/null /dev/null /dev/null"
