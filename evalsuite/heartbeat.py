@@ -6,7 +6,6 @@ a working process from a dead one on any machine that sees the folder.
 
 import json
 import os
-import secrets
 import socket
 import threading
 import time
@@ -14,16 +13,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal, final
+from typing import Literal, final, get_args
 
 from evalsuite.errors import exit_code
+from evalsuite.files import partial
+from evalsuite.interruption import telling
 from evalsuite.progress import READING, Position, Reporter, Ticker, Tracker
+from evalsuite.run_folder import PROGRESS, check_usable, is_file, make
 
-FILE = "progress.json"
+FILE = PROGRESS
 SCHEMA = "evalsuite-progress/1"
 _EVERY = 1.0
 _AT_REST = 5.0
 _STALE = 60.0
+_MOST_PROCESSES = 2**31
+_FOREVER = 1e15
+"""Seconds; NaN is not below it either."""
 
 Sign = Literal["working", "silent", "killed", "finished", "stopped"]
 
@@ -74,13 +79,32 @@ class Heartbeat:
 def read(folder: Path) -> Heartbeat | None:
     """The heartbeat of the last process that worked in a run folder; None where there is none that can be read."""
     try:
+        if not is_file(folder / FILE):
+            return None
         stored = json.loads((folder / FILE).read_text(encoding="utf-8"))
         if stored.pop("schema") != SCHEMA:
             return None
         position = Position(**stored.pop("position"))
-        return Heartbeat(position=position, **stored)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        beat = Heartbeat(position=position, **stored)
+        return beat if _is_sound(beat) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _is_sound(beat: Heartbeat) -> bool:
+    """Whether every value is of its kind: the file may be anybody's."""
+    at = beat.position
+    words: tuple[object, ...] = (beat.host, beat.error, at.stage, at.network, at.what)
+    counts: tuple[object, ...] = (beat.process, beat.born, beat.exit_code, at.epoch, at.epochs)
+    times: tuple[object, ...] = (beat.began, beat.updated, beat.moved, at.elapsed)
+    others: tuple[object, ...] = tuple(number for number in (at.share, at.rate, at.left) if number is not None)
+    return (
+        beat.state in get_args(Heartbeat.__annotations__["state"])
+        and all(isinstance(word, str) for word in words)
+        and all(count is None or isinstance(count, int) for count in counts)
+        and all(isinstance(number, int | float) and abs(number) < _FOREVER for number in (*times, *others))
+        and 0 < beat.process < _MOST_PROCESSES
+    )
 
 
 @contextmanager
@@ -89,7 +113,12 @@ def recorded(reporter: Reporter, folder: Path) -> Iterator[Reporter]:
 
     What is recorded already, or belongs to another process that works in `folder`, is left as it is. The folder is made
     where it is missing. Work that is refused before it begins leaves folder and record as they were.
+
+    Raises:
+        UsageError: The folder holds files of others, or cannot be written to.
+        RefusedInputError: What stands under the name of one of evalsuite's own files is a link, or none.
     """
+    check_usable(folder)
     other = read(folder)
     busy = other is not None and other.process != os.getpid() and other.sign() == "working"
     if isinstance(reporter, Recorded) or busy:
@@ -97,9 +126,9 @@ def recorded(reporter: Reporter, folder: Path) -> Iterator[Reporter]:
         return
     before, made = _content(folder), _made(folder)
     record = Recorded(reporter, folder)
-    _ACTIVE.append(record)
     try:
-        yield record
+        with telling(lambda code: record.close("stopped", code)):
+            yield record
     except BaseException as error:
         record.close("stopped", exit_code(error), f"{error}".strip() or type(error).__name__)
         if not record.began:
@@ -107,14 +136,6 @@ def recorded(reporter: Reporter, folder: Path) -> Iterator[Reporter]:
         raise
     else:
         record.close("finished", 0)
-    finally:
-        _ACTIVE.remove(record)
-
-
-def abandon(code: int) -> None:
-    """Write down that this process ends at once with `code`, for work that could not unwind."""
-    for record in _ACTIVE:
-        record.close("stopped", code)
 
 
 @final
@@ -204,22 +225,23 @@ class Recorded:
             position=self._tracker.position(),
         )
         # not `write_atomically`: what is worth a second need not survive a power cut, nor may a full disk stop a run
-        temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}.partial")
-        with suppress(OSError):
-            temporary.write_text(json.dumps({"schema": SCHEMA, **asdict(self._last)}, indent=1), encoding="utf-8")
-            temporary.replace(self._path)
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        _replace(self._path, json.dumps({"schema": SCHEMA, **asdict(self._last)}, indent=1).encode())
 
 
-_ACTIVE: list[Recorded] = []
+def _replace(path: Path, content: bytes) -> None:
+    temporary = partial(path)
+    with suppress(OSError):
+        with temporary.open("xb") as file:
+            file.write(content)
+        temporary.replace(path)
+    with suppress(OSError):
+        temporary.unlink(missing_ok=True)
 
 
 def _made(folder: Path) -> list[Path]:
     """Makes `folder`; the folders that had to be made, the innermost first."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    with suppress(OSError):  # whoever needs the folder says what is wrong with it
-        folder.mkdir(parents=True, exist_ok=True)
+    make(folder)
     return missing
 
 
@@ -232,10 +254,10 @@ def _content(folder: Path) -> bytes | None:
 
 def _restore(folder: Path, before: bytes | None, made: list[Path]) -> None:
     """Put the record back that stood there before, or take away what was made for nothing but this one."""
+    if before is not None:
+        _replace(folder / FILE, before)
+        return
     with suppress(OSError):
-        if before is not None:
-            (folder / FILE).write_bytes(before)
-            return
         (folder / FILE).unlink()
         for each in made:
             each.rmdir()  # the first that holds anything ends it

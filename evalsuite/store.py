@@ -8,6 +8,7 @@ transaction: a process that is killed loses at most the shard in flight.
 import fcntl
 import io
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -16,14 +17,17 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TextIO, cast, final
+from typing import cast, final
 
 import numpy as np
 
+from evalsuite.database_errors import DISK, BusyError, code, damaged, explained
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.facts import Meta, NetworkFacts, TaskFacts
-from evalsuite.files import clear_partials
+from evalsuite.run_folder import JOURNAL, LOCK, LOG, check_names, check_usable, clear_partials, make
+from evalsuite.run_folder import STORE as _FILE
 
 Column = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 Columns = Mapping[str, Column]
@@ -42,12 +46,17 @@ CREATE TABLE IF NOT EXISTS shards (
 CREATE TABLE IF NOT EXISTS pictures (task TEXT PRIMARY KEY, png BLOB NOT NULL);
 """
 _TABLES = frozenset(re.findall(r"TABLE IF NOT EXISTS (\w+)", _SCHEMA))
-_FILE = "results.sqlite"
+_LOOKED_AT_LATER = frozenset({*DISK, sqlite3.SQLITE_BUSY})
+"""What only a writer can mend, such as a transaction that its writer was killed in."""
+_EXAMPLES = ("examples", "position", "id", "label")
+"""A table of the version before, with its columns."""
 _PATIENCE = 60.0
 """Seconds that a writer waits for readers, and a reader for a writer; each is done in a moment."""
 _VERSION = "evalsuite-store/2"
 _BEFORE = "evalsuite-store/1"
 """Knew one list of labels for all tasks; read and brought up to date when it is opened."""
+_UNREADABLE = (zlib.error, ValueError, EOFError, TypeError, MemoryError)
+"""What `unpack` raises of bytes that `pack` did not write."""
 ALONE = ""
 """In place of another network's digest: columns that depend on the network alone."""
 
@@ -89,23 +98,22 @@ class Row:
     seconds: float
 
 
-class BusyError(UsageError):
-    """Another process works in the run folder."""
-
-
 @final
 class Store:
-    """One run folder's database. Open with `opened`, which lets in one writer at a time, or with `reading`."""
+    """One run folder's database. Open with `opened`, which lets in one writer at a time, or with `reading`.
 
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
+    Everything that is read may be damaged; RefusedInputError says what to do then.
+    """
+
+    def __init__(self, database: sqlite3.Connection, path: Path) -> None:
+        self._database, self._path = database, path
 
     # --- what the run is
 
     def meta(self) -> Meta:
         """Facts about the run as a whole, by key."""
         rows = self._database.execute("SELECT key, value FROM meta")
-        return cast(Meta, {key: json.loads(value) for key, value in rows})
+        return cast(Meta, {key: self._parsed(value, "meta") for key, value in rows})
 
     def set_meta(self, facts: Meta) -> None:
         """Write or replace facts about the run."""
@@ -126,7 +134,7 @@ class Store:
             row = self._database.execute("SELECT labels FROM labels WHERE examples = ?", (examples,)).fetchone()
             if row is None:
                 return None
-            found.extend(json.loads(row[0]))
+            found.extend(cast(list[int], self._parsed(row[0], "labels")))
         return found
 
     def set_cuts(self, source: str, shards: Sequence[tuple[str, int]]) -> None:
@@ -137,7 +145,8 @@ class Store:
     def cuts(self, source: str) -> list[tuple[str, int]] | None:
         """The shards (digest, number of examples) of the examples from `source`, or None."""
         row = self._database.execute("SELECT shards FROM cuts WHERE source = ?", (source,)).fetchone()
-        return [(examples, n) for examples, n in json.loads(row[0])] if row else None
+        shards = cast(list[tuple[str, int]], self._parsed(row[0], "cuts")) if row else []
+        return [(examples, n) for examples, n in shards] if row else None
 
     def set_tasks(self, facts: Sequence[TaskFacts]) -> None:
         """Replace the list of tasks; each has a `name`."""
@@ -148,7 +157,8 @@ class Store:
 
     def tasks(self) -> list[TaskFacts]:
         """The tasks, in order."""
-        return [json.loads(facts) for (facts,) in self._database.execute("SELECT facts FROM tasks ORDER BY position")]
+        rows = self._database.execute("SELECT facts FROM tasks ORDER BY position")
+        return [cast(TaskFacts, self._parsed(facts, "tasks")) for (facts,) in rows]
 
     def add_network(self, made_from: str, facts: NetworkFacts) -> None:
         """Write down a network, under what it was made from (parent, pruner, schedule, recipe, data, seed)."""
@@ -165,7 +175,7 @@ class Store:
     def network(self, made_from: str) -> NetworkFacts | None:
         """Facts of the network made from `made_from`, or None."""
         row = self._database.execute("SELECT facts FROM networks WHERE made_from = ?", (made_from,)).fetchone()
-        return json.loads(row[0]) if row else None
+        return cast(NetworkFacts, self._parsed(row[0], "networks")) if row else None
 
     # --- observations
 
@@ -186,7 +196,12 @@ class Store:
             "SELECT observations FROM shards WHERE task=? AND network=? AND examples=? AND seed=? AND parent=?",
             (address.task, address.network, address.examples, address.seed, address.other),
         ).fetchone()
-        return unpack(row[0]) if row else None
+        if row is None:
+            return None
+        try:
+            return unpack(row[0])
+        except _UNREADABLE as error:
+            raise self._without_damaged(error) from error
 
     def present(self, task: str, seed: int) -> set[tuple[str, str, str]]:
         """(network, examples, other network) of all that is stored of a task."""
@@ -204,6 +219,28 @@ class Store:
         """Strips of sample images, by task name."""
         return dict(self._database.execute("SELECT task, png FROM pictures"))
 
+    # --- damage
+
+    def _parsed(self, text: object, table: str) -> object:
+        try:
+            return json.loads(cast(str, text))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise RefusedInputError(damaged(self._path, f"{table}: {error}")) from error
+
+    def _without_damaged(self, error: Exception) -> RefusedInputError:
+        """What to say of observations that cannot be read; who may write takes all such out, to be computed again."""
+        told = f"{self._path}: expected observations as they were written, got damaged ones ({error})"
+        keys = "task, network, examples, seed, parent"
+        rows = self._database.execute(f"SELECT {keys}, observations FROM shards").fetchall()  # noqa: S608 - a constant
+        unreadable = [address for *address, data in rows if not _is_readable(data)]
+        try:
+            with self._database:
+                where = "task=? AND network=? AND examples=? AND seed=? AND parent=?"
+                self._database.executemany(f"DELETE FROM shards WHERE {where}", unreadable)  # noqa: S608 - a constant
+        except sqlite3.OperationalError:  # a reader
+            return RefusedInputError(f"{told}; the run's own command computes them again")
+        return RefusedInputError(f"{told}; they were taken out: the same command computes them again")
+
 
 @contextmanager
 def opened(folder: Path, *, create: bool = False) -> Iterator[Store]:
@@ -211,25 +248,21 @@ def opened(folder: Path, *, create: bool = False) -> Iterator[Store]:
 
     Raises:
         BusyError: Another process works in the folder.
-        UsageError: The folder holds no run.
-        RefusedInputError: `results.sqlite` is not a store of this version.
+        UsageError: The folder holds no run, or files of others; nothing can be written there (any more).
+        RefusedInputError: `results.sqlite` is not a store of this version, or damaged.
     """
     path = folder / _FILE
     if not create:
         _expect(path)
-    if folder.resolve() == Path(folder.resolve().anchor):
-        raise UsageError(f"expected a folder for the run, got the root of all files: {folder}")
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"expected a folder for the run, got a file: {folder}")
-    if not path.exists() and _is_foreign(folder / "results.json"):
-        raise UsageError(f"expected a folder for the run, got one with results.json of something else: {folder}")
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "results.sqlite.lock").open("w") as lock:
-        _lock(lock, folder)
-        clear_partials(folder)
+    check_usable(folder)
+    make(folder)
+    with _lock(folder), explained(path, _PATIENCE):
+        if path.exists():
+            _expect_store(path)
         with closing(sqlite3.connect(path, timeout=_PATIENCE)) as database:
             _check(database, path)
-            yield Store(database)
+            clear_partials(folder)
+            yield Store(database, path)
 
 
 @contextmanager
@@ -241,24 +274,15 @@ def reading(folder: Path) -> Iterator[Store]:
 
     Raises:
         BusyError: Another process has been writing for too long.
-        UsageError: The folder holds no run.
-        RefusedInputError: `results.sqlite` is not a store of this version.
+        UsageError: The folder holds no run, or it cannot be read.
+        RefusedInputError: `results.sqlite` is not a store of this version, or damaged.
     """
     path = folder / _FILE
     _expect(path)
+    check_names(folder, writing=False)
     with ExitStack() as stack:
-        yield Store(_readable(path, stack))
-
-
-def _is_foreign(results: Path) -> bool:
-    """Whether a run would write over results that are not evalsuite's."""
-    if not results.exists():
-        return False
-    try:
-        found = json.loads(results.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
-        return True
-    return not (isinstance(found, dict) and str(found.get("schema")).startswith("evalsuite-results/"))
+        stack.enter_context(explained(path, _PATIENCE))
+        yield Store(_readable(path, stack), path)
 
 
 def _expect(path: Path) -> None:
@@ -267,63 +291,134 @@ def _expect(path: Path) -> None:
 
 
 def _readable(path: Path, stack: ExitStack) -> sqlite3.Connection:
-    try:
-        address = f"{path.resolve().as_uri()}?mode=ro"
-        database = stack.enter_context(closing(sqlite3.connect(address, uri=True, timeout=_PATIENCE)))
-        if _is_current(database):
-            return database
-    except sqlite3.DatabaseError as error:
-        database = _recovered(path, error, stack)
+    _expect_permission(path)
+    if _has_log(path):
+        database = _copied(path, stack)
+    else:
+        try:
+            database = stack.enter_context(closing(_connected(path)))
+            if _is_current(database):
+                _expect_columns(database, path)
+                return database
+        except sqlite3.DatabaseError as error:
+            database = _recovered(path, error, stack)
+    _expect_columns(database, path)
     copy = stack.enter_context(closing(sqlite3.connect(":memory:")))
     database.backup(copy)
     _check(copy, path)
     return copy
 
 
+def _connected(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE)
+
+
+def _expect_permission(path: Path) -> None:
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise UsageError(f"expected a run folder that can be read, got {path} ({error.strerror})") from error
+
+
+def _has_log(path: Path) -> bool:
+    """Whether others have switched the database to a write-ahead log, which even readers write to."""
+    with path.open("rb") as file:
+        return file.read(20)[18:] == b"\x02\x02"
+
+
 def _is_current(database: sqlite3.Connection) -> bool:
     """Whether there is nothing to bring up to date: tables and version are today's."""
-    tables = {table for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if not tables.issuperset(_TABLES):
+    if not _tables(database).issuperset(_TABLES):
         return False
     row = database.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
-    return row is not None and json.loads(row[0]) == _VERSION
+    return row is not None and row[0] == json.dumps(_VERSION)
 
 
 def _recovered(path: Path, error: sqlite3.DatabaseError, stack: ExitStack) -> sqlite3.Connection:
     """A copy in which a transaction is taken back that its writer was killed in: only a writer can do that."""
-    journal = path.with_name(f"{path.name}-journal")
-    if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
-        raise BusyError(f"{path}: another process has been writing for {_PATIENCE:g} s; try again") from error
-    if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB or not journal.exists():
-        raise _refused(path, error)
+    if code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_NOTADB} or not path.with_name(JOURNAL).exists():
+        raise error
+    return _copied(path, stack)
+
+
+def _copied(path: Path, stack: ExitStack) -> sqlite3.Connection:
     scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evalsuite-")))
-    for file in (path, journal):
-        shutil.copyfile(file, scratch / file.name)
+    for file in (path, path.with_name(JOURNAL), path.with_name(LOG)):
+        if file.exists():
+            shutil.copyfile(file, scratch / file.name)
     return stack.enter_context(closing(sqlite3.connect(scratch / path.name)))
 
 
-def _check(database: sqlite3.Connection, path: Path) -> None:
+def _expect_store(path: Path) -> None:
+    """Look at a database before anything is written to it: it may be somebody else's."""
     try:
-        database.executescript(_SCHEMA)
-        row = database.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+        with closing(_connected(path)) as database:
+            _expect_columns(database, path)
     except sqlite3.DatabaseError as error:
-        raise _refused(path, error) from error
-    if row is None:
-        with database:
-            database.execute("INSERT INTO meta VALUES ('schema', ?)", (json.dumps(_VERSION),))
-        return
-    version = json.loads(row[0])
-    if version == _BEFORE:
-        _bring_up_to_date(database)
-    elif version != _VERSION:
+        if code(error) in _LOOKED_AT_LATER:
+            return
+        raise
+
+
+def _expect_columns(database: sqlite3.Connection, path: Path) -> None:
+    """Make sure that the database holds the tables of a store, with their columns, and nothing that acts by itself.
+
+    Raises:
+        RefusedInputError: It does not.
+    """
+    try:
+        objects = set(database.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"))
+        columns = {(name, *_columns(database, name)) for kind, name in objects if kind == "table"}
+    except UnicodeDecodeError as error:
+        raise RefusedInputError(damaged(path, str(error))) from error
+    strange = sorted({name for _, name in objects} - {table for table, *_ in columns & {*_expected(), _EXAMPLES}})
+    if strange:
         raise RefusedInputError(
-            f"{path}: expected a store of version {_VERSION} or {_BEFORE}, got {row[0]}: a run that another version of "
-            f"evalsuite began is read with that version, or begun anew in another folder"
+            f"{path}: expected an evalsuite store, got a database with other contents ({', '.join(strange[:3])}); "
+            f"choose another folder"
         )
 
 
-def _refused(path: Path, error: sqlite3.DatabaseError) -> RefusedInputError:
-    return RefusedInputError(f"{path}: expected an evalsuite store, got a file that SQLite refuses ({error})")
+@cache
+def _expected() -> frozenset[tuple[str, ...]]:
+    """Every table of a store, with its columns."""
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.executescript(_SCHEMA)
+        return frozenset((table, *_columns(database, table)) for table in _TABLES)
+
+
+def _columns(database: sqlite3.Connection, table: str) -> list[str]:
+    return [name for (name,) in database.execute("SELECT name FROM pragma_table_info(?)", (table,))]
+
+
+def _tables(database: sqlite3.Connection) -> set[str]:
+    try:
+        return {table for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except UnicodeDecodeError:  # `_expect_columns` says so
+        return set()
+
+
+def _check(database: sqlite3.Connection, path: Path) -> None:
+    """Make what is missing, all or nothing, and bring a store of the version before up to date."""
+    if _is_current(database):
+        return
+    with database:
+        database.execute("BEGIN IMMEDIATE")
+        for statement in filter(str.strip, _SCHEMA.split(";")):
+            database.execute(statement)
+        database.execute("INSERT OR IGNORE INTO meta VALUES ('schema', ?)", (json.dumps(_VERSION),))
+    version = database.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()[0]
+    if version == json.dumps(_BEFORE):
+        try:
+            _bring_up_to_date(database)
+        except (ValueError, KeyError, TypeError) as error:
+            raise RefusedInputError(damaged(path, f"{type(error).__name__}: {error}")) from error
+    elif version != json.dumps(_VERSION):
+        raise RefusedInputError(
+            f"{path}: expected a store of version {_VERSION} or {_BEFORE}, got {version!r:.60}: a run that another "
+            f"version of evalsuite began is read with that version, or begun anew in another folder"
+        )
 
 
 def _bring_up_to_date(database: sqlite3.Connection) -> None:
@@ -344,11 +439,20 @@ def _bring_up_to_date(database: sqlite3.Connection) -> None:
         database.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (json.dumps(_VERSION),))
 
 
-def _lock(file: TextIO, folder: Path) -> None:
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    # nothing is written to the file, and no link is followed to one
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(folder / LOCK, flags, 0o666)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise BusyError(f"{folder}: another evalsuite process works in this folder; wait for it or stop it") from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            told = f"{folder}: another evalsuite process works in this folder; wait for it or stop it"
+            raise BusyError(told) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def pack(columns: Columns) -> bytes:
@@ -371,6 +475,14 @@ def unpack(data: bytes) -> Columns:
         size = int.from_bytes(stream.read(8), "big")
         columns[column] = np.lib.format.read_array(io.BytesIO(stream.read(size)), allow_pickle=False)
     return columns
+
+
+def _is_readable(data: bytes) -> bool:
+    try:
+        unpack(data)
+    except _UNREADABLE:
+        return False
+    return True
 
 
 def _length(columns: Columns) -> int:

@@ -106,7 +106,7 @@ def test_observations_of_own_examples_are_read_with_their_labels(own, tmp_path):
 
 def test_limits_hold_for_own_examples_and_the_seed_chooses(own, tmp_path):
     judging = Judging(tasks=(own,), examples=20, examples_for={"elsewhere": 5})
-    with opened(tmp_path, create=True) as store:
+    with opened(tmp_path / "run", create=True) as store:
         first = asked(judging, dataset(), dataset().test, store)
         assert [(c.start, c.stop) for c in first.shards["elsewhere?at=" + own.at]] == [(0, 4), (4, 5)]
         other = asked(replace(judging, seed=1), dataset(), dataset().test, store)
@@ -118,7 +118,7 @@ def test_limits_hold_for_own_examples_and_the_seed_chooses(own, tmp_path):
 def test_a_moved_file_is_the_same_and_a_finished_task_is_not_read(own, tmp_path):
     judging = Judging(tasks=(own,), examples=20)
     member = Member(id="parent", digest="d", network=Brightest().eval())
-    with opened(tmp_path, create=True) as store:
+    with opened(tmp_path / "run", create=True) as store:
         first = asked(judging, dataset(), dataset().test, store)
         (shards,) = first.shards.values()
         local.run(pending(shards, [member], member, store, 0), member, first.of, store, seed=0, reporter=Silent())
@@ -138,7 +138,7 @@ def test_a_moved_file_is_the_same_and_a_finished_task_is_not_read(own, tmp_path)
 def test_files_that_change_under_way_are_noticed(own, tmp_path):
     judging = Judging(tasks=(own,), examples=20)
     member = Member(id="parent", digest="d", network=Brightest().eval())
-    with opened(tmp_path, create=True) as store:
+    with opened(tmp_path / "run", create=True) as store:
         found = asked(judging, dataset(), dataset().test, store)
         (shards,) = found.shards.values()
         written(own.at, images(11, 5), torch.arange(11) % 3)

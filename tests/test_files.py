@@ -1,11 +1,12 @@
 """Files are there whole or not at all."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from evalsuite.errors import UsageError
-from evalsuite.files import check_writable, clear_partials, write_atomically
+from evalsuite.files import check_writable, write_atomically, write_own
 
 
 def test_whole_or_not_at_all(tmp_path):
@@ -18,13 +19,23 @@ def test_whole_or_not_at_all(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["file"]
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path):
-    (tmp_path / "networks").mkdir()
-    for name in (".results.json.0a1b2c3d.partial", "networks/.x.safetensors.00000000.partial"):
-        (tmp_path / name).write_bytes(b"half")
-    (tmp_path / ".keep").touch()
-    clear_partials(tmp_path)
-    assert sorted(p.name for p in tmp_path.rglob("*")) == [".keep", "networks"]
+def test_a_place_that_nobody_named_is_written_to_where_the_file_is_evalsuites(tmp_path):
+    place = tmp_path / "page.html"
+    write_own(place, "made by us: one", mark="made by us")
+    write_own(place, "made by us: two", mark="made by us")
+    assert place.read_text() == "made by us: two"
+    (tmp_path / "empty.html").touch()
+    write_own(tmp_path / "empty.html", "made by us", mark="made by us")
+    (tmp_path / "mine.html").write_text("<p>mine")
+    (tmp_path / "link.html").symlink_to(place)
+    (tmp_path / "nowhere.html").symlink_to(tmp_path / "absent")
+    os.mkfifo(tmp_path / "pipe.html")
+    for name in ("mine", "link", "nowhere", "pipe"):
+        with pytest.raises(UsageError, match=f"{name}.html: expected a file that evalsuite wrote"):
+            write_own(tmp_path / f"{name}.html", "made by us: three", mark="made by us")
+    assert (tmp_path / "mine.html").read_text() == "<p>mine"
+    assert place.read_text() == "made by us: two"
+    assert not (tmp_path / "absent").exists()
 
 
 def test_a_file_that_can_be_written_is_not_touched(tmp_path):

@@ -128,6 +128,38 @@ def test_what_cannot_be_read_says_nothing(tmp_path, text):
     assert heartbeat.read(tmp_path) is None
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"process": value} for value in (0, -1, 2**40, "1", None)),
+        *({"updated": value} for value in (None, "now", 1e300, float("nan"))),
+        *(
+            {"host": 3},
+            {"error": ["x"]},
+            {"state": "elsewhere"},
+            {"born": 1.5},
+            {"exit_code": "0"},
+            {"position": {"stage": 1}},
+        ),
+        *({"position": {"left": float("inf")}}, {"position": {"strange": 1}}, {"position": None}, {"strange": 1}),
+    ],
+)
+def test_a_record_of_other_kinds_says_nothing(tmp_path, changes):
+    with recorded(Silent(), tmp_path):
+        pass
+    stored = json.loads((tmp_path / FILE).read_text())
+    (tmp_path / FILE).write_text(json.dumps({**stored, **changes}))
+    assert heartbeat.read(tmp_path) is None
+
+
+def test_a_clock_that_goes_backwards(tmp_path):
+    with recorded(Silent(), tmp_path):
+        pass
+    found = rewritten(tmp_path, updated=time.time() + 3600, moved=time.time() + 3600)
+    assert found.sign() == "finished"
+    assert found.age() == 0
+
+
 def test_what_is_refused_before_it_begins_leaves_nothing(tmp_path):
     folder = tmp_path / "reports" / "model"
 

@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
+from evalsuite.database_errors import BusyError
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.store import Address, BusyError, Row, opened, pack, reading, unpack
+from evalsuite.store import Address, Row, opened, pack, reading, unpack
 
 
 def row(examples="e", **columns):
@@ -205,3 +206,145 @@ def test_readers_are_told_what_is_no_store(tmp_path):
     (tmp_path / "results.sqlite").write_bytes(b"hello, this is not a database at all" * 100)
     with pytest.raises(RefusedInputError, match="SQLite"), reading(tmp_path):
         pass
+
+
+def in_the_database(folder, *statements):
+    """Change a store behind evalsuite's back."""
+    with sqlite3.connect(folder / "results.sqlite") as database:
+        for statement in statements:
+            database.execute(statement)
+    database.close()
+
+
+def test_damaged_observations_are_taken_out_all_at_once(tmp_path):
+    with opened(tmp_path, create=True) as store:
+        store.write([row(), row("second"), row("third")])
+    in_the_database(tmp_path, "UPDATE shards SET observations = substr(observations, 5) WHERE examples != 'third'")
+    lies = content(tmp_path)
+    with (
+        pytest.raises(RefusedInputError, match="the run's own command computes them again"),
+        reading(tmp_path) as store,
+    ):
+        store.read(row().address)
+    assert content(tmp_path) == lies
+    with pytest.raises(RefusedInputError, match="they were taken out: the same command"), opened(tmp_path) as store:
+        store.read(row().address)
+    with opened(tmp_path) as store:
+        assert store.present("t", 0) == {("n", "third", "")}
+        assert store.read(row("third").address) is not None
+
+
+DAMAGE = {
+    "facts": "UPDATE meta SET value = '{' WHERE key = 'run'",
+    "facts that are too deep": "UPDATE meta SET value = printf('%.*c', 100000, '[') WHERE key = 'run'",
+    "bytes for facts": "UPDATE meta SET value = x'ff00' WHERE key = 'run'",
+    "text that is none": "UPDATE meta SET value = CAST(x'22ff22' AS TEXT) WHERE key = 'run'",
+    "labels": "UPDATE labels SET labels = 'x'",
+    "cuts": "UPDATE cuts SET shards = ''",
+    "tasks": "UPDATE tasks SET facts = '{'",
+    "networks": "UPDATE networks SET facts = '{'",
+}
+
+
+@pytest.mark.parametrize("statement", DAMAGE.values(), ids=DAMAGE)
+def test_facts_that_cannot_be_read_say_what_to_do(tmp_path, statement):
+    with opened(tmp_path, create=True) as store:
+        store.set_meta({"run": {"id": "a"}})
+        store.set_labels({"e": [1]})
+        store.set_cuts("files", [("e", 1)])
+        store.set_tasks([{"name": "clean"}])
+        store.add_network("made", {"id": "a"})
+
+    def look(store):
+        return store.meta(), store.labels(["e"]), store.cuts("files"), store.tasks(), store.network("made")
+
+    with reading(tmp_path) as store:
+        look(store)
+    in_the_database(tmp_path, statement)
+    with pytest.raises(RefusedInputError, match=r"damaged inside .* move the file away"), reading(tmp_path) as store:
+        look(store)
+
+
+def test_damage_is_told_at_whatever_query_it_shows(tmp_path):
+    with opened(tmp_path, create=True) as store:
+        store.write([row(str(k)) for k in range(300)])
+    whole = (tmp_path / "results.sqlite").read_bytes()
+    told = []
+    for page in range(1, len(whole) // 4096):
+        torn = bytearray(whole)
+        torn[4096 * page : 4096 * (page + 1)] = b"\xa5" * 4096
+        (tmp_path / "results.sqlite").write_bytes(torn)
+        try:
+            with opened(tmp_path) as store:
+                store.present("t", 0)
+                store.pictures()
+                store.meta()
+        except RefusedInputError as error:
+            told.append(str(error))
+    assert len(told) > 3
+    assert all("damaged inside" in each or "taken out" in each or "other contents" in each for each in told)
+
+
+def test_a_store_that_acts_by_itself_is_refused(tmp_path):
+    with opened(tmp_path, create=True):
+        pass
+    in_the_database(tmp_path, "CREATE TRIGGER sly AFTER INSERT ON shards BEGIN DELETE FROM tasks; END")
+    for use in (opened, reading):
+        with pytest.raises(RefusedInputError, match=r"other contents \(sly\)"), use(tmp_path):
+            pass
+
+
+def test_a_store_with_other_columns_is_refused(tmp_path):
+    with opened(tmp_path, create=True):
+        pass
+    in_the_database(tmp_path, "ALTER TABLE shards RENAME COLUMN n TO m")
+    with pytest.raises(RefusedInputError, match=r"other contents \(shards\)"), opened(tmp_path):
+        pass
+
+
+def test_a_write_ahead_log_that_others_switched_on_is_read_and_left_alone(tmp_path):
+    with opened(tmp_path, create=True) as store:
+        store.write([row()])
+    # left by a process that was killed: the last rows stand in the log alone
+    code = (
+        "import os, sqlite3, sys\n"
+        "database = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "database.execute('PRAGMA journal_mode = WAL')\n"
+        "database.execute(\"INSERT INTO pictures VALUES ('t', x'00')\")\n"
+        "os._exit(9)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "results.sqlite"], check=False)
+    assert (tmp_path / "results.sqlite-wal").stat().st_size > 0
+    lies = content(tmp_path)
+    with reading(tmp_path) as store:
+        assert store.present("t", 0) == {("n", "e", "")}
+        assert store.pictures() == {"t": b"\x00"}
+    assert content(tmp_path) == lies
+
+
+def test_a_folder_that_is_taken_away_meanwhile_is_told(tmp_path):
+    run = tmp_path / "run"
+
+    def work():
+        with opened(run, create=True) as store:
+            run.rename(tmp_path / "elsewhere")
+            store.write([row()])
+
+    with pytest.raises(UsageError, match="nobody takes the run folder away"):
+        work()
+
+
+def test_a_full_disk_is_told(tmp_path):
+    with opened(tmp_path, create=True) as store:
+        store.write([row()])
+    told = r"results\.sqlite: database or disk is full; .* make room on the disk: the same command continues then"
+
+    def work():
+        with opened(tmp_path) as store:
+            store._database.execute("PRAGMA max_page_count = 1")
+            store.write([row(str(k), x=np.random.default_rng(k).random(4000)) for k in range(20)])
+
+    with pytest.raises(UsageError, match=told):
+        work()
+    with opened(tmp_path) as store:
+        assert store.present("t", 0) == {("n", "e", "")}

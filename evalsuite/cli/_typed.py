@@ -5,13 +5,14 @@ import json
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from evalsuite.data_files import files_of, tree
 from evalsuite.errors import UsageError
 from evalsuite.networks._header import described
 from evalsuite.spec import LIBRARIES, Spec, digest
-from evalsuite.store import opened
+from evalsuite.store import opened, reading
 from evalsuite.version import __version__
 
 
@@ -52,11 +53,17 @@ def finished(out: Path, request: str | None) -> dict[str, object] | None:
     results = out / "results.json"
     if not (results.exists() and (out / "results.sqlite").exists() and (out / "report.html").exists()):
         return None
-    with opened(out) as store:
+    with reading(out) as store:
         meta = store.meta()
     if request is None or meta.get("request") != request or not meta.get("complete"):
         return None
-    found = json.loads(results.read_text(encoding="utf-8"))
+    try:
+        found = json.loads(results.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # the store is whole: they are made again from it
+    # what a process has left that was killed in its last moment is cleared, unless the disk may only be read
+    with suppress(UsageError, OSError), opened(out):
+        pass
     return found if isinstance(found, dict) else None
 
 

@@ -49,19 +49,21 @@ def command(ctx: click.Context, out: Path) -> None:
     if not parent.exists():
         import torch
 
+        from evalsuite.heartbeat import recorded
         from evalsuite.making.parents import train_parent
 
         torch.set_num_threads(1)
-
-        score = train_parent(
-            arch="resnet8",
-            data="digits",
-            recipe="standard",
-            epochs=20,
-            seed=0,
-            device="cpu",
-            out=parent,
-            reporter=reporter(),
-        )
+        with recorded(reporter(), out) as progress:
+            score = train_parent(
+                arch="resnet8",
+                data="digits",
+                recipe="standard",
+                epochs=20,
+                seed=0,
+                device="cpu",
+                out=parent,
+                reporter=progress,
+            )
         click.echo(f"trained {parent}: {score} on the held-out digits", err=True)
-    sweep.main(["--ckpt", str(parent), "--out", str(out), *_SWEEP], standalone_mode=False, parent=ctx.parent)
+    with sweep.make_context("sweep", ["--ckpt", str(parent), "--out", str(out), *_SWEEP], parent=ctx.parent) as inner:
+        sweep.invoke(inner)

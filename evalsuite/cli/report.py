@@ -7,6 +7,9 @@ import click
 from evalsuite.cli._options import RUN
 from evalsuite.cli.gate import read_results
 from evalsuite.errors import UsageError
+from evalsuite.run_folder import REPORT, STORE
+
+_MARK = '<meta name="generator" content="evalsuite">'
 
 
 @click.command(
@@ -23,35 +26,36 @@ def command(run: Path, form: str, out: Path | None) -> None:
     While a process works on RUN, the report shows what is there so far. RUN is only read where the report goes
     elsewhere.
     """
-    from evalsuite.files import write_atomically
+    from evalsuite.files import write_atomically, write_own
 
     results, pictures = _results(run, inside=form == "html" and out is None)
     text = _rendered(results, pictures, form)
+    place = out
     if form == "html" and out is None:
-        out = run / "report.html" if run.is_dir() else run.with_name("report.html")
-    if out is None:
+        place = run / REPORT if run.is_dir() else run.with_name(REPORT)
+    if place is None:
         click.echo(text)
         return
     try:
-        write_atomically(out, text)
+        write_atomically(place, text) if out is not None else write_own(place, text, mark=_MARK)
     except OSError as error:
-        raise UsageError(f"{out}: {error.strerror}; --out FILE writes the report elsewhere") from error
-    click.echo(f"wrote {out}", err=True)
+        raise UsageError(f"{place}: {error.strerror}; --out FILE writes the report elsewhere") from error
+    click.echo(f"wrote {place}", err=True)
 
 
 def _results(run: Path, *, inside: bool) -> tuple[dict[str, object], dict[str, bytes]]:
     """What the run holds now; `inside`: `results.json` is brought up to date too, unless another process does it."""
+    from evalsuite.database_errors import BusyError
     from evalsuite.findings.results import current, refresh
-    from evalsuite.store import BusyError
 
-    if not (run / "results.sqlite").exists():
+    if not (run / STORE).exists():
         return read_results(run), {}
     if inside:
         try:
             return refresh(run)
         except BusyError:
             click.echo(f"{run}: a process works on this run; the report shows what is there so far", err=True)
-        except OSError:
+        except (OSError, UsageError):
             pass  # a disk that may only be read: the page itself will say so
     return current(run)
 

@@ -39,6 +39,7 @@ from evalsuite.order import Control, Making
 from evalsuite.plan import Member
 from evalsuite.progress import Reporter
 from evalsuite.randomness import derive
+from evalsuite.run_folder import is_file
 from evalsuite.spec import digest
 from evalsuite.store import Store
 from evalsuite.version import __version__
@@ -372,7 +373,7 @@ class _Nursery:
         for address in addresses:
             facts = self._store.network(address)
             path = self._folder / (facts["file"] or "") if facts else None
-            if facts is None or path is None or not path.is_file():
+            if facts is None or path is None or not is_file(path):  # a link is no network of this run: it is replaced
                 return
             try:
                 found = self._load(path)

@@ -13,6 +13,7 @@ from evalsuite.inputs import chosen_device
 from evalsuite.making.refusals import refusing
 from evalsuite.making.retraining import Pace
 from evalsuite.naming import name as spelled
+from evalsuite.networks._header import described
 from evalsuite.networks.architectures import build, split
 from evalsuite.networks.checkpoint import Checkpoint, write
 from evalsuite.networks.copies import copied
@@ -47,6 +48,11 @@ def train_parent(
     check_writable(out, "--out")
     beside = out.with_suffix(".early.safetensors")
     check_writable(beside, "--out")
+    if beside.exists() and described(beside) is None:
+        raise UsageError(
+            f"--out: expected a place beside which {beside.name} can be written, got one with another file of that "
+            f"name, which is left as it is: {beside}"
+        )
     channels, side, _ = dataset.shape
     bare = build(arch, classes=len(dataset.classes), channels=channels, image_size=side, seed=seed)
     network = Normalized(bare, dataset.mean, dataset.std)

@@ -578,7 +578,7 @@ def test_results_of_others_are_not_written_over(evalsuite, plain, tmp_path, cont
     (run / "results.json").write_text(content, encoding="latin-1")
     ended = evalsuite("sweep", *plain, "--normalise", "0.3/0.4", *FAST, "--out", run)
     assert ended.code == 2
-    assert "got one with results.json of something else" in ended.err
+    assert "which holds other files: 'results.json'; choose another --out" in ended.err
     assert [file.name for file in run.iterdir()] == ["results.json"]
     assert (run / "results.json").read_text(encoding="latin-1") == content
 
