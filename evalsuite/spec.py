@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from evalsuite.errors import UnknownNameError, UsageError
 from evalsuite.presets import PRESETS
+from evalsuite.threads import MOST_THREADS
 
 _ELSEWHERE = frozenset({"out", "engine", "device", "threads", "gate", "trust", "ckpt", "preset", "slices", "separate"})
 """Options that change where and how a run is computed, not what comes out; files count by their content."""
@@ -61,11 +62,11 @@ class Spec(BaseModel):
     examples_for: dict[str, int] = {}
     slices: Path | None = None
     separate: Path | None = None
-    seeds: int = Field(default=1, ge=1)
+    seeds: int = Field(default=1, ge=1, le=1000)
     seed: int = Field(default=0, ge=0, lt=2**63)
     engine: Literal["local"] = "local"
     device: str = "auto"
-    threads: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=MOST_THREADS)
     gate: Path | None = None
     trust: tuple[str, ...] = ()
     strict: bool = False
@@ -108,13 +109,31 @@ def resolve(given: Mapping[str, object]) -> Spec:
     if preset not in PRESETS:
         raise UnknownNameError("preset", preset, PRESETS)
     values = {**PRESETS[preset], **given}
-    for key in values:
+    for key, value in values.items():
         if key not in Spec.model_fields:
             raise UnknownNameError("run option", key, Spec.model_fields)
+        _check_text(key, value)
     try:
         return Spec.model_validate(values)
     except ValidationError as error:
         raise UsageError(_told(error)) from error
+
+
+def _check_text(key: str, value: object) -> None:
+    """Refuse names that neither a run file nor results could tell again: bytes that are no text, and NUL.
+
+    Raises:
+        UsageError: There is one.
+    """
+    if isinstance(value, Mapping):
+        value = [*value, *value.values()]
+    for each in value if isinstance(value, list | tuple) else (value,):
+        text = str(each)
+        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            raise UsageError(
+                f"--{key.replace('_', '-')}: expected a name that can be written as text, got {text!r}; rename it, or "
+                f"give it a link with such a name"
+            )
 
 
 def read_config(path: Path) -> dict[str, object]:
@@ -138,17 +157,24 @@ def digest(facts: Mapping[str, object]) -> str:
 
 
 def to_toml(values: Mapping[str, object]) -> str:
-    """`values` (strings, numbers, booleans, lists and flat tables) as TOML; keys that are None are left out."""
+    """`values` (strings, numbers, booleans, lists and flat tables) as TOML; keys that are None are left out.
+
+    Raises:
+        UsageError: A string is no text: TOML cannot hold it.
+    """
+    for key, value in values.items():
+        _check_text(key, value)
     plain = [f"{key} = {_toml(value)}" for key, value in values.items() if value is not None]
     return "\n".join(plain) + "\n"
 
 
 def _toml(value: object) -> str:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_toml(key)} = {_toml(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return json.dumps(value)  # JSON's strings, numbers and booleans are TOML's
+    # JSON's numbers and booleans are TOML's, and its strings too, where nothing above ASCII is escaped but DEL
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _in_words(kind: str, context: Mapping[str, object]) -> str | None:

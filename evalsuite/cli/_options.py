@@ -1,5 +1,6 @@
 """Options that several commands share; every one is also a key of a run file and an environment variable."""
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ import click
 from typing_extensions import override
 
 from evalsuite.errors import UsageError
+from evalsuite.threads import MOST_THREADS
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -24,6 +26,7 @@ class _Place(click.Path):
 
 _FILE = _Place(path_type=Path)
 _MOST_RATIOS: Final = 1000
+_SHOWN: Final = 60
 
 
 def split(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -39,25 +42,39 @@ def ratios(_ctx: click.Context, _param: click.Parameter, value: str | None) -> t
     found: list[float] = []
     for part in value.split(","):
         kind, _, rounds = part.strip().partition(":")
-        if kind == "lottery" and rounds.isdigit() and int(rounds) > 0:
-            found.extend(round(1 - 0.8**k, 10) for k in range(1, int(rounds) + 1))
-            continue
-        try:
-            numbers = [float(number) for number in part.split(":")]
-        except ValueError:
-            raise UsageError(
-                f"--ratios: expected numbers like 0.5,0.7 or 0.1:0.9:0.1 or lottery:16, got {part!r}"
-            ) from None
-        if len(numbers) == 3 and numbers[2] > 0 and (numbers[1] - numbers[0]) / numbers[2] > _MOST_RATIOS:
-            raise UsageError(f"--ratios: expected at most {_MOST_RATIOS} ratios, got more: {part}")
-        if len(numbers) == 3 and numbers[2] > 0:
-            first, last, step = numbers
-            found.extend(round(first + k * step, 10) for k in range(int((last - first) / step + 1e-9) + 1))
-        elif len(numbers) == 1:
-            found.append(numbers[0])
+        if kind == "lottery" and rounds.isdigit() and rounds.strip("0"):
+            found.extend(round(1 - 0.8**k, 10) for k in range(1, _few(rounds, part) + 1))
         else:
-            raise UsageError(f"--ratios: expected a number or first:last:step with step > 0, got {part!r}")
+            found.extend(_numbers(part))
     return tuple(found)
+
+
+def _few(rounds: str, part: str) -> int:
+    """A number of ratios that can be worked through."""
+    # not all digits at once: Python refuses to read thousands of them
+    if len(rounds) > len(str(_MOST_RATIOS)) or int(rounds) > _MOST_RATIOS:
+        raise UsageError(f"--ratios: expected at most {_MOST_RATIOS} ratios, got more: {part[:_SHOWN]}")
+    return int(rounds)
+
+
+def _numbers(part: str) -> list[float]:
+    """A number, or first:last:step."""
+    try:
+        numbers = [float(number) for number in part.split(":")]
+    except ValueError:
+        numbers = [math.nan]
+    if not all(map(math.isfinite, numbers)):
+        expected = "expected finite numbers like 0.5,0.7 or 0.1:0.9:0.1 or lottery:16"
+        raise UsageError(f"--ratios: {expected}, got {part[:_SHOWN]!r}")
+    if len(numbers) == 1:
+        return numbers
+    if len(numbers) != 3 or numbers[2] <= 0:
+        raise UsageError(f"--ratios: expected a number or first:last:step with step > 0, got {part[:_SHOWN]!r}")
+    first, last, step = numbers
+    steps = (last - first) / step
+    if steps > _MOST_RATIOS:
+        raise UsageError(f"--ratios: expected at most {_MOST_RATIOS} ratios, got more: {part[:_SHOWN]}")
+    return [round(first + k * step, 10) for k in range(int(steps + 1e-9) + 1)]
 
 
 def by_task(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, float] | None:
@@ -109,7 +126,7 @@ _READING = (
     ),
     click.option("--trust", multiple=True, callback=split, help="sha256:... of a pickle that may run its code."),
     click.option("--device", help="cpu, cuda, cuda:1, or auto (default)."),
-    click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all)."),
+    click.option("--threads", type=click.IntRange(1, MOST_THREADS), help="CPU threads (default: all)."),
 )
 _PRUNE = (
     click.option("--pruner", multiple=True, callback=split, help="magnitude, filter-norm, ...; several make families."),

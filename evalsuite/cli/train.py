@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from evalsuite.cli._console import reporter
+from evalsuite.threads import MOST_THREADS
 
 _FILE = click.Path(path_type=Path)
 
@@ -17,9 +18,9 @@ _FILE = click.Path(path_type=Path)
 @click.option("--data", required=True, help="As for sweep; see evalsuite list data.")
 @click.option("--recipe", default="standard", show_default=True, help="See evalsuite list recipes.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs (default: the recipe's).")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 or auto.")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all).")
+@click.option("--threads", type=click.IntRange(1, MOST_THREADS), help="CPU threads (default: all).")
 @click.option("--out", type=_FILE, required=True, help="Checkpoint to write; early weights go beside it.")
 def command(
     arch: str,
