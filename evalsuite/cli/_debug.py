@@ -36,8 +36,14 @@ def show(error: BaseException, *, always: bool = False) -> None:
 
 def _traceback(error: BaseException) -> list[str]:
     """As Python shows it, but that messages stay in one line."""
-    pieces = [piece.strip("\n") for piece in traceback.format_exception(error)]
-    return [line for piece in pieces for line in (piece.split("\n") if piece.startswith("  File ") else [piece])]
+    lines = []
+    for piece in traceback.format_exception(error):
+        text = piece.strip("\n")
+        if piece.startswith("\n"):  # what leads from one error to the next
+            lines += ["", text, ""]
+        else:
+            lines += text.split("\n") if piece.startswith("  File ") else [text]
+    return lines
 
 
 def _remember(_ctx: click.Context, _param: click.Parameter, value: bool) -> None:
