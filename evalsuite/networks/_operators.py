@@ -6,11 +6,11 @@ tensors (`_sparse_coo_tensor_unsafe`), read files (`from_file`), or give what ha
 of those that are dangerous is never complete.
 
 Listed is what the programs of classifiers, segmenters, regressors and upscalers are made of, as torch.export writes
-them and after `run_decompositions`: found by exporting 142 networks - those of this package, and of torchvision's and
-timm's families - and programs that torchao quantised, completed by the siblings of what was found. Each checks its arguments -
-where it does not, `_guards` does -, computes on the numbers that it is given, gives sizes that follow from the sizes of
-its inputs, and has a kernel that computes these sizes alone. Hence no `nonzero`, no `item`, no `masked_select`: what an
-image shows must not decide how much is computed.
+them and after `run_decompositions`: found by exporting 150 networks - those of this package, and of torchvision's and
+timm's families - and programs that torchao quantised, completed by the siblings of what was found. Each checks its
+arguments - where it does not, `_guards` does -, computes on the numbers that it is given, gives sizes that follow from
+the sizes of its inputs, and has a kernel that computes these sizes alone. Hence no `nonzero`, no `item`, no
+`masked_select`: what an image shows must not decide how much is computed.
 """
 
 from types import MappingProxyType
