@@ -6,11 +6,11 @@ tensors (`_sparse_coo_tensor_unsafe`), read files (`from_file`), or give what ha
 of those that are dangerous is never complete.
 
 Listed is what the programs of classifiers, segmenters, regressors and upscalers are made of, as torch.export writes
-them and after `run_decompositions`: found by exporting the networks of this package, of torchvision's and of timm's
-families and programs that torchao quantised, completed by the siblings of what was found. Each checks its arguments -
-where it does not, `_guards` does -, computes on the numbers that it is given, gives sizes that follow from the sizes of
-its inputs, and has a kernel that computes these sizes alone. Hence no `nonzero`, no `item`, no `masked_select`: what an
-image shows must not decide how much is computed.
+them and after `run_decompositions`: found by exporting 150 networks - those of this package, and of torchvision's and
+timm's families - and programs that torchao quantised, completed by the siblings of what was found. Each checks its
+arguments - where it does not, `_guards` does -, computes on the numbers that it is given, gives sizes that follow from
+the sizes of its inputs, and has a kernel that computes these sizes alone. Hence no `nonzero`, no `item`, no
+`masked_select`: what an image shows must not decide how much is computed.
 """
 
 from types import MappingProxyType
@@ -33,8 +33,8 @@ _ATEN: Final = MappingProxyType(
         """,
         "normalisation": """
             batch_norm.default layer_norm.default group_norm.default instance_norm.default rms_norm.default
-            _native_batch_norm_legit_no_training.default native_layer_norm.default native_group_norm.default
-            _fused_rms_norm.default
+            _native_batch_norm_legit_no_training.default _native_batch_norm_legit.no_stats native_layer_norm.default
+            native_group_norm.default _fused_rms_norm.default
         """,
         "activations": """
             relu.default relu6.default hardtanh.default leaky_relu.default elu.default celu.default selu.default
@@ -133,9 +133,8 @@ _ATEN: Final = MappingProxyType(
             sym_constrain_range_for_size.default
         """,
         "Fourier transforms of networks that mix by them": """
-            fft_rfft2.default fft_irfft2.default fft_fft2.default fft_ifft2.default
-            fft_rfft.default fft_irfft.default fft_fft.default real.default view_as_complex.default
-            view_as_real.default
+            fft_rfft2.default fft_irfft2.default fft_fft2.default fft_ifft2.default fft_rfft.default fft_irfft.default
+            fft_fft.default real.default view_as_complex.default view_as_real.default
         """,
         "in place, never on the network's own tensors": """
             relu_.default relu6_.default hardtanh_.default leaky_relu_.default elu_.default celu_.default
