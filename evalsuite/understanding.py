@@ -167,14 +167,13 @@ def check(found: Understanding, caution: Caution, reporter: Reporter) -> None:
         reporter.say(f"warning: {message}; every verdict is inconclusive")
         return
     told = [f"{each.value}: {each.option}" if each.option else each.value for each in found.doubtful]
-    sizes = [f"{each.value} ({each.reason}): {each.option}" for each in found.readings if _is_other_size(each)]
+    sizes = [
+        f"{each.value} ({each.reason}): {each.option}"
+        for each in found.readings
+        if (each.topic, each.basis) == ("image size", "assumed")
+    ]
     hints = "".join(f"; {each}" for each in (*told, *sizes))
     raise RefusedInputError(f"{message}{hints}; {_CAUSES}")
-
-
-def _is_other_size(reading: Interpretation) -> bool:
-    """Whether all photos have one size, and the network was assumed to take another."""
-    return reading.topic == "image size" and reading.basis == "assumed" and "the photos have" in reading.reason
 
 
 def lines(found: Understanding) -> list[str]:
