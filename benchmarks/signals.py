@@ -31,7 +31,7 @@ OPTIONS = (
     *("--tasks", "clean,corruption/fog/1-3,adversarial/linf/0.05?attack=pgd,certified/l2/0.1?sigma=0.1&n0=20&n=100"),
     *("--examples", "300", "--examples-for", "certified=32", "--margin", "0.5", "--threads", "1"),
 )
-TIMES = frozenset({"seconds", "created", "latency_ms", "throughput_ms", "command", "id"})
+TIMES = frozenset({"seconds", "created", "latency_ms", "throughput_ms", "command", "id", "results"})
 """Keys of results.json that tell when, where and how fast, not what."""
 QUICK = 3.0
 """Seconds after which a process that goes on has lost its signal, on a machine that is not busy."""
@@ -98,7 +98,7 @@ def stopped(arguments: Sequence[str], how: signal.Signals, after: float) -> Ende
 
 
 def timeless(value: object) -> object:
-    """Results less what tells when, where and how fast."""
+    """Results less what tells when, where and how fast, and less the digest of all that."""
     if isinstance(value, dict):
         return {key: timeless(item) for key, item in value.items() if key not in TIMES}
     return [timeless(item) for item in value] if isinstance(value, list) else value

@@ -234,7 +234,8 @@ class Meta(TypedDict, total=False):
     `identity` is what the outcome depends on, `request` what was typed; `members` are addresses of networks, in order;
     `passed_over` are those of networks that would not have been smaller than the one before. `answers` are outputs of
     networks for a few images, by digest, where they are not random. `seal` is None from the moment at which a run is
-    taken up until it has ended and written its results.
+    taken up until it has ended and written its results. `awaited` is the evidence of a finished run from which damaged
+    observations were taken out: once they are computed again it has to be the same.
     """
 
     schema: str
@@ -252,4 +253,5 @@ class Meta(TypedDict, total=False):
     shipped: list[ShippedFacts]
     readings: list[ReadingFacts]
     seal: SealFacts | None
+    awaited: str | None
     answers: dict[str, list[list[float]]]

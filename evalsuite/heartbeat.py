@@ -17,7 +17,7 @@ from typing import Literal, final, get_args
 
 from evalsuite.errors import exit_code
 from evalsuite.files import partial
-from evalsuite.interruption import telling
+from evalsuite.interruption import check, telling
 from evalsuite.printable import one_line
 from evalsuite.progress import READING, Position, Reporter, Ticker, Tracker
 from evalsuite.run_folder import PROGRESS, check_usable, is_file, make
@@ -130,6 +130,7 @@ def recorded(reporter: Reporter, folder: Path) -> Iterator[Reporter]:
     try:
         with telling(lambda code: record.close("stopped", code)):
             yield record
+            check()  # work that ends just after a signal ends with the signal's code all the same
     except BaseException as error:
         record.close("stopped", exit_code(error), f"{error}".strip() or type(error).__name__)
         if not record.began:

@@ -246,7 +246,10 @@ class Store:
             "SELECT examples, parent, n, observations FROM shards WHERE task=? AND network=? AND seed=? ORDER BY 1, 2"
         )
         for *address, observations in self._database.execute(query, (task, network, seed)):
-            columns = unpack(observations)
+            try:
+                columns = unpack(observations)
+            except _UNREADABLE as error:
+                raise self._without_damaged(error) from error
             found.update(canonical([task, network, *address, [[c, str(v.dtype), v.shape] for c, v in columns.items()]]))
             for column in columns.values():
                 found.update(column.tobytes())
@@ -273,6 +276,8 @@ class Store:
             with self._database:
                 where = "task=? AND network=? AND examples=? AND seed=? AND parent=?"
                 self._database.executemany(f"DELETE FROM shards WHERE {where}", unreadable)  # noqa: S608 - a constant
+            if (seal := self.meta().get("seal")) is not None:
+                self.set_meta(Meta(complete=False, seal=None, awaited=seal["evidence"]))
         except sqlite3.OperationalError:  # a reader
             return RefusedInputError(f"{told}; the run's own command computes them again")
         return RefusedInputError(f"{told}; they were taken out: the same command computes them again")

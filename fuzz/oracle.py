@@ -73,7 +73,7 @@ def objection(message: str) -> str | None:
         return f"{len(message)} characters"
     if hidden := sorted({c for c in message if unicodedata.category(c) in _HIDDEN and c not in _JOINERS}):
         return f"characters that are not shown ({', '.join(f'U+{ord(c):04X}' for c in hidden[:4])})"
-    return None if message.strip() else "no words"
+    return None if message.removeprefix("evalsuite:").strip() else "no words"
 
 
 def _ended(read: Callable[[], object]) -> Outcome:

@@ -11,6 +11,7 @@ import pytest
 from evalsuite import heartbeat
 from evalsuite.errors import RefusedInputError, TerminatedError, UsageError
 from evalsuite.heartbeat import FILE, recorded
+from evalsuite.printable import printable
 from evalsuite.progress import READING, Silent
 
 
@@ -81,7 +82,7 @@ def test_how_it_ended(tmp_path, error, code):
     with pytest.raises(type(error)):
         work()
     found = heartbeat.read(tmp_path)
-    assert (found.sign(), found.exit_code, found.error) == ("stopped", code, "one")
+    assert (found.sign(), found.exit_code, found.error) == ("stopped", code, printable(f"{error}"))
 
 
 def test_a_killed_process_is_told_from_a_working_one(tmp_path):

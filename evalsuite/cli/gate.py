@@ -93,7 +93,7 @@ class _Report:
         except OSError as error:
             if self.asked_for:
                 raise
-            click.echo(f"{self.path} was not written ({error.strerror}); --junit FILE writes it elsewhere", err=True)
+            echo(f"{self.path} was not written ({error.strerror}); --junit FILE writes it elsewhere", err=True)
 
 
 def _cleared(path: Path, *, asked_for: bool) -> _Report:

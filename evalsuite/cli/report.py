@@ -27,8 +27,10 @@ def command(run: Path, form: str, out: Path | None) -> None:
     While a process works on RUN, the report shows what is there so far. RUN is only read where the report goes
     elsewhere.
     """
-    from evalsuite.files import write_atomically, write_own
+    from evalsuite.files import check_writable, write_atomically, write_own
 
+    if out is not None:
+        check_writable(out, "--out")
     results, pictures = _results(run, inside=form == "html" and out is None)
     text = _rendered(results, pictures, form)
     place = out

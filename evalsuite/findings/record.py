@@ -69,11 +69,21 @@ def complete_record(results: Row, store: Store) -> Row:
 
 
 def write(results: Row, folder: Path, store: Store) -> None:
-    """Write sealed results to the run's folder. The run has ended."""
+    """Write sealed results to the run's folder. The run has ended.
+
+    Raises:
+        RefusedInputError: Damaged observations were computed again, and what the store holds is not what it held.
+    """
     digests = cast(Mapping[str, str], results[DIGESTS])
+    if (awaited := store.meta().get("awaited")) is not None and awaited != digests["store"]:
+        raise RefusedInputError(
+            f"{folder / _STORE}: expected the evidence that the run had before observations in it were damaged, got "
+            f"other evidence: more was changed, or another command or machine has computed it; begin the run anew in "
+            f"another folder"
+        )
     write_atomically(folder / RESULTS, json.dumps(results, indent=1, allow_nan=False) + "\n")
     facts = SealFacts(scheme=_SCHEME, evidence=digests["store"], results=digests[ITSELF])
-    store.set_meta(Meta(complete=bool(results["complete"]), seal=facts))
+    store.set_meta(Meta(complete=bool(results["complete"]), seal=facts, awaited=None))
 
 
 def refresh(folder: Path) -> tuple[Row, dict[str, bytes]]:
@@ -113,11 +123,11 @@ def recognised(folder: Path, store: Store) -> Row | None:
     if known is None or known["scheme"] != _SCHEME or not (folder / RESULTS).is_file():
         return None
     try:
-        results = read_document(folder / RESULTS)
-    except (RefusedInputError, OSError):
+        results, evidence = read_document(folder / RESULTS), store.evidence()
+    except (RefusedInputError, OSError):  # the run itself takes out what is damaged
         return None
     digests = seal(results)
-    if digests is None or digests[ITSELF] != known["results"] or store.evidence() != known["evidence"]:
+    if digests is None or digests[ITSELF] != known["results"] or evidence != known["evidence"]:
         return None
     networks = cast(list[NetworkFacts], results["networks"])
     kept = {each["file"]: each.get("sha256") for each in networks if each["file"]}

@@ -13,9 +13,9 @@ import pytest
 
 from evalsuite.cli import cli
 from evalsuite.cli._console import guarded
-from evalsuite.store import opened
+from evalsuite.store import opened, pack, unpack
 
-TIMES = {"seconds", "created", "latency_ms", "throughput_ms", "command", "id"}
+TIMES = {"seconds", "created", "latency_ms", "throughput_ms", "command", "id", "results"}
 SWEEP = ("--ratios", "0.5", "--tasks", "clean", "--examples", 60, "--margin", 0.9)
 POLICY = '[policy]\nnetwork = "magnitude-0-0.5"\n[[require]]\ntask = "clean"\nmax_loss = 1.0\n'
 
@@ -96,15 +96,35 @@ def test_a_store_that_is_damaged_inside(evalsuite, checkpoint, finished, run):
     assert results(run) == results(finished / "run")
 
 
-def test_observations_that_are_damaged_are_computed_again(evalsuite, checkpoint, finished, run):
+@pytest.mark.parametrize("has_results", [True, False])
+def test_observations_that_are_damaged_are_computed_again(evalsuite, checkpoint, finished, run, has_results):
     with sqlite3.connect(run / "results.sqlite") as database:
         database.execute("UPDATE shards SET observations = x'00'")
     database.close()
-    (run / "results.json").unlink()
+    if not has_results:
+        (run / "results.json").unlink()
     sweep = ("sweep", "--ckpt", checkpoint, "--out", run, *SWEEP)
     one_line(evalsuite(*sweep), 4, "damaged", "the same command computes them again")
     assert evalsuite(*sweep).code == 0
     assert results(run) == results(finished / "run")
+
+
+def test_one_that_is_damaged_does_not_hide_another_that_was_edited(evalsuite, checkpoint, run):
+    sweep = ("sweep", "--ckpt", checkpoint, "--out", run, *SWEEP)
+    with sqlite3.connect(run / "results.sqlite") as database:
+        kept, other = (name for (name,) in database.execute("SELECT DISTINCT network FROM shards ORDER BY 1"))
+        (data,) = database.execute("SELECT observations FROM shards WHERE network=?", (kept,)).fetchone()
+        edited = {name: column[::-1].copy() for name, column in unpack(data).items()}
+        assert pack(edited) != data
+        database.execute("UPDATE shards SET observations=? WHERE network=?", (pack(edited), kept))
+        database.execute("UPDATE shards SET observations=x'00' WHERE network=?", (other,))
+    database.close()
+    one_line(evalsuite(*sweep), 4, "damaged", "the same command computes them again")
+    for _ in range(2):
+        ended = evalsuite(*sweep)
+        assert ended.code == 4
+        assert "got other evidence: more was changed" in ended.err
+        assert not (run / "results.json").exists()
 
 
 @pytest.mark.parametrize("command", ["sweep", "prune", "evaluate", "demo"])

@@ -221,6 +221,7 @@ def test_a_source_whose_examples_contradict_it_is_refused(
 def test_third_party_sources_are_found_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
     class Point:
         name = "my_set"
+        dist, value = None, "somewhere:Digits"
 
         def load(self) -> type[Source]:
             return find("evalsuite.data", "digits", Source)
