@@ -19,7 +19,7 @@ from typing import Final, final
 
 from typing_extensions import override
 
-from evalsuite.culprit import culprit, is_memory, one_line, running, stopped_by
+from evalsuite.culprit import culprit, is_memory, running, stopped_by, what_it_says
 from evalsuite.errors import EvalsuiteError, TerminatedError, UsageError
 
 _NONE: Mapping[str, object] = MappingProxyType({})
@@ -90,7 +90,7 @@ def users_code(expected: str) -> Iterator[None]:
             if told is None:
                 to_blame = None if isinstance(error, SyntaxError) else culprit(error)  # which tells its place itself
                 place = f" ({to_blame.place})" if to_blame is not None and to_blame.place else ""
-                told = OthersError(f"{expected}, got {one_line(error)}{place}; {_DEBUG}")
+                told = OthersError(f"{expected}, got {what_it_says(error)}{place}; {_DEBUG}")
             if told is error:
                 raise
             raise told from error
@@ -116,13 +116,13 @@ def _explained(error: BaseException, doing: str, networks: Mapping[str, object],
     if told is not None:
         return told
     if is_memory(error):
-        what = f"expected enough memory, got {one_line(error)}"
+        what = f"expected enough memory, got {what_it_says(error)}"
         return _sentence(error, doing, networks, what, "; ".join(filter(None, (_MEMORY, way_out))))
     to_blame = culprit(error, networks.values())
     if to_blame is None:
         return error
     place = f" ({to_blame.place})" if to_blame.place else ""
-    what = f"expected {to_blame.who} to run, got {one_line(error)}{place}"
+    what = f"expected {to_blame.who} to run, got {what_it_says(error)}{place}"
     return _sentence(error, doing, networks, what, way_out)
 
 

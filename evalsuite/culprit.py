@@ -119,7 +119,7 @@ def stopped_by(error: BaseException, stops: tuple[type[BaseException], ...]) -> 
     return None
 
 
-def one_line(error: BaseException) -> str:
+def what_it_says(error: BaseException) -> str:
     """The type of `error` and the first line of what it says: printable, and not too long."""
     try:
         lines = str(error).strip().splitlines()
@@ -135,7 +135,7 @@ def is_memory(error: BaseException) -> bool:
     """Whether there was not enough memory, of the machine or of its accelerator."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return isinstance(error, RuntimeError) and any(each in one_line(error) for each in _NO_MEMORY)
+    return isinstance(error, RuntimeError) and any(each in what_it_says(error) for each in _NO_MEMORY)
 
 
 def _owner(frame: FrameType) -> _Owner:

@@ -1,7 +1,13 @@
 """What the store and `results.json` say of a run, its data, networks and tasks: objects and rows with known keys."""
 
 from dataclasses import dataclass
-from typing import Literal, NotRequired, TypedDict, final
+from typing import (
+    Literal,
+    NotRequired,  # Python's own cannot be checked at run time before 3.12
+    final,
+)
+
+from typing_extensions import TypedDict
 
 RECALIBRATED = "recalibrated"
 """The name of the control that is the parent with its batch norm measured again."""

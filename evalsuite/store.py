@@ -30,6 +30,7 @@ from evalsuite.facts import Meta, NetworkFacts, TaskFacts
 from evalsuite.run_folder import JOURNAL, LOCK, LOG, check_names, check_usable, clear_partials, make
 from evalsuite.run_folder import STORE as _FILE
 from evalsuite.sealing import canonical
+from evalsuite.stored import read_stored
 
 Column = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 Columns = Mapping[str, Column]
@@ -118,7 +119,7 @@ class Store:
     def meta(self) -> Meta:
         """Facts about the run as a whole, by key."""
         rows = self._database.execute("SELECT key, value FROM meta")
-        return cast(Meta, {key: self._parsed(value, "meta") for key, value in rows})
+        return cast(Meta, {key: self._parsed(value, f"meta {key}") for key, value in rows})
 
     def set_meta(self, facts: Meta) -> None:
         """Write or replace facts about the run."""
@@ -261,8 +262,9 @@ class Store:
     # --- damage
 
     def _parsed(self, text: object, table: str) -> object:
+        """What stands in a cell of `table`, which is of its kind: others may have written to the database."""
         try:
-            return json.loads(cast(str, text))
+            return read_stored(table, cast(str, text))
         except (ValueError, TypeError, RecursionError) as error:
             raise RefusedInputError(damaged(self._path, f"{table}: {error}")) from error
 

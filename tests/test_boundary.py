@@ -13,7 +13,7 @@ from torch import nn
 from evalsuite.attacks._base import Budget
 from evalsuite.attacks.pgd import Pgd
 from evalsuite.boundary import OthersError, inside, others_code, users_code
-from evalsuite.culprit import culprit, one_line
+from evalsuite.culprit import culprit, what_it_says
 from evalsuite.data import Batch
 from evalsuite.decide import tango
 from evalsuite.errors import RefusedInputError, TerminatedError
@@ -81,7 +81,7 @@ def images(n=3, side=2):
         (OSError(2, "No such file", "x"), "FileNotFoundError: [Errno 2]"),
     ],
 )
-def test_what_a_network_raises_is_one_line(error, told):
+def test_what_a_network_raises_is_what_it_says(error, told):
     network = wrapped(Custom(error))
     with pytest.raises(OthersError) as caught, others_code("clean, examples 0 to 2", networks={"x": network, "y": 0}):
         network(images())
@@ -272,8 +272,8 @@ def test_a_boundary_costs_next_to_nothing():
 
 
 def test_what_is_said_is_cut():
-    assert len(one_line(ValueError("x" * 10_000))) < 400
-    assert one_line(ValueError("")) == "ValueError"
+    assert len(what_it_says(ValueError("x" * 10_000))) < 400
+    assert what_it_says(ValueError("")) == "ValueError"
 
 
 def test_an_error_that_nobody_raised_is_evalsuites():

@@ -234,6 +234,47 @@ def test_damaged_observations_are_taken_out_all_at_once(tmp_path):
         assert store.read(row("third").address) is not None
 
 
+RUN = {
+    "id": "a",
+    "created": "",
+    "command": "",
+    "versions": {},
+    "device": "cpu",
+    "cpu_threads": 1,
+    "seconds": 0.0,
+    "spec_digest": "s",
+    "seed": 0,
+    "margin": 0.05,
+    "confidence": 0.95,
+}
+TASK = {
+    "name": "clean",
+    "kind": "clean",
+    "title": "clean",
+    "required": True,
+    "margin": 0.05,
+    "version": 1,
+    "n": 1,
+    "parameters": {},
+    "readings": {},
+    "note": None,
+    "unavailable": None,
+    "digest": "t",
+    "shards": ["e"],
+}
+NETWORK = {
+    "id": "a",
+    "family": None,
+    "role": "parent",
+    "digest": "n",
+    "pruner": None,
+    "structure": None,
+    "seed": 0,
+    **dict.fromkeys(("target_ratio", "prune_ratio", "flop_reduction"), 0.0),
+    **dict.fromkeys(("parameters", "nonzero", "prunable", "prunable_nonzero", "flops", "dense_flops"), 1),
+    **dict.fromkeys(("latency_ms", "throughput_ms", "peak_megabytes", "uncounted", "file")),
+    "megabytes": 1.0,
+}
 DAMAGE = {
     "facts": "UPDATE meta SET value = '{' WHERE key = 'run'",
     "facts that are too deep": "UPDATE meta SET value = printf('%.*c', 100000, '[') WHERE key = 'run'",
@@ -243,17 +284,25 @@ DAMAGE = {
     "cuts": "UPDATE cuts SET shards = ''",
     "tasks": "UPDATE tasks SET facts = '{'",
     "networks": "UPDATE networks SET facts = '{'",
+    "facts without a key": "UPDATE meta SET value = json_remove(value, '$.seed') WHERE key = 'run'",
+    "facts of another type": "UPDATE meta SET value = json_set(value, '$.seed', 'x') WHERE key = 'run'",
+    "no facts": "UPDATE meta SET value = 'null' WHERE key = 'run'",
+    "labels of another type": "UPDATE labels SET labels = '[1.5]'",
+    "cuts of another length": "UPDATE cuts SET shards = '[[1]]'",
+    "a task without a key": "UPDATE tasks SET facts = json_remove(facts, '$.digest')",
+    "a network of another type": "UPDATE networks SET facts = json_set(facts, '$.digest', json('[]'))",
+    "a network without a role": "UPDATE networks SET facts = json_set(facts, '$.role', 'queen')",
 }
 
 
 @pytest.mark.parametrize("statement", DAMAGE.values(), ids=DAMAGE)
 def test_facts_that_cannot_be_read_say_what_to_do(tmp_path, statement):
     with opened(tmp_path, create=True) as store:
-        store.set_meta({"run": {"id": "a"}})
+        store.set_meta({"run": RUN})
         store.set_labels({"e": [1]})
         store.set_cuts("files", [("e", 1)])
-        store.set_tasks([{"name": "clean"}])
-        store.add_network("made", {"id": "a"})
+        store.set_tasks([TASK])
+        store.add_network("made", NETWORK)
 
     def look(store):
         return store.meta(), store.labels(["e"]), store.cuts("files"), store.tasks(), store.network("made")

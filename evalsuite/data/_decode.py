@@ -28,7 +28,7 @@ _BLACK_IS_ZERO = 1
 
 # each is read by Pillow or a library in its process; of others, EPS is handed to Ghostscript, which runs what it says
 _FORMATS: Final = ("JPEG", "PNG", "PPM", "BMP", "DIB", "TIFF", "WEBP", "JPEG2000", "GIF", "AVIF", "HEIF", "QOI")
-_MOST_PIXELS: Final = 2**27
+MOST_PIXELS: Final = 2**27
 """Half a gigabyte when it is decoded; a file of some kilobytes may say that it holds as many."""
 _LARGE: Final = 2**25
 """Pixels of photos that are decoded one after another, so that no folder takes the memory of all threads at once."""
@@ -69,14 +69,14 @@ def formats() -> tuple[str, ...]:
 
 def _checked_size(file: Image.Image, path: str) -> int:
     width, height = file.size
-    if width * height > _MOST_PIXELS:
+    if width * height > MOST_PIXELS:
         raise _too_large(path, f"{width} x {height}")
     return width * height
 
 
 def _too_large(path: str, got: str) -> RefusedInputError:
     return RefusedInputError(
-        f"expected {path} to have at most {_MOST_PIXELS:,} pixels, got {got}: make the photo smaller, or cut it up"
+        f"expected {path} to have at most {MOST_PIXELS:,} pixels, got {got}: make the photo smaller, or cut it up"
     )
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, functional
 
-from evalsuite.data._decode import decoding
+from evalsuite.data._decode import MOST_PIXELS, decoding
 from evalsuite.data._preparation import TORCHVISION, Preparation
 from evalsuite.errors import RefusedInputError
 
@@ -86,6 +86,12 @@ class Photos:
             )
         if self.fit != "centre":
             interpolation = InterpolationMode(self.preparation.interpolation)
-            image = functional.resize(image, self.preparation.resized(self.size), interpolation=interpolation)
+            shorter = self.preparation.resized(self.size)
+            if shorter**2 * max(image.size) > MOST_PIXELS * min(image.size):  # of a photo that is no wider than others
+                raise RefusedInputError(
+                    f"expected {path} to have at most {MOST_PIXELS:,} pixels once its shorter side has {shorter}, got "
+                    f"{width} x {height}: crop it"
+                )
+            image = functional.resize(image, shorter, interpolation=interpolation)
         centre: Image.Image = functional.center_crop(image, [self.size] * 2)
         return centre

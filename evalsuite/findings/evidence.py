@@ -75,7 +75,10 @@ class Evidence:
     @cached_property
     def parent(self) -> NetworkFacts:
         """The unpruned network."""
-        return next(network for network in self.networks if network["role"] == "parent")
+        found = [network for network in self.networks if network["role"] == "parent"]
+        if not found:
+            raise IncompleteEvidenceError("the run has no parent yet; the same command continues it")
+        return found[0]
 
     @cached_property
     def tasks(self) -> list[TaskFacts]:

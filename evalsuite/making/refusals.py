@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 
 from evalsuite.boundary import others_code
-from evalsuite.culprit import culprit, is_memory, one_line
+from evalsuite.culprit import culprit, is_memory, what_it_says
 from evalsuite.errors import UsageError
 
 _NONE: Mapping[str, object] = MappingProxyType({})
@@ -30,4 +30,4 @@ def refusing(what: str, *, networks: Mapping[str, object] = _NONE) -> Iterator[N
         except (ValueError, RuntimeError) as error:
             if culprit(error, networks.values()) is not None or is_memory(error):
                 raise
-            raise UsageError(f"{what}: {one_line(error).removeprefix(f'{type(error).__name__}: ')}") from error
+            raise UsageError(f"{what}: {what_it_says(error).removeprefix(f'{type(error).__name__}: ')}") from error

@@ -10,7 +10,7 @@ from typing import Final, final
 import torch
 from torch import Tensor, nn
 
-from evalsuite.culprit import culprit, is_memory, one_line
+from evalsuite.culprit import culprit, is_memory, what_it_says
 from evalsuite.device import device_of
 from evalsuite.errors import EvalsuiteError, RefusedInputError, UsageError
 from evalsuite.interpretation import Interpretation
@@ -160,7 +160,7 @@ def outputs(
             raise
         to_blame = culprit(error)
         line = f" ({to_blame.place})" if to_blame is not None and to_blame.place else ""
-        first = one_line(error)
+        first = what_it_says(error)
         told = f"{first}{line}{_place(network, image, narrower)}{_grey(shape, first)}"
         raise UsageError(f"expected a network that takes images of shape {_times(shape)}, got: {told}") from error
     finally:

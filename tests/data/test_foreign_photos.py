@@ -101,6 +101,13 @@ def test_more_pixels_than_fit_are_refused_by_the_header(tmp_path: Path, side: in
         Photos(paths=(str(path),), size=8, channels=3)[torch.tensor([0])]
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_photo_like_a_thread_is_refused_before_it_is_resized(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((1, 2_000_000), np.uint8)).save(tmp_path / "0.png")  # 3 x 32 x 64 million values
+    with pytest.raises(RefusedInputError, match=r"once its shorter side has 37, got 2000000 x 1: crop it"):
+        Photos(paths=(str(tmp_path / "0.png"),), size=32, channels=3)[torch.tensor([0])]
+
+
 def test_large_photos_wait_for_one_another(tmp_path: Path) -> None:
     large, small = tmp_path / "large.png", tmp_path / "small.png"
     bomb(large, 8000, 8000)

@@ -29,7 +29,8 @@ def network(name, role="pruned", family="m-0", ratio=0.0):
     counts = dict.fromkeys(("parameters", "nonzero", "prunable", "prunable_nonzero", "flops", "dense_flops"), 1)
     facts = {"id": name, "family": family, "role": role, "digest": name, "pruner": "m", "structure": None}
     facts |= {"target_ratio": ratio, "prune_ratio": ratio, "flop_reduction": 0.0, **counts, "megabytes": 1.0}
-    return facts | {"latency_ms": None, "seed": 0, "file": None}
+    facts |= {"peak_megabytes": 1.0, "latency_ms": None, "throughput_ms": None, "uncounted": None}
+    return facts | {"seed": 0, "file": None}
 
 
 PARENT = network("parent", "parent", None)
@@ -40,9 +41,13 @@ def run(folder, tasks, networks, wrong, *, families=("m-0",), data=None):
     """A store in which `wrong(network, task)` says of each example whether the network errs; None: nothing stored."""
     with opened(folder, create=True) as store:
         members = [facts["id"] for facts in networks]
-        about = {"seed": 0, "confidence": 0.9, "margin": 0.05}
-        data = data or {"classes": ["a", "b"], "shape": [1, 8, 8]}
-        store.set_meta({"run": about, "measures": ["error"], "members": members, "data": data, "parent": {}})
+        about = {"id": "r", "created": "", "command": "", "versions": {}, "device": "cpu", "cpu_threads": 1}
+        about |= {"seconds": 0.0, "spec_digest": "s", "seed": 0, "confidence": 0.9, "margin": 0.05}
+        counts = {"examples": N, "overlap": 0, "duplicates": 0}
+        data = {"name": "d", "digest": "d", **counts, "classes": ["a", "b"], "shape": [1, 8, 8], **(data or {})}
+        parent = {"id": "parent", "digest": "parent", "arch": "a", "arguments": {}, "file": None, "sha256": None}
+        parent |= {"lineage": [], "standard": None}
+        store.set_meta({"run": about, "measures": ["error"], "members": members, "data": data, "parent": parent})
         seeds = [{"id": f, "pruner": f.rpartition("-")[0], "seed": int(f.rpartition("-")[2])} for f in families]
         store.set_meta({"families": seeds})
         store.set_labels({"e": [k % 2 for k in range(N)], "other": [1] * N})
