@@ -22,6 +22,9 @@ _UNEVEN: Final = 2
 _LITTLE: Final = 2**26
 """Bytes that are not worth a refusal."""
 
+_MOST_STEPS: Final = 50_000
+"""Twenty times those of the largest networks that are in use, and seconds to run."""
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +87,10 @@ class Program(nn.Module):
         self._named = {name: f"t{k}" for k, name in enumerate(sorted(tensors))}
         for name, buffer in self._named.items():
             self.register_buffer(buffer, tensors[name])
-        self._steps = tuple(read_step(as_mapping(node)) for node in as_list(graph.get("nodes")))
+        nodes = as_list(graph.get("nodes"))
+        if len(nodes) > _MOST_STEPS:
+            raise NotUnderstoodError(f"expected a program of at most {_MOST_STEPS:,} steps, got {len(nodes):,}")
+        self._steps = tuple(read_step(as_mapping(node)) for node in nodes)
         outputs = as_list(graph.get("outputs"))
         if len(outputs) != 1:
             raise NotUnderstoodError(f"expected one output, got {len(outputs)}")

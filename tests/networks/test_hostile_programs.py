@@ -207,6 +207,7 @@ BOMBS = {
     "12 GB": (MEMORY, [node(f"{ATEN}full.default", ints(3, 1000, 1000, 1000), {"as_int": 1})]),
     "10^24 pixels": (MEMORY, [node(f"{ATEN}pad.default", IMAGES, ints(*[10**6] * 4))]),
     "10^13 sums": (SECONDS, SUMMED),
+    "300 000 steps": ("at most 50,000 steps, got 300,002", [node(f"{ATEN}neg.default", IMAGES)] * 300_000),
     "a large power": ("2^62", [size("_operator.pow", {"as_int": 3}, {"as_int": 10**9})]),
     "squares of squares": (
         "2^62",
