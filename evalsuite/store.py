@@ -61,8 +61,6 @@ _BEFORE = "evalsuite-store/1"
 _EVIDENCE = ("identity", "data", "parent", "measures", "families", "slices", "shipped", "readings")
 _EVIDENCE_OF_RUN = ("seed", "margin", "confidence", "spec_digest")
 _TIMES = frozenset({"latency_ms", "throughput_ms"})
-_UNREADABLE = (zlib.error, ValueError, EOFError, TypeError, MemoryError)
-"""What `unpack` raises of bytes that `pack` did not write."""
 ALONE = ""
 """In place of another network's digest: columns that depend on the network alone."""
 
@@ -116,10 +114,13 @@ class Store:
 
     # --- what the run is
 
-    def meta(self) -> Meta:
-        """Facts about the run as a whole, by key."""
+    def meta(self, needed: Iterable[str] = ()) -> Meta:
+        """Facts about the run as a whole, by key; those that are `needed` were written before now."""
         rows = self._database.execute("SELECT key, value FROM meta")
-        return cast(Meta, {key: self._parsed(value, f"meta {key}") for key, value in rows})
+        found = {key: self._parsed(value, f"meta {key}") for key, value in rows}
+        if lacks := sorted(set(needed) - found.keys()):
+            raise RefusedInputError(damaged(self._path, f"meta: no {', '.join(lacks)}"))
+        return cast(Meta, found)
 
     def set_meta(self, facts: Meta) -> None:
         """Write or replace facts about the run."""
@@ -206,7 +207,7 @@ class Store:
             return None
         try:
             return unpack(row[0])
-        except _UNREADABLE as error:
+        except Exception as error:  # whatever parsers raise of bytes that `pack` did not write
             raise self._without_damaged(error) from error
 
     def present(self, task: str, seed: int) -> set[tuple[str, str, str]]:
@@ -233,9 +234,9 @@ class Store:
         run = {key: cast(dict[str, object], meta.get("run", {})).get(key) for key in _EVIDENCE_OF_RUN}
         facts = {key: meta.get(key) for key in _EVIDENCE}
         timeless = [None if net is None else {k: v for k, v in net.items() if k not in _TIMES} for net in networks]
-        found = hashlib.sha256(canonical({**facts, "run": run, "tasks": tasks, "networks": timeless}))
+        found = hashlib.sha256(self._canonical({**facts, "run": run, "tasks": tasks, "networks": timeless}))
         for examples in sorted({shard for task in tasks for shard in task["shards"]}):
-            found.update(canonical([examples, self.labels([examples])]))
+            found.update(self._canonical([examples, self.labels([examples])]))
         digests = sorted({net["digest"] for net in networks if net is not None})
         for task in sorted({task["digest"] for task in tasks}):
             for digest in digests:
@@ -249,9 +250,10 @@ class Store:
         for *address, observations in self._database.execute(query, (task, network, seed)):
             try:
                 columns = unpack(observations)
-            except _UNREADABLE as error:
+            except Exception as error:  # whatever parsers raise of bytes that `pack` did not write
                 raise self._without_damaged(error) from error
-            found.update(canonical([task, network, *address, [[c, str(v.dtype), v.shape] for c, v in columns.items()]]))
+            kinds = [[column, str(values.dtype), values.shape] for column, values in columns.items()]
+            found.update(self._canonical([task, network, *address, kinds]))
             for column in columns.values():
                 found.update(column.tobytes())
 
@@ -260,6 +262,12 @@ class Store:
         return dict(self._database.execute("SELECT task, png FROM pictures"))
 
     # --- damage
+
+    def _canonical(self, value: object) -> bytes:
+        try:
+            return canonical(value)
+        except (ValueError, TypeError) as error:  # NaN, or bytes where a run writes text
+            raise RefusedInputError(damaged(self._path, f"{error}")) from error
 
     def _parsed(self, text: object, table: str) -> object:
         """What stands in a cell of `table`, which is of its kind: others may have written to the database."""
@@ -523,7 +531,7 @@ def unpack(data: bytes) -> Columns:
 def _is_readable(data: bytes) -> bool:
     try:
         unpack(data)
-    except _UNREADABLE:
+    except Exception:  # noqa: BLE001 - whatever parsers raise
         return False
     return True
 

@@ -4,16 +4,16 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import Final, cast
+from typing import Annotated, Final, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import get_type_hints
 
 from evalsuite.facts import Meta, NetworkFacts, TaskFacts
 
 _KINDS: Final[Mapping[str, object]] = MappingProxyType(
     {
-        "labels": list[int],
+        "labels": list[Annotated[int, Field(ge=-(2**63), lt=2**63)]],
         "cuts": list[tuple[str, int]],
         "tasks": TaskFacts,
         "networks": NetworkFacts,

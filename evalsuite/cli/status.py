@@ -155,11 +155,12 @@ def _read(run: Path) -> _Status:
 def _tasks(store: "Store") -> list[_TaskProgress]:
     from evalsuite.store import ALONE
 
-    meta = store.meta()
+    tasks = store.tasks()
+    meta = store.meta(["run"] if tasks else [])
     networks = [store.network(made_from) for made_from in meta.get("members", [])]
     digests = {network["digest"] for network in networks if network}
     rows: list[_TaskProgress] = []
-    for task in store.tasks():
+    for task in tasks:
         present = store.present(task["digest"], meta["run"]["seed"])
         rows.append(
             _TaskProgress(

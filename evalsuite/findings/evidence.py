@@ -13,7 +13,7 @@ from evalsuite.decide.bootstrap import Spread, compare_spreads, spread
 from evalsuite.decide.compare import Comparison, Verdict, compare
 from evalsuite.decide.deployable import Claim
 from evalsuite.decide.potential import Potential, potential
-from evalsuite.errors import IncompleteEvidenceError
+from evalsuite.errors import IncompleteEvidenceError, RefusedInputError
 from evalsuite.facts import FamilyFacts, Meta, NetworkFacts, TaskFacts
 from evalsuite.findings.doubts import ODD, doubts
 from evalsuite.measures._base import Annotations, Figure, Losses, Measure, Statistic, Stored
@@ -23,6 +23,8 @@ from evalsuite.naming import parse
 from evalsuite.store import ALONE, Address, Columns, Store
 
 MEASURES = "evalsuite.measures"
+_NEEDED = ("run", "data", "parent", "measures", "families")
+"""Facts that a run writes before it knows its members, or with them."""
 
 
 @final
@@ -53,6 +55,7 @@ class Evidence:
 
     Raises:
         IncompleteEvidenceError: The run has no networks yet.
+        RefusedInputError: The store is damaged.
     """
 
     def __init__(self, store: Store) -> None:
@@ -60,6 +63,7 @@ class Evidence:
         self.meta: Meta = store.meta()
         if "members" not in self.meta:
             raise IncompleteEvidenceError("the run has no networks yet; the same command continues it")
+        store.meta(_NEEDED)
         self._labels: dict[tuple[str, ...], npt.NDArray[np.int64]] = {}
         self._read: dict[tuple[str, str], Stored | None] = {}
         self._doubts: dict[tuple[str, str], tuple[str, ...]] = {}
@@ -170,12 +174,18 @@ class Evidence:
 
         Raises:
             IncompleteEvidenceError: The store does not hold them.
+            RefusedInputError: It holds others than the run wrote.
         """
         key = tuple(task["shards"])
         if key not in self._labels:
             found = self.store.labels(key)
             if found is None:
                 raise IncompleteEvidenceError(f"{task['name']}: the store holds no labels; the same command continues")
+            if len(found) != task["n"]:
+                told = f"{task['name']}: expected labels of {task['n']} examples, got {len(found)}"
+                raise RefusedInputError(
+                    f"{told}: the store was changed or damaged; begin the run anew in another folder"
+                )
             self._labels[key] = np.asarray(found, dtype=np.int64)
         return self._labels[key]
 

@@ -200,7 +200,7 @@ def test_the_two_mixes_are_averaged_where_both_are_asked(tmp_path):
 def test_fewer_examples_of_the_same_are_not_taken_for_others(tmp_path):
     # the shifted task was asked about the first half: what it says hangs together with the clean losses of that half
     half = N // 2
-    tasks = [task("clean", "clean"), task("shift/npz?at=x", "shift", shards=["half"])]
+    tasks = [task("clean", "clean"), task("shift/npz?at=x", "shift", shards=["half"]) | {"n": half}]
     draw = np.random.default_rng(0)
     clean = draw.random(N) < 0.3
     shifted = clean[:half] | (draw.random(half) < 0.2)
