@@ -463,7 +463,7 @@ def _check(database: sqlite3.Connection, path: Path) -> None:
     if version == json.dumps(_BEFORE):
         try:
             _bring_up_to_date(database)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RefusedInputError(damaged(path, f"{type(error).__name__}: {error}")) from error
     elif version != json.dumps(_VERSION):
         raise RefusedInputError(

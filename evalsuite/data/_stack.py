@@ -47,7 +47,7 @@ def stacked(images: Path, labels: Path, *, part: int = 0, parts: int = 1) -> Exa
     rows, truth = _mapped(images), _mapped(labels)
     if rows.ndim == 3:
         rows = rows[..., None]
-    if rows.dtype != np.uint8 or rows.ndim != 4 or rows.shape[3] not in {1, 3} or not len(rows) or len(rows) % parts:
+    if rows.dtype != np.uint8 or rows.ndim != 4 or rows.shape[3] not in {1, 3} or not rows.size or len(rows) % parts:
         count = f"a multiple of {parts}" if parts > 1 else "at least one"
         raise RefusedInputError(
             f"expected {images} to hold images (n, height, width, 1 or 3) of uint8, n {count}, "

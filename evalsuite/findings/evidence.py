@@ -279,6 +279,11 @@ class Evidence:
         columns = {**child.to_parent, **child.own}
         if not columns.keys() >= set(measure.columns()):
             return None  # the task writes nothing that this measure reads, or the network is the parent itself
+        if lacks := sorted(child.own.keys() & set(measure.columns()) - parent.own.keys()):
+            raise RefusedInputError(
+                f"{task['name']}: expected {', '.join(lacks)} of the parent, as of {network['id']}, got none: the "
+                f"store was changed or damaged; begin the run anew in another folder"
+            )
         for who, read in (("the network", columns), ("the parent", parent.own)):
             if odd := [need for need in measure.columns() if need in read and not np.isfinite(read[need]).all()]:
                 return Missing(reason=_not_finite(odd, who))

@@ -213,6 +213,6 @@ def _settings(part: Architecture) -> str:
 def _scalar(text: str) -> int | float | str | bool:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, int | float | bool) else text

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from evalsuite.corruptions import COMMON, MIX1, MIX2
+from evalsuite.errors import RefusedInputError
 from evalsuite.findings.aggregates import aggregates
 from evalsuite.findings.evidence import Evidence
 from evalsuite.findings.results import summarise
@@ -128,6 +129,14 @@ def test_what_is_missing_is_told(tmp_path, change, told):
     for row in rows:
         assert row["value"] is None
         assert told in row["reason"]
+
+
+def test_a_parent_whose_observations_were_changed_is_no_standard(tmp_path):
+    with run(tmp_path, [task("clean", "clean")], [PARENT, network("a", ratio=0.5)], lambda *_: first(0.1)) as store:
+        address = Address(task="clean", network="parent", examples="e", seed=0)
+        store.write([Row(address=address, columns={"answer": np.zeros(N)}, seconds=0.0)])
+        with pytest.raises(RefusedInputError, match="clean: expected prediction of the parent, as of a, got none"):
+            summarise(store)
 
 
 def test_severities_are_needed(tmp_path):

@@ -65,6 +65,7 @@ def test_unknown_names_tell_the_nearest(arch: str, near: str) -> None:
         ("resnet20?shortcut=none", "'projection' or 'padding', got 'none'"),
         ("resnet20?deph=8", r"a setting of resnet20 \(depth, width, shortcut\), got 'deph'"),
         ("resnet20?depth", "setting=value"),
+        (f"resnet20?depth={'[' * 10_000}", "depth of resnet20"),
         ("resnet20?depth=8&depth=14", "one value for 'depth', got 8 and 14"),
         ("lenet5?depth=8", "it has none"),
         ("torchvision:resnet18?weights=DEFAULT", "weights come from the checkpoint"),

@@ -219,6 +219,7 @@ def cut_short(root):
         (lambda r: np.save(r / "fog.npy", pixels(21)), r"fog\.npy .* n a multiple of 5, got uint8 of shape \(21"),
         (lambda r: np.save(r / "fog.npy", pixels(20) / 255), r"fog\.npy .* of uint8, .* got float64"),
         (lambda r: np.save(r / "fog.npy", pixels(20).reshape(20, -1)), r"fog\.npy .* got uint8 of shape \(20, 192\)"),
+        (lambda r: np.save(r / "fog.npy", pixels(20)[:, :0]), r"fog\.npy .* got uint8 of shape \(20, 0, 8"),
         (lambda r: np.save(r / "fog.npy", pixels(15)), r"labels\.npy to hold 15 class numbers"),
         (
             lambda r: np.save(r / "labels.npy", np.full(20, 0.5)),
