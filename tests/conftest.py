@@ -1,7 +1,8 @@
 """What tests of several packages share."""
 
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -30,6 +31,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs the environment that `make robustbench` makes")
     if item.get_closest_marker("gpu") and DEVICE == "cuda" and not torch.cuda.is_available():
         pytest.skip("needs a CUDA device, or EVALSUITE_TEST_DEVICE=pretended")
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """No signal is ignored: what a shell starts in the background, or by nohup, hands that on to every child."""
+    handlers = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -138,6 +138,7 @@ def test_nothing_is_left_behind() -> None:
         os.waitpid(-1, os.WNOHANG)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_ends_the_child_too(tmp_path: Path) -> None:
     mark = tmp_path / "pid"
 

@@ -18,6 +18,8 @@ from evalsuite.errors import EvalsuiteError
 from evalsuite.findings.record import read_back
 from evalsuite.networks.checkpoint import Checkpoint, write
 
+pytestmark = pytest.mark.usefixtures("interruptible")
+
 KILLS = 10
 TIMES = {"seconds", "created", "latency_ms", "throughput_ms", "command", "id", "results"}
 """What differs between two runs of the same; `results` is the digest of results with their times."""
@@ -39,14 +41,6 @@ def timeless(value):
     if isinstance(value, dict):
         return {key: timeless(item) for key, item in value.items() if key not in TIMES}
     return [timeless(item) for item in value] if isinstance(value, list) else value
-
-
-@pytest.fixture(autouse=True)
-def interruptible():
-    """A shell lets what it starts in the background ignore interruptions, and that is handed on to every child."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -18,13 +18,7 @@ from evalsuite.cli import _console
 from evalsuite.cli._console import Lines, guarded
 from evalsuite.errors import UsageError
 
-
-@pytest.fixture(autouse=True)
-def interruptible():
-    """A shell lets what it starts in the background ignore interruptions, and that is handed on to every child."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("interruptible")
 
 
 def test_lines_say_all_there_is_every_few_seconds(capsys):
@@ -167,7 +161,7 @@ def test_a_stopped_process_ends_within_two_seconds(tmp_path, how, stuck):
     time.sleep(0.5)
     process.send_signal(how)
     began = time.monotonic()
-    _, said = process.communicate()
+    _, said = process.communicate(timeout=120)
     took = time.monotonic() - began
     assert process.returncode == code, said
     assert said.count(word + b"; what was finished is kept, the same command continues") == 1
