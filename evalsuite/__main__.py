@@ -4,12 +4,20 @@ from evalsuite.interruption import listen
 
 
 def main() -> None:
-    """Run a command and end with the exit code of the contract."""
+    """Run a command and end with the exit code of the contract.
+
+    What others' code has left behind to run at the end does not run, and threads that never end are not waited for.
+    """
     listen()
     from evalsuite.cli import cli
     from evalsuite.cli._console import guarded
+    from evalsuite.cli._exits import end_process, kept_from_exit
 
-    guarded(cli)
+    kept_from_exit()
+    try:
+        guarded(cli)
+    except SystemExit as end:
+        end_process(end.code if isinstance(end.code, int) else 0)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,15 @@ from typing import Final
 LEFT_OUT: Final = "..."
 """In place of the folders that a file lies in."""
 
-# a path from the root, of two pieces at least; a folder's name may have spaces within, and ends no later than a quote
+# a path from the root, of two pieces at least or of a file with an ending; a folder's name may have spaces within, and
+# ends no later than a quote
 _PATH: Final = re.compile(
     r"""(?:(?<=file://)|(?<![\w./~-]))      # not within a name, a fraction or an address
     /(?!/)
-    (?:(?:[^/\s'"`:;?&=|<>*,]|,(?!\s))+     # a word
-       (?:[ ](?:[^/\s'"`:;?&=|<>*,]|,(?!\s))+)*/+)+
-    [^/\s'"`:;?&=|<>*,]*""",
+    (?:(?:(?:[^/\s'"`:;?&=|<>*,]|,(?!\s))+     # a word
+          (?:[ ](?:[^/\s'"`:;?&=|<>*,]|,(?!\s))+)*/+)+
+       [^/\s'"`:;?&=|<>*,]*
+    |  [^/\s'"`:;?&=|<>*,]+\.\w+(?![\w/]))  # a file in the root""",
     re.VERBOSE,
 )
 

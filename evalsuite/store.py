@@ -58,6 +58,8 @@ _PATIENCE = 60.0
 _VERSION = "evalsuite-store/2"
 _BEFORE = "evalsuite-store/1"
 """Knew one list of labels for all tasks; read and brought up to date when it is opened."""
+_MOST, _DENSEST = 2**26, 100
+"""Bytes of one shard's observations that may be packed in any way; beyond, how many times as many as when packed."""
 _EVIDENCE = ("identity", "data", "parent", "measures", "families", "slices", "shipped", "readings")
 _EVIDENCE_OF_RUN = ("seed", "margin", "confidence", "spec_digest")
 _TIMES = frozenset({"latency_ms", "throughput_ms"})
@@ -419,7 +421,7 @@ def _expect_columns(database: sqlite3.Connection, path: Path) -> None:
         RefusedInputError: It does not.
     """
     try:
-        objects = set(database.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"))
+        objects = set(database.execute("SELECT type, name FROM sqlite_master WHERE name NOT GLOB 'sqlite_*'"))
         columns = {(name, *_columns(database, name)) for kind, name in objects if kind == "table"}
     except UnicodeDecodeError as error:
         raise RefusedInputError(damaged(path, str(error))) from error
@@ -518,8 +520,17 @@ def pack(columns: Columns) -> bytes:
 
 
 def unpack(data: bytes) -> Columns:
-    """The arrays that `pack` packed."""
-    stream = io.BytesIO(zlib.decompress(data))
+    """The arrays that `pack` packed.
+
+    Raises:
+        Exception: They are damaged, or many times as large as observations are.
+    """
+    most = max(_MOST, _DENSEST * len(data))
+    unpacking = zlib.decompressobj()
+    content = unpacking.decompress(data, most)
+    if not unpacking.eof:
+        raise ValueError("cut short" if len(content) < most else f"more than {most:,} bytes of one shard")
+    stream = io.BytesIO(content)
     columns: dict[str, Column] = {}
     while head := stream.read(4):
         column = stream.read(int.from_bytes(head, "big")).decode()

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final, Protocol, cast, final
 
 from evalsuite.boundary import others_code
+from evalsuite.culprit import built_in
 from evalsuite.data import Examples
-from evalsuite.errors import RefusedInputError
+from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.facts import Meta, ReadingFacts, StandardFacts
 from evalsuite.inputs import Inputs
 from evalsuite.interpretation import Interpretation, accepted, refuse_unconfirmed
@@ -20,6 +21,8 @@ from evalsuite.standard import doubts, sentence, standard
 from evalsuite.store import Store
 
 _FEW: Final = 32
+_AT_THE_EDGE, _EDGE_SHARE = 1.5, 0.002
+"""So many of the examples, or so large a share, may be seen otherwise by another machine."""
 _CAUSES: Final = (
     "the usual causes: fewer examples than show anything (--examples), "
     "images normalised otherwise than in training (--normalise), outputs that stand for other "
@@ -128,6 +131,8 @@ def understand(
     if judged is None:
         found = examine(inputs, examples, confidence=confidence)
     else:
+        if not built_in(inputs.parent.network):
+            _check_as_before(judged, inputs, examples, confidence)
         readings = (*inputs.interpretations, *_tried(store))
         found = Understanding(standard=judged, readings=readings, shape=inputs.dataset.shape)
     found = replace(found, readings=(*found.readings, *others))
@@ -140,6 +145,25 @@ def understand(
     for line in lines(found):
         reporter.say(line)
     check(found, caution, reporter)
+
+
+def _check_as_before(judged: StandardFacts, inputs: Inputs, examples: Examples, confidence: float) -> None:
+    """Make sure that code of others does with the run's examples what it did when the run began.
+
+    Raises:
+        UsageError: It does not.
+    """
+    if judged["n"] != len(examples):
+        return
+    with others_code("judging the parent", networks={"parent": inputs.parent.network}):
+        now = standard(inputs.parent.network, examples, inputs.dataset, confidence=confidence)
+    # other kernels and threads may see an example at the edge of two classes otherwise
+    if abs(now.loss - judged["loss"]) * now.n > max(_AT_THE_EDGE, _EDGE_SHARE * now.n):
+        raise UsageError(
+            f"expected the parent of before, got one with the same weights whose code computes something else: its "
+            f"mean loss on the run's {now.n} examples was {judged['loss']:.4g} and is {now.loss:.4g}; figures of "
+            f"before would stand for it: choose another --out"
+        )
 
 
 def add_readings(readings: Sequence[Interpretation], store: Store, reporter: Reporter) -> None:

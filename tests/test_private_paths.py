@@ -16,6 +16,7 @@ from evalsuite.private_paths import portable, without_folders, without_folders_i
         ("in /a/b and /c d/e: f", "in .../b and .../e: f"),
         ("'/data/my,set (v2)/x'", "'.../x'"),
         ("file:///home/me/x", "file://.../x"),
+        ("--ckpt /secret.safetensors --out /q6.html", "--ckpt .../secret.safetensors --out .../q6.html"),
         ("/home/me/photos/", ".../photos"),
         *((text, text) for text in ("corruption/fog/3", "linf/8/255", "1 / 255", "/", "a /b", "https://a.b/c/d")),
         *((text, text) for text in ("../here/x", "./here/x", "~/here/x", "n/a", "photos/test", "a and/or b/c")),

@@ -4,6 +4,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -334,13 +335,23 @@ def test_damage_is_told_at_whatever_query_it_shows(tmp_path):
     assert all("damaged inside" in each or "taken out" in each or "other contents" in each for each in told)
 
 
-def test_a_store_that_acts_by_itself_is_refused(tmp_path):
+@pytest.mark.parametrize("name", ["sly", "sqlitesly"])
+def test_a_store_that_acts_by_itself_is_refused(tmp_path, name):
     with opened(tmp_path, create=True):
         pass
-    in_the_database(tmp_path, "CREATE TRIGGER sly AFTER INSERT ON shards BEGIN DELETE FROM tasks; END")
+    sly = "CREATE TRIGGER NAME AFTER INSERT ON shards BEGIN DELETE FROM tasks; END"
+    in_the_database(tmp_path, sly.replace("NAME", name))
     for use in (opened, reading):
-        with pytest.raises(RefusedInputError, match=r"other contents \(sly\)"), use(tmp_path):
+        with pytest.raises(RefusedInputError, match=rf"other contents \({name}\)"), use(tmp_path):
             pass
+
+
+def test_observations_that_unpack_to_more_than_any_are_not_unpacked():
+    zeros = zlib.compress(bytes(2**27))
+    with pytest.raises(ValueError, match="more than 67,108,864 bytes of one shard"):
+        unpack(zeros)
+    with pytest.raises(ValueError, match="cut short"):
+        unpack(pack({"a": np.arange(1000)})[:-10])
 
 
 def test_a_store_with_other_columns_is_refused(tmp_path):

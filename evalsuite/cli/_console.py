@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -29,7 +30,7 @@ def guarded(cli: click.Command) -> NoReturn:
     returns is a verdict: nothing that others' code raises, and no exit that it asks for, is taken for one.
     """
     _debug.forget()
-    with listening() as watch, patient(), _plain_warnings(), kept_from_leaving():
+    with listening() as watch, patient(), _plain_warnings(), _plain_threads(), kept_from_leaving():
         try:
             code = invoked(cli, sys.argv[1:])
             check()  # a signal that comes before the code is told is not lost
@@ -97,6 +98,22 @@ def _plain_warnings() -> Iterator[None]:
         yield
     finally:
         warnings.showwarning = before
+
+
+@contextmanager
+def _plain_threads() -> Iterator[None]:
+    """While it lasts, an error that ends a thread is one line."""
+    before = threading.excepthook
+
+    def show(ended: threading.ExceptHookArgs) -> None:
+        name = ended.thread.name if ended.thread is not None else "a thread"
+        echo(f"evalsuite: {name} ended with {ended.exc_type.__name__}: {ended.exc_value}", err=True)
+
+    threading.excepthook = show
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def echo(*lines: str, err: bool = False, colour: str | None = None, bold: bool = False) -> None:

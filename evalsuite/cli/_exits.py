@@ -1,6 +1,9 @@
 """The one way out: a process ends with what its command returned, and others' code cannot end it for it."""
 
+import ctypes
 import os
+import posix
+import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
@@ -59,8 +62,39 @@ def kept_from_leaving() -> Iterator[None]:
         _end_process(_BUG)
 
     before = os._exit
-    vars(os)["_exit"] = refuse
+    vars(os)["_exit"] = vars(posix)["_exit"] = refuse
     try:
         yield
     finally:
-        vars(os)["_exit"] = before
+        vars(os)["_exit"] = vars(posix)["_exit"] = before
+
+
+def end_process(code: int) -> NoReturn:
+    """End at once, once all is written: nothing that others' code has registered for the end runs any more."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    _end_process(code)
+
+
+def kept_from_exit() -> None:
+    """From now on C's own `exit` in this process, which native code may call, ends it with the code of a crash.
+
+    A whole command ends by `end_process`, of which C hears nothing.
+    """
+    process = os.getpid()
+
+    def ended(_argument: object) -> None:
+        if os.getpid() == process:
+            with suppress(OSError):
+                os.write(2, b"evalsuite: code that is not evalsuite's ended the process (exit)\n")
+            _end_process(_BUG)
+
+    with suppress(AttributeError, OSError):  # other systems' libraries
+        handler = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(ended)
+        _KEPT.append(handler)
+        ctypes.CDLL(None)["__cxa_atexit"](handler, None, None)
+
+
+_KEPT: Final[list[object]] = []
+"""What C calls must not be collected."""

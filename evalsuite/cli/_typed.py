@@ -54,7 +54,7 @@ def request_digest(spec: Spec, judged: Mapping[str, Path] | None = None) -> str 
     named = spec.data or _recorded_data(spec.ckpt)
     data = () if named is None else files_of(named)
     networks = [spec.ckpt, *filter(None, [spec.separate]), *(judged or {}).values()]
-    if data is None or _calls_others(spec) or any(map(_leans_on_others, networks)):
+    if data is None or _calls_others(spec) or any(map(leans_on_others, networks)):
         return None
     if judged is not None:
         files["judged"] = digest({name: _content(path, f"--{name}") for name, path in judged.items()})
@@ -121,7 +121,7 @@ def _names_code(arch: str | None) -> bool:
     return bool(colon) and origin not in LIBRARIES
 
 
-def _leans_on_others(network: Path) -> bool:
+def leans_on_others(network: Path) -> bool:
     """Whether a network's file may keep its numbers in other files: ONNX names each by its `location`."""
     if not network.is_file() or not network.stat().st_size:
         return False

@@ -3,6 +3,7 @@
 import contextlib
 import struct
 import threading
+import warnings
 import zlib
 from collections.abc import Iterator
 from typing import Final
@@ -39,6 +40,10 @@ _BROKEN: Final = (
     *(OSError, ValueError, TypeError, RuntimeError, SyntaxError, EOFError, LookupError, ArithmeticError),
     *(struct.error, zlib.error),
 )
+
+
+# a limit of its own is told by evalsuite, and half of it by Pillow, in words that name no way out
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,8 @@ old, unfinished, edited or of another run are noticed, and so is a store that wa
 """
 
 import json
+import math
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, cast
@@ -14,6 +16,7 @@ from evalsuite.errors import IncompleteEvidenceError, RefusedInputError, UsageEr
 from evalsuite.facts import Meta, NetworkFacts, SealFacts
 from evalsuite.files import write_atomically
 from evalsuite.findings.results import SCHEMA, Row, strips, summarise
+from evalsuite.run_folder import is_file
 from evalsuite.sealing import (
     DIGESTS,
     ITSELF,
@@ -32,6 +35,8 @@ VERDICT: Final = "junit.xml"
 _STORE: Final = "results.sqlite"
 _SCHEME: Final = 1
 """Raised whenever what a digest is computed over changes (`Store.evidence`, `evalsuite.sealing.canonical`)."""
+_LARGER, _HEADER = 4, 2**26
+"""By how much the file of a network may be larger than its tensors, as a factor and in bytes beside."""
 _SLACK: Final = 4
 _LEAST: Final = 2**20
 """How many times as long as it was written a file is read, since others may indent it; at least so many bytes."""
@@ -131,7 +136,10 @@ def recognised(folder: Path, store: Store) -> Row | None:
         return None
     networks = cast(list[NetworkFacts], results["networks"])
     kept = {each["file"]: each.get("sha256") for each in networks if each["file"]}
-    here = files_in(folder, kept)
+    try:
+        here = files_in(folder, networks)
+    except RefusedInputError:  # the run itself puts files in the place of what is none
+        return None
     return results if all(kept[file] == digest for file, digest in here.items()) else None
 
 
@@ -161,23 +169,39 @@ def read_back(run: Path) -> tuple[Row, Backing]:
         raise UsageError(f"expected a run folder with {RESULTS}, got {run}")
     results = _from_store(folder) if has_store else _alone(path)
     networks = results.get("networks")
-    named = [each.get("file") for each in networks if isinstance(each, dict)] if isinstance(networks, list) else []
-    return results, Backing(store=has_store, files=files_in(folder, (each for each in named if isinstance(each, str))))
+    named = [each for each in networks if isinstance(each, dict)] if isinstance(networks, list) else []
+    return results, Backing(store=has_store, files=files_in(folder, named))
 
 
-def files_in(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of those of the named files that lie in `folder`, by their name; names that lead out of it are left out.
+def files_in(folder: Path, networks: Iterable[Mapping[str, object]]) -> dict[str, str]:
+    """SHA-256 of those files of networks that lie in `folder`, by their name; names that lead out of it are left out.
+
+    Of a file that is far larger than its network can be the size stands in place of the digest: it is another one.
 
     Args:
         folder: A run folder.
-        names: Paths relative to it.
+        networks: As in results.
+
+    Raises:
+        RefusedInputError: Something else than a file lies under the name of one.
     """
-    found: dict[str, str] = {}
-    for name in names:
+    digests: dict[str, str] = {}
+    for network in networks:
+        name, size = network.get("file"), network.get("megabytes")
+        if not isinstance(name, str) or ".." in Path(name).parts or Path(name).is_absolute():
+            continue
         path = folder / name
-        if ".." not in Path(name).parts and not Path(name).is_absolute() and path.is_file():
-            found[name] = sha256_of_file(path)
-    return found
+        if not os.path.lexists(path):
+            continue
+        if not is_file(path):
+            raise RefusedInputError(
+                f"{path}: expected a file that a run wrote, got a link or something else that is none: nothing is "
+                f"followed out of a run folder; the run's own command puts the network in its place"
+            )
+        most = _LARGER * 1e6 * (size if isinstance(size, int | float) and math.isfinite(size) else 0) + _HEADER
+        here = path.stat().st_size
+        digests[name] = sha256_of_file(path) if here <= most else f"none: the file has {here:,} bytes"
+    return digests
 
 
 def _has_ended(meta: Meta) -> bool:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from evalsuite.apart import run_apart
+from evalsuite.apart import Limits, run_apart
 from evalsuite.errors import RefusedInputError, UsageError, install_hint
 from evalsuite.networks._onnx_beside import outside, size_beside, take_in
 from evalsuite.networks._onnx_cost import onnx_cost
@@ -150,6 +150,22 @@ def _library(name: str) -> ModuleType:
         return import_module(name)
     except ImportError as error:
         raise UsageError(f"ONNX files need {name}: {install_hint('onnx')} ({error})") from error
+
+
+def digest_with_tensors(path: Path, data: bytes) -> str:
+    """SHA-256 of the ONNX file in `data`, the bytes of `path`, with the tensors in files beside it, 64 hex digits.
+
+    Raises:
+        RefusedInputError: It is damaged, or keeps tensors outside of its folder.
+        UsageError: A file beside it is not there, or ONNX is not installed.
+    """
+    onnx = _library("onnx")
+    size = len(data) + size_beside(path, data)
+    digest = sha256(data).hexdigest()
+    told = run_apart(lambda: _whole(onnx, path, data, digest).sha256, path=path, limits=Limits.for_size(size))
+    if not isinstance(told, str):
+        raise RefusedInputError(f"expected an ONNX file, got one whose reader gives no digest: {path}")
+    return told
 
 
 def _whole(onnx: ModuleType, path: Path, data: bytes, digest: str) -> _Read:

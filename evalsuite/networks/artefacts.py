@@ -8,7 +8,8 @@ from typing import Final
 from evalsuite.errors import EvalsuiteError, RefusedInputError, UsageError
 from evalsuite.interpretation import Interpretation
 from evalsuite.networks._input_normalisation import words
-from evalsuite.networks._onnx import is_onnx, read_onnx
+from evalsuite.networks._onnx import digest_with_tensors, is_onnx, read_onnx
+from evalsuite.networks._onnx_beside import files_named_in
 from evalsuite.networks._pour import outputs
 from evalsuite.networks._pt2 import is_program, read_program
 from evalsuite.networks._trial import first_line
@@ -21,6 +22,19 @@ _HEAD: Final = 64
 _ZIP: Final = b"PK\x03\x04"
 Statistics = tuple[Sequence[float], Sequence[float]]
 """Mean and standard deviation of each channel."""
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 by which a network's file is known in results: that of its bytes, and of tensors that lie beside it.
+
+    Raises:
+        RefusedInputError: It is an ONNX file that is damaged.
+        UsageError: It is not there, or files beside it are not.
+    """
+    data = read_regular(path, "a file")
+    if is_onnx(path, data[:_HEAD]) and files_named_in(path, data):
+        return digest_with_tensors(path, data)
+    return hashlib.sha256(data).hexdigest()
 
 
 def is_artefact(path: Path) -> bool:

@@ -477,6 +477,21 @@ def test_a_network_that_is_not_the_one_that_was_judged_never_passes(run, gate, h
         (run / "results.sqlite").unlink(missing_ok=True)
 
 
+def test_nothing_is_followed_out_of_the_networks_of_a_run(run, gate, tmp_path):
+    network = run / "networks" / f"{NETWORK}.safetensors"
+    shutil.move(network, tmp_path / "elsewhere")
+    network.symlink_to(tmp_path / "elsewhere")
+    ended = gate(run)
+    assert ended.code == 4
+    assert hashlib.sha256((tmp_path / "elsewhere").read_bytes()).hexdigest() not in ended.out + ended.err
+    network.unlink()
+    with network.open("wb") as file:  # takes no room, and hours to read
+        file.truncate(2**46)
+    ended = gate(run)
+    assert ended.code == 3
+    assert "none: the file has 70,368,744,177,664 bytes" in ended.out
+
+
 def test_the_file_that_is_released_has_to_be_the_one_that_was_judged(run, gate, tmp_path):
     released = tmp_path / "app.safetensors"
     shutil.copy(run / "networks" / f"{NETWORK}.safetensors", released)

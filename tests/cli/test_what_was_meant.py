@@ -322,6 +322,10 @@ def test_code_that_was_changed_is_another_network(evalsuite, plain, tmp_path, mo
     assert (ended.code, Path("run/results.json").read_bytes()) == (2, before)
     assert "its code computes something else" in ended.err
     assert swept("x + 0 * x").code == 0  # written otherwise, the same function
+    # images of the run itself tell what a few others do not show
+    ended = swept("x if len(x) < 50 else -x")
+    assert (ended.code, Path("run/results.json").exists()) == (2, True)
+    assert "whose code computes something else: its mean loss on the run's" in ended.err
 
 
 def test_what_is_not_asked_is_told_before_any_work(evalsuite, plain, tmp_path):

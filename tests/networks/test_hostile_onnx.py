@@ -6,7 +6,7 @@ import torch
 
 from evalsuite.apart import MEMORY, SECONDS
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.networks.artefacts import read_artefact
+from evalsuite.networks.artefacts import file_digest, read_artefact
 
 onnx = pytest.importorskip("onnx", reason="onnx is an optional extra")
 pytest.importorskip("onnxruntime", reason="onnxruntime is an optional extra")
@@ -113,10 +113,12 @@ def test_tensors_beside_the_file_are_its_own_wherever_they_stand(place, tmp_path
     path = hidden(folder / "network.onnx", place, outside("k0", "kept.bin", offset="4", length="4"))
     found = read(path)
     torch.testing.assert_close(found.network(images()), expected(images(), 2), atol=1e-5, rtol=1e-5)
+    assert file_digest(path) == found.file_digest  # by which a release is recognised
     (folder / "kept.bin").write_bytes(np.float32([9, 4]).tobytes())
     changed = read(path)
     torch.testing.assert_close(changed.network(images()), expected(images(), 4), atol=1e-5, rtol=1e-5)
     assert changed.file_digest != found.file_digest
+    assert file_digest(path) == changed.file_digest
     (folder / "kept.bin").unlink()
     with pytest.raises(UsageError, match=r"expected 'kept\.bin' beside"):
         read(path)
