@@ -15,13 +15,13 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-from evalsuite.decide.bootstrap import Spread, bca, compare_spreads, spread
 from evalsuite.measures._base import Annotations, Statistic, Stored
 from evalsuite.measures.calibration import Calibration
 from evalsuite.measures.nll import Nll
 from evalsuite.measures.ood_auroc import OodAuroc
 from evalsuite.measures.ood_fpr95 import OodFpr95
 from evalsuite.measures.risk_coverage import RiskCoverage
+from evalsuite.statistics.bootstrap import Spread, bca, compare_spreads, spread
 
 Array = npt.NDArray[np.float64]
 Data = tuple[Stored, Stored, Annotations]

@@ -22,9 +22,10 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from evalsuite import randomness, registry
+from evalsuite import randomness
 from evalsuite.corruptions import COMMON, EXTRA
 from evalsuite.corruptions._base import Corruption
+from evalsuite.parts import registry
 
 RESULT = Path(__file__).parent / "results" / "corruptions.md"
 SIZES = ((32, 256), (224, 16))

@@ -33,8 +33,8 @@ from evalsuite.cli import cli
 from evalsuite.cli._console import guarded
 from evalsuite.data import load
 from evalsuite.engines import local  # noqa: F401 - read once, before the forks
-from evalsuite.networks.architectures import build
-from evalsuite.networks.checkpoint import Checkpoint, write
+from evalsuite.networks.architectures.by_name import build
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint, write
 from evalsuite.networks.normalized import Normalized
 from evalsuite.pipeline import run  # noqa: F401 - likewise
 from evalsuite.training import named, train

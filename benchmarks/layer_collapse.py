@@ -40,7 +40,7 @@ from sklearn.datasets import load_sample_images
 from torch import Tensor, nn
 from typing_extensions import override
 
-from evalsuite.networks.vgg import VGG
+from evalsuite.networks.architectures.vgg import VGG
 from pruners import Context, Pruner, Scores, WeightPruner, keep_global, prunable, remaining
 from pruners.grasp import GraSP
 from pruners.magnitude import Magnitude

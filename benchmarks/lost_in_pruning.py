@@ -19,14 +19,14 @@ import torch
 from lost_in_pruning_page import write_page
 
 from evalsuite.cli._console import reporter
+from evalsuite.config.settings import Judging, Making
 from evalsuite.data import choose, load
-from evalsuite.inputs import Inputs, chosen_device
-from evalsuite.making.parents import train_parent
-from evalsuite.naming import name, parse
-from evalsuite.networks.checkpoint import read
-from evalsuite.order import Judging, Making
+from evalsuite.inputs.read import Inputs, chosen_device
+from evalsuite.networks.checkpoints.checkpoint import read
+from evalsuite.parts.names import name, parse
 from evalsuite.pipeline import Origin, run
 from evalsuite.progress import Reporter
+from evalsuite.pruning.train_parent import train_parent
 from evalsuite.tasks._names import expand
 from evalsuite.training import named
 from pruners import Pruner

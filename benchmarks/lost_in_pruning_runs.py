@@ -9,8 +9,8 @@ from typing import final
 import numpy as np
 
 from evalsuite.corruptions import MIX1, MIX2, SETS
-from evalsuite.decide.deployable import OverTasks, over_tasks
-from evalsuite.decide.excess import Regression, excess_error, regress
+from evalsuite.statistics.deployable import OverTasks, over_tasks
+from evalsuite.statistics.excess import Regression, excess_error, regress
 
 SPLITS = {"standard": ((), SETS["all"]), "augmented": (MIX1, MIX2)}
 """Corruptions that count as seen in training beside clean data, and those on which is tested, by recipe."""

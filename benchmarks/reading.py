@@ -22,7 +22,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from evalsuite.networks import _formats
+from evalsuite.networks.checkpoints import _formats
 
 RESULT = Path(__file__).parent / "results" / "reading.md"
 SMALL, LARGE = 10, 200

@@ -13,7 +13,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from evalsuite.decide import betting
+from evalsuite.statistics import betting
 
 Row = Mapping[str, Tensor]
 CONTROL = {"magnitude": "dense again", "hydra": "dense again", "imp + nrs": "imp + nrs", "random + nrs": "imp + nrs"}

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from evalsuite.data import Batch, load
-from evalsuite.decide.proportion import clopper_pearson
-from evalsuite.networks._robustbench import zoo
-from evalsuite.networks.checkpoint import read
+from evalsuite.networks.architectures._robustbench import zoo
+from evalsuite.networks.checkpoints.checkpoint import read
+from evalsuite.statistics.proportion import clopper_pearson
 from evalsuite.tasks.adversarial import Adversarial
 from evalsuite.tasks.clean import Clean
 

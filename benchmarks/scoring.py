@@ -28,8 +28,8 @@ from torch.utils.flop_counter import flop_registry
 from typing_extensions import override
 
 import pruners
-from evalsuite.networks.resnet import ResNet
-from evalsuite.networks.vgg import VGG
+from evalsuite.networks.architectures.resnet import ResNet
+from evalsuite.networks.architectures.vgg import VGG
 from pruners import Context, Pruner, keep_for, remaining, sgd
 
 RESULT = Path(__file__).parent / "results" / "scoring.md"

@@ -1,6 +1,6 @@
 """The command line's way in, for `evalsuite` and `python -m evalsuite`: signals are answered before all else."""
 
-from evalsuite.interruption import listen
+from evalsuite.process.interruption import listen
 
 
 def main() -> None:

@@ -7,19 +7,19 @@ from typing import cast, final
 
 from torch import nn
 
-from evalsuite.boundary import others_code
-from evalsuite.class_order import in_network_order
+from evalsuite.analysis.results import Claimed, Row
+from evalsuite.config.build import judging as judging_for
+from evalsuite.config.build import making as making_for
+from evalsuite.config.settings import Judging, Making
+from evalsuite.config.spec import Spec, resolve
 from evalsuite.data import Dataset, load, prepared
-from evalsuite.findings.results import Claimed, Row
-from evalsuite.inputs import Inputs, chosen_device, normalised_as_given
-from evalsuite.networks.checkpoint import check_fits
-from evalsuite.order import Judging, Making
+from evalsuite.files.private_paths import without_folders_in
+from evalsuite.inputs.class_order import in_network_order
+from evalsuite.inputs.read import Inputs, chosen_device, normalised_as_given
+from evalsuite.networks.checkpoints.checkpoint import check_fits
 from evalsuite.pipeline import Origin, run
-from evalsuite.private_paths import without_folders_in
+from evalsuite.process.third_party_code import others_code
 from evalsuite.progress import Reporter
-from evalsuite.resolve import judging as judging_for
-from evalsuite.resolve import making as making_for
-from evalsuite.spec import Spec, resolve
 from evalsuite.tasks._base import Task
 from evalsuite.tasks._names import expand
 from evalsuite.training import Recipe

@@ -13,35 +13,35 @@ from typing import cast, final
 
 import torch
 
-from evalsuite.asked import Asked, asked
-from evalsuite.boundary import others_code
+from evalsuite.analysis.results import Row, strips, summarise
+from evalsuite.analysis.results_file import complete_record, withdraw, write
+from evalsuite.config.settings import Judging, Making
+from evalsuite.config.spec import DIRECTORY, digest, to_toml
 from evalsuite.data import Examples, choose
 from evalsuite.device import device_of
 from evalsuite.engines.local import strip
 from evalsuite.errors import UsageError
-from evalsuite.facts import DataFacts, Meta, NetworkFacts, ParentFacts, RunFacts
-from evalsuite.files import write_atomically
-from evalsuite.findings.record import complete_record, withdraw, write
-from evalsuite.findings.results import Row, strips, summarise
-from evalsuite.heartbeat import recorded
-from evalsuite.inputs import Inputs, statistics
+from evalsuite.evaluation.equivalence import hold_against
+from evalsuite.evaluation.evaluate import judge, refusal
+from evalsuite.evaluation.examples import Asked, asked
+from evalsuite.evaluation.shard_slices import sliced
+from evalsuite.files.atomic import write_atomically
+from evalsuite.inputs.read import Inputs, statistics
+from evalsuite.inputs.unchanged import check_unchanged
+from evalsuite.inputs.understanding import add_readings, understand
 from evalsuite.interpretation import Interpretation
-from evalsuite.judging import judge, refusal
-from evalsuite.making.faithful import check_faithful
-from evalsuite.making.family import Grown, adopt, grow
-from evalsuite.naming import name
-from evalsuite.networks.checkpoint import Checkpoint
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint
 from evalsuite.networks.digest import network_digest, tensor_digest
 from evalsuite.networks.repeatable import doubts
-from evalsuite.order import Judging, Making
+from evalsuite.parts.names import name
+from evalsuite.process.third_party_code import others_code
 from evalsuite.progress import Reporter, Silent
+from evalsuite.pruning.faithful import check_faithful
+from evalsuite.pruning.family import Grown, adopt, grow
+from evalsuite.records.facts import DataFacts, Meta, NetworkFacts, ParentFacts, RunFacts
+from evalsuite.records.heartbeat import recorded
+from evalsuite.records.store import Store, opened
 from evalsuite.report.page import EXEMPLARS, Picture, render
-from evalsuite.shipped import hold_against
-from evalsuite.sliced import sliced
-from evalsuite.spec import DIRECTORY, digest, to_toml
-from evalsuite.store import Store, opened
-from evalsuite.unchanged import check_unchanged
-from evalsuite.understanding import add_readings, understand
 from evalsuite.version import __version__
 
 _EXEMPLARS_SHOWN = 8

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, final
 
-from evalsuite.interruption import check
+from evalsuite.process.interruption import check
 
 READING = "Reading"
 """The stage before any work: files are read and options checked."""

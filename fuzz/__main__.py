@@ -71,7 +71,7 @@ def _import_once() -> None:
     import torchvision  # noqa: F401
 
     import evalsuite.data
-    import evalsuite.networks.checkpoint  # noqa: F401
+    import evalsuite.networks.checkpoints.checkpoint  # noqa: F401
 
     torch.set_num_threads(1)
 

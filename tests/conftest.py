@@ -108,7 +108,7 @@ def spiking() -> Callable[..., nn.Module]:
 def lenet() -> nn.Module:
     """A LeNet for the digits, trained for a few seconds: right on nine of ten."""
     from evalsuite.data import load
-    from evalsuite.networks.architectures import build
+    from evalsuite.networks.architectures.by_name import build
     from evalsuite.networks.normalized import Normalized
     from evalsuite.training import named, train
 

@@ -10,9 +10,9 @@ from torch import nn
 
 import evalsuite
 from evalsuite.api import sweep
+from evalsuite.config.settings import Judging
 from evalsuite.data import load
 from evalsuite.errors import UsageError
-from evalsuite.order import Judging
 from evalsuite.tasks.certified import Certified
 from evalsuite.tasks.clean import Clean
 from evalsuite.tasks.corruption import Corruption
@@ -159,7 +159,7 @@ def test_the_same_call_again_computes_nothing(result, digits, trained, monkeypat
 
     for task in TASKS:
         monkeypatch.setattr(type(task), "observe", never)
-    monkeypatch.setattr("evalsuite.making.retraining.train", never)
+    monkeypatch.setattr("evalsuite.pruning.retraining.train", never)
     again = sweep(
         trained,
         digits,
@@ -180,7 +180,7 @@ def test_another_run_is_refused_in_the_same_folder(result, digits):
 def test_amending_adds_work_and_keeps_what_is_there(result, digits, trained, tmp_path, monkeypatch):
     folder = tmp_path / "copy"
     shutil.copytree(result.folder, folder)
-    monkeypatch.setattr("evalsuite.making.retraining.train", None)  # no network is made again
+    monkeypatch.setattr("evalsuite.pruning.retraining.train", None)  # no network is made again
     more = replace(JUDGING, tasks=(*TASKS, Noise(distribution="gaussian", level=0.1)))
 
     def again(*, amend):

@@ -3,7 +3,7 @@
 import pytest
 
 from evalsuite.errors import UsageError
-from evalsuite.naming import name
+from evalsuite.parts.names import name
 from evalsuite.tasks._base import Domain
 from evalsuite.tasks._names import expand, parse
 from evalsuite.training import named

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from points import Point, Right, read_runs, write_csv
 
-from evalsuite.decide import tango
+from evalsuite.statistics import tango
 
 HERE = Path(__file__).parent / "results"
 FIRST = {"weights": "magnitude", "channels": "filter_norm"}

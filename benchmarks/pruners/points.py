@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.torch import load_file
 
-from evalsuite.decide.proportion import clopper_pearson
-from evalsuite.facts import NetworkFacts
-from evalsuite.findings.evidence import Evidence
-from evalsuite.store import opened
+from evalsuite.analysis.evidence import Evidence
+from evalsuite.records.facts import NetworkFacts
+from evalsuite.records.store import opened
+from evalsuite.statistics.proportion import clopper_pearson
 
 Right = npt.NDArray[np.bool_]
 """(n,), per held-out example whether a network is right."""

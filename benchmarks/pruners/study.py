@@ -19,14 +19,14 @@ from typing import final
 import torch
 
 from evalsuite.cli._console import reporter
+from evalsuite.config.settings import Control, Judging, Making
 from evalsuite.data import Dataset, choose, load
-from evalsuite.inputs import Inputs, chosen_device
-from evalsuite.making.parents import train_parent
-from evalsuite.naming import parse
-from evalsuite.networks.checkpoint import read
-from evalsuite.order import Control, Judging, Making
+from evalsuite.inputs.read import Inputs, chosen_device
+from evalsuite.networks.checkpoints.checkpoint import read
+from evalsuite.parts.names import parse
 from evalsuite.pipeline import Origin, run
 from evalsuite.progress import Reporter
+from evalsuite.pruning.train_parent import train_parent
 from evalsuite.tasks.clean import Clean
 from evalsuite.training.standard import Standard
 from pruners import Pruner

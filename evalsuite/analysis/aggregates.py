@@ -7,10 +7,12 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
+from evalsuite.analysis.evidence import Evidence
 from evalsuite.corruptions import COMMON
-from evalsuite.decide._interval import normal_quantile, one_sided
-from evalsuite.decide.excess import excess_error, regress, standard_error
-from evalsuite.decide.mce import (
+from evalsuite.records.facts import DataFacts, NetworkFacts, TaskFacts
+from evalsuite.statistics._interval import normal_quantile, one_sided
+from evalsuite.statistics.excess import excess_error, regress, standard_error
+from evalsuite.statistics.mce import (
     ALEXNET,
     ALEXNET_CLEAN,
     CorruptionError,
@@ -19,8 +21,6 @@ from evalsuite.decide.mce import (
     mean_corruption_error,
     relative_mean_corruption_error,
 )
-from evalsuite.facts import DataFacts, NetworkFacts, TaskFacts
-from evalsuite.findings.evidence import Evidence
 
 Array = npt.NDArray[np.float64]
 Row = dict[str, object]

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from evalsuite.facts import Nested, NetworkFacts, TaskFacts
-from evalsuite.findings.evidence import Evidence
+from evalsuite.analysis.evidence import Evidence
+from evalsuite.records.facts import Nested, NetworkFacts, TaskFacts
 
 Right = npt.NDArray[np.bool_]
 _TIES = 0.001

@@ -9,18 +9,18 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-from evalsuite.decide.bootstrap import Spread, compare_spreads, spread
-from evalsuite.decide.compare import Comparison, Verdict, compare
-from evalsuite.decide.deployable import Claim
-from evalsuite.decide.potential import Potential, potential
+from evalsuite.analysis.validity_flags import ODD, doubts
 from evalsuite.errors import IncompleteEvidenceError, RefusedInputError
-from evalsuite.facts import FamilyFacts, Meta, NetworkFacts, TaskFacts
-from evalsuite.findings.doubts import ODD, doubts
 from evalsuite.measures._base import Annotations, Figure, Losses, Measure, Statistic, Stored
 from evalsuite.measures._wrong import wrong
-from evalsuite.naming import name as spelled
-from evalsuite.naming import parse
-from evalsuite.store import ALONE, Address, Columns, Store
+from evalsuite.parts.names import name as spelled
+from evalsuite.parts.names import parse
+from evalsuite.records.facts import FamilyFacts, Meta, NetworkFacts, TaskFacts
+from evalsuite.records.store import ALONE, Address, Columns, Store
+from evalsuite.statistics.bootstrap import Spread, compare_spreads, spread
+from evalsuite.statistics.compare import Comparison, Verdict, compare
+from evalsuite.statistics.deployable import Claim
+from evalsuite.statistics.potential import Potential, potential
 
 MEASURES = "evalsuite.measures"
 _NEEDED = ("run", "data", "parent", "measures", "families")

@@ -6,9 +6,9 @@ from typing import final
 
 import numpy as np
 
-from evalsuite.decide.exemplars import Exemplars, exemplars
-from evalsuite.facts import NetworkFacts
-from evalsuite.findings.evidence import Evidence
+from evalsuite.analysis.evidence import Evidence
+from evalsuite.records.facts import NetworkFacts
+from evalsuite.statistics.exemplars import Exemplars, exemplars
 
 Row = dict[str, object]
 _LISTED = 24

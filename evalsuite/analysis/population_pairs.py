@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evalsuite.decide.betting import interval
-from evalsuite.facts import NetworkFacts, TaskFacts
-from evalsuite.findings.evidence import Evidence
-from evalsuite.store import Column
+from evalsuite.analysis.evidence import Evidence
+from evalsuite.records.facts import NetworkFacts, TaskFacts
+from evalsuite.records.store import Column
+from evalsuite.statistics.betting import interval
 
 WHOLE = 20
 """Networks up to which each is shown every other's observations."""

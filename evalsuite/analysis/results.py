@@ -6,20 +6,20 @@ from typing import TypedDict, cast
 
 import numpy as np
 
+from evalsuite.analysis.aggregates import SEVERITIES, aggregates
+from evalsuite.analysis.consistency import nested
+from evalsuite.analysis.evidence import Evidence, Family, Missing
+from evalsuite.analysis.exemplars import forgotten
+from evalsuite.analysis.population_pairs import features
+from evalsuite.analysis.warnings import warnings
 from evalsuite.corruptions import MIX1, MIX2
-from evalsuite.decide.compare import Comparison
-from evalsuite.decide.deployable import deployable, over_tasks
-from evalsuite.decide.potential import Potential
-from evalsuite.facts import NetworkFacts, TaskFacts
-from evalsuite.findings.aggregates import SEVERITIES, aggregates
-from evalsuite.findings.crossing import features
-from evalsuite.findings.evidence import Evidence, Family, Missing
-from evalsuite.findings.forgotten import forgotten
-from evalsuite.findings.nested import nested
-from evalsuite.findings.warnings import warnings
+from evalsuite.files.private_paths import without_folders
 from evalsuite.measures._base import Figure
-from evalsuite.private_paths import without_folders
-from evalsuite.store import Store
+from evalsuite.records.facts import NetworkFacts, TaskFacts
+from evalsuite.records.store import Store
+from evalsuite.statistics.compare import Comparison
+from evalsuite.statistics.deployable import deployable, over_tasks
+from evalsuite.statistics.potential import Potential
 
 SCHEMA = "evalsuite-results/1"
 Row = dict[str, object]

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, cast
 
+from evalsuite.analysis.results import SCHEMA, Row, strips, summarise
 from evalsuite.errors import IncompleteEvidenceError, RefusedInputError, UsageError
-from evalsuite.facts import Meta, NetworkFacts, SealFacts
-from evalsuite.files import write_atomically
-from evalsuite.findings.results import SCHEMA, Row, strips, summarise
-from evalsuite.run_folder import is_file
-from evalsuite.sealing import (
+from evalsuite.files.atomic import write_atomically
+from evalsuite.records.facts import Meta, NetworkFacts, SealFacts
+from evalsuite.records.run_folder import is_file
+from evalsuite.records.sealing import (
     DIGESTS,
     ITSELF,
     Backing,
@@ -28,13 +28,13 @@ from evalsuite.sealing import (
     sha256,
     sha256_of_file,
 )
-from evalsuite.store import Store, opened, reading
+from evalsuite.records.store import Store, opened, reading
 
 RESULTS: Final = "results.json"
 VERDICT: Final = "junit.xml"
 _STORE: Final = "results.sqlite"
 _SCHEME: Final = 1
-"""Raised whenever what a digest is computed over changes (`Store.evidence`, `evalsuite.sealing.canonical`)."""
+"""Raised whenever what a digest is computed over changes (`Store.evidence`, `evalsuite.records.sealing.canonical`)."""
 _LARGER, _HEADER = 4, 2**26
 """By how much the file of a network may be larger than its tensors, as a factor and in bytes beside."""
 _SLACK: Final = 4

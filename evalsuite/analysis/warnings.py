@@ -1,8 +1,8 @@
 """What a reader has to know before any verdict: signs that something about the run is not as it was meant."""
 
-from evalsuite.decide.compare import Comparison
-from evalsuite.facts import RECALIBRATED, TaskFacts
-from evalsuite.findings.evidence import Evidence
+from evalsuite.analysis.evidence import Evidence
+from evalsuite.records.facts import RECALIBRATED, TaskFacts
+from evalsuite.statistics.compare import Comparison
 
 
 def warnings(evidence: Evidence) -> list[str]:

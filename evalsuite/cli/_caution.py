@@ -2,8 +2,8 @@
 
 from typing import TypedDict
 
+from evalsuite.config.spec import Spec
 from evalsuite.gate.policy import read_policy
-from evalsuite.spec import Spec
 
 
 class Cautions(TypedDict):

@@ -11,13 +11,13 @@ from typing import NoReturn, TextIO, final
 
 import click
 
-from evalsuite.boundary import described
 from evalsuite.cli import _debug
 from evalsuite.cli._exits import invoked, kept_from_leaving
 from evalsuite.cli._streams import disk_error, flushed, patient
 from evalsuite.errors import EvalsuiteError, exit_code
-from evalsuite.interruption import CODES, check, listening, said
 from evalsuite.printable import one_line
+from evalsuite.process.interruption import CODES, check, listening, said
+from evalsuite.process.third_party_code import described
 from evalsuite.progress import Ticker, Tracker, clock
 
 _USAGE = 2

@@ -10,11 +10,11 @@ import click
 from typing_extensions import override
 
 from evalsuite.errors import UsageError
-from evalsuite.given_paths import expanded
-from evalsuite.threads import MOST_THREADS
+from evalsuite.files.given_paths import expanded
+from evalsuite.process.threads import MOST_THREADS
 
 if TYPE_CHECKING:
-    from evalsuite.spec import Spec
+    from evalsuite.config.spec import Spec
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -230,7 +230,7 @@ def given(options: Mapping[str, object]) -> dict[str, object]:
     Raises:
         UsageError: There is no such run file or directory.
     """
-    from evalsuite.spec import DIRECTORY, read_config
+    from evalsuite.config.spec import DIRECTORY, read_config
 
     config = options.get("config")
     from_file = read_config(config) if isinstance(config, Path) else {}
@@ -246,7 +246,7 @@ def given(options: Mapping[str, object]) -> dict[str, object]:
 def settled(options: Mapping[str, object]) -> "Spec":
     """The options of a run; what of its preset gives way to another option is said on stderr."""
     from evalsuite.cli._console import echo
-    from evalsuite.spec import overridden, resolve
+    from evalsuite.config.spec import overridden, resolve
 
     by_hand = given(options)
     spec = resolve(by_hand)

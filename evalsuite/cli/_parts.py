@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import final
 
 from evalsuite.errors import UnknownNameError
-from evalsuite.registry import find, names
+from evalsuite.parts.registry import find, names
 
 _REQUIRED = "has to be given"
 _SHOWN = 5
@@ -139,8 +139,8 @@ def described_task(text: str) -> Description:
     Raises:
         UsageError: It is no task; what is accepted is told.
     """
-    from evalsuite.naming import kind
-    from evalsuite.naming import settings as values
+    from evalsuite.parts.names import kind
+    from evalsuite.parts.names import settings as values
     from evalsuite.tasks._names import expand
 
     tasks = expand([text])
@@ -227,7 +227,7 @@ def described_preset(name: str) -> Description:
         UnknownNameError: There is none.
     """
     from evalsuite.cli.sweep import command
-    from evalsuite.presets import PRESETS
+    from evalsuite.config.presets import PRESETS
 
     if name not in PRESETS:
         raise UnknownNameError("preset", name, PRESETS)
@@ -240,7 +240,7 @@ def described_preset(name: str) -> Description:
         title=f"presets/{name}",
         text="A named set of options; every option that is given by hand wins. docs/presets.md says what it proves.",
         settings=tuple(rows),
-        source="evalsuite.presets:PRESETS",
+        source="evalsuite.config.presets:PRESETS",
         typed=(f"--preset {name}",),
         heading="value",
     )
@@ -259,7 +259,7 @@ def described_network(arch: str) -> Description:
         UnknownNameError: There is none; the nearest are told.
         UsageError: The library is not installed.
     """
-    from evalsuite.networks.architectures import BUILT_IN, convention, describe, unknown
+    from evalsuite.networks.architectures.by_name import BUILT_IN, convention, describe, unknown
 
     typed = (f"--arch {quoted(arch)}",)
     if arch in BUILT_IN:
@@ -297,7 +297,7 @@ _EXPECTED = MappingProxyType(
 
 
 def _built_in(arch: str, typed: tuple[str, ...]) -> Description:
-    from evalsuite.networks.architectures import BUILT_IN
+    from evalsuite.networks.architectures.by_name import BUILT_IN
 
     part = BUILT_IN[arch]
     rows = tuple(
@@ -317,8 +317,8 @@ def _built_in(arch: str, typed: tuple[str, ...]) -> Description:
 
 def spelled_out(name: str) -> list[str]:
     """KIND/NAME of all parts that are called `name`."""
-    from evalsuite.networks.architectures import BUILT_IN
-    from evalsuite.presets import PRESETS
+    from evalsuite.config.presets import PRESETS
+    from evalsuite.networks.architectures.by_name import BUILT_IN
 
     by_kind = {kind: names(each.package) for kind, each in KINDS.items()}
     bare = name.partition("?")[0].replace("-", "_")

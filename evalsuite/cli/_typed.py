@@ -9,15 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from evalsuite.data_files import files_of, tree, walk
-from evalsuite.data_names import parse_data_name
+from evalsuite.config.spec import LIBRARIES, Spec, digest
+from evalsuite.data.named_files import files_of, tree, walk
 from evalsuite.errors import UsageError
-from evalsuite.given_paths import expanded, is_file
-from evalsuite.networks._header import described
-from evalsuite.recorded_data import check_recorded
-from evalsuite.registry import third_party
-from evalsuite.spec import LIBRARIES, Spec, digest
-from evalsuite.store import opened, reading
+from evalsuite.files.given_paths import expanded, is_file
+from evalsuite.networks.checkpoints.header import described
+from evalsuite.parts.data_names import parse_data_name
+from evalsuite.parts.recorded_data import check_recorded
+from evalsuite.parts.registry import third_party
+from evalsuite.records.store import opened, reading
 from evalsuite.version import __version__
 
 _MOST_FILES, _MOST_BYTES = 10_000, 2**30
@@ -74,7 +74,7 @@ def finished(out: Path, request: str | None) -> dict[str, object] | None:
     """The results of `out` if it holds just this run, complete, with its report, all as the run left it; else None."""
     if not all((out / name).exists() for name in ("results.json", "results.sqlite", "report.html")):
         return None
-    from evalsuite.findings.record import recognised
+    from evalsuite.analysis.results_file import recognised
 
     with reading(out) as store:
         meta = store.meta()

@@ -50,8 +50,8 @@ def command(ctx: click.Context, out: Path) -> None:
     if not parent.exists():
         import torch
 
-        from evalsuite.heartbeat import recorded
-        from evalsuite.making.parents import train_parent
+        from evalsuite.pruning.train_parent import train_parent
+        from evalsuite.records.heartbeat import recorded
 
         torch.set_num_threads(1)
         with recorded(reporter(), out) as progress:

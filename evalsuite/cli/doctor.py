@@ -65,7 +65,7 @@ _OPTIONAL = (
         extra="robustbench",
         purpose="robust networks by name (robustbench:NAME)",
         module="robustbench",
-        statement="from evalsuite.networks._robustbench import zoo; zoo()",
+        statement="from evalsuite.networks.architectures._robustbench import zoo; zoo()",
     ),
 )
 
@@ -103,16 +103,16 @@ def _examine(options: dict[str, object], *, as_json: bool) -> None:
 
     from evalsuite.cli._caution import caution
     from evalsuite.cli._console import reporter
+    from evalsuite.config.build_inputs import build_inputs
+    from evalsuite.config.spec import resolve
     from evalsuite.data import choose
-    from evalsuite.inputs import inputs
+    from evalsuite.inputs.understanding import check, examine
     from evalsuite.pipeline import Origin
-    from evalsuite.spec import resolve
-    from evalsuite.understanding import check, examine
 
     spec = resolve(options)
     if spec.threads is not None:
         torch.set_num_threads(spec.threads)
-    loaded = inputs(spec)
+    loaded = build_inputs(spec)
     test = loaded.dataset.test
     found = examine(loaded, choose(test, min(_EXAMPLES, len(test)), spec.seed), confidence=spec.confidence)
     if as_json:

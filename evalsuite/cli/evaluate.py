@@ -10,7 +10,7 @@ from evalsuite.cli._options import JSON, judge_options, reading_options, run_opt
 from evalsuite.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from evalsuite.spec import Spec
+    from evalsuite.config.spec import Spec
 
 PARENT = "parent"
 _FILE = click.Path(path_type=Path)
@@ -96,20 +96,21 @@ def _run(
 
     from evalsuite.cli._caution import caution
     from evalsuite.cli._typed import typed
-    from evalsuite.heartbeat import recorded
-    from evalsuite.inputs import candidate, inputs
+    from evalsuite.config.build import judging
+    from evalsuite.config.build_inputs import build_candidate, build_inputs
     from evalsuite.pipeline import Origin, Shipped, evaluate
     from evalsuite.progress import READING
-    from evalsuite.resolve import judging
+    from evalsuite.records.heartbeat import recorded
 
     if spec.threads is not None:
         torch.set_num_threads(spec.threads)
     with recorded(reporter(), out) as progress:
         progress.start(READING, 0.0)
-        loaded = inputs(spec)
-        networks = {name: candidate(file, spec, loaded) for name, file in files.items()}
+        loaded = build_inputs(spec)
+        networks = {name: build_candidate(file, spec, loaded) for name, file in files.items()}
         held = [
-            Shipped(id=name, of=of, path=file, checkpoint=candidate(file, spec, loaded)) for name, of, file in shipped
+            Shipped(id=name, of=of, path=file, checkpoint=build_candidate(file, spec, loaded))
+            for name, of, file in shipped
         ]
         origin = Origin(
             command=typed(), request=request or "", amend=amend, full_paths=spec.full_paths, **caution(spec)

@@ -47,10 +47,10 @@ def gate_run(
         release: The file that is to be released.
         as_json: Whether one JSON document is printed instead of lines.
     """
-    from evalsuite.findings.record import read_back
+    from evalsuite.analysis.results_file import read_back
+    from evalsuite.export.junit import junit as as_junit
     from evalsuite.gate.checks import as_dict
     from evalsuite.gate.judge import judge
-    from evalsuite.gate.junit import junit as as_junit
     from evalsuite.gate.policy import read_policy
 
     report = _place(run, junit)
@@ -73,11 +73,11 @@ def gate_run(
 def _digest(release: Path) -> str:
     """By which results know a file; only of ONNX files other files may be a part."""
     from evalsuite.cli._typed import leans_on_others
-    from evalsuite.sealing import sha256_of_file
+    from evalsuite.records.sealing import sha256_of_file
 
     if not leans_on_others(release):
         return sha256_of_file(release)
-    from evalsuite.networks.artefacts import file_digest
+    from evalsuite.networks.programs.read import file_digest
 
     return file_digest(release)
 
@@ -97,7 +97,7 @@ class _Report:
 
     def write(self, text: str) -> None:
         """Write the file; where nobody named it, a folder that may only be read is no reason to fail."""
-        from evalsuite.files import write_atomically
+        from evalsuite.files.atomic import write_atomically
 
         try:
             write_atomically(self.path, text)
@@ -113,7 +113,7 @@ def _cleared(path: Path, *, asked_for: bool) -> _Report:
     Raises:
         UsageError: Something else lies there, or nothing can be written there.
     """
-    from evalsuite.files import check_writable
+    from evalsuite.files.atomic import check_writable
 
     if asked_for:
         check_writable(path, "--junit")
@@ -137,7 +137,7 @@ def read_results(run: Path) -> dict[str, object]:
         RefusedInputError: The file is not evalsuite's results.
         UsageError: There is no such run.
     """
-    from evalsuite.sealing import read_document
+    from evalsuite.records.sealing import read_document
 
     path = run / "results.json" if run.is_dir() else run
     if not path.is_file():

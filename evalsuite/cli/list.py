@@ -12,9 +12,9 @@ import click
 from evalsuite.cli._console import echo, write_json
 from evalsuite.cli._options import JSON
 from evalsuite.cli._parts import KINDS
+from evalsuite.config.presets import PRESETS
 from evalsuite.errors import UnknownNameError
-from evalsuite.presets import PRESETS
-from evalsuite.registry import names
+from evalsuite.parts.registry import names
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,7 +51,7 @@ def _pruners(*, as_json: bool) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from evalsuite.registry import find
+    from evalsuite.parts.registry import find
     from pruners import Pruner
 
     parts = {name.replace("_", "-"): find("pruners", name, Pruner) for name in names("pruners")}
@@ -80,7 +80,7 @@ def _tasks(*, as_json: bool) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from evalsuite.registry import find
+    from evalsuite.parts.registry import find
     from evalsuite.tasks._base import Task
     from evalsuite.tasks._names import expand
 
@@ -123,7 +123,7 @@ def _listed(kind: str) -> dict[str, str]:
     if kind == "presets":
         return {name: f"{_size(options)}" for name, options in PRESETS.items()}
     if kind == "networks":
-        from evalsuite.networks.architectures import describe
+        from evalsuite.networks.architectures.by_name import describe
 
         return dict(describe())
     package = KINDS[kind].package

@@ -29,7 +29,7 @@ def command(no_time: bool, as_json: bool, **options: object) -> None:
     """
     import torch
 
-    from evalsuite.planning import outlook
+    from evalsuite.preview.sweep_plan import outlook
 
     spec = settled(options)
     if spec.threads is not None:

@@ -20,12 +20,12 @@ def command(as_json: bool, **options: object) -> None:
 
     from evalsuite.cli._caution import caution
     from evalsuite.cli._typed import default_out, typed
-    from evalsuite.heartbeat import recorded
-    from evalsuite.inputs import inputs
+    from evalsuite.config.build import making
+    from evalsuite.config.build_inputs import build_inputs
+    from evalsuite.config.spec import resolve
     from evalsuite.pipeline import Origin, only_prune
     from evalsuite.progress import READING
-    from evalsuite.resolve import making
-    from evalsuite.spec import resolve
+    from evalsuite.records.heartbeat import recorded
 
     spec = resolve(given(options))
     if spec.threads is not None:
@@ -33,7 +33,7 @@ def command(as_json: bool, **options: object) -> None:
     out = spec.out or default_out(spec.ckpt)
     with recorded(reporter(), out) as progress:
         progress.start(READING, 0.0)
-        loaded = inputs(spec)
+        loaded = build_inputs(spec)
         origin = Origin(command=typed(), **caution(spec))
         networks = only_prune(loaded, making(spec, loaded), out=out, seed=spec.seed, origin=origin, reporter=progress)
     if as_json:

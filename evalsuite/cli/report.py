@@ -8,7 +8,7 @@ from evalsuite.cli._console import echo, write_document
 from evalsuite.cli._options import PLACE, RUN
 from evalsuite.cli.gate import read_results
 from evalsuite.errors import UsageError
-from evalsuite.run_folder import REPORT, STORE
+from evalsuite.records.run_folder import REPORT, STORE
 
 _MARK = '<meta name="generator" content="evalsuite">'
 
@@ -27,7 +27,7 @@ def command(run: Path, form: str, out: Path | None) -> None:
     While a process works on RUN, the report shows what is there so far. RUN is only read where the report goes
     elsewhere.
     """
-    from evalsuite.files import check_writable, write_atomically, write_own
+    from evalsuite.files.atomic import check_writable, write_atomically, write_own
 
     if out is not None:
         check_writable(out, "--out")
@@ -48,8 +48,8 @@ def command(run: Path, form: str, out: Path | None) -> None:
 
 def _results(run: Path, *, inside: bool) -> tuple[dict[str, object], dict[str, bytes]]:
     """What the run holds now; `inside`: `results.json` is brought up to date too, unless another process does it."""
-    from evalsuite.database_errors import BusyError
-    from evalsuite.findings.record import current, refresh
+    from evalsuite.analysis.results_file import current, refresh
+    from evalsuite.records.database_errors import BusyError
 
     if not (run / STORE).exists():
         return read_results(run), {}
@@ -66,8 +66,8 @@ def _results(run: Path, *, inside: bool) -> tuple[dict[str, object], dict[str, b
 def _rendered(results: dict[str, object], pictures: dict[str, bytes], form: str) -> str:
     import json
 
+    from evalsuite.export.markdown import summary
     from evalsuite.report.page import Picture, render
-    from evalsuite.report.summary import summary
 
     if form == "json":
         return json.dumps(results, indent=2)

@@ -45,15 +45,15 @@ def _results(run: Path) -> dict[str, object]:
 
     if (run / "results.json").exists() or not (run / "results.sqlite").exists():
         return read_results(run)
-    from evalsuite.findings.record import current
+    from evalsuite.analysis.results_file import current
 
     return current(run)[0]
 
 
 def _checkpoint(path: Path, arch: str | None, *, as_json: bool) -> None:
-    from evalsuite.boundary import others_code
-    from evalsuite.networks.checkpoint import read
-    from evalsuite.networks.cost import cost
+    from evalsuite.networks.checkpoints.checkpoint import read
+    from evalsuite.networks.costs.cost import cost
+    from evalsuite.process.third_party_code import others_code
 
     with others_code(f"reading {path}"):
         found = read(path, arch=arch)
@@ -80,7 +80,7 @@ def _checkpoint(path: Path, arch: str | None, *, as_json: bool) -> None:
 
 def _part(what: str) -> "Description":
     from evalsuite.cli._parts import KINDS, described, described_network, described_preset, described_task, spelled_out
-    from evalsuite.registry import names
+    from evalsuite.parts.registry import names
 
     kind, _, name = what.partition("/")
     if kind in {"networks", "presets"} and name:

@@ -13,8 +13,8 @@ from evalsuite.cli._options import JSON, RUN
 from evalsuite.errors import UsageError
 
 if TYPE_CHECKING:
-    from evalsuite.heartbeat import Heartbeat
-    from evalsuite.store import Store
+    from evalsuite.records.heartbeat import Heartbeat
+    from evalsuite.records.store import Store
 
 _EVERY = 2.0
 _HOME_AND_CLEAR = "\x1b[H\x1b[J"
@@ -133,8 +133,8 @@ class _Status:
 
 
 def _read(run: Path) -> _Status:
-    from evalsuite import heartbeat
-    from evalsuite.store import reading
+    from evalsuite.records import heartbeat
+    from evalsuite.records.store import reading
 
     beat = heartbeat.read(run)
     if not (run / "results.sqlite").exists():
@@ -153,7 +153,7 @@ def _read(run: Path) -> _Status:
 
 
 def _tasks(store: "Store") -> list[_TaskProgress]:
-    from evalsuite.store import ALONE
+    from evalsuite.records.store import ALONE
 
     tasks = store.tasks()
     meta = store.meta(["run"] if tasks else [])

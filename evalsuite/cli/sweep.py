@@ -9,7 +9,7 @@ from evalsuite.cli._console import echo, reporter, write_json
 from evalsuite.cli._options import JSON, judge_options, network_options, prune_options, run_options, settled
 
 if TYPE_CHECKING:
-    from evalsuite.spec import Spec
+    from evalsuite.config.spec import Spec
 
 
 @click.command(
@@ -56,18 +56,18 @@ def _run(spec: "Spec", out: Path, request: str | None, *, amend: bool) -> dict[s
 
     from evalsuite.cli._caution import caution
     from evalsuite.cli._typed import typed
-    from evalsuite.heartbeat import recorded
-    from evalsuite.inputs import inputs
+    from evalsuite.config.build import judging, making
+    from evalsuite.config.build_inputs import build_inputs
     from evalsuite.pipeline import Origin, run
     from evalsuite.progress import READING
-    from evalsuite.resolve import judging, making
+    from evalsuite.records.heartbeat import recorded
 
     if spec.threads is not None:
         torch.set_num_threads(spec.threads)
     judge = judging(spec)
     with recorded(reporter(), out) as progress:
         progress.start(READING, 0.0)
-        loaded = inputs(spec)
+        loaded = build_inputs(spec)
         settings = {**spec.model_dump(mode="json", exclude={"out"}), "data": loaded.dataset.name}
         origin = Origin(
             command=typed(),

@@ -6,7 +6,7 @@ import click
 
 from evalsuite.cli._console import echo, reporter
 from evalsuite.cli._options import PLACE
-from evalsuite.threads import MOST_THREADS
+from evalsuite.process.threads import MOST_THREADS
 
 
 @click.command(
@@ -37,7 +37,7 @@ def command(
     """
     import torch
 
-    from evalsuite.making.parents import train_parent
+    from evalsuite.pruning.train_parent import train_parent
 
     if threads is not None:
         torch.set_num_threads(threads)

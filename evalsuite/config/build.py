@@ -5,19 +5,19 @@ from dataclasses import replace
 
 import torch
 
-from evalsuite.boundary import others_code
+from evalsuite.config.settings import Judging, Making
+from evalsuite.config.spec import Spec
+from evalsuite.data.slices import read as read_slices
 from evalsuite.errors import UsageError
-from evalsuite.inputs import Inputs
+from evalsuite.inputs.read import Inputs
 from evalsuite.measures._base import Figure
-from evalsuite.naming import name as spelled
-from evalsuite.naming import parse
-from evalsuite.networks.architectures import split
-from evalsuite.networks.artefact import artefact_in
-from evalsuite.networks.checkpoint import read
-from evalsuite.order import Judging, Making
-from evalsuite.registry import names
-from evalsuite.slices import read as read_slices
-from evalsuite.spec import Spec
+from evalsuite.networks.architectures.by_name import split
+from evalsuite.networks.checkpoints.checkpoint import read
+from evalsuite.networks.programs.program import artefact_in
+from evalsuite.parts.names import name as spelled
+from evalsuite.parts.names import parse
+from evalsuite.parts.registry import names
+from evalsuite.process.third_party_code import others_code
 from evalsuite.tasks._names import expand
 from evalsuite.training import Recipe, named
 from pruners import Pruner

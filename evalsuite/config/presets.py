@@ -7,19 +7,6 @@ _EARLY = [0.2, 0.4, 0.55, 0.7, 0.8, 0.9, 0.95, 0.98]
 _PAPER = [0.15, 0.302, 0.427, 0.53, 0.614, 0.683, 0.74, 0.787, 0.825, 0.856]
 _PAPER += [0.882, 0.903, 0.92, 0.935, 0.946, 0.956, 0.964, 0.97, 0.976, 0.98]
 
-MEASURES = (
-    "error",
-    "disagreement",
-    "softmax_distance",
-    "worst_class",
-    "worst_slice",  # where slices are given
-    "feature_confidence",  # of informative features
-    "saliency_disagreement",
-    "ood_auroc",  # of tasks with outliers
-    "ood_fpr95",
-)
-"""What is read off observations unless told otherwise; figures that are dear to resample have to be asked for."""
-
 PRESETS: Mapping[str, Mapping[str, object]] = {
     # a look in minutes: nothing is retrained, attacks are quick and weak
     "quick": {

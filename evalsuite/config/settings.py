@@ -6,9 +6,9 @@ from typing import Literal, final
 
 from torch import Tensor
 
-from evalsuite.naming import name
+from evalsuite.data.slices import Slices
+from evalsuite.parts.names import name
 from evalsuite.problems import Classification, Problem
-from evalsuite.slices import Slices
 from evalsuite.tasks._base import Task
 from evalsuite.training._base import Recipe
 from pruners import Pruner
@@ -41,7 +41,7 @@ class Making:
         adapters: Rank of low-rank adapters that are trained instead of the weights, and merged afterwards; None trains
             the weights.
         regularisers: What is added to the loss in retraining.
-        controls: Networks to hold the pruned ones against, see `evalsuite.making.controls`.
+        controls: Networks to hold the pruned ones against, see `evalsuite.pruning.controls`.
         seeds: Families per pruner.
     """
 

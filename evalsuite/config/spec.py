@@ -9,9 +9,9 @@ from typing import Literal, cast, final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from evalsuite.config.presets import PRESETS
 from evalsuite.errors import UnknownNameError, UsageError
-from evalsuite.presets import PRESETS
-from evalsuite.threads import MOST_THREADS
+from evalsuite.process.threads import MOST_THREADS
 
 _ELSEWHERE = frozenset({"out", "engine", "device", "threads", "gate", "trust", "ckpt", "preset", "slices", "separate"})
 """Options that change where and how a run is computed, not what comes out; files count by their content."""

@@ -1,6 +1,7 @@
 """Common corruptions as batched tensor functions (Hendrycks and Dietterich 2019, arXiv:1903.12261).
 
-Names only, so that listing them costs no import of torch; `evalsuite.registry.find` leads from a name to its class.
+Names only, so that listing them costs no import of torch; `evalsuite.parts.registry.find` leads from a name to its
+class.
 """
 
 from typing import Final

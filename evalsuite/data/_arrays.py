@@ -8,10 +8,10 @@ from typing import Final, final
 
 import numpy as np
 
-from evalsuite.apart import MEMORY, Limits, run_apart
 from evalsuite.errors import RefusedInputError
-from evalsuite.plain import Plain
-from evalsuite.regular import opened, size_of
+from evalsuite.files.regular_files import opened, size_of
+from evalsuite.process.confined import MEMORY, Limits, run_apart
+from evalsuite.process.plain_values import Plain
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 

@@ -14,9 +14,9 @@ from evalsuite.data._photos import Photos
 from evalsuite.data._preparation import TORCHVISION, Preparation
 from evalsuite.data._splits import subfolders
 from evalsuite.data._survey import common_size, survey
-from evalsuite.delimited import Delimited, read_delimited, read_text
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.regular import read_regular
+from evalsuite.files.delimited import Delimited, read_delimited, read_text
+from evalsuite.files.regular_files import read_regular
 
 _LONGEST_NUMBER: Final = 18
 """Digits of a class's number, at most: Python refuses to read the longest ones."""

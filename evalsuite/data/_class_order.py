@@ -7,10 +7,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple, final
 
-from evalsuite.delimited import read_text
 from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.files.delimited import read_text
+from evalsuite.files.regular_files import read_regular
 from evalsuite.interpretation import Basis, Interpretation
-from evalsuite.regular import read_regular
 
 Order = Literal["text", "number"]
 

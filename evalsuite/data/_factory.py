@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evalsuite.boundary import users_code
 from evalsuite.data._base import Dataset, Examples
 from evalsuite.data._class_order import class_names, numbered_labels
 from evalsuite.data._pixel_values import check_white, white_taken
 from evalsuite.data._statistics import channel_statistics, neutral_statistics
 from evalsuite.errors import UsageError
-from evalsuite.importing import import_users_module, working_folder
 from evalsuite.interpretation import Interpretation
+from evalsuite.parts.importing import import_users_module, working_folder
+from evalsuite.process.third_party_code import users_code
 
 _DIVIDED: Final = "dividing by the value that is white"
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from evalsuite.errors import RefusedInputError
-from evalsuite.regular import opened, size_of
+from evalsuite.files.regular_files import opened, size_of
 
 _UNSIGNED_BYTE = 0x08
 _WORST_RATIO = 50

@@ -7,16 +7,16 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from evalsuite.boundary import users_code
 from evalsuite.data._base import Dataset, Examples, Source
 from evalsuite.data._disjoint import fold, shared
 from evalsuite.data._factory import from_factory
 from evalsuite.data._preparation import Wanted
-from evalsuite.data_names import DataName, existing_path, parse_data_name
 from evalsuite.errors import RefusedInputError, UnknownNameError, UsageError
-from evalsuite.importing import is_module, working_folder
 from evalsuite.interpretation import Basis, Interpretation
-from evalsuite.registry import find, names
+from evalsuite.parts.data_names import DataName, existing_path, parse_data_name
+from evalsuite.parts.importing import is_module, working_folder
+from evalsuite.parts.registry import find, names
+from evalsuite.process.third_party_code import users_code
 
 _PACKAGE = "evalsuite.data"
 _BY_SUFFIX: Final = {".npz": "npz:{}", ".csv": "csv:{}?target=COLUMN", ".tsv": "csv:{}?target=COLUMN"}

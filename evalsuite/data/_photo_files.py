@@ -11,7 +11,7 @@ from PIL import Image
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from evalsuite.data._decode import opened
-from evalsuite.data_files import walk
+from evalsuite.data.named_files import walk
 from evalsuite.errors import RefusedInputError, UsageError
 
 # what else cameras, phones and the web write; each is read where this installation of Pillow can

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, final
 
 from evalsuite.data._class_order import some
-from evalsuite.data_files import is_litter
+from evalsuite.data.named_files import is_litter
 from evalsuite.errors import UsageError
 from evalsuite.interpretation import Interpretation
 

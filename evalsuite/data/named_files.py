@@ -9,10 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from evalsuite.data_names import DataName, parse_data_name
 from evalsuite.errors import RefusedInputError
-from evalsuite.given_paths import expanded
-from evalsuite.regular import kind_of
+from evalsuite.files.given_paths import expanded
+from evalsuite.files.regular_files import kind_of
+from evalsuite.parts.data_names import DataName, parse_data_name
 
 FASHION_MNIST_PACKAGE: Final = Path("/usr/share/datasets/fashion-mnist")
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from evalsuite.delimited import Row, read_delimited
 from evalsuite.errors import UsageError
-from evalsuite.given_paths import expanded
-from evalsuite.regular import read_regular
+from evalsuite.files.delimited import Row, read_delimited
+from evalsuite.files.given_paths import expanded
+from evalsuite.files.regular_files import read_regular
 
 _MOST_VALUES = 200
 _MOST_ATTRIBUTES = 1000
@@ -82,7 +82,7 @@ class Slices:
 def read(path: Path) -> Slices:
     """Read a CSV file with a header: a column an attribute, where the first may be `id`.
 
-    Semicolons or tabs may stand for commas, as `evalsuite.delimited` tells.
+    Semicolons or tabs may stand for commas, as `evalsuite.files.delimited` tells.
 
     Raises:
         UsageError: The file is missing or is no such table; the message tells the line.

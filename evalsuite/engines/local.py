@@ -14,15 +14,15 @@ from PIL import Image
 from torch import Tensor, nn
 
 from bounds import full_float32
-from evalsuite.boundary import OthersError, OutputError, others_code
-from evalsuite.culprit import is_own
 from evalsuite.data._base import Batch, Examples
 from evalsuite.device import device_of
+from evalsuite.engines.shards import Cut, Member, Pair, Pending, digest_of
 from evalsuite.errors import UsageError
-from evalsuite.naming import name
-from evalsuite.plan import Cut, Member, Pair, Pending, digest_of
+from evalsuite.parts.names import name
+from evalsuite.process.culprit import is_own
+from evalsuite.process.third_party_code import OthersError, OutputError, others_code
 from evalsuite.progress import Reporter
-from evalsuite.store import ALONE, Address, Row, Store
+from evalsuite.records.store import ALONE, Address, Row, Store
 from evalsuite.tasks._base import Observations, Seen, Task
 
 _NONE: Mapping[str, Examples] = MappingProxyType({})

@@ -8,8 +8,8 @@ from typing import TypeVar, final
 from torch import nn
 
 from evalsuite.data._base import Examples
-from evalsuite.naming import kind, name
-from evalsuite.store import ALONE, Store
+from evalsuite.parts.names import kind, name
+from evalsuite.records.store import ALONE, Store
 from evalsuite.tasks._base import Domain, Task
 from evalsuite.tasks._names import digest
 

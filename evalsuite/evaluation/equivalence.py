@@ -18,15 +18,15 @@ import torch
 from torch import Tensor, nn
 
 from bounds import full_float32
-from evalsuite.boundary import others_code
 from evalsuite.data import Examples
-from evalsuite.decide.proportion import clopper_pearson
 from evalsuite.device import device_of
 from evalsuite.errors import RefusedInputError
-from evalsuite.facts import ShippedFacts
-from evalsuite.networks.artefact import artefact_in
-from evalsuite.networks.checkpoint import Checkpoint
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint
 from evalsuite.networks.normalized import Normalized
+from evalsuite.networks.programs.program import artefact_in
+from evalsuite.process.third_party_code import others_code
+from evalsuite.records.facts import ShippedFacts
+from evalsuite.statistics.proportion import clopper_pearson
 
 _TOLERANCE: Final = 1e-4
 """Of the largest output: libraries round float32 in other places; two networks that differ are further apart."""

@@ -5,18 +5,18 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from evalsuite.asked import Asked, domain_of
-from evalsuite.boundary import others_code
+from evalsuite.analysis import population_pairs
+from evalsuite.config.settings import Judging
 from evalsuite.data._base import Dataset
 from evalsuite.engines import local
-from evalsuite.facts import TaskFacts
-from evalsuite.findings import crossing
-from evalsuite.naming import kind, name, settings
-from evalsuite.order import Judging
-from evalsuite.plan import Member, Pair, Pending, chosen_for, pending, preceded
+from evalsuite.engines.shards import Member, Pair, Pending, chosen_for, pending, preceded
+from evalsuite.evaluation.examples import Asked, domain_of
+from evalsuite.parts.names import kind, name, settings
 from evalsuite.problems import Classification
+from evalsuite.process.third_party_code import others_code
 from evalsuite.progress import Reporter
-from evalsuite.store import Store
+from evalsuite.records.facts import TaskFacts
+from evalsuite.records.store import Store
 from evalsuite.tasks._base import Task
 from evalsuite.tasks._names import readings
 
@@ -67,7 +67,7 @@ def _pairs(members: Sequence[Member], store: Store) -> list[Pair]:
     found = [store.network(made_from) for made_from in store.meta()["members"]]
     by_id = {member.id: member for member in members}
     known = [facts for facts in found if facts is not None and facts["id"] in by_id]
-    return [Pair(of=by_id[of["id"]], to=by_id[to["id"]]) for of, to in crossing.pairs(known)]
+    return [Pair(of=by_id[of["id"]], to=by_id[to["id"]]) for of, to in population_pairs.pairs(known)]
 
 
 def refusal(task: Task, dataset: Dataset, networks: Iterable[nn.Module]) -> str | None:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from evalsuite.config.settings import Judging
 from evalsuite.data import Dataset, Examples, check_disjoint, choose
 from evalsuite.data._disjoint import Files
+from evalsuite.engines.shards import Cut, chosen_for, cuts
 from evalsuite.errors import UsageError
-from evalsuite.naming import name, settings
-from evalsuite.order import Judging
-from evalsuite.plan import Cut, chosen_for, cuts
-from evalsuite.store import Store
+from evalsuite.parts.names import name, settings
+from evalsuite.records.store import Store
 from evalsuite.tasks._base import Domain, Task
 from evalsuite.tasks._names import digest
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from evalsuite.asked import Asked
 from evalsuite.data import Dataset, Examples
-from evalsuite.facts import SliceFacts
-from evalsuite.plan import Cut, digest_of
-from evalsuite.slices import Slices
+from evalsuite.data.slices import Slices
+from evalsuite.engines.shards import Cut, digest_of
+from evalsuite.evaluation.examples import Asked
+from evalsuite.records.facts import SliceFacts
 
 
 def sliced(asked: Asked) -> SliceFacts | None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from evalsuite.gate._results import Network, Results
 from evalsuite.gate.checks import Check, JudgedNetwork, Outcome
 from evalsuite.gate.policy import Terms
-from evalsuite.sealing import Backing
+from evalsuite.records.sealing import Backing
 
 
 def judged_networks(read: Results, names: Sequence[str | None]) -> list[JudgedNetwork]:

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from evalsuite.decide.compare import Comparison, Verdict
-from evalsuite.decide.deployable import Claim, deployable
-from evalsuite.decide.potential import Potential as Reached
-from evalsuite.decide.potential import potential
 from evalsuite.gate._results import Cell, Deployable, Family, Network, Potential, Results
+from evalsuite.statistics.compare import Comparison, Verdict
+from evalsuite.statistics.deployable import Claim, deployable
+from evalsuite.statistics.potential import Potential as Reached
+from evalsuite.statistics.potential import potential
 
 _SAME = 1e-9
 _NUMBERS = ("n", "loss", "low", "high", "parent_loss", "difference", "difference_low", "difference_high")

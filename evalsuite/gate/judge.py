@@ -8,14 +8,14 @@ from typing import final
 from pydantic import ValidationError
 
 from evalsuite.errors import RefusedInputError
+from evalsuite.files.private_paths import without_folders_in
 from evalsuite.gate._consistent import check_consistent
 from evalsuite.gate._evidence import check_evidence, check_release, judged_networks
 from evalsuite.gate._inputs import check_inputs
 from evalsuite.gate._results import Cell, Deployable, Potential, Results, Shipped
 from evalsuite.gate.checks import Check, GateResult, Outcome
 from evalsuite.gate.policy import DEPLOYABLE, Policy, Requirement, Terms
-from evalsuite.private_paths import without_folders_in
-from evalsuite.sealing import NOTHING, Backing, seal
+from evalsuite.records.sealing import NOTHING, Backing, seal
 
 RATIO_SLACK = 0.0005
 """Ratios are counted from weights and miss a round figure by a few of them; losses and verdicts have no slack."""
@@ -35,7 +35,7 @@ def judge(
 
     Args:
         policy: What has to be shown.
-        results: As `evalsuite.findings.record.read_back` returns them.
+        results: As `evalsuite.analysis.results_file.read_back` returns them.
         backing: What stands behind them, from there too; without a store only policies pass that do without one.
         release: SHA-256 of the file that is to be released: it has to be a network that was judged, or to have been
             held against one.

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from evalsuite.data import Dataset, Examples
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.given_paths import expanded, is_file
+from evalsuite.files.given_paths import expanded, is_file
+from evalsuite.files.regular_files import read_regular
 from evalsuite.interpretation import Basis, Interpretation
 from evalsuite.problems import Classification
-from evalsuite.regular import read_regular
 
 TOPIC: Final = "class order"
 _NAMES: Final = "class names"

@@ -1,6 +1,5 @@
 """What a run works on: the parent and its data, read together, and other networks read as the parent was."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
@@ -8,22 +7,21 @@ from typing import final
 import torch
 from torch import nn
 
-from evalsuite.boundary import others_code
-from evalsuite.class_order import in_network_order
 from evalsuite.data import Dataset, load, training_statistics
 from evalsuite.errors import RefusedInputError, UnknownNameError, UsageError
+from evalsuite.inputs.class_order import in_network_order
 from evalsuite.interpretation import Interpretation
-from evalsuite.networks import normalisation
-from evalsuite.networks._header import Header, described
-from evalsuite.networks._precision import single
-from evalsuite.networks.architectures import convention
-from evalsuite.networks.artefacts import Statistics, is_artefact, read_artefact
-from evalsuite.networks.checkpoint import Checkpoint, check_fits, read
+from evalsuite.networks.architectures.by_name import convention
+from evalsuite.networks.checkpoints import normalisation
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint, check_fits, read
+from evalsuite.networks.checkpoints.header import Header, described
+from evalsuite.networks.checkpoints.precision import single
 from evalsuite.networks.copies import copied
 from evalsuite.networks.normalized import Normalized
-from evalsuite.recorded_data import check_recorded
-from evalsuite.registry import names
-from evalsuite.spec import Spec
+from evalsuite.networks.programs.read import Statistics, is_artefact, read_artefact
+from evalsuite.parts.recorded_data import check_recorded
+from evalsuite.parts.registry import names
+from evalsuite.process.third_party_code import others_code
 
 
 @final
@@ -74,32 +72,14 @@ class Reading:
     artefact_input: str | None = None
     trusted: frozenset[str] = frozenset()
 
-    @classmethod
-    def asked_for(cls, spec: Spec) -> "Reading":
-        """By the options of a run."""
-        return cls(
-            arch=spec.arch,
-            weights=spec.weights,
-            normalise=spec.normalise,
-            artefact_input=spec.artefact_input,
-            trusted=_digests(spec.trust),
-        )
 
-
-def inputs(spec: Spec) -> Inputs:
-    """The network and the data that the options name.
+def read_inputs(ckpt: Path, reading: Reading, *, data: str | None, classes: str | None, device: str) -> Inputs:
+    """Reads a checkpoint and the data that `data`, or else the checkpoint, names.
 
     Raises:
         UsageError: A file is missing, or network and data do not fit together.
         RefusedInputError: A file is corrupt or would have to be trusted.
     """
-    reading = Reading.asked_for(spec)
-    found = read_inputs(spec.ckpt, reading, data=spec.data, classes=spec.classes, device=spec.device)
-    return found if spec.separate is None else replace(found, separate=candidate(spec.separate, spec, found))
-
-
-def read_inputs(ckpt: Path, reading: Reading, *, data: str | None, classes: str | None, device: str) -> Inputs:
-    """As `inputs`, for a single checkpoint."""
     with others_code(f"reading {ckpt}"):
         return _inputs(ckpt, reading, data=data, classes=classes, device=device)
 
@@ -117,8 +97,8 @@ def _inputs(ckpt: Path, reading: Reading, *, data: str | None, classes: str | No
     return Inputs(parent=moved, dataset=dataset, device=place)
 
 
-def candidate(path: Path, spec: Spec, inputs: Inputs) -> Checkpoint:
-    """A network to be compared with the parent of `inputs`, on the same device.
+def read_candidate(path: Path, reading: Reading, inputs: Inputs) -> Checkpoint:
+    """Reads a network to be compared with the parent of `inputs`, onto the same device.
 
     Where neither its file nor the user says how it is normalised, it is normalised as the parent whose descendant it
     is.
@@ -128,7 +108,7 @@ def candidate(path: Path, spec: Spec, inputs: Inputs) -> Checkpoint:
         RefusedInputError: The file is corrupt or would have to be trusted.
     """
     with others_code(f"reading {path}"):
-        return _candidate(path, Reading.asked_for(spec), inputs)
+        return _candidate(path, reading, inputs)
 
 
 def _candidate(path: Path, reading: Reading, inputs: Inputs) -> Checkpoint:
@@ -304,10 +284,6 @@ def _check_classes(path: Path, candidate: Checkpoint, inputs: Inputs) -> None:
         raise UsageError(
             f"expected outputs in the order of the parent's, got the same classes in another order: {path}"
         )
-
-
-def _digests(trust: Sequence[str]) -> frozenset[str]:
-    return frozenset(digest.removeprefix("sha256:") for digest in trust)
 
 
 def normalised_as_given(network: nn.Module, rule: str | None, dataset: Dataset) -> Checkpoint:

@@ -17,15 +17,15 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from evalsuite.data import Dataset, Examples, knows_statistics
-from evalsuite.decide.compare import Comparison, compare
 from evalsuite.device import device_of
-from evalsuite.facts import StandardFacts
 from evalsuite.interpretation import Interpretation
 from evalsuite.measures._base import Paired
-from evalsuite.networks import normalisation
-from evalsuite.networks.checkpoint import Checkpoint
+from evalsuite.networks.checkpoints import normalisation
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint
 from evalsuite.networks.normalized import Normalized
 from evalsuite.problems import Classification
+from evalsuite.records.facts import StandardFacts
+from evalsuite.statistics.compare import Comparison, compare
 
 Losses = npt.NDArray[np.float64]
 

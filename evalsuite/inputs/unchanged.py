@@ -4,12 +4,12 @@ from pathlib import Path
 
 from torch import nn
 
-from evalsuite.boundary import others_code
 from evalsuite.errors import UsageError
-from evalsuite.facts import Meta
 from evalsuite.networks.answers import answers, changed
 from evalsuite.networks.digest import network_digest
-from evalsuite.store import Store
+from evalsuite.process.third_party_code import others_code
+from evalsuite.records.facts import Meta
+from evalsuite.records.store import Store
 
 
 def check_unchanged(

@@ -8,17 +8,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final, Protocol, cast, final
 
-from evalsuite.boundary import others_code
-from evalsuite.culprit import built_in
 from evalsuite.data import Examples
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.facts import Meta, ReadingFacts, StandardFacts
-from evalsuite.inputs import Inputs
+from evalsuite.inputs.read import Inputs
+from evalsuite.inputs.standard import doubts, sentence, standard
 from evalsuite.interpretation import Interpretation, accepted, refuse_unconfirmed
 from evalsuite.networks import repeatable
+from evalsuite.process.culprit import built_in
+from evalsuite.process.third_party_code import others_code
 from evalsuite.progress import Reporter
-from evalsuite.standard import doubts, sentence, standard
-from evalsuite.store import Store
+from evalsuite.records.facts import Meta, ReadingFacts, StandardFacts
+from evalsuite.records.store import Store
 
 _FEW: Final = 32
 _AT_THE_EDGE, _EDGE_SHARE = 1.5, 0.002

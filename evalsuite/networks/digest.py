@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from evalsuite.networks._attributes import scalars, structure
-from evalsuite.networks._effective import named_tensors
-from evalsuite.networks._packed import packed
-from evalsuite.networks.remembered import remembered
+from evalsuite.networks.attributes import scalars, structure
+from evalsuite.networks.effective_weights import named_tensors
+from evalsuite.networks.packed_weights import packed
+from evalsuite.networks.transient_buffers import remembered
 
 _BOOK_KEEPING = "num_batches_tracked"
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.fx import Proxy
 from typing_extensions import override
 
-from evalsuite.boundary import OutputError
+from evalsuite.process.third_party_code import OutputError
 
 
 @final

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from evalsuite.given_paths import exists, expanded
+from evalsuite.files.given_paths import exists, expanded
 
 
 @final

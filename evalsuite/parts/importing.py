@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from evalsuite.boundary import users_code
+from evalsuite.process.third_party_code import users_code
 
 
 def import_users_module(name: str) -> ModuleType:

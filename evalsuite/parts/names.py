@@ -6,9 +6,9 @@ from dataclasses import MISSING, Field, fields
 from types import NoneType
 from typing import Literal, TypeVar, get_args, get_origin
 
-from evalsuite.boundary import others_code
 from evalsuite.errors import UsageError
-from evalsuite.registry import entry_of, find
+from evalsuite.parts.registry import entry_of, find
+from evalsuite.process.third_party_code import others_code
 
 Part = TypeVar("Part")
 

@@ -8,10 +8,10 @@ import re
 import shlex
 from pathlib import Path, PurePath
 
-from evalsuite.data_names import parse_data_name
 from evalsuite.errors import RefusedInputError
-from evalsuite.private_paths import LEFT_OUT
-from evalsuite.registry import names
+from evalsuite.files.private_paths import LEFT_OUT
+from evalsuite.parts.data_names import parse_data_name
+from evalsuite.parts.registry import names
 
 
 def check_recorded(name: str, ckpt: Path) -> str:

@@ -12,8 +12,8 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import ClassVar, TypeVar, get_origin
 
-from evalsuite.boundary import users_code
 from evalsuite.errors import UnknownNameError, UsageError
+from evalsuite.process.third_party_code import users_code
 
 Part = TypeVar("Part")
 

@@ -16,17 +16,17 @@ from typing import Final, Literal, final
 import torch
 from torch import nn
 
-from evalsuite.asked import domain_of
-from evalsuite.boundary import others_code
+from evalsuite.config.settings import Making
 from evalsuite.data import Examples, choose
 from evalsuite.data._base import Batch
-from evalsuite.inputs import Inputs
-from evalsuite.making.controls import control_count, work
-from evalsuite.making.describe import Made, counted, describe
-from evalsuite.naming import name
+from evalsuite.evaluation.examples import domain_of
+from evalsuite.inputs.read import Inputs
 from evalsuite.networks.copies import copied
-from evalsuite.order import Making
+from evalsuite.parts.names import name
+from evalsuite.process.third_party_code import others_code
 from evalsuite.progress import Reporter
+from evalsuite.pruning.controls import control_count, work
+from evalsuite.pruning.describe import Made, counted, describe
 from evalsuite.tasks._base import Task
 from evalsuite.training import Recipe, recalibrate, train
 

@@ -7,22 +7,23 @@ from dataclasses import asdict
 import numpy as np
 import torch
 
-from evalsuite.asked import check_task, domain_of, examples_of, limit
-from evalsuite.boundary import others_code
+from evalsuite.analysis.population_pairs import pair_count
+from evalsuite.config.build import judging, making
+from evalsuite.config.build_inputs import build_inputs
+from evalsuite.config.settings import Judging, Making
+from evalsuite.config.spec import Spec
 from evalsuite.data import choose
-from evalsuite.decide import betting, tango
-from evalsuite.estimates import NOT_COUNTED, Planned, estimates
-from evalsuite.findings.crossing import pair_count
-from evalsuite.inputs import Inputs, inputs
-from evalsuite.judging import refusal
-from evalsuite.making.controls import control_count, stands_recalibrated
-from evalsuite.naming import name
-from evalsuite.order import Judging, Making
-from evalsuite.plan import chosen_for
+from evalsuite.engines.shards import chosen_for
+from evalsuite.evaluation.evaluate import refusal
+from evalsuite.evaluation.examples import check_task, domain_of, examples_of, limit
+from evalsuite.inputs.read import Inputs
+from evalsuite.parts.names import name
+from evalsuite.preview.estimates import NOT_COUNTED, Planned, estimates
 from evalsuite.problems import Classification, Problem
+from evalsuite.process.third_party_code import others_code
 from evalsuite.progress import Reporter
-from evalsuite.resolve import judging, making
-from evalsuite.spec import Spec
+from evalsuite.pruning.controls import control_count, stands_recalibrated
+from evalsuite.statistics import betting, tango
 
 
 def outlook(spec: Spec, *, reporter: Reporter | None = None) -> dict[str, object]:
@@ -33,7 +34,7 @@ def outlook(spec: Spec, *, reporter: Reporter | None = None) -> dict[str, object
 
     With a `reporter` parts of the work are timed, and `estimate` says what the whole will take.
     """
-    judge, loaded = judging(spec), inputs(spec)
+    judge, loaded = judging(spec), build_inputs(spec)
     with others_code("planning", networks={"parent": loaded.parent.network}):
         return _outlook(spec, judge, loaded, reporter)
 

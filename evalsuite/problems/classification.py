@@ -8,9 +8,21 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from evalsuite.presets import MEASURES
 from evalsuite.problems._base import Constant, Guess, Observations, Problem
 from evalsuite.problems._logits import are_probabilities, decided, probabilities
+
+# figures that are dear to resample have to be asked for
+_DEFAULT_MEASURES = (
+    "error",
+    "disagreement",
+    "softmax_distance",
+    "worst_class",
+    "worst_slice",  # where slices are given
+    "feature_confidence",  # of informative features
+    "saliency_disagreement",
+    "ood_auroc",  # of tasks with outliers
+    "ood_fpr95",
+)
 
 
 @final
@@ -19,7 +31,7 @@ class Classification(Problem):
     """One class an image; outputs are logits (n, classes), right answers class numbers (n,), int64."""
 
     title: ClassVar[str] = "classification"
-    measures: ClassVar[tuple[str, ...]] = MEASURES
+    measures: ClassVar[tuple[str, ...]] = _DEFAULT_MEASURES
     score_title: ClassVar[str] = "accuracy"
     logits: ClassVar[bool] = True
     views: ClassVar[bool] = True

@@ -2,7 +2,7 @@
 
 A parser may be made to take all memory, to run for ever or to crash; what happens to the child is one line here. The
 child is a fork: it starts within milliseconds and sees what this process has read, without a copy. It hands back plain
-values (`evalsuite.plain`), which are checked and never unpickled.
+values (`evalsuite.process.plain_values`), which are checked and never unpickled.
 
 The limits confine resources, not rights: a child that a hostile file has taken over still has the user's rights.
 """
@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Final, NoReturn, final
 
 from evalsuite.errors import EvalsuiteError, RefusedInputError, UsageError
-from evalsuite.plain import Plain, decode, encode
+from evalsuite.process.plain_values import Plain, decode, encode
 
 MEMORY: Final = "EVALSUITE_READING_MEMORY"
 """Environment variable: bytes that reading one file may take beyond what this process holds."""

@@ -29,9 +29,9 @@ _NETWORK: Final = ("evalsuite.networks.normalized", "forward")
 _HANDS_OVER: Final = MappingProxyType(
     {
         _NETWORK: "the network",
-        ("evalsuite.networks._program", "run"): "the network",
-        ("evalsuite.networks._steps", "run"): "the network",
-        ("evalsuite.networks._onnx", "forward"): "the network",
+        ("evalsuite.networks.programs._program", "run"): "the network",
+        ("evalsuite.networks.programs._steps", "run"): "the network",
+        ("evalsuite.networks.programs._onnx", "forward"): "the network",
     }
 )
 """Functions of evalsuite that do nothing but call a network or a step of it, by module and name."""
@@ -96,7 +96,7 @@ def built_in(network: object) -> bool:
     """Whether a network, as it is judged, is one of evalsuite's own architectures."""
     inner = getattr(network, "network", network)
     kind = type(inner).__module__
-    return kind.partition(".")[0] in _OWN and not kind.startswith("evalsuite.networks.artefact")
+    return kind.partition(".")[0] in _OWN and not kind.startswith("evalsuite.networks.programs.program")
 
 
 def is_own(part: object) -> bool:

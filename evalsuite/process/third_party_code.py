@@ -19,8 +19,8 @@ from typing import Final, final
 
 from typing_extensions import override
 
-from evalsuite.culprit import culprit, is_memory, running, stopped_by, what_it_says
 from evalsuite.errors import EvalsuiteError, TerminatedError, UsageError
+from evalsuite.process.culprit import culprit, is_memory, running, stopped_by, what_it_says
 
 _NONE: Mapping[str, object] = MappingProxyType({})
 _DEBUG: Final = "--debug shows the traceback"

@@ -20,15 +20,15 @@ from dataclasses import fields, replace
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from evalsuite.config.settings import Control, Making
 from evalsuite.errors import UsageError
-from evalsuite.inputs import Inputs
-from evalsuite.making.retraining import Retraining, lengthened
-from evalsuite.networks._convention import Arguments
-from evalsuite.networks.architectures import BUILT_IN, build
-from evalsuite.networks.checkpoint import Checkpoint
-from evalsuite.networks.cost import cost
+from evalsuite.inputs.read import Inputs
+from evalsuite.networks.architectures.by_name import BUILT_IN, build
+from evalsuite.networks.architectures.input_convention import Arguments
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint
+from evalsuite.networks.costs.cost import cost
 from evalsuite.networks.normalized import Normalized
-from evalsuite.order import Control, Making
+from evalsuite.pruning.retraining import Retraining, lengthened
 from pruners import Context, Pruner, copycat, reinitialised, remaining, same_ratios_random, shuffled, width_reduced
 
 _OF_CHANNELS = frozenset({"copycat"})

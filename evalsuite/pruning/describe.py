@@ -5,11 +5,11 @@ from typing import final
 
 from torch import nn
 
-from evalsuite.facts import NetworkFacts, Role
-from evalsuite.networks.artefact import Artefact, artefact_in
-from evalsuite.networks.cost import Cost, cost
+from evalsuite.networks.costs.cost import Cost, cost
+from evalsuite.networks.costs.memory import peak_megabytes
 from evalsuite.networks.digest import network_digest
-from evalsuite.networks.memory import peak_megabytes
+from evalsuite.networks.programs.program import Artefact, artefact_in
+from evalsuite.records.facts import NetworkFacts, Role
 
 
 @final

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn.parameter import Parameter
 
 from evalsuite.errors import UsageError
-from evalsuite.making.refusals import refusing
-from evalsuite.naming import name
-from evalsuite.networks._multiplications import Multiplications, multiplications, storage_key
-from evalsuite.networks._weights_in_use import InUse, Nonzeros, prunable_names, weights_in_use
 from evalsuite.networks.copies import copied
+from evalsuite.networks.costs._multiplications import Multiplications, multiplications, storage_key
+from evalsuite.networks.costs._weights_in_use import InUse, Nonzeros, prunable_names, weights_in_use
+from evalsuite.parts.names import name
+from evalsuite.pruning.refusals import refusing
 from pruners import ChannelPruner, Pruner, coupled_channels, prunable
 
 _SHOWN: Final = 3

@@ -9,12 +9,23 @@ from typing import final
 
 from torch import nn
 
-from evalsuite.boundary import OthersError, others_code
+from evalsuite.config.settings import Control, Making
+from evalsuite.config.spec import digest
+from evalsuite.engines.shards import Member
 from evalsuite.errors import EvalsuiteError, UsageError
-from evalsuite.facts import RECALIBRATED, FamilyFacts, Meta, NetworkFacts
-from evalsuite.inputs import Inputs
+from evalsuite.inputs.read import Inputs
 from evalsuite.interpretation import Interpretation
-from evalsuite.making.controls import (
+from evalsuite.networks.architectures.by_name import runs_users_code
+from evalsuite.networks.architectures.input_convention import Arguments
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint, read, restore, write
+from evalsuite.networks.costs.cost import Cost, cost, prunable_share
+from evalsuite.networks.costs.latency import latency
+from evalsuite.networks.digest import network_digest, tensor_digest
+from evalsuite.networks.normalized import Normalized
+from evalsuite.parts.names import name
+from evalsuite.process.third_party_code import OthersError, others_code
+from evalsuite.progress import Reporter
+from evalsuite.pruning.controls import (
     compared,
     epochs_of,
     make_control,
@@ -23,27 +34,16 @@ from evalsuite.making.controls import (
     trains_in_full,
     work,
 )
-from evalsuite.making.describe import Made, counted, describe
-from evalsuite.making.faithful import cannot_prune
-from evalsuite.making.refusals import refusing
-from evalsuite.making.retraining import Retraining
-from evalsuite.making.timing import Timed, time_together
-from evalsuite.naming import name
-from evalsuite.networks._convention import Arguments
-from evalsuite.networks.architectures import runs_users_code
-from evalsuite.networks.checkpoint import Checkpoint, read, restore, write
-from evalsuite.networks.cost import Cost, cost, prunable_share
-from evalsuite.networks.digest import network_digest, tensor_digest
-from evalsuite.networks.latency import latency
-from evalsuite.networks.normalized import Normalized
-from evalsuite.order import Control, Making
-from evalsuite.plan import Member
-from evalsuite.progress import Reporter
+from evalsuite.pruning.describe import Made, counted, describe
+from evalsuite.pruning.faithful import cannot_prune
+from evalsuite.pruning.refusals import refusing
+from evalsuite.pruning.retraining import Retraining
+from evalsuite.pruning.timing import Timed, time_together
 from evalsuite.randomness import derive
-from evalsuite.run_folder import is_file
-from evalsuite.sealing import sha256_of_file
-from evalsuite.spec import digest
-from evalsuite.store import Store
+from evalsuite.records.facts import RECALIBRATED, FamilyFacts, Meta, NetworkFacts
+from evalsuite.records.run_folder import is_file
+from evalsuite.records.sealing import sha256_of_file
+from evalsuite.records.store import Store
 from evalsuite.version import __version__
 from pruners import Pruner, Step, cascade
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 
-from evalsuite.boundary import others_code
-from evalsuite.culprit import culprit, is_memory, what_it_says
 from evalsuite.errors import UsageError
+from evalsuite.process.culprit import culprit, is_memory, what_it_says
+from evalsuite.process.third_party_code import others_code
 
 _NONE: Mapping[str, object] = MappingProxyType({})
 

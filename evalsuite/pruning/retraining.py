@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from evalsuite.boundary import OutputError
+from evalsuite.config.settings import Making
 from evalsuite.data import Examples
 from evalsuite.errors import UsageError
-from evalsuite.inputs import Inputs
-from evalsuite.making.refusals import refusing
-from evalsuite.naming import name
-from evalsuite.order import Making
+from evalsuite.inputs.read import Inputs
+from evalsuite.parts.names import name
+from evalsuite.process.third_party_code import OutputError
 from evalsuite.progress import Reporter
+from evalsuite.pruning.refusals import refusing
 from evalsuite.randomness import derive
 from evalsuite.training import Progress, Recipe, batches, recalibrate, train
 from pruners import Context, Hook, adapted, hold_zeros, merged

@@ -6,13 +6,13 @@ from typing import Final, final
 
 from torch import nn
 
-from evalsuite.boundary import others_code
-from evalsuite.facts import LatencyFacts
-from evalsuite.networks._attributes import scalars, structure
-from evalsuite.networks._packed import packed
-from evalsuite.networks.cost import Cost
-from evalsuite.networks.latency import Latency, latencies
-from evalsuite.store import Store
+from evalsuite.networks.attributes import scalars, structure
+from evalsuite.networks.costs.cost import Cost
+from evalsuite.networks.costs.latency import Latency, latencies
+from evalsuite.networks.packed_weights import packed
+from evalsuite.process.third_party_code import others_code
+from evalsuite.records.facts import LatencyFacts
+from evalsuite.records.store import Store
 
 _OPERATIONS: Final = 2**31
 """Multiplications of a timed large batch of the parent, at most: well under a second on one core."""

@@ -6,21 +6,21 @@ from pathlib import Path
 
 from torch import nn
 
-from evalsuite.boundary import others_code
+from evalsuite.config.build import recipe_for
 from evalsuite.data import load
 from evalsuite.errors import UsageError
-from evalsuite.files import check_writable
-from evalsuite.inputs import chosen_device
-from evalsuite.making.refusals import refusing
-from evalsuite.making.retraining import Pace
-from evalsuite.naming import name as spelled
-from evalsuite.networks._header import described
-from evalsuite.networks.architectures import build, split
-from evalsuite.networks.checkpoint import Checkpoint, write
+from evalsuite.files.atomic import check_writable
+from evalsuite.inputs.read import chosen_device
+from evalsuite.networks.architectures.by_name import build, split
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint, write
+from evalsuite.networks.checkpoints.header import described
 from evalsuite.networks.copies import copied
 from evalsuite.networks.normalized import Normalized
+from evalsuite.parts.names import name as spelled
+from evalsuite.process.third_party_code import others_code
 from evalsuite.progress import Reporter
-from evalsuite.resolve import recipe_for
+from evalsuite.pruning.refusals import refusing
+from evalsuite.pruning.retraining import Pace
 from evalsuite.training import score, train
 from evalsuite.version import __version__
 

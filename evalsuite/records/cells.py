@@ -9,7 +9,7 @@ from typing import Annotated, Final, cast
 from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import get_type_hints
 
-from evalsuite.facts import Meta, NetworkFacts, TaskFacts
+from evalsuite.records.facts import Meta, NetworkFacts, TaskFacts
 
 _KINDS: Final[Mapping[str, object]] = MappingProxyType(
     {

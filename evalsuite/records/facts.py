@@ -52,7 +52,7 @@ class DataFacts(TypedDict):
 
 
 class StandardFacts(TypedDict):
-    """How the parent does on clean data, beside the best answer that takes no network (`evalsuite.standard`)."""
+    """How the parent does on clean data, beside the best answer that takes no network (`evalsuite.inputs.standard`)."""
 
     n: int
     score_title: str

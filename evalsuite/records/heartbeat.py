@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Literal, final, get_args
 
 from evalsuite.errors import exit_code
-from evalsuite.files import partial
-from evalsuite.interruption import check, telling
+from evalsuite.files.atomic import partial
 from evalsuite.printable import one_line
+from evalsuite.process.interruption import check, telling
 from evalsuite.progress import READING, Position, Reporter, Ticker, Tracker
-from evalsuite.run_folder import PROGRESS, check_usable, is_file, make
+from evalsuite.records.run_folder import PROGRESS, check_usable, is_file, make
 
 FILE = PROGRESS
 SCHEMA = "evalsuite-progress/1"

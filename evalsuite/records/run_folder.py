@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.files import PARTIAL
+from evalsuite.files.atomic import PARTIAL
 
 STORE: Final = "results.sqlite"
 LOCK: Final = "results.sqlite.lock"

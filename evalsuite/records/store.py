@@ -24,13 +24,13 @@ from typing import cast, final
 
 import numpy as np
 
-from evalsuite.database_errors import DISK, BusyError, code, damaged, explained
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.facts import Meta, NetworkFacts, TaskFacts
-from evalsuite.run_folder import JOURNAL, LOCK, LOG, check_names, check_usable, clear_partials, make
-from evalsuite.run_folder import STORE as _FILE
-from evalsuite.sealing import canonical
-from evalsuite.stored import read_stored
+from evalsuite.records.cells import read_stored
+from evalsuite.records.database_errors import DISK, BusyError, code, damaged, explained
+from evalsuite.records.facts import Meta, NetworkFacts, TaskFacts
+from evalsuite.records.run_folder import JOURNAL, LOCK, LOG, check_names, check_usable, clear_partials, make
+from evalsuite.records.run_folder import STORE as _FILE
+from evalsuite.records.sealing import canonical
 
 Column = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 Columns = Mapping[str, Column]

@@ -1,6 +1,6 @@
 """Between certificate and attack: where the robust accuracy of each network lies, and what contradicts itself."""
 
-from evalsuite.facts import Nested
+from evalsuite.records.facts import Nested
 from evalsuite.report import _words as words
 from evalsuite.report._model import Results
 

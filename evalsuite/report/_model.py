@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, final
 
-from evalsuite.facts import Nested
+from evalsuite.records.facts import Nested
 
 Verdict = Literal["commensurate", "not_commensurate", "inconclusive"]
 Unit = Literal["share", "nats"]

@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from evalsuite.errors import UsageError
-from evalsuite.facts import Nested
 from evalsuite.printable import printable
+from evalsuite.records.facts import Nested
 from evalsuite.report._model import (
     Aggregate,
     Average,

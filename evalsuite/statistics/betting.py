@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
 
-from evalsuite.decide._interval import Interval, check_confidence, one_sided
+from evalsuite.statistics._interval import Interval, check_confidence, one_sided
 
 Values = npt.NDArray[np.float64]
 

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
-from evalsuite.decide._interval import Interval, check_confidence, one_sided
-from evalsuite.decide.compare import Comparison, Verdict, decided
+from evalsuite.statistics._interval import Interval, check_confidence, one_sided
+from evalsuite.statistics.compare import Comparison, Verdict, decided
 
 Figures = npt.NDArray[np.float64]
 Weights = npt.NDArray[np.float64]

@@ -9,8 +9,8 @@ from typing import Protocol, final
 import numpy as np
 import numpy.typing as npt
 
-from evalsuite.decide import betting, proportion, tango
-from evalsuite.decide._interval import Interval, check_confidence, normal_quantile
+from evalsuite.statistics import betting, proportion, tango
+from evalsuite.statistics._interval import Interval, check_confidence, normal_quantile
 
 Losses = npt.NDArray[np.float64]
 

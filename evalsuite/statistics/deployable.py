@@ -7,7 +7,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-from evalsuite.decide.potential import Potential
+from evalsuite.statistics.potential import Potential
 
 
 @final

@@ -11,8 +11,8 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-from evalsuite.decide import proportion
-from evalsuite.decide._interval import Interval
+from evalsuite.statistics import proportion
+from evalsuite.statistics._interval import Interval
 
 Predictions = npt.NDArray[np.int64]
 

@@ -11,8 +11,8 @@ from typing import Final, final
 import numpy as np
 import numpy.typing as npt
 
-from evalsuite.decide._interval import one_sided
-from evalsuite.decide.bootstrap import Weighted, bca, spread
+from evalsuite.statistics._interval import one_sided
+from evalsuite.statistics.bootstrap import Weighted, bca, spread
 
 Array = npt.NDArray[np.float64]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import final
 
-from evalsuite.decide.compare import Comparison, Verdict
+from evalsuite.statistics.compare import Comparison, Verdict
 
 
 @final

@@ -4,7 +4,7 @@ import math
 
 from scipy.special import betaincinv
 
-from evalsuite.decide._interval import Interval, check_confidence, normal_quantile, one_sided
+from evalsuite.statistics._interval import Interval, check_confidence, normal_quantile, one_sided
 
 
 def clopper_pearson(successes: int, n: int, *, confidence: float) -> Interval:

@@ -9,7 +9,7 @@ second only. The difference is (n10 - n01) / n.
 
 import math
 
-from evalsuite.decide._interval import Interval, normal_quantile, one_sided
+from evalsuite.statistics._interval import Interval, normal_quantile, one_sided
 
 _HALVINGS = 60  # from a bracket of at most 2 to the last bit
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from evalsuite.data._photo_files import photo_files, suffixes
 from evalsuite.data._photos import Photos
 from evalsuite.errors import UsageError
-from evalsuite.given_paths import expanded
+from evalsuite.files.given_paths import expanded
 from evalsuite.randomness import integers
 
 

@@ -11,12 +11,12 @@ from typing_extensions import override
 
 from evalsuite.attacks._base import Attack, Attacked, Budget, Flag, Norm
 from evalsuite.attacks._validity import doubts, unbounded, zero_gradient
-from evalsuite.boundary import OutputError
-from evalsuite.culprit import is_own
 from evalsuite.data._base import Batch
-from evalsuite.networks.artefact import differentiable
+from evalsuite.networks.programs.program import differentiable
+from evalsuite.parts.registry import find
 from evalsuite.problems import decided
-from evalsuite.registry import find
+from evalsuite.process.culprit import is_own
+from evalsuite.process.third_party_code import OutputError
 from evalsuite.tasks._base import Column, Domain, Observations, Seen, Task
 from evalsuite.units import check_range, check_reach
 

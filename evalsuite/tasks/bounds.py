@@ -14,10 +14,10 @@ from typing_extensions import override
 import bounds
 from evalsuite.attacks._base import Attack, Budget
 from evalsuite.data._base import Batch
-from evalsuite.networks.artefact import artefact_in
 from evalsuite.networks.copies import copied
+from evalsuite.networks.programs.program import artefact_in
+from evalsuite.parts.registry import find
 from evalsuite.problems import decided
-from evalsuite.registry import find
 from evalsuite.tasks._base import Domain, Observations, Seen, Task
 from evalsuite.units import check_range, check_reach
 

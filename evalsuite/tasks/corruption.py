@@ -7,14 +7,14 @@ from typing import ClassVar, final
 from torch import Tensor, nn
 from typing_extensions import override
 
-from evalsuite.boundary import OutputError
 from evalsuite.corruptions import SETS
 from evalsuite.corruptions import _base as corruptions
 from evalsuite.corruptions._constants import label
-from evalsuite.culprit import is_own
 from evalsuite.data._base import Batch
+from evalsuite.parts.registry import find
+from evalsuite.process.culprit import is_own
+from evalsuite.process.third_party_code import OutputError
 from evalsuite.randomness import keys
-from evalsuite.registry import find
 from evalsuite.tasks._base import Domain, Seen, Task
 from evalsuite.tasks._predict import predict
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from evalsuite.data._base import Batch
-from evalsuite.networks.artefact import differentiable
 from evalsuite.networks.normalized import Normalized
+from evalsuite.networks.programs.program import differentiable
 from evalsuite.problems import probabilities
 from evalsuite.tasks._base import Column, Domain, Observations, Seen, Task
 

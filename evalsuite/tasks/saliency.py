@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from evalsuite.data._base import Batch
-from evalsuite.networks.artefact import differentiable
+from evalsuite.networks.programs.program import differentiable
 from evalsuite.problems import decided
 from evalsuite.tasks._base import Domain, Observations, Seen, Task
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from evalsuite.naming import parse
+from evalsuite.parts.names import parse
 from evalsuite.training._base import Recipe
 
 

@@ -10,12 +10,12 @@ from typing import final
 import torch
 from torch import Generator, Tensor, nn
 
-from evalsuite.boundary import OutputError
-from evalsuite.culprit import is_own
 from evalsuite.data import Examples
 from evalsuite.errors import EvalsuiteError, UsageError
 from evalsuite.networks.copies import copied
 from evalsuite.problems import Problem
+from evalsuite.process.culprit import is_own
+from evalsuite.process.third_party_code import OutputError
 from evalsuite.randomness import derive
 from evalsuite.training._base import Progress, Recipe
 from evalsuite.training._feed import Feed, feed

@@ -11,8 +11,8 @@ from typing_extensions import override
 from evalsuite.corruptions import MIX1
 from evalsuite.corruptions._base import Corruption
 from evalsuite.errors import UsageError
+from evalsuite.parts.registry import find
 from evalsuite.problems import Problem
-from evalsuite.registry import find
 from evalsuite.training._scheduled import Scheduled
 
 _HIGHEST = 5

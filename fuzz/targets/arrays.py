@@ -81,8 +81,8 @@ def _read_labels(data: bytes, folder: Path) -> object:
 def _shifted(folder: Path) -> object:
     import torch
 
-    from evalsuite.asked import _check
     from evalsuite.data import Dataset, Examples
+    from evalsuite.evaluation.examples import _check
     from evalsuite.tasks._names import parse
 
     shape = (3, 4, 4)
@@ -191,8 +191,8 @@ def _read_held_out(data: bytes, folder: Path) -> object:
 
 
 def _delimited(data: bytes, _: Path) -> object:
-    from evalsuite.delimited import read_delimited
     from evalsuite.errors import UsageError
+    from evalsuite.files.delimited import read_delimited
 
     try:
         return read_delimited(data, "table.csv")
@@ -208,14 +208,14 @@ def _slice_tables(_: Path) -> Sequence[bytes]:
 
 
 def _read_slices(data: bytes, folder: Path) -> object:
-    from evalsuite.slices import read
+    from evalsuite.data.slices import read
 
     (folder / "slices.csv").write_bytes(data)
     slices = read(folder / "slices.csv")
     return slices.numbered(list(slices.ids or range(len(slices.rows))))
 
 
-_TABULAR = ("evalsuite.delimited", "csv")
+_TABULAR = ("evalsuite.files.delimited", "csv")
 
 TARGETS = (
     Target(
@@ -236,6 +236,10 @@ TARGETS = (
     Target(name="csv-held-out", honest=_tables, read=_read_held_out, mutations=TEXT),
     Target(name="delimited", honest=_tables, read=_delimited, mutations=TEXT, guided=_TABULAR),
     Target(
-        name="slices", honest=_slice_tables, read=_read_slices, mutations=TEXT, guided=("evalsuite.slices", *_TABULAR)
+        name="slices",
+        honest=_slice_tables,
+        read=_read_slices,
+        mutations=TEXT,
+        guided=("evalsuite.data.slices", *_TABULAR),
     ),
 )

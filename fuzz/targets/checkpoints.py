@@ -28,7 +28,7 @@ class _Gadget:
 
 
 def _state() -> "OrderedDict[str, object]":
-    from evalsuite.networks.architectures import build
+    from evalsuite.networks.architectures.by_name import build
 
     return OrderedDict(build(_ARCH, classes=3, channels=1, image_size=2).state_dict())
 
@@ -81,8 +81,8 @@ def _safetensors(_: Path) -> Sequence[bytes]:
 
 
 def _own(folder: Path) -> Sequence[bytes]:
-    from evalsuite.networks.architectures import build
-    from evalsuite.networks.checkpoint import Checkpoint, write
+    from evalsuite.networks.architectures.by_name import build
+    from evalsuite.networks.checkpoints.checkpoint import Checkpoint, write
     from evalsuite.networks.normalized import Normalized
 
     network = Normalized(build(_ARCH, classes=3, channels=1, image_size=2), (0.5,), (0.25,)).eval()
@@ -103,7 +103,7 @@ def _own(folder: Path) -> Sequence[bytes]:
 
 def _read(name: str, arch: str | None) -> Callable[[bytes, Path], object]:
     def read(data: bytes, folder: Path) -> object:
-        from evalsuite.networks import checkpoint
+        from evalsuite.networks.checkpoints import checkpoint
 
         path = folder / name
         path.write_bytes(data)
@@ -114,7 +114,7 @@ def _read(name: str, arch: str | None) -> Callable[[bytes, Path], object]:
 
 
 def _contents(data: bytes, folder: Path) -> object:
-    from evalsuite.networks._formats import read_contents
+    from evalsuite.networks.checkpoints._formats import read_contents
 
     path = folder / "weights.pt"
     path.write_bytes(data)
@@ -122,7 +122,7 @@ def _contents(data: bytes, folder: Path) -> object:
 
 
 def _described(data: bytes, folder: Path) -> object:
-    from evalsuite.networks._header import described
+    from evalsuite.networks.checkpoints.header import described
 
     path = folder / "own.safetensors"
     path.write_bytes(data)
@@ -130,7 +130,7 @@ def _described(data: bytes, folder: Path) -> object:
 
 
 def _headers(_: Path) -> Sequence[bytes]:
-    from evalsuite.networks._header import Header, encode
+    from evalsuite.networks.checkpoints.header import Header, encode
 
     header = Header(
         arch="lenet5",
@@ -148,7 +148,7 @@ def _headers(_: Path) -> Sequence[bytes]:
 
 
 def _header(data: bytes, _: Path) -> object:
-    from evalsuite.networks._header import decode, encode
+    from evalsuite.networks.checkpoints.header import decode, encode
 
     header = decode(data.decode("utf-8", "replace"), Path("own.safetensors"))
     assert decode(encode(header), Path("own.safetensors")) == header
@@ -161,14 +161,14 @@ def _pickles(_: Path) -> Sequence[bytes]:
 
 
 def _scanned(data: bytes, _: Path) -> object:
-    from evalsuite.networks._pickles import globals_of, harmless, stand_ins
+    from evalsuite.networks.checkpoints._pickles import globals_of, harmless, stand_ins
 
     names = globals_of(data)
     return [harmless(name) for name in names], stand_ins(names)
 
 
 def _recorded(data: bytes, _: Path) -> object:
-    from evalsuite.networks._records import records
+    from evalsuite.networks.checkpoints._records import records
 
     try:
         loaded = json.loads(data)
@@ -203,7 +203,11 @@ TARGETS = (
         odd=_odd_archives,
         read=_contents,
         mutations=(zip_members({".pkl": (opcodes,)}),),
-        guided=("torch._weights_only_unpickler", "evalsuite.networks._formats", "evalsuite.networks._pickles"),
+        guided=(
+            "torch._weights_only_unpickler",
+            "evalsuite.networks.checkpoints._formats",
+            "evalsuite.networks.checkpoints._pickles",
+        ),
     ),
     Target(
         name="safetensors",
@@ -218,20 +222,20 @@ TARGETS = (
         honest=_headers,
         read=_header,
         mutations=(json_tree, *TEXT),
-        guided=("evalsuite.networks._header",),
+        guided=("evalsuite.networks.checkpoints.header",),
     ),
     Target(
         name="pickle-names",
         honest=_pickles,
         read=_scanned,
         mutations=(opcodes,),
-        guided=("evalsuite.networks._pickles", "pickletools"),
+        guided=("evalsuite.networks.checkpoints._pickles", "pickletools"),
     ),
     Target(
         name="records",
         honest=_record_documents,
         read=_recorded,
         mutations=(json_tree,),
-        guided=("evalsuite.networks._records",),
+        guided=("evalsuite.networks.checkpoints._records",),
     ),
 )

@@ -17,7 +17,7 @@ _CLASSES: Final = ("cat", "dog", "owl")
 def _programs(_: Path) -> Sequence[bytes]:
     import torch
 
-    from evalsuite.networks.architectures import build
+    from evalsuite.networks.architectures.by_name import build
 
     class Convolved(torch.nn.Module):
         def __init__(self) -> None:
@@ -68,7 +68,7 @@ def _models(_: Path) -> Sequence[bytes]:
 
 def _reader(name: str) -> Callable[[bytes, Path], object]:
     def read(data: bytes, folder: Path) -> object:
-        from evalsuite.networks.artefacts import read_artefact
+        from evalsuite.networks.programs.read import read_artefact
 
         path = folder / name
         path.write_bytes(data)

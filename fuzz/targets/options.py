@@ -30,7 +30,7 @@ def _options(*given: str) -> dict[str, object]:
 
 
 def _resolved(*given: str) -> object:
-    from evalsuite.spec import resolve, to_toml
+    from evalsuite.config.spec import resolve, to_toml
 
     spec = resolve(_options(*given))
     return spec, spec.canonical(), to_toml(spec.model_dump(mode="json"))
@@ -44,8 +44,8 @@ def _parts(name: str) -> Callable[[bytes, Path], object]:
     """As `_option`, and the parts that are named."""
 
     def read(data: bytes, _: Path) -> object:
-        from evalsuite.resolve import judging
-        from evalsuite.spec import resolve
+        from evalsuite.config.build import judging
+        from evalsuite.config.spec import resolve
 
         spec = resolve(_options(f"{name}={_argument(data)}"))
         return judging(spec), _made(spec.pruner, spec.regularise, spec.retrain, spec.epochs)
@@ -54,8 +54,8 @@ def _parts(name: str) -> Callable[[bytes, Path], object]:
 
 
 def _made(pruner: Sequence[str], regularise: Sequence[str], retrain: str, epochs: int | None) -> object:
-    from evalsuite.naming import name, parse
-    from evalsuite.resolve import recipe_for
+    from evalsuite.config.build import recipe_for
+    from evalsuite.parts.names import name, parse
     from pruners import Pruner
     from pruners.regularisers import Regulariser
 
@@ -69,10 +69,10 @@ def _checked_tasks(data: bytes, _: Path) -> object:
     """Tasks on a small data set, as far as they are checked before anything is computed."""
     import torch
 
-    from evalsuite.asked import check_task, domain_of
+    from evalsuite.config.spec import resolve
     from evalsuite.data import Dataset, Examples
-    from evalsuite.naming import name
-    from evalsuite.spec import resolve
+    from evalsuite.evaluation.examples import check_task, domain_of
+    from evalsuite.parts.names import name
     from evalsuite.tasks._names import address, digest, expand
 
     spec = resolve(_options(f"--tasks={_argument(data)}"))
@@ -90,7 +90,7 @@ def _checked_tasks(data: bytes, _: Path) -> object:
 
 
 def _normalisation(data: bytes, _: Path) -> object:
-    from evalsuite.networks.normalisation import statistics_for
+    from evalsuite.networks.checkpoints.normalisation import statistics_for
 
     mean, std = statistics_for(_argument(data), ((0.5,) * 3, (0.5,) * 3), 3)
     assert len(mean) == len(std) == 3
@@ -100,9 +100,9 @@ def _normalisation(data: bytes, _: Path) -> object:
 def _data(data: bytes, _: Path) -> object:
     """Names of data; those that name code of the user's own are left alone."""
     from evalsuite.data import load
-    from evalsuite.data_files import files_of
-    from evalsuite.data_names import parse_data_name
-    from evalsuite.registry import names
+    from evalsuite.data.named_files import files_of
+    from evalsuite.parts.data_names import parse_data_name
+    from evalsuite.parts.registry import names
 
     text = _argument(data)
     parsed = parse_data_name(text)
@@ -114,7 +114,7 @@ def _data(data: bytes, _: Path) -> object:
 
 
 def _architecture(data: bytes, _: Path) -> object:
-    from evalsuite.networks.architectures import build, convention, runs_users_code, split
+    from evalsuite.networks.architectures.by_name import build, convention, runs_users_code, split
 
     text = _argument(data)
     if runs_users_code(text):
@@ -123,13 +123,13 @@ def _architecture(data: bytes, _: Path) -> object:
 
 
 def _device(data: bytes, _: Path) -> object:
-    from evalsuite.inputs import chosen_device
+    from evalsuite.inputs.read import chosen_device
 
     return chosen_device(_argument(data))
 
 
 def _class_list(data: bytes, _: Path) -> object:
-    from evalsuite.class_order import names_given
+    from evalsuite.inputs.class_order import names_given
 
     return names_given(_argument(data))
 
@@ -167,8 +167,8 @@ strict = true
 
 def _run_file(data: bytes, folder: Path) -> object:
     from evalsuite.cli._options import given
-    from evalsuite.resolve import judging
-    from evalsuite.spec import resolve
+    from evalsuite.config.build import judging
+    from evalsuite.config.spec import resolve
 
     (folder / "run.toml").write_bytes(data)
     try:
@@ -208,13 +208,13 @@ def _policy(data: bytes, folder: Path) -> object:
 
 
 def _trust(data: bytes, _: Path) -> object:
-    from evalsuite.inputs import Reading
-    from evalsuite.spec import resolve
+    from evalsuite.config.build_inputs import reading_for
+    from evalsuite.config.spec import resolve
 
-    return Reading.asked_for(resolve(_options(f"--trust={_argument(data)}", "--ratios=0.5")))
+    return reading_for(resolve(_options(f"--trust={_argument(data)}", "--ratios=0.5")))
 
 
-_SMALL = ("evalsuite.cli._options", "evalsuite.spec")
+_SMALL = ("evalsuite.cli._options", "evalsuite.config.spec")
 
 TARGETS = (
     Target(
@@ -240,7 +240,7 @@ TARGETS = (
         ),
         read=_checked_tasks,
         mutations=TEXT,
-        guided=("evalsuite.naming", "evalsuite.tasks._names"),
+        guided=("evalsuite.parts.names", "evalsuite.tasks._names"),
     ),
     Target(
         name="measures",
@@ -263,7 +263,7 @@ TARGETS = (
         honest=_lines("none", "data", "imagenet", "0.13/0.31", "0.4,0.5,0.6/0.2,0.2,0.2"),
         read=_normalisation,
         mutations=TEXT,
-        guided=("evalsuite.networks.normalisation",),
+        guided=("evalsuite.networks.checkpoints.normalisation",),
     ),
     Target(
         name="data-name",
@@ -276,7 +276,7 @@ TARGETS = (
         ],
         read=_data,
         mutations=TEXT,
-        guided=("evalsuite.data_names", "evalsuite.data._load"),
+        guided=("evalsuite.parts.data_names", "evalsuite.data._load"),
     ),
     Target(
         name="architecture",
@@ -302,7 +302,7 @@ TARGETS = (
         honest=_lines(_RUN),
         read=_run_file,
         mutations=(toml_tree, toml_tree, *TEXT),
-        guided=("evalsuite.spec", "evalsuite.cli._options", "tomllib"),
+        guided=("evalsuite.config.spec", "evalsuite.cli._options", "tomllib"),
     ),
     Target(
         name="policy",

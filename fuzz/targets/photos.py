@@ -87,7 +87,7 @@ def _output_names(_: Path) -> Sequence[bytes]:
 
 
 def _read_output_names(data: bytes, folder: Path) -> object:
-    from evalsuite.class_order import names_given
+    from evalsuite.inputs.class_order import names_given
 
     (folder / "names.json").write_bytes(data)
     return names_given(str(folder / "names.json"))
@@ -189,21 +189,21 @@ TARGETS = (
         honest=_lists,
         read=_read_listed,
         mutations=TEXT,
-        guided=("evalsuite.data._class_order", "evalsuite.delimited"),
+        guided=("evalsuite.data._class_order", "evalsuite.files.delimited"),
     ),
     Target(
         name="output-names",
         honest=_output_names,
         read=_read_output_names,
         mutations=(json_tree, *TEXT),
-        guided=("evalsuite.class_order",),
+        guided=("evalsuite.inputs.class_order",),
     ),
     Target(
         name="class-mapping-json",
         honest=_mappings,
         read=_read_mapping("json"),
         mutations=(json_tree, *TEXT),
-        guided=("evalsuite.data._class_folders", "evalsuite.delimited"),
+        guided=("evalsuite.data._class_folders", "evalsuite.files.delimited"),
     ),
     Target(name="class-mapping-csv", honest=_mapping_tables, read=_read_mapping("csv"), mutations=TEXT),
 )

@@ -39,8 +39,8 @@ def _made(folder: Path, name: str) -> list[bytes]:
 
 
 def _sweep(made: Path) -> None:
-    from evalsuite.networks.architectures import build
-    from evalsuite.networks.checkpoint import Checkpoint, write
+    from evalsuite.networks.architectures.by_name import build
+    from evalsuite.networks.checkpoints.checkpoint import Checkpoint, write
     from evalsuite.networks.normalized import Normalized
 
     network = Normalized(build("mlp", classes=10, channels=1, image_size=8), (0.5,), (0.5,)).eval()
@@ -67,9 +67,9 @@ def _results(data: bytes, folder: Path) -> dict[str, object]:
 
 
 def _gated(data: bytes, folder: Path) -> object:
+    from evalsuite.export.junit import junit
     from evalsuite.gate.checks import as_dict
     from evalsuite.gate.judge import judge
-    from evalsuite.gate.junit import junit
     from evalsuite.gate.policy import parse_policy
 
     verdict = judge(parse_policy(_POLICY, source="policy.toml"), _results(data, folder))
@@ -84,7 +84,7 @@ def _reported(data: bytes, folder: Path) -> object:
 
 
 def _summarised(data: bytes, folder: Path) -> object:
-    from evalsuite.report.summary import summary
+    from evalsuite.export.markdown import summary
     from evalsuite.report.verdict import headline
 
     results = _results(data, folder)
@@ -93,8 +93,8 @@ def _summarised(data: bytes, folder: Path) -> object:
 
 def _stored(data: bytes, folder: Path) -> object:
     """A store is read by `report`, `status` and the gate."""
+    from evalsuite.analysis.results_file import current
     from evalsuite.cli.status import _read
-    from evalsuite.findings.record import current
 
     (folder / "results.sqlite").write_bytes(data)
     status = _read(folder)
@@ -106,14 +106,14 @@ def _stored(data: bytes, folder: Path) -> object:
 def _columns(_: Path) -> Sequence[bytes]:
     import numpy as np
 
-    from evalsuite.store import pack
+    from evalsuite.records.store import pack
 
     return [pack({"prediction": np.arange(5, dtype=np.int32), "confidence": np.linspace(0, 1, 5)}), pack({})]
 
 
 def _unpacked(data: bytes, folder: Path) -> object:
     """What stands for the observations of a shard, read as everybody reads it."""
-    from evalsuite.store import Address, Row, opened, reading
+    from evalsuite.records.store import Address, Row, opened, reading
 
     address = Address(task="t", network="n", examples="e", seed=0)
     if not (folder / "results.sqlite").exists():
@@ -143,8 +143,8 @@ def _heard(data: bytes, folder: Path) -> object:
 
 def _named(data: bytes, _: Path) -> object:
     """Names and texts that others choose reach junit.xml whole or replaced, and leave it well-formed."""
+    from evalsuite.export.junit import junit
     from evalsuite.gate.checks import Check, GateResult, Outcome
-    from evalsuite.gate.junit import junit
 
     text = data.decode("utf-8", "surrogateescape")
     checks = [
@@ -166,7 +166,7 @@ TARGETS = (
         honest=_honest("results.json"),
         read=_gated,
         mutations=(json_tree, json_tree, *TEXT),
-        guided=("evalsuite.gate.judge", "evalsuite.gate._inputs", "evalsuite.gate.junit", "evalsuite.cli.gate"),
+        guided=("evalsuite.gate.judge", "evalsuite.gate._inputs", "evalsuite.export.junit", "evalsuite.cli.gate"),
     ),
     Target(
         name="report-results", honest=_honest("results.json"), read=_reported, mutations=(json_tree, json_tree, *TEXT)
@@ -184,7 +184,7 @@ TARGETS = (
         honest=_honest("progress.json"),
         read=_heard,
         mutations=(json_tree, json_tree, *TEXT),
-        guided=("evalsuite.heartbeat", "evalsuite.cli.status"),
+        guided=("evalsuite.records.heartbeat", "evalsuite.cli.status"),
     ),
     Target(
         name="junit-names", honest=lambda _: [b"noise/uniform/0.1", "größe & <b>".encode()], read=_named, mutations=TEXT

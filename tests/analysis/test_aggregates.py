@@ -5,12 +5,12 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from evalsuite.analysis.aggregates import aggregates
+from evalsuite.analysis.evidence import Evidence
+from evalsuite.analysis.results import summarise
 from evalsuite.corruptions import COMMON, MIX1, MIX2
 from evalsuite.errors import RefusedInputError
-from evalsuite.findings.aggregates import aggregates
-from evalsuite.findings.evidence import Evidence
-from evalsuite.findings.results import summarise
-from evalsuite.store import Address, Row, opened
+from evalsuite.records.store import Address, Row, opened
 
 N = 80
 WHOLE = [(c, s) for c in COMMON for s in range(1, 6)]

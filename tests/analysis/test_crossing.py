@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from evalsuite.analysis.population_pairs import WHOLE, features, pair_count, pairs, sources
 from evalsuite.data import Examples
-from evalsuite.decide.betting import interval
 from evalsuite.engines import local
-from evalsuite.findings.crossing import WHOLE, features, pair_count, pairs, sources
+from evalsuite.engines.shards import Member, Pair, cuts, pending
 from evalsuite.measures._base import Stored
-from evalsuite.plan import Member, Pair, cuts, pending
 from evalsuite.progress import Silent
-from evalsuite.store import ALONE, Address, opened
+from evalsuite.records.store import ALONE, Address, opened
+from evalsuite.statistics.betting import interval
 from evalsuite.tasks._names import digest
 from evalsuite.tasks.clean import Clean
 from evalsuite.tasks.features import Features, unpacked

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from evalsuite.analysis.validity_flags import FLAGS, SIGNS, doubts
 from evalsuite.attacks._base import Flag
-from evalsuite.findings.doubts import FLAGS, SIGNS, doubts
 
 
 def test_bits_stand_for_the_flags_of_attacks():

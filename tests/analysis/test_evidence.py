@@ -7,8 +7,8 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from evalsuite.api import sweep
+from evalsuite.config.settings import Judging
 from evalsuite.data import choose, load
-from evalsuite.order import Judging
 from evalsuite.tasks.clean import Clean
 from evalsuite.tasks.ood import Ood
 

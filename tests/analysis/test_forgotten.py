@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from torch import nn
 
+from evalsuite.analysis.evidence import Family
+from evalsuite.analysis.exemplars import forgotten
 from evalsuite.api import sweep
+from evalsuite.config.settings import Judging
 from evalsuite.data import choose, load
-from evalsuite.findings.evidence import Family
-from evalsuite.findings.forgotten import forgotten
-from evalsuite.networks.checkpoint import restore
-from evalsuite.order import Judging
+from evalsuite.networks.checkpoints.checkpoint import restore
 from evalsuite.tasks.clean import Clean
 from evalsuite.tasks.noise import Noise
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from evalsuite.facts import Nested
-from evalsuite.findings.nested import nested
+from evalsuite.analysis.consistency import nested
+from evalsuite.records.facts import Nested
 
 N = 2000
 

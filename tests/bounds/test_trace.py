@@ -7,13 +7,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import bounds
-from evalsuite.networks.densenet import DenseNet
-from evalsuite.networks.lenet import LeNet
+from evalsuite.networks.architectures.densenet import DenseNet
+from evalsuite.networks.architectures.lenet import LeNet
+from evalsuite.networks.architectures.resnet import ResNet
+from evalsuite.networks.architectures.vgg import VGG
+from evalsuite.networks.architectures.vit import ViT
+from evalsuite.networks.architectures.wide_resnet import WideResNet
 from evalsuite.networks.normalized import Normalized
-from evalsuite.networks.resnet import ResNet
-from evalsuite.networks.vgg import VGG
-from evalsuite.networks.vit import ViT
-from evalsuite.networks.wide_resnet import WideResNet
 from evalsuite.training._subsample import subsampled
 
 BUILT_IN = {

@@ -10,7 +10,7 @@ import torch
 
 from evalsuite.cli import cli
 from evalsuite.cli._console import guarded
-from evalsuite.networks.checkpoint import Checkpoint, write
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint, write
 
 # the hostile files lie beside the tests
 sys.path.insert(0, str(Path(__file__).parent))

@@ -272,7 +272,7 @@ def _photos_and_a_pipe(path: Path) -> None:
 
 
 def main(folder: Path) -> None:
-    for module in ("evalsuite.inputs", "evalsuite.pipeline"):
+    for module in ("evalsuite.inputs.read", "evalsuite.pipeline"):
         import_module(module)
     torch.set_num_threads(1)
     elsewhere = folder / "elsewhere"

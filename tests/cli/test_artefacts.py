@@ -9,7 +9,7 @@ import torch
 from scipy.stats import binomtest
 from torch import nn
 
-from evalsuite.networks.checkpoint import Checkpoint, read, write
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint, read, write
 from evalsuite.networks.normalized import Normalized
 
 ANY = ({0: torch.export.Dim.DYNAMIC},)

@@ -134,7 +134,7 @@ def test_unknown_key_in_a_run_file(evalsuite, checkpoint, tmp_path):
 
 
 def test_nan_weights(evalsuite, tmp_path):
-    from evalsuite.networks.architectures import build
+    from evalsuite.networks.architectures.by_name import build
 
     state = build("lenet5", classes=10, channels=1, image_size=8, seed=0).state_dict()
     name = next(iter(state))

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from evalsuite import naming
-from evalsuite.presets import PRESETS
-from evalsuite.resolve import judging
-from evalsuite.spec import resolve
+from evalsuite.config.build import judging
+from evalsuite.config.presets import PRESETS
+from evalsuite.config.spec import resolve
+from evalsuite.parts import names
 
 COMMANDS = ["sweep", "prune", "evaluate", "train", "demo", "report", "gate", "plan", "status", "list", "show", "doctor"]
 
@@ -265,7 +265,7 @@ def test_every_preset_names_what_there_is(preset):
     spec = resolve({"ckpt": Path("model.safetensors"), "preset": preset})
     asked = judging(spec)
     assert asked.tasks
-    assert {naming.kind(task) for task in asked.tasks} >= set(asked.examples_for) | set(asked.margin_for)
+    assert {names.kind(task) for task in asked.tasks} >= set(asked.examples_for) | set(asked.margin_for)
 
 
 def test_a_network_trained_apart_stands_beside(evalsuite, checkpoint, tmp_path):

@@ -140,7 +140,7 @@ def test_a_stopped_process_ends_within_two_seconds(tmp_path, how, stuck):
     code, word = SIGNALS[how]
     program = (
         "import sys, time, click\nfrom pathlib import Path\n"
-        "from evalsuite.cli._console import guarded\nfrom evalsuite.heartbeat import recorded\n"
+        "from evalsuite.cli._console import guarded\nfrom evalsuite.records.heartbeat import recorded\n"
         "from evalsuite.progress import Silent\n"
         "@click.command()\ndef command():\n"
         f"  with recorded(Silent(), Path({str(tmp_path)!r})) as reporter:\n"
@@ -167,7 +167,7 @@ def test_a_stopped_process_ends_within_two_seconds(tmp_path, how, stuck):
     assert said.count(word + b"; what was finished is kept, the same command continues") == 1
     assert b"Traceback" not in said
     assert took < 2 + 2 * (os.getloadavg()[0] > 1)  # a busy machine is given more
-    from evalsuite import heartbeat
+    from evalsuite.records import heartbeat
 
     assert heartbeat.read(tmp_path).exit_code == code
 
@@ -271,7 +271,7 @@ def test_a_child_may_leave_as_it_likes(capsys, monkeypatch):
 
 def test_the_end_of_stdin_and_streams_that_are_closed_give_their_numbers_to_nobody(tmp_path):
     program = (
-        "import os, sys\nfrom evalsuite.interruption import listen\nlisten()\n"
+        "import os, sys\nfrom evalsuite.process.interruption import listen\nlisten()\n"
         "import click\nfrom evalsuite.cli._console import guarded\n"
         "@click.command()\ndef command():\n"
         "    taken = [os.readlink(f'/proc/self/fd/{number}') for number in range(3)]\n"

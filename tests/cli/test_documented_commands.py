@@ -19,10 +19,10 @@ from torch import nn
 
 from evalsuite.cli import _COMMANDS, cli
 from evalsuite.data import Dataset, load
-from evalsuite.networks.architectures import build, convention, split
-from evalsuite.networks.checkpoint import Checkpoint, read, write
+from evalsuite.networks.architectures.by_name import build, convention, split
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint, read, write
 from evalsuite.networks.normalized import Normalized
-from evalsuite.registry import names
+from evalsuite.parts.registry import names
 from evalsuite.tasks._names import expand
 
 ROOT = Path(__file__).parents[2]

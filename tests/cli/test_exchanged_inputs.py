@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from evalsuite.cli._typed import request_digest
-from evalsuite.networks.checkpoint import Checkpoint, write
-from evalsuite.spec import resolve
+from evalsuite.config.spec import resolve
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint, write
 
 
 def photo(path: Path, shade: int = 0) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from evalsuite.networks.checkpoint import read
+from evalsuite.networks.checkpoints.checkpoint import read
 
 SOURCE = """
 from torch import nn

@@ -17,8 +17,8 @@ from evalsuite.cli import cli
 from evalsuite.errors import EvalsuiteError
 from evalsuite.gate.judge import judge
 from evalsuite.gate.policy import parse_policy
-from evalsuite.sealing import Backing, sealed
-from evalsuite.store import pack, unpack
+from evalsuite.records.sealing import Backing, sealed
+from evalsuite.records.store import pack, unpack
 
 TERMS = 'min_deployable = 0.3\nmin_examples = 60\nmargin = 0.3\nconfidence = 0.95\nassumptions = ["*"]\n'
 DEMANDS = """
@@ -97,7 +97,7 @@ def test_a_finished_run_passes_and_says_which_network_it_is_about(run, gate):
     assert told["digests"] == document(run)["digests"]
     page = (run / "junit.xml").read_text()
     assert f'name="network.{network["id"]}.sha256" value="{network["sha256"]}"' in page
-    assert f'name="evalsuite.store" value="{told["digests"]["store"]}"' in page
+    assert f'name="evalsuite.records.store" value="{told["digests"]["store"]}"' in page
 
 
 def rendered(run, evalsuite):
@@ -157,7 +157,7 @@ def test_a_folder_that_may_only_be_read_passes(run, gate, monkeypatch):
     def refuse(path, _text):  # root may write everywhere
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
-    monkeypatch.setattr("evalsuite.files.write_atomically", refuse)
+    monkeypatch.setattr("evalsuite.files.atomic.write_atomically", refuse)
     ended = gate(run)
     assert ended.code == 0, ended.err
     assert "junit.xml was not written" in ended.err

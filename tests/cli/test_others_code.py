@@ -8,8 +8,8 @@ import traceback
 import pytest
 import torch
 
-from evalsuite.boundary import inside
 from evalsuite.networks.normalized import Normalized
+from evalsuite.process.third_party_code import inside
 
 SOURCE = """
 import sys

@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
-from evalsuite.making.controls import work
-from evalsuite.order import Making
+from evalsuite.config.settings import Making
+from evalsuite.pruning.controls import work
 from evalsuite.training import named
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude

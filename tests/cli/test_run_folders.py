@@ -13,7 +13,7 @@ import pytest
 
 from evalsuite.cli import cli
 from evalsuite.cli._console import guarded
-from evalsuite.store import opened, pack, unpack
+from evalsuite.records.store import opened, pack, unpack
 
 TIMES = {"seconds", "created", "latency_ms", "throughput_ms", "command", "id", "results"}
 SWEEP = ("--ratios", "0.5", "--tasks", "clean", "--examples", 60, "--margin", 0.9)

@@ -7,8 +7,8 @@ import pytest
 
 from evalsuite.cli._parts import KINDS, attributes, without_attributes
 from evalsuite.cli.list import _listed
-from evalsuite.networks.architectures import BUILT_IN
-from evalsuite.presets import PRESETS
+from evalsuite.config.presets import PRESETS
+from evalsuite.networks.architectures.by_name import BUILT_IN
 
 EVERY = [f"{kind}/{name}" for kind in (*KINDS, "networks", "presets") for name in _listed(kind)]
 FURTHER = [

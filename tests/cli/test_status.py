@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from evalsuite.store import opened
+from evalsuite.records.store import opened
 
 SWEEP = (
     *("--ratios", "0.3,0.5,0.7,0.9", "--retrain", "standard", "--epochs", "40", "--schedule", "cascade"),

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from evalsuite.networks.checkpoint import Checkpoint, read, write
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint, read, write
 
 FAST = ("--ratios", "0.5", "--tasks", "clean", "--examples", "20", "--accept-parent")
 

@@ -6,9 +6,9 @@ import os
 import pytest
 
 from evalsuite import api, pipeline
-from evalsuite.networks.checkpoint import read
-from evalsuite.presets import PRESETS
-from evalsuite.spec import overridden, resolve
+from evalsuite.config.presets import PRESETS
+from evalsuite.config.spec import overridden, resolve
+from evalsuite.networks.checkpoints.checkpoint import read
 
 SAME = ("tasks", "measures", "cells", "potential", "averages", "families", "deployable", "complete", "warnings")
 OF_NETWORKS = ("id", "digest", "role", "prune_ratio", "flop_reduction", "seed")

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from evalsuite.data import load
-from evalsuite.networks.architectures import build
+from evalsuite.networks.architectures.by_name import build
 
 FAST = ("--ratios", "0.5", "--tasks", "clean", "--examples", "200")
 
@@ -292,7 +292,7 @@ def test_code_that_was_changed_is_another_network(evalsuite, plain, tmp_path, mo
     monkeypatch.chdir(tmp_path)
     code = """
         from torch import nn
-        from evalsuite.networks.architectures import build
+        from evalsuite.networks.architectures.by_name import build
 
         class Net(nn.Module):
             def __init__(self):
@@ -447,7 +447,7 @@ def test_a_normalisation_beside_the_weights_is_taken_and_not_overruled_in_silenc
 FACTORIES = """
     import torch
     from torch import nn
-    from evalsuite.networks.architectures import build
+    from evalsuite.networks.architectures.by_name import build
 
     class Net(nn.Module):
         def __init__(self):

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalsuite.cli.gate import read_results
+from evalsuite.config.spec import read_config, resolve, to_toml
 from evalsuite.errors import UsageError
-from evalsuite.spec import read_config, resolve, to_toml
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])

@@ -1,8 +1,9 @@
 """Others' code is called where the boundary stands around it, and nowhere else.
 
-`evalsuite.boundary` turns what a network, a factory, a plug-in or a library raises into one line that names it. A call
-outside of a boundary would end a run in a riddle, so that every file that calls others' code stands in a list here,
-with where its boundary is. `tests/cli/test_others_code.py` follows the calls of networks through the commands.
+`evalsuite.process.third_party_code` turns what a network, a factory, a plug-in or a library raises into one line that
+names it. A call outside of a boundary would end a run in a riddle, so that every file that calls others' code stands
+in a list here, with where its boundary is. `tests/cli/test_others_code.py` follows the calls of networks through the
+commands.
 """
 
 import ast
@@ -105,8 +106,8 @@ def test_others_code_is_called_inside_the_boundary():
     bare = [f"evalsuite/{file}:{line}: {what}" for file, line, what in calls() if allowed(file) is None]
     assert not bare, (
         "others' code is called outside of the files in which that is known to happen inside a boundary: put the call "
-        "(or the stage that leads to it) inside `evalsuite.boundary.others_code(doing, networks=...)`, then add the "
-        "file to ALLOWED with where its boundary stands:\n" + "\n".join(bare)
+        "(or the stage that leads to it) inside `evalsuite.process.third_party_code.others_code(doing, networks=...)`, "
+        "then add the file to ALLOWED with where its boundary stands:\n" + "\n".join(bare)
     )
 
 

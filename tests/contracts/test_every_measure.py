@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from evalsuite.decide.bootstrap import compare_sampled
-from evalsuite.decide.compare import compare
 from evalsuite.measures._base import Annotations, Figure, Measure, Statistic, Stored
-from evalsuite.naming import name as spelled
-from evalsuite.naming import parse
-from evalsuite.registry import names
+from evalsuite.parts.names import name as spelled
+from evalsuite.parts.names import parse
+from evalsuite.parts.registry import names
+from evalsuite.statistics.bootstrap import compare_sampled
+from evalsuite.statistics.compare import compare
 
 PACKAGE = "evalsuite.measures"
 N = 40

@@ -2,9 +2,10 @@
 
 import pytest
 
-from evalsuite import naming
 from evalsuite.measures._base import Figure
-from evalsuite.registry import find, names
+from evalsuite.parts.names import kind, parse
+from evalsuite.parts.names import name as name_of
+from evalsuite.parts.registry import find, names
 from evalsuite.tasks._base import Task
 from evalsuite.training._base import Recipe
 from pruners import Pruner
@@ -29,6 +30,6 @@ PARTS = [(folder, name) for folder in FOLDERS for name in names(folder)]
 @pytest.mark.parametrize(("folder", "name"), PARTS)
 def test_names_come_back(folder, name):
     part = find(folder, name, FOLDERS[folder])(**NEEDED.get(name, {}))
-    text = naming.name(part)
-    assert naming.kind(part).replace("-", "_") == name
-    assert naming.parse(folder, text, FOLDERS[folder]) == part
+    text = name_of(part)
+    assert kind(part).replace("-", "_") == name
+    assert parse(folder, text, FOLDERS[folder]) == part

@@ -9,19 +9,19 @@ import pytest
 import torch
 from torch import nn
 
+from evalsuite.analysis.results_file import read_back
 from evalsuite.api import sweep
+from evalsuite.config.presets import PRESETS
+from evalsuite.config.settings import Judging
 from evalsuite.data import Batch, Dataset, Examples
-from evalsuite.findings.record import read_back
+from evalsuite.evaluation.evaluate import refusal
 from evalsuite.gate.judge import judge
 from evalsuite.gate.policy import parse_policy
-from evalsuite.judging import refusal
-from evalsuite.order import Judging
-from evalsuite.presets import PRESETS
+from evalsuite.parts.registry import names
 from evalsuite.problems import CLASSIFICATION, Problem
 from evalsuite.problems.regression import Regression
 from evalsuite.problems.segmentation import VOID, Segmentation
 from evalsuite.problems.super_resolution import SuperResolution
-from evalsuite.registry import names
 from evalsuite.tasks._names import expand, parse
 from evalsuite.training import named
 from pruners.filter_norm import FilterNorm

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from evalsuite.data import Batch
-from evalsuite.naming import kind
-from evalsuite.registry import find, names
+from evalsuite.parts.names import kind
+from evalsuite.parts.registry import find, names
 from evalsuite.tasks._base import Domain, Task
 from evalsuite.tasks._names import expand, parse
 

@@ -4,10 +4,10 @@ from importlib import import_module
 
 import pytest
 
-from evalsuite import registry
 from evalsuite.corruptions import _constants, glass_blur, shot_noise
 from evalsuite.corruptions._base import Corruption
 from evalsuite.errors import UsageError
+from evalsuite.parts import registry
 
 NAMES = registry.names("evalsuite.corruptions")
 SNOW_64 = (

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from evalsuite import corruptions, randomness, registry
+from evalsuite import corruptions, randomness
 from evalsuite.corruptions import _blocks
 from evalsuite.corruptions._base import Corruption
 from evalsuite.errors import UsageError
+from evalsuite.parts import registry
 
 PACKAGE = "evalsuite.corruptions"
 NAMES = registry.names(PACKAGE)

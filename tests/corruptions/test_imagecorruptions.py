@@ -18,8 +18,9 @@ from PIL import Image
 from scipy import stats
 from sklearn.datasets import load_sample_images
 
-from evalsuite import randomness, registry
+from evalsuite import randomness
 from evalsuite.corruptions._base import Corruption
+from evalsuite.parts import registry
 
 SIDE = 224
 PACKAGE = "evalsuite.corruptions"

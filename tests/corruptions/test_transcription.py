@@ -20,9 +20,10 @@ from scipy import ndimage
 from scipy.stats import poisson
 from sklearn.datasets import load_sample_images
 
-from evalsuite import randomness, registry
+from evalsuite import randomness
 from evalsuite.corruptions import _frost_texture
 from evalsuite.corruptions._base import Corruption
+from evalsuite.parts import registry
 from evalsuite.randomness import fold
 
 Picture = np.ndarray

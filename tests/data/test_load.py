@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-import evalsuite.registry
+import evalsuite.parts.registry
 from evalsuite.data import Dataset, Examples, load
 from evalsuite.data._base import Source
 from evalsuite.errors import RefusedInputError, UnknownNameError, UsageError
-from evalsuite.registry import find, names
+from evalsuite.parts.registry import find, names
 
 FACTORIES = """
 import torch
@@ -227,6 +227,6 @@ def test_third_party_sources_are_found_by_entry_point(monkeypatch: pytest.Monkey
             return find("evalsuite.data", "digits", Source)
 
     monkeypatch.setattr(
-        evalsuite.registry, "_entries", lambda package: {"my_set": Point()} if package == "evalsuite.data" else {}
+        evalsuite.parts.registry, "_entries", lambda package: {"my_set": Point()} if package == "evalsuite.data" else {}
     )
     assert len(load("my-set").test) == 600

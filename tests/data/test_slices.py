@@ -2,8 +2,8 @@
 
 import pytest
 
+from evalsuite.data.slices import read
 from evalsuite.errors import UsageError
-from evalsuite.slices import read
 
 
 def written(tmp_path, text):

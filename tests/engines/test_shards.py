@@ -6,9 +6,9 @@ import torch
 
 from evalsuite.data import Examples
 from evalsuite.engines import local
-from evalsuite.plan import Member, chosen_for, cuts, pending
+from evalsuite.engines.shards import Member, chosen_for, cuts, pending
 from evalsuite.progress import Silent
-from evalsuite.store import opened
+from evalsuite.records.store import opened
 from evalsuite.tasks.adversarial import Adversarial
 from evalsuite.tasks.clean import Clean
 from evalsuite.tasks.noise import Noise

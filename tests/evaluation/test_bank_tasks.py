@@ -12,16 +12,16 @@ from sklearn.preprocessing import normalize
 from torch import nn
 
 from evalsuite.api import sweep
-from evalsuite.asked import asked, domain_of
+from evalsuite.config.settings import Judging
 from evalsuite.data import Dataset, Examples, choose, load
 from evalsuite.engines import local
+from evalsuite.engines.shards import Member, pending, preceded
 from evalsuite.errors import UsageError
-from evalsuite.judging import judge, refusal
-from evalsuite.order import Judging
-from evalsuite.plan import Member, pending, preceded
+from evalsuite.evaluation.evaluate import judge, refusal
+from evalsuite.evaluation.examples import asked, domain_of
 from evalsuite.progress import Silent
 from evalsuite.randomness import keys
-from evalsuite.store import ALONE, Address, opened
+from evalsuite.records.store import ALONE, Address, opened
 from evalsuite.tasks._base import Domain
 from evalsuite.tasks._names import digest, parse
 from evalsuite.tasks._outliers import outliers

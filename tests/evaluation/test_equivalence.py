@@ -7,11 +7,11 @@ from torch import nn
 
 from evalsuite.data import Examples
 from evalsuite.errors import RefusedInputError
-from evalsuite.networks.checkpoint import Checkpoint
+from evalsuite.evaluation.equivalence import hold_against
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint
 from evalsuite.networks.normalized import Normalized
 from evalsuite.problems.regression import Regression
 from evalsuite.problems.segmentation import Segmentation
-from evalsuite.shipped import hold_against
 
 N = 300
 

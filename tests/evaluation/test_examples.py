@@ -11,14 +11,14 @@ import torch
 from torch import nn
 
 from evalsuite.api import sweep
-from evalsuite.asked import asked
+from evalsuite.config.settings import Judging
 from evalsuite.data import Dataset, Examples
 from evalsuite.engines import local
+from evalsuite.engines.shards import Member, pending
 from evalsuite.errors import UsageError
-from evalsuite.order import Judging
-from evalsuite.plan import Member, pending
+from evalsuite.evaluation.examples import asked
 from evalsuite.progress import Silent
-from evalsuite.store import opened
+from evalsuite.records.store import opened
 from evalsuite.tasks._base import Seen, Task
 from evalsuite.tasks._predict import predict
 from evalsuite.tasks.clean import Clean

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from evalsuite.api import sweep
+from evalsuite.config.settings import Judging
 from evalsuite.data import choose, load
+from evalsuite.data.slices import read
 from evalsuite.errors import UsageError
-from evalsuite.networks.checkpoint import restore
-from evalsuite.order import Judging
-from evalsuite.slices import read
+from evalsuite.networks.checkpoints.checkpoint import restore
 from evalsuite.tasks.clean import Clean
 from evalsuite.tasks.corruption import Corruption
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from evalsuite.errors import UsageError
-from evalsuite.files import check_writable, write_atomically, write_own
+from evalsuite.files.atomic import check_writable, write_atomically, write_own
 
 
 def test_whole_or_not_at_all(tmp_path):

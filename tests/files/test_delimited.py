@@ -8,9 +8,9 @@ import torch
 
 from evalsuite.data import load
 from evalsuite.data._class_folders import _table
-from evalsuite.delimited import read_delimited
+from evalsuite.data.slices import read
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.slices import read
+from evalsuite.files.delimited import read_delimited
 
 ROWS = [("site", "light"), ("A", "day"), ("B", "night, late"), ("", "day")]
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom", "utf-32"]

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from evalsuite.class_order import names_given
 from evalsuite.cli._streams import disk_error
+from evalsuite.config.spec import read_config
 from evalsuite.data._class_folders import class_folders
 from evalsuite.data._stack import stacked
-from evalsuite.data_names import existing_path, parse_data_name
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.given_paths import exists, expanded, is_file
-from evalsuite.networks._header import decode
-from evalsuite.networks._records import class_names
-from evalsuite.spec import read_config
+from evalsuite.files.given_paths import exists, expanded, is_file
+from evalsuite.inputs.class_order import names_given
+from evalsuite.networks.checkpoints._records import class_names
+from evalsuite.networks.checkpoints.header import decode
+from evalsuite.parts.data_names import existing_path, parse_data_name
 
 NOBODY = "~no-such-user-anywhere"
 DEEP = 100_000

@@ -2,7 +2,7 @@
 
 import pytest
 
-from evalsuite.private_paths import portable, without_folders, without_folders_in
+from evalsuite.files.private_paths import portable, without_folders, without_folders_in
 
 
 @pytest.mark.parametrize(

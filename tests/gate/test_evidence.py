@@ -14,7 +14,7 @@ from evalsuite.errors import RefusedInputError
 from evalsuite.gate.checks import Check, GateResult, Outcome, as_dict
 from evalsuite.gate.judge import apply_policy, parsed
 from evalsuite.gate.policy import parse_policy
-from evalsuite.sealing import Backing
+from evalsuite.records.sealing import Backing
 
 Results = dict[str, object]
 

@@ -7,7 +7,7 @@ import pytest
 from evalsuite.gate.checks import GateResult
 from evalsuite.gate.judge import apply_policy, parsed
 from evalsuite.gate.policy import parse_policy
-from evalsuite.sealing import Backing
+from evalsuite.records.sealing import Backing
 
 Results = dict[str, object]
 PASSES = '[[require]]\ntask = "clean"\nmin_commensurate = 0.5\n'

@@ -9,7 +9,7 @@ import pytest
 from evalsuite.gate.checks import Check, GateResult, Outcome
 from evalsuite.gate.judge import apply_policy, parsed
 from evalsuite.gate.policy import parse_policy
-from evalsuite.sealing import Backing
+from evalsuite.records.sealing import Backing
 
 Results = dict[str, object]
 

@@ -4,8 +4,8 @@ from xml.etree import ElementTree as ET
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalsuite.export.junit import junit
 from evalsuite.gate.checks import Check, GateResult, Outcome
-from evalsuite.gate.junit import junit
 
 CHECK = Check(
     requirement="max_loss",

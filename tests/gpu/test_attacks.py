@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from evalsuite.attacks._base import Attack, Budget
-from evalsuite.registry import find, names
+from evalsuite.parts.registry import find, names
 
 PACKAGE = "evalsuite.attacks"
 EPS = {"linf": 0.03, "l2": 0.3, "l1": 1.2}

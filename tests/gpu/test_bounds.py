@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import bounds
-from evalsuite.networks.architectures import build
+from evalsuite.networks.architectures.by_name import build
 
 METHODS = ("interval", "crown_ibp", "crown")
 

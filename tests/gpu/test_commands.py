@@ -147,7 +147,7 @@ def test_networks_of_the_device_fare_alike_on_the_cpu(swept, run, parent, tmp_pa
 EXPORT = """
 from pathlib import Path
 import torch
-from evalsuite.networks.checkpoint import read
+from evalsuite.networks.checkpoints.checkpoint import read
 network, images = read(Path({0!r})).network.eval(), torch.rand(2, 1, 8, 8)
 shapes = ({{0: torch.export.Dim.DYNAMIC}},)
 torch.export.save(torch.export.export(network, (images,), dynamic_shapes=shapes), {1!r})

@@ -8,14 +8,14 @@ import torch
 from torch import nn
 
 from evalsuite.data import Examples
-from evalsuite.decide.bootstrap import compare_sampled
-from evalsuite.decide.compare import compare
 from evalsuite.measures._base import Annotations, Figure, Measure, Stored
-from evalsuite.naming import parse
+from evalsuite.parts.names import parse
+from evalsuite.parts.registry import names
 from evalsuite.problems.regression import Regression
 from evalsuite.problems.segmentation import Segmentation
 from evalsuite.problems.super_resolution import SuperResolution
-from evalsuite.registry import names
+from evalsuite.statistics.bootstrap import compare_sampled
+from evalsuite.statistics.compare import compare
 from evalsuite.tasks._names import parse as task_called
 
 PACKAGE = "evalsuite.measures"

@@ -5,11 +5,11 @@ from copy import deepcopy
 import pytest
 import torch
 
-from evalsuite.networks.architectures import BUILT_IN, build
-from evalsuite.networks.cost import cost
+from evalsuite.networks.architectures.by_name import BUILT_IN, build
+from evalsuite.networks.costs.cost import cost
+from evalsuite.networks.costs.latency import latency
+from evalsuite.networks.costs.memory import peak_megabytes
 from evalsuite.networks.digest import network_digest
-from evalsuite.networks.latency import latency
-from evalsuite.networks.memory import peak_megabytes
 from evalsuite.networks.normalized import Normalized
 
 SHAPE = (3, 32, 32)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from evalsuite.registry import names
+from evalsuite.parts.registry import names
 from evalsuite.training import named, recalibrate, score, train
 
 SETTINGS = {"pgd": "&eps=0.03"}

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evalsuite.naming import kind
-from evalsuite.registry import find, names
+from evalsuite.parts.names import kind
+from evalsuite.parts.registry import find, names
 from evalsuite.tasks._base import Domain, Task
 from evalsuite.tasks._names import expand
 

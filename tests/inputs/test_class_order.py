@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from evalsuite.class_order import TOPIC, in_network_order, names_given
 from evalsuite.data import Dataset, Examples
 from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.inputs.class_order import TOPIC, in_network_order, names_given
 
 
 def dataset(*classes: str) -> Dataset:

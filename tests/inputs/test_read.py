@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-import evalsuite.inputs
+import evalsuite.inputs.read
+from evalsuite.config.build_inputs import build_candidate, build_inputs
+from evalsuite.config.spec import Spec, resolve
 from evalsuite.errors import UsageError
-from evalsuite.inputs import candidate, inputs
-from evalsuite.spec import Spec, resolve
 
 Photos = Callable[..., tuple[str, np.ndarray]]
 
@@ -52,13 +52,13 @@ def test_of_photos_data_means_the_training_photos_and_not_a_custom(
 ) -> None:
     data, trained = photos("train", "test")
     asked = spec(saved, data, "data")
-    found = inputs(asked)
+    found = build_inputs(asked)
     network = found.parent.network
     np.testing.assert_allclose(network.mean.numpy(), trained.mean((0, 1, 2)), rtol=1e-5)
     np.testing.assert_allclose(network.std.numpy(), trained.std((0, 1, 2)), rtol=1e-5)
     # a candidate is normalised by the same numbers, and no photo is decoded once more for it
-    monkeypatch.setattr(evalsuite.inputs, "training_statistics", lambda _: pytest.fail("decoded again"))
-    other = candidate(saved, asked, found)
+    monkeypatch.setattr(evalsuite.inputs.read, "training_statistics", lambda _: pytest.fail("decoded again"))
+    other = build_candidate(saved, asked, found)
     assert torch.equal(other.network.mean, network.mean)
     assert torch.equal(other.network.std, network.std)
 
@@ -66,5 +66,7 @@ def test_of_photos_data_means_the_training_photos_and_not_a_custom(
 def test_data_without_training_examples_have_no_statistics(photos: Photos, saved: Path) -> None:
     data, _ = photos("")
     with pytest.raises(UsageError, match="--normalise data: expected training examples in folder:"):
-        inputs(spec(saved, data, "data"))
-    assert inputs(spec(saved, data, "imagenet")).parent.network.mean.tolist() == pytest.approx([0.485, 0.456, 0.406])
+        build_inputs(spec(saved, data, "data"))
+    assert build_inputs(spec(saved, data, "imagenet")).parent.network.mean.tolist() == pytest.approx(
+        [0.485, 0.456, 0.406]
+    )

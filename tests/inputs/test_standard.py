@@ -7,13 +7,13 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from torch import Tensor, nn
 
 from evalsuite.data import Dataset, Examples, choose, load
-from evalsuite.inputs import normalised_as_given
-from evalsuite.networks._initialisation import seeded
-from evalsuite.networks.checkpoint import Checkpoint
+from evalsuite.inputs.read import normalised_as_given
+from evalsuite.inputs.standard import doubts, standard
+from evalsuite.networks.architectures._initialisation import seeded
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint
 from evalsuite.networks.normalized import Normalized
 from evalsuite.problems.segmentation import VOID, Segmentation
 from evalsuite.problems.super_resolution import SuperResolution
-from evalsuite.standard import doubts, standard
 
 
 class Oracle(nn.Module):

@@ -4,7 +4,7 @@ import pytest
 from evalsuite.errors import UsageError
 from evalsuite.measures._base import Annotations, Figure, Stored
 from evalsuite.measures.confident_errors import ConfidentErrors
-from evalsuite.naming import name, parse
+from evalsuite.parts.names import name, parse
 
 
 def test_wrong_and_at_least_as_sure_as_asked() -> None:

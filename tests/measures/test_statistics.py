@@ -13,7 +13,7 @@ from evalsuite.measures.nll import Nll
 from evalsuite.measures.ood_auroc import OodAuroc
 from evalsuite.measures.ood_fpr95 import OodFpr95
 from evalsuite.measures.risk_coverage import RiskCoverage
-from evalsuite.naming import parse
+from evalsuite.parts.names import parse
 
 Array = npt.NDArray[np.float64]
 EVERY = [

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import recall_score
 
-from evalsuite.decide.compare import compare
 from evalsuite.measures._base import Annotations, Stored
 from evalsuite.measures.error import Error
 from evalsuite.measures.worst_class import WorstClass
+from evalsuite.statistics.compare import compare
 
 
 def test_losses_are_those_of_error_and_groups_are_the_classes() -> None:

@@ -1,9 +1,9 @@
 import numpy as np
 
-from evalsuite.decide import tango
-from evalsuite.decide.compare import compare
 from evalsuite.measures._base import Annotations, Stored
 from evalsuite.measures.worst_slice import WorstSlice
+from evalsuite.statistics import tango
+from evalsuite.statistics.compare import compare
 
 
 def test_the_slice_that_loses_most_decides_whatever_its_attribute() -> None:

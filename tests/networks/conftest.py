@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from evalsuite.networks.architectures import build
+from evalsuite.networks.architectures.by_name import build
 from evalsuite.networks.normalized import Normalized
 
 Images = Callable[..., Tensor]

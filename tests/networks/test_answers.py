@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from evalsuite.networks._initialisation import seeded
 from evalsuite.networks.answers import answers, changed
+from evalsuite.networks.architectures._initialisation import seeded
 
 SHAPE = (1, 6, 6)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from evalsuite.errors import UnknownNameError, UsageError
-from evalsuite.networks.architectures import BUILT_IN, build, convention, describe, split
+from evalsuite.networks.architectures.by_name import BUILT_IN, build, convention, describe, split
 
 
 def _equal(one: nn.Module, two: nn.Module) -> bool:

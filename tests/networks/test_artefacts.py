@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.networks.artefact import artefact_in, differentiable
-from evalsuite.networks.artefacts import is_artefact, read_artefact
-from evalsuite.networks.cost import cost
+from evalsuite.networks.costs.cost import cost
 from evalsuite.networks.digest import network_digest
+from evalsuite.networks.programs.program import artefact_in, differentiable
+from evalsuite.networks.programs.read import is_artefact, read_artefact
 
 DIGITS = tuple("0123456789")
 SHAPE = (1, 8, 8)
@@ -283,7 +283,7 @@ def test_a_network_that_changes_itself_is_refused(tmp_path):
 
 
 def test_torchscript_is_refused_with_a_way_out(tmp_path):
-    from evalsuite.networks.checkpoint import read as read_checkpoint
+    from evalsuite.networks.checkpoints.checkpoint import read as read_checkpoint
 
     path = tmp_path / "script.pt"
     with zipfile.ZipFile(path, "w") as archive:  # torch.jit.save itself is deprecated
@@ -295,7 +295,7 @@ def test_torchscript_is_refused_with_a_way_out(tmp_path):
 
 
 def test_where_a_checkpoint_is_needed_an_exported_file_is_none(program, tmp_path):
-    from evalsuite.networks.checkpoint import read as read_checkpoint
+    from evalsuite.networks.checkpoints.checkpoint import read as read_checkpoint
 
     onnx = tmp_path / "small.onnx"
     onnx.write_bytes(b"\x08\x0a\x12\x07pytorch")

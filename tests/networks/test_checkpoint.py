@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.networks.architectures import build
-from evalsuite.networks.checkpoint import Checkpoint, check_fits, read, restore, write
+from evalsuite.networks.architectures.by_name import build
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint, check_fits, read, restore, write
 from evalsuite.networks.digest import network_digest
 from evalsuite.networks.normalized import Normalized
 from evalsuite.version import __version__

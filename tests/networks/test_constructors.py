@@ -15,8 +15,8 @@ from torchvision import models
 from torchvision.models.vision_transformer import VisionTransformer
 
 from evalsuite.errors import EvalsuiteError, RefusedInputError, UsageError
-from evalsuite.networks.architectures import build, convention, switches
-from evalsuite.networks.checkpoint import Checkpoint, read, write
+from evalsuite.networks.architectures.by_name import build, convention, switches
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint, read, write
 
 Draw = Callable[..., Tensor]
 _MODULE = "constructor_networks"

@@ -10,10 +10,10 @@ from torch import nn
 from evalsuite.api import sweep
 from evalsuite.data import load
 from evalsuite.errors import UsageError
-from evalsuite.networks._widths import narrow
+from evalsuite.networks.checkpoints._widths import narrow
 from evalsuite.networks.copies import copied
 from evalsuite.networks.digest import network_digest
-from evalsuite.networks.remembered import remembered
+from evalsuite.networks.transient_buffers import remembered
 from evalsuite.training import recalibrate, train
 from evalsuite.training.standard import Standard
 from pruners._copies import copied as copied_by_pruners

@@ -28,7 +28,7 @@ from torch.nn.utils import parametrizations, prune
 from torch.optim.swa_utils import AveragedModel
 
 from evalsuite.errors import EvalsuiteError, RefusedInputError, UnknownNameError, UsageError
-from evalsuite.networks.checkpoint import Checkpoint, read, restore, write
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint, read, restore, write
 
 State = dict[str, Tensor]
 _MODULE = "corpus_networks"
@@ -963,7 +963,7 @@ def test_parts_of_another_architecture_are_explained(tmp_path: Path, trained: Tr
 @pytest.mark.parametrize("square", [True, False])
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*")
 def test_spectral_norm_of_transposed_convolutions_is_taken_along_their_outputs(square: bool) -> None:
-    from evalsuite.networks._reparametrised import baked
+    from evalsuite.networks.reparametrised import baked
 
     for wrap in (parametrizations.spectral_norm, torch.nn.utils.spectral_norm, parametrizations.weight_norm):
         with torch.random.fork_rng(devices=[]):

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 from torch.utils.flop_counter import FlopCounterMode
 
-from evalsuite.networks.architectures import build
-from evalsuite.networks.cost import cost
+from evalsuite.networks.architectures.by_name import build
+from evalsuite.networks.costs.cost import cost
 from evalsuite.networks.normalized import Normalized
 
 

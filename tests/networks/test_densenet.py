@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torchvision.models import DenseNet
 
 from evalsuite.errors import UsageError
-from evalsuite.networks.architectures import build
+from evalsuite.networks.architectures.by_name import build
 
 
 def test_is_torchvisions_with_the_small_image_stem(

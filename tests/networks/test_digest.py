@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.utils import prune
 
-from evalsuite.networks.architectures import build
+from evalsuite.networks.architectures.by_name import build
 from evalsuite.networks.digest import network_digest, tensor_digest
 
 

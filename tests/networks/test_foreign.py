@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 from torchvision import models
 
 from evalsuite.errors import UsageError
-from evalsuite.networks.checkpoint import Checkpoint, read
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint, read
 from evalsuite.networks.normalized import Normalized
 
 Make = Callable[..., nn.Module]

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.networks.architectures import build
-from evalsuite.networks.checkpoint import Checkpoint, read, write
+from evalsuite.networks.architectures.by_name import build
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint, read, write
 from evalsuite.networks.normalized import Normalized
 
 SHAPE = (1, 8, 8)
@@ -158,7 +158,7 @@ def test_trust_by_digest_reads_a_whole_network(tmp_path: Path, network: nn.Modul
         torch.testing.assert_close(found.network(x), network((x - 0.3) / 0.2))
         assert (found.arch, found.class_count) == (None, 10)
         assert found.lineage[0]["trusted"] == digest
-        assert "evalsuite.networks.lenet._LeNet" in str(found.lineage[0]["globals"])
+        assert "evalsuite.networks.architectures.lenet._LeNet" in str(found.lineage[0]["globals"])
         assert not found.network.training
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from evalsuite.networks._handed import pack, unpack
-from evalsuite.plain import Plain, decode, encode
+from evalsuite.networks.checkpoints._handed import pack, unpack
+from evalsuite.process.plain_values import Plain, decode, encode
 
 DTYPES = (
     torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.bool, torch.uint8,

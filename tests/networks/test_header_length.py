@@ -3,7 +3,7 @@
 import safetensors.torch
 import torch
 
-from evalsuite.networks._formats import read_contents
+from evalsuite.networks.checkpoints._formats import read_contents
 
 
 def test_header_lengths_that_look_like_a_pickle(tmp_path):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from evalsuite.apart import MEMORY, SECONDS
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.networks.artefacts import file_digest, read_artefact
+from evalsuite.networks.programs.read import file_digest, read_artefact
+from evalsuite.process.confined import MEMORY, SECONDS
 
 onnx = pytest.importorskip("onnx", reason="onnx is an optional extra")
 pytest.importorskip("onnxruntime", reason="onnxruntime is an optional extra")

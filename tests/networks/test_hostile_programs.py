@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from evalsuite.apart import MEMORY, SECONDS
 from evalsuite.errors import RefusedInputError
-from evalsuite.networks._operators import ALLOWED
-from evalsuite.networks.artefacts import read_artefact
+from evalsuite.networks.programs._operators import ALLOWED
+from evalsuite.networks.programs.read import read_artefact
+from evalsuite.process.confined import MEMORY, SECONDS
 
 DIGITS = tuple("0123456789")
 SHAPE = (1, 8, 8)

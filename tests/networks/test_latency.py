@@ -2,8 +2,8 @@ import pytest
 from scipy import stats
 from torch import Tensor, nn
 
-from evalsuite.networks import latency as module
-from evalsuite.networks.latency import latency
+from evalsuite.networks.costs import latency as module
+from evalsuite.networks.costs.latency import latency
 
 
 def test_interval_holds_the_median_and_network_is_left_as_it_was() -> None:

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from evalsuite.errors import UsageError
-from evalsuite.networks.architectures import build
+from evalsuite.networks.architectures.by_name import build
 
 
 @pytest.mark.parametrize(

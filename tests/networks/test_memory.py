@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from evalsuite.networks.memory import peak_megabytes
+from evalsuite.networks.costs.memory import peak_megabytes
 
 
 def linear(inputs, outputs):

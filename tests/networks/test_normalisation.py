@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from evalsuite.errors import UsageError
-from evalsuite.networks.normalisation import TOPIC, as_parent, of_python, statistics_for
+from evalsuite.networks.checkpoints.normalisation import TOPIC, as_parent, of_python, statistics_for
 from evalsuite.networks.normalized import Normalized
 
 DATA = ((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))

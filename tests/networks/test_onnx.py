@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.networks.artefact import artefact_in, differentiable
-from evalsuite.networks.artefacts import read_artefact
-from evalsuite.networks.cost import cost
+from evalsuite.networks.costs.cost import cost
 from evalsuite.networks.digest import network_digest
+from evalsuite.networks.programs.program import artefact_in, differentiable
+from evalsuite.networks.programs.read import read_artefact
 
 DIGITS = tuple("0123456789")
 SHAPE = (1, 8, 8)

@@ -8,8 +8,8 @@ from torch import nn
 from torchvision import models
 
 from evalsuite.errors import UsageError
-from evalsuite.networks.architectures import build
-from evalsuite.networks.checkpoint import Checkpoint, check_fits, read, write
+from evalsuite.networks.architectures.by_name import build
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint, check_fits, read, write
 from evalsuite.networks.normalized import Normalized
 
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from evalsuite.networks.architectures import build
-from evalsuite.networks.artefact import differentiable
-from evalsuite.networks.cost import cost
+from evalsuite.networks.architectures.by_name import build
+from evalsuite.networks.costs.cost import cost
 from evalsuite.networks.digest import network_digest
 from evalsuite.networks.normalized import Normalized
+from evalsuite.networks.programs.program import differentiable
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 SHAPE = (1, 8, 8)
@@ -73,6 +73,6 @@ def test_a_quantised_network_has_no_gradients():
 def test_tied_weights_leave_the_digest_of_plain_networks_alone():
     one = nn.Linear(4, 4)
     network = nn.Sequential(one, one)
-    from evalsuite.networks._packed import packed
+    from evalsuite.networks.packed_weights import packed
 
     assert packed(network) == {}

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from evalsuite.networks._records import class_names, records
+from evalsuite.networks.checkpoints._records import class_names, records
 
 WEIGHTS = {"fc.weight": torch.ones(3, 4), "fc.bias": torch.ones(3)}
 

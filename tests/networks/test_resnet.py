@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evalsuite.errors import UsageError
-from evalsuite.networks.architectures import build
+from evalsuite.networks.architectures.by_name import build
 
 
 def _norm(x: Tensor, s: dict[str, Tensor], name: str) -> Tensor:

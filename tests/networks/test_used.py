@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils import parametrizations
 from torch.utils.flop_counter import FlopCounterMode
 
-from evalsuite.networks.cost import Cost, cost, prunable_share
+from evalsuite.networks.costs.cost import Cost, cost, prunable_share
 
 SHAPE = (1, 8, 8)
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torchvision.models import vgg
 
 from evalsuite.errors import UsageError
-from evalsuite.networks.architectures import build
+from evalsuite.networks.architectures.by_name import build
 
 
 def test_convolutions_are_torchvisions(trained: Callable[..., nn.Module], images: Callable[..., Tensor]) -> None:

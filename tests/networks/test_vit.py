@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from evalsuite.errors import UsageError
-from evalsuite.networks.architectures import build
+from evalsuite.networks.architectures.by_name import build
 
 
 def _as_timm(state: dict[str, Tensor], blocks: int) -> dict[str, Tensor]:

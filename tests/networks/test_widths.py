@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torchvision.models import VisionTransformer
 
 from evalsuite.errors import UsageError
-from evalsuite.networks._widths import narrow
-from evalsuite.networks.architectures import build
-from evalsuite.networks.checkpoint import Checkpoint, read, restore, write
+from evalsuite.networks.architectures.by_name import build
+from evalsuite.networks.checkpoints._widths import narrow
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint, read, restore, write
 from evalsuite.networks.digest import network_digest
 from evalsuite.networks.normalized import Normalized
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from evalsuite.boundary import users_code
 from evalsuite.data import load
 from evalsuite.errors import EvalsuiteError, RefusedInputError, UnknownNameError, UsageError
-from evalsuite.importing import import_users_module, is_module
+from evalsuite.parts.importing import import_users_module, is_module
+from evalsuite.process.third_party_code import users_code
 
 SOURCE = """
 import torch

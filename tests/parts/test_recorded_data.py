@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from evalsuite.errors import RefusedInputError
-from evalsuite.recorded_data import check_recorded
+from evalsuite.parts.recorded_data import check_recorded
 
 
 @pytest.fixture

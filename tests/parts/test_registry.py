@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from evalsuite.errors import UnknownNameError
-from evalsuite.naming import name
-from evalsuite.registry import find, names
+from evalsuite.parts.names import name
+from evalsuite.parts.registry import find, names
 from evalsuite.tasks._base import Task
 
 
@@ -26,7 +26,7 @@ def test_nearest_names_are_told():
 
 
 def test_listing_imports_no_torch():
-    code = "import sys; from evalsuite.registry import names; names('evalsuite.tasks'); names('pruners')\n"
+    code = "import sys; from evalsuite.parts.registry import names; names('evalsuite.tasks'); names('pruners')\n"
     code += "assert 'torch' not in sys.modules, 'torch'"
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -46,7 +46,8 @@ def test_parts_of_other_packages_are_found_named_and_used(tmp_path):
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: sparsely\nVersion: 1.0\n")
     (facts / "entry_points.txt").write_text("[evalsuite.pruners]\nthe-largest = sparsely:Largest\n")
     code = (
-        "from evalsuite.naming import name, parse; from pruners import Pruner; from evalsuite.registry import names\n"
+        "from evalsuite.parts.names import name, parse; from pruners import Pruner\n"
+        "from evalsuite.parts.registry import names\n"
         "part = parse('pruners', 'the-largest?power=2', Pruner)\n"
         "assert (type(part).__name__, part.power) == ('Largest', 2.0)\n"
         "assert name(part) == 'the_largest?power=2' and parse('pruners', name(part), Pruner) == part\n"

@@ -14,9 +14,9 @@ import click
 import pytest
 import torch
 
-from evalsuite.apart import MEMORY, SECONDS, Limits, run_apart
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.plain import Plain
+from evalsuite.process.confined import MEMORY, SECONDS, Limits, run_apart
+from evalsuite.process.plain_values import Plain
 
 FILE = Path("weights.pt")
 SMALL = Limits(memory=2**28, seconds=1, answer=2**20)

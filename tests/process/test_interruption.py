@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from evalsuite.analysis.results_file import read_back
 from evalsuite.errors import EvalsuiteError
-from evalsuite.findings.record import read_back
-from evalsuite.networks.checkpoint import Checkpoint, write
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint, write
 
 pytestmark = pytest.mark.usefixtures("interruptible")
 
@@ -108,7 +108,7 @@ def test_a_signal_at_start_up_is_not_lost(how):
     for _ in range(2):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None
-        while "evalsuite.interruption" not in process.stderr.readline():  # told once it is read
+        while "evalsuite.process.interruption" not in process.stderr.readline():  # told once it is read
             pass
         for _ in range(chance.randint(1, 1000)):
             process.stderr.readline()
@@ -121,7 +121,7 @@ def test_a_signal_at_start_up_is_not_lost(how):
 
 def test_a_second_signal_ends_a_process_at_once():
     program = (
-        "import time\nfrom evalsuite.interruption import listen, telling\nlisten()\n"
+        "import time\nfrom evalsuite.process.interruption import listen, telling\nlisten()\n"
         "with telling(lambda code: None):\n    print('ready', flush=True)\n    time.sleep(60)\n"
     )
     took = []
@@ -141,7 +141,7 @@ def test_a_second_signal_ends_a_process_at_once():
 
 def test_others_may_listen_to_signals_too():
     program = (
-        "import os, signal, time\nfrom evalsuite.interruption import listen\nlisten()\n"
+        "import os, signal, time\nfrom evalsuite.process.interruption import listen\nlisten()\n"
         "signal.set_wakeup_fd(-1)\nos.kill(os.getpid(), signal.SIGTERM)\n"
         "while True: time.sleep(1)\n"
     )
@@ -152,7 +152,7 @@ def test_others_may_listen_to_signals_too():
 
 def test_what_a_process_was_started_to_ignore_it_ignores():
     program = (
-        "import os, signal, time\nfrom evalsuite.interruption import check, listen\nlisten()\n"
+        "import os, signal, time\nfrom evalsuite.process.interruption import check, listen\nlisten()\n"
         "os.kill(os.getpid(), signal.SIGHUP)\ntime.sleep(1)\ncheck()\n"
         "os.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(60)\n"
     )

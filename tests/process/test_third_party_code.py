@@ -12,13 +12,13 @@ from torch import nn
 
 from evalsuite.attacks._base import Budget
 from evalsuite.attacks.pgd import Pgd
-from evalsuite.boundary import OthersError, inside, others_code, users_code
-from evalsuite.culprit import culprit, what_it_says
 from evalsuite.data import Batch
-from evalsuite.decide import tango
 from evalsuite.errors import RefusedInputError, TerminatedError
-from evalsuite.networks.architectures import build
+from evalsuite.networks.architectures.by_name import build
 from evalsuite.networks.normalized import Normalized
+from evalsuite.process.culprit import culprit, what_it_says
+from evalsuite.process.third_party_code import OthersError, inside, others_code, users_code
+from evalsuite.statistics import tango
 
 _ROWS = "a network that gives one row of outputs, or one map of them, per image"
 

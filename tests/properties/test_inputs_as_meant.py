@@ -43,15 +43,16 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from evalsuite.cli import cli
+from evalsuite.config.build_inputs import build_inputs
+from evalsuite.config.spec import Spec, resolve
 from evalsuite.data import choose
 from evalsuite.errors import EvalsuiteError
-from evalsuite.inputs import Inputs, inputs
+from evalsuite.inputs.read import Inputs
+from evalsuite.inputs.understanding import examine
 from evalsuite.interpretation import Interpretation
-from evalsuite.networks import checkpoint
+from evalsuite.networks.checkpoints import checkpoint
 from evalsuite.networks.normalized import Normalized
-from evalsuite.spec import Spec, resolve
-from evalsuite.store import Address, reading
-from evalsuite.understanding import examine
+from evalsuite.records.store import Address, reading
 
 _CASES = int(os.environ.get("EVALSUITE_PROPERTY_CASES", "0"))
 """Cases of each test, drawn anew each time; 0: a few, always the same."""
@@ -426,7 +427,7 @@ def flags(options: dict[str, str]) -> list[str]:
 def read(options: dict[str, str]) -> Read:
     """What evalsuite makes of it; only its own errors, of one line, count as a refusal."""
     try:
-        found = inputs(spec_of(options))
+        found = build_inputs(spec_of(options))
         examples = choose(found.dataset.test, len(found.dataset.test), 0)
         return Read(inputs=found, readings=examine(found, examples, confidence=0.95).readings)
     except EvalsuiteError as error:
@@ -554,7 +555,7 @@ def test_a_run_stores_what_the_author_gets_example_by_example(case: Case) -> Non
         arguments = [*parent, "--tasks=clean", "--out=run", "--accept-parent", "--examples=1000"]
         result = CliRunner().invoke(cli, ["evaluate", *arguments])
         assert not isinstance(result.exception, Exception), result.exception
-        found = inputs(spec_of(options))
+        found = build_inputs(spec_of(options))
         examples = choose(found.dataset.test, len(found.dataset.test), 0)
         keys = keys_of(replace(found, dataset=replace(found.dataset, test=examples)))
         places = [meant.written.test.keys.index(key) for key in keys]
@@ -615,7 +616,7 @@ def check_pruned(case: Case, meant: Meant, file: Path, ratio: float, options: di
     entries, _ = count_by_hand(meant.network, pixels)
     _, left = count_by_hand(own, pixels)
     assert ratio == pytest.approx(1 - left / entries, abs=1e-12)
-    found = inputs(spec_of({"ckpt": str(file), "data": options["data"], "arch": options["arch"]}))
+    found = build_inputs(spec_of({"ckpt": str(file), "data": options["data"], "arch": options["arch"]}))
     answer, exact = logits(own, pixels, statistics)
     noise = float((answer - exact).abs().max())
     same = replace(meant, logits=answer, noise=noise)

@@ -15,18 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from evalsuite import naming
-from evalsuite.class_order import names_given
 from evalsuite.cli._options import by_task, ratios
 from evalsuite.data._class_folders import _of_json
-from evalsuite.data_names import parse_data_name
-from evalsuite.delimited import read_delimited
 from evalsuite.errors import EvalsuiteError, UsageError
+from evalsuite.files.delimited import read_delimited
 from evalsuite.gate.policy import Policy, parse_policy
-from evalsuite.networks._header import Header, decode, encode
-from evalsuite.networks.normalisation import statistics_for
-from evalsuite.registry import names
-from evalsuite.store import pack, unpack
+from evalsuite.inputs.class_order import names_given
+from evalsuite.networks.checkpoints.header import Header, decode, encode
+from evalsuite.networks.checkpoints.normalisation import statistics_for
+from evalsuite.parts.data_names import parse_data_name
+from evalsuite.parts.names import name as name_of
+from evalsuite.parts.names import parse
+from evalsuite.parts.registry import names
+from evalsuite.records.store import pack, unpack
 from evalsuite.tasks._base import Task
 from evalsuite.tasks._names import expand
 from pruners import Pruner
@@ -138,15 +139,15 @@ PRUNERS = st.one_of(
 
 @given(TASKS)
 def test_names_of_tasks(text):
-    task = naming.parse("evalsuite.tasks", text, Task)
-    assert naming.parse("evalsuite.tasks", naming.name(task), Task) == task
-    assert [naming.name(each) for each in expand([naming.name(task)])] == [naming.name(task)]
+    task = parse("evalsuite.tasks", text, Task)
+    assert parse("evalsuite.tasks", name_of(task), Task) == task
+    assert [name_of(each) for each in expand([name_of(task)])] == [name_of(task)]
 
 
 @given(PRUNERS)
 def test_names_of_pruners(text):
-    pruner = naming.parse("pruners", text, Pruner)
-    assert naming.parse("pruners", naming.name(pruner), Pruner) == pruner
+    pruner = parse("pruners", text, Pruner)
+    assert parse("pruners", name_of(pruner), Pruner) == pruner
 
 
 @given(
@@ -184,7 +185,7 @@ READERS = {
     "by task": lambda text: by_task(None, click.Option(["--margin-for"]), (text,)),
     "tasks": lambda text: expand([text]),
     "normalisation": lambda text: statistics_for(text, ((0.0,) * 3, (1.0,) * 3), 3),
-    "pruner": lambda text: naming.parse("pruners", text, Pruner),
+    "pruner": lambda text: parse("pruners", text, Pruner),
     "data": parse_data_name,
     "classes": names_given,
     "policy": lambda text: parse_policy(text, source="policy.toml"),

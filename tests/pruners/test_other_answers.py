@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from evalsuite.naming import parse
-from evalsuite.registry import names
+from evalsuite.parts.names import parse
+from evalsuite.parts.registry import names
 from pruners import Context, Pruner, prunable, remaining, sgd
 from pruners._loss import loss
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from evalsuite.networks.architectures import build as architecture
-from evalsuite.networks.cost import cost
+from evalsuite.networks.architectures.by_name import build as architecture
+from evalsuite.networks.costs.cost import cost
 from pruners._positions import positions
 from pruners._weights import prunable
 

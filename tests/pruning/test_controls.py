@@ -8,19 +8,19 @@ import pytest
 import torch
 from torch import nn
 
+from evalsuite.config.build import check_making
+from evalsuite.config.settings import Control, Making
 from evalsuite.data import load
 from evalsuite.errors import UsageError
-from evalsuite.inputs import Inputs
-from evalsuite.making.controls import compared, control_count, make_control, work
-from evalsuite.making.family import grow
-from evalsuite.making.retraining import Retraining
-from evalsuite.networks.architectures import build
-from evalsuite.networks.checkpoint import Checkpoint, read, write
+from evalsuite.inputs.read import Inputs
+from evalsuite.networks.architectures.by_name import build
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint, read, write
 from evalsuite.networks.normalized import Normalized
-from evalsuite.order import Control, Making
 from evalsuite.progress import Silent
-from evalsuite.resolve import check_making
-from evalsuite.store import opened
+from evalsuite.pruning.controls import compared, control_count, make_control, work
+from evalsuite.pruning.family import grow
+from evalsuite.pruning.retraining import Retraining
+from evalsuite.records.store import opened
 from evalsuite.training.standard import Standard
 from pruners import prunable, prune, remaining
 from pruners.filter_norm import FilterNorm

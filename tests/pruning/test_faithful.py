@@ -14,13 +14,13 @@ from torch.nn.utils import parametrizations, prune
 import evalsuite
 from evalsuite.data import load
 from evalsuite.errors import UsageError
-from evalsuite.inputs import Inputs
-from evalsuite.making.faithful import check_faithful
-from evalsuite.making.family import _Nursery, adopt
-from evalsuite.making.refusals import refusing
-from evalsuite.networks.checkpoint import Checkpoint, restore
+from evalsuite.inputs.read import Inputs
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint, restore
 from evalsuite.networks.normalized import Normalized
-from evalsuite.store import opened
+from evalsuite.pruning.faithful import check_faithful
+from evalsuite.pruning.family import _Nursery, adopt
+from evalsuite.pruning.refusals import refusing
+from evalsuite.records.store import opened
 from evalsuite.training.standard import Standard
 from pruners import ChannelPruner
 from pruners.filter_norm import FilterNorm

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from evalsuite.errors import UsageError
-from evalsuite.making import parents
-from evalsuite.networks.checkpoint import read
+from evalsuite.networks.checkpoints.checkpoint import read
 from evalsuite.progress import Silent
+from evalsuite.pruning import train_parent
 
 _ASKED = {"arch": "lenet5", "data": "digits", "recipe": "standard", "epochs": 1, "seed": 0, "device": "cpu"}
 
@@ -17,16 +17,16 @@ _ASKED = {"arch": "lenet5", "data": "digits", "recipe": "standard", "epochs": 1,
 def test_a_place_that_cannot_be_written_is_refused_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: str
 ) -> None:
-    monkeypatch.setattr(parents, "train", lambda *_, **__: pytest.fail("trained for nothing"))
+    monkeypatch.setattr(train_parent, "train", lambda *_, **__: pytest.fail("trained for nothing"))
     (tmp_path / taken).mkdir()
     with pytest.raises(UsageError, match=rf"--out: .*{taken}, which is a folder"):
-        parents.train_parent(**_ASKED, out=tmp_path / "net.safetensors", reporter=Silent())
+        train_parent.train_parent(**_ASKED, out=tmp_path / "net.safetensors", reporter=Silent())
 
 
 def test_a_place_that_goes_away_during_training_does_not_lose_the_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, trained = tmp_path / "there" / "net.safetensors", parents.train
+    out, trained = tmp_path / "there" / "net.safetensors", train_parent.train
     (tmp_path / "rescue").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "rescue"))
 
@@ -36,9 +36,9 @@ def test_a_place_that_goes_away_during_training_does_not_lose_the_network(
         out.parent.touch()
         return network
 
-    monkeypatch.setattr(parents, "train", train)
+    monkeypatch.setattr(train_parent, "train", train)
     with pytest.raises(UsageError, match="what was trained is in") as refusal:
-        parents.train_parent(**_ASKED, out=out, reporter=Silent())
+        train_parent.train_parent(**_ASKED, out=out, reporter=Silent())
     rescued = Path(str(refusal.value).rpartition(" ")[2])
     assert read(rescued / "net.safetensors").lineage[-1]["step"] == "train"
     assert read(rescued / "net.early.safetensors").lineage[-1]["step"] == "early"

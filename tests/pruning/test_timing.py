@@ -6,9 +6,9 @@ from torch import nn
 
 import evalsuite
 from evalsuite.data import load
-from evalsuite.making import timing
-from evalsuite.making.timing import program_of
-from evalsuite.networks.latency import Latency, latencies
+from evalsuite.networks.costs.latency import Latency, latencies
+from evalsuite.pruning import timing
+from evalsuite.pruning.timing import program_of
 from pruners import prune
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
@@ -84,11 +84,11 @@ def test_old_times_are_not_compared_with_new_ones(digits, tmp_path, timed) -> No
 
 
 def test_networks_made_elsewhere_are_timed_together_once(digits, tmp_path, timed, monkeypatch) -> None:
-    from evalsuite.inputs import Inputs
-    from evalsuite.making.family import adopt
-    from evalsuite.networks.checkpoint import Checkpoint
+    from evalsuite.inputs.read import Inputs
+    from evalsuite.networks.checkpoints.checkpoint import Checkpoint
     from evalsuite.networks.normalized import Normalized
-    from evalsuite.store import opened
+    from evalsuite.pruning.family import adopt
+    from evalsuite.records.store import opened
 
     def checkpoint(bare: nn.Module) -> Checkpoint:
         wrapped = Normalized(bare, (0.0,), (1.0,)).eval()
@@ -128,7 +128,7 @@ def test_every_round_times_every_network_once_in_an_order_of_its_own() -> None:
 
 
 def test_twins_are_measured_alike_while_a_machine_slows_down(monkeypatch) -> None:
-    from evalsuite.networks import latency as module
+    from evalsuite.networks.costs import latency as module
 
     clock = iter(range(10**6))
     now = 0.0
@@ -147,7 +147,7 @@ def test_twins_are_measured_alike_while_a_machine_slows_down(monkeypatch) -> Non
 
 
 def test_order_statistics_are_those_of_rounds(monkeypatch) -> None:
-    from evalsuite.networks import latency as module
+    from evalsuite.networks.costs import latency as module
 
     # rounds take 1, 2, ..., 9 seconds a run: n = 9 encloses the median by the 2nd and the 8th at 0.961
     ticks = iter([t for k in range(1, 10) for t in (100.0 * k, 100.0 * k + k)])

@@ -8,11 +8,11 @@ import time
 
 import pytest
 
-from evalsuite import heartbeat
 from evalsuite.errors import RefusedInputError, TerminatedError, UsageError
-from evalsuite.heartbeat import FILE, recorded
 from evalsuite.printable import printable
 from evalsuite.progress import READING, Silent
+from evalsuite.records import heartbeat
+from evalsuite.records.heartbeat import FILE, recorded
 
 
 def rewritten(folder, **changes):
@@ -87,7 +87,7 @@ def test_how_it_ended(tmp_path, error, code):
 
 def test_a_killed_process_is_told_from_a_working_one(tmp_path):
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom evalsuite.heartbeat import recorded\n"
+        "import sys, time\nfrom pathlib import Path\nfrom evalsuite.records.heartbeat import recorded\n"
         "from evalsuite.progress import Silent\n"
         f"with recorded(Silent(), Path({str(tmp_path)!r})) as reporter:\n"
         "    reporter.start('Pruning', 1.0)\n    print('ready', flush=True)\n    time.sleep(300)\n"

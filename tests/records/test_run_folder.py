@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.heartbeat import recorded
 from evalsuite.progress import Silent
-from evalsuite.run_folder import check_names, check_usable, clear_partials, is_file
-from evalsuite.store import opened, reading
+from evalsuite.records.heartbeat import recorded
+from evalsuite.records.run_folder import check_names, check_usable, clear_partials, is_file
+from evalsuite.records.store import opened, reading
 
 
 def content(folder):

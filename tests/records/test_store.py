@@ -9,9 +9,9 @@ import zlib
 import numpy as np
 import pytest
 
-from evalsuite.database_errors import BusyError
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.store import Address, Row, opened, pack, reading, unpack
+from evalsuite.records.database_errors import BusyError
+from evalsuite.records.store import Address, Row, opened, pack, reading, unpack
 
 
 def row(examples="e", **columns):
@@ -59,7 +59,8 @@ def test_objects_are_never_unpickled():
 
 
 def test_second_writer_is_told(tmp_path):
-    code = f"from evalsuite.store import opened\nfrom pathlib import Path\nwith opened(Path({str(tmp_path)!r})): pass"
+    code = "from evalsuite.records.store import opened\nfrom pathlib import Path\n"
+    code += f"with opened(Path({str(tmp_path)!r})): pass"
     with opened(tmp_path, create=True):
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "another evalsuite process" in other.stderr

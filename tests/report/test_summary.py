@@ -1,6 +1,6 @@
 import re
 
-from evalsuite.report.summary import summary
+from evalsuite.export.markdown import summary
 
 Row = dict[str, object]
 

@@ -14,7 +14,7 @@ DATASET = "cifar10"
 
 @pytest.fixture(scope="session")
 def zoo() -> ModuleType:
-    from evalsuite.networks._robustbench import zoo
+    from evalsuite.networks.architectures._robustbench import zoo
 
     return zoo()
 

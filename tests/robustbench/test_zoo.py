@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from evalsuite.errors import UsageError
-from evalsuite.networks.architectures import build, convention
-from evalsuite.networks.checkpoint import read
+from evalsuite.networks.architectures.by_name import build, convention
+from evalsuite.networks.checkpoints.checkpoint import read
 
 pytestmark = pytest.mark.robustbench
 

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.optimize import brentq
 from scipy.stats import bootstrap, norm
 
-from evalsuite.decide import betting
+from evalsuite.statistics import betting
 
 values = arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1))
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 from scipy.stats import bootstrap
 
-from evalsuite.decide.bootstrap import RESAMPLES, Spread, bca, compare_sampled
-from evalsuite.decide.compare import Verdict
+from evalsuite.statistics.bootstrap import RESAMPLES, Spread, bca, compare_sampled
+from evalsuite.statistics.compare import Verdict
 
 Array = npt.NDArray[np.float64]
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalsuite.decide import betting, proportion, tango
-from evalsuite.decide.compare import Comparison, Verdict, compare
+from evalsuite.statistics import betting, proportion, tango
+from evalsuite.statistics.compare import Comparison, Verdict, compare
 
 
 @dataclass(frozen=True)

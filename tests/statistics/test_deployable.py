@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from evalsuite.decide.compare import Verdict
-from evalsuite.decide.deployable import Claim, deployable, over_tasks
-from evalsuite.decide.potential import Failure, Potential
+from evalsuite.statistics.compare import Verdict
+from evalsuite.statistics.deployable import Claim, deployable, over_tasks
+from evalsuite.statistics.potential import Failure, Potential
 
 
 def claim(task: str, ratio: float, failed_high: float | None) -> Claim:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalsuite.decide.excess import Regression, excess_error, regress, standard_error
+from evalsuite.statistics.excess import Regression, excess_error, regress, standard_error
 
 
 def test_excess_error_by_hand() -> None:

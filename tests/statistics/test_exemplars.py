@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evalsuite.decide import proportion
-from evalsuite.decide.exemplars import exemplars
+from evalsuite.statistics import proportion
+from evalsuite.statistics.exemplars import exemplars
 
 
 def test_by_hand() -> None:

@@ -5,7 +5,7 @@ import pytest
 from torchvision.models import AlexNet_Weights
 
 from evalsuite.corruptions import COMMON
-from evalsuite.decide.mce import (
+from evalsuite.statistics.mce import (
     ALEXNET,
     ALEXNET_CLEAN,
     Errors,

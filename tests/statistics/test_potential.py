@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.decide.compare import Comparison, Verdict
-from evalsuite.decide.potential import Failure, Potential, potential
+from evalsuite.statistics.compare import Comparison, Verdict
+from evalsuite.statistics.potential import Failure, Potential, potential
 
 MARGIN = 0.005
 

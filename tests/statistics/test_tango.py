@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import gammaln
 from scipy.stats import binom, norm
 
-from evalsuite.decide import proportion, tango
+from evalsuite.statistics import proportion, tango
 
 # Tables (both, first only, second only, neither) with published limits, to the digits that were published.
 PUBLISHED = [

@@ -3,7 +3,7 @@
 import pytest
 
 from evalsuite.errors import UsageError
-from evalsuite.naming import name
+from evalsuite.parts.names import name
 from evalsuite.tasks._names import digest, expand, parse, readings
 from evalsuite.tasks.certified import Certified
 from evalsuite.tasks.noise import Noise

@@ -13,7 +13,7 @@ from evalsuite.errors import UsageError
 from evalsuite.measures._base import Annotations, Stored
 from evalsuite.measures.error import Error
 from evalsuite.measures.ood_auroc import OodAuroc
-from evalsuite.naming import name
+from evalsuite.parts.names import name
 from evalsuite.randomness import keys, uniform
 from evalsuite.tasks._base import Domain
 from evalsuite.tasks._names import digest, expand, parse

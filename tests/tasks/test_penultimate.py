@@ -6,7 +6,7 @@ from torch import nn
 from torchvision.models import resnet18
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from evalsuite.networks.architectures import build
+from evalsuite.networks.architectures.by_name import build
 from evalsuite.networks.normalized import Normalized
 from evalsuite.tasks._penultimate import classifier, penultimate
 

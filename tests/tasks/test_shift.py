@@ -10,13 +10,13 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from evalsuite.asked import asked, examples_of
+from evalsuite.config.settings import Judging
 from evalsuite.corruptions import COMMON
 from evalsuite.data import Dataset, Examples
 from evalsuite.errors import EvalsuiteError, RefusedInputError, UsageError
-from evalsuite.naming import name
-from evalsuite.order import Judging
-from evalsuite.store import opened
+from evalsuite.evaluation.examples import asked, examples_of
+from evalsuite.parts.names import name
+from evalsuite.records.store import opened
 from evalsuite.tasks._names import digest, expand, parse
 from evalsuite.tasks.shift import Shift
 

@@ -6,7 +6,7 @@ from evalsuite.corruptions import MIX1
 from evalsuite.corruptions._base import Corruption
 from evalsuite.data import Examples
 from evalsuite.errors import UsageError
-from evalsuite.registry import find
+from evalsuite.parts.registry import find
 from evalsuite.training import named, train
 from evalsuite.training.augmented import Augmented, usable
 from evalsuite.training.standard import Standard

@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 import bounds
 from evalsuite.data import Examples, load
 from evalsuite.errors import UsageError
-from evalsuite.networks.vit import ViT
+from evalsuite.networks.architectures.vit import ViT
 from evalsuite.training import named, score, train
 from evalsuite.training._bounded import Bounded, worst_cross_entropy
 from evalsuite.training.crown_ibp import CrownIbp

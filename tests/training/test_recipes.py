@@ -6,8 +6,8 @@ import torch
 from torch import Generator
 
 from evalsuite.errors import UnknownNameError, UsageError
-from evalsuite.naming import name
-from evalsuite.registry import find, names
+from evalsuite.parts.names import name
+from evalsuite.parts.registry import find, names
 from evalsuite.training import Recipe, named
 from evalsuite.training.lost_in_pruning import LostInPruning
 from evalsuite.training.standard import Standard

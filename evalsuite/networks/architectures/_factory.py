@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from torch import nn
 
-from evalsuite.boundary import users_code
 from evalsuite.errors import UsageError
-from evalsuite.importing import import_users_module, working_folder
-from evalsuite.networks._convention import Arguments
+from evalsuite.networks.architectures.input_convention import Arguments
+from evalsuite.parts.importing import import_users_module, working_folder
+from evalsuite.process.third_party_code import users_code
 
 
 def build(path: str, *, classes: int, channels: int, image_size: int, arguments: Arguments) -> nn.Module:

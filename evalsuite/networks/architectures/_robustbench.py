@@ -14,7 +14,7 @@ from typing import Final
 from torch import nn
 
 from evalsuite.errors import UnknownNameError, UsageError, install_hint
-from evalsuite.networks._convention import Arguments, Convention
+from evalsuite.networks.architectures.input_convention import Arguments, Convention
 
 _CLASSES: Final = {"cifar10": 10, "cifar100": 100, "imagenet": 1000}
 _SHAPES: Final = {"cifar10": (3, 32, 32), "cifar100": (3, 32, 32), "imagenet": (3, 224, 224)}

@@ -15,7 +15,7 @@ from typing import Final
 from torch import nn
 
 from evalsuite.errors import UnknownNameError, UsageError, install_hint
-from evalsuite.networks._convention import IMAGENET_MEAN, IMAGENET_STD, Arguments, Convention
+from evalsuite.networks.architectures.input_convention import IMAGENET_MEAN, IMAGENET_STD, Arguments, Convention
 
 _OURS: Final = frozenset(
     {

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from evalsuite.errors import RefusedInputError, UnknownNameError, UsageError
 from evalsuite.interpretation import Interpretation
-from evalsuite.networks._convention import Arguments, Convention
+from evalsuite.networks.architectures.input_convention import Arguments, Convention
 
 
 class _Photos(TypedDict):

@@ -12,18 +12,18 @@ from torch import nn
 
 from evalsuite.errors import UnknownNameError, UsageError, install_hint
 from evalsuite.interpretation import Interpretation
-from evalsuite.networks import _factory, _robustbench, _timm, _torchvision
-from evalsuite.networks._base import Architecture
-from evalsuite.networks._convention import NO_ARGUMENTS, Arguments, Convention
-from evalsuite.networks._initialisation import seeded
-from evalsuite.networks.densenet import DenseNet
-from evalsuite.networks.espcn import Espcn
-from evalsuite.networks.lenet import LeNet
-from evalsuite.networks.mlp import Mlp
-from evalsuite.networks.resnet import ResNet
-from evalsuite.networks.vgg import VGG
-from evalsuite.networks.vit import ViT
-from evalsuite.networks.wide_resnet import WideResNet
+from evalsuite.networks.architectures import _factory, _robustbench, _timm, _torchvision
+from evalsuite.networks.architectures._base import Architecture
+from evalsuite.networks.architectures._initialisation import seeded
+from evalsuite.networks.architectures.densenet import DenseNet
+from evalsuite.networks.architectures.espcn import Espcn
+from evalsuite.networks.architectures.input_convention import NO_ARGUMENTS, Arguments, Convention
+from evalsuite.networks.architectures.lenet import LeNet
+from evalsuite.networks.architectures.mlp import Mlp
+from evalsuite.networks.architectures.resnet import ResNet
+from evalsuite.networks.architectures.vgg import VGG
+from evalsuite.networks.architectures.vit import ViT
+from evalsuite.networks.architectures.wide_resnet import WideResNet
 
 BUILT_IN: Mapping[str, Architecture] = MappingProxyType(
     {

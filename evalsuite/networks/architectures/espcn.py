@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
-from evalsuite.networks._base import Architecture
+from evalsuite.networks.architectures._base import Architecture
 
 
 @final

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from evalsuite.errors import UsageError
-from evalsuite.networks._base import Architecture
+from evalsuite.networks.architectures._base import Architecture
 
 
 @final

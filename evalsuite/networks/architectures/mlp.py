@@ -7,7 +7,7 @@ from typing import final
 from torch import nn
 from typing_extensions import override
 
-from evalsuite.networks._base import Architecture
+from evalsuite.networks.architectures._base import Architecture
 
 
 @final

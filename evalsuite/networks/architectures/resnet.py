@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from evalsuite.networks._base import Architecture
-from evalsuite.networks._initialisation import he
+from evalsuite.networks.architectures._base import Architecture
+from evalsuite.networks.architectures._initialisation import he
 
 
 @final

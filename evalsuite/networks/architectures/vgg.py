@@ -6,8 +6,8 @@ from typing import Literal, final
 from torch import Tensor, nn
 from typing_extensions import override
 
-from evalsuite.networks._base import Architecture
-from evalsuite.networks._initialisation import he
+from evalsuite.networks.architectures._base import Architecture
+from evalsuite.networks.architectures._initialisation import he
 
 _CONVOLUTIONS: dict[int, tuple[int, int, int, int, int]] = {
     11: (1, 1, 2, 2, 2),

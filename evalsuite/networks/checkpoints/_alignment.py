@@ -9,10 +9,10 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from evalsuite.networks._beside import Beside, sort_out
-from evalsuite.networks._layout import Layout, layout
-from evalsuite.networks._spellings import Spelling, spellings
-from evalsuite.networks.architectures import BUILT_IN, build
+from evalsuite.networks.architectures.by_name import BUILT_IN, build
+from evalsuite.networks.checkpoints._layout import Layout, layout
+from evalsuite.networks.checkpoints._spellings import Spelling, spellings
+from evalsuite.networks.checkpoints.extras import Beside, sort_out
 
 
 @final

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.networks._initialisation import seeded
+from evalsuite.networks.architectures._initialisation import seeded
 
 _DOES_NOT_RUN: Final = (RuntimeError, ValueError, IndexError, TypeError, AssertionError)
 

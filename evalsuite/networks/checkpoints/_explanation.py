@@ -4,8 +4,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from evalsuite.networks._alignment import Aligned, nearest
-from evalsuite.networks._layout import last
+from evalsuite.networks.checkpoints._alignment import Aligned, nearest
+from evalsuite.networks.checkpoints._layout import last
 
 _MOST_LISTED: Final = 5
 _MOST_COMPARED: Final = 2000

@@ -11,21 +11,21 @@ from torch.nn.utils import prune
 
 from evalsuite.errors import UsageError
 from evalsuite.interpretation import Interpretation
-from evalsuite.networks._alignment import nearest
-from evalsuite.networks._beside import Statistics
-from evalsuite.networks._constants import constants, refuse_drawn, refuse_lazy
-from evalsuite.networks._convention import Arguments, Convention
-from evalsuite.networks._effective import named_tensors
-from evalsuite.networks._formats import Contents, refuse_not_finite
-from evalsuite.networks._header import Step
-from evalsuite.networks._input_normalisation import normalisation, of_network
-from evalsuite.networks._pour import outputs, pour_aligned
-from evalsuite.networks._precision import single
-from evalsuite.networks._readings import key_readings
-from evalsuite.networks._selection import class_count, select
-from evalsuite.networks._upgrade import metadata_under
-from evalsuite.networks._whole import select_whole
-from evalsuite.networks.architectures import build, convention, runs_users_code, split, switches
+from evalsuite.networks.architectures.by_name import build, convention, runs_users_code, split, switches
+from evalsuite.networks.architectures.input_convention import Arguments, Convention
+from evalsuite.networks.checkpoints._alignment import nearest
+from evalsuite.networks.checkpoints._constants import constants, refuse_drawn, refuse_lazy
+from evalsuite.networks.checkpoints._formats import Contents, refuse_not_finite
+from evalsuite.networks.checkpoints._pour import outputs, pour_aligned
+from evalsuite.networks.checkpoints._readings import key_readings
+from evalsuite.networks.checkpoints._selection import class_count, select
+from evalsuite.networks.checkpoints._upgrade import metadata_under
+from evalsuite.networks.checkpoints._whole import select_whole
+from evalsuite.networks.checkpoints.extras import Statistics
+from evalsuite.networks.checkpoints.header import Step
+from evalsuite.networks.checkpoints.input_normalisation import normalisation, of_network
+from evalsuite.networks.checkpoints.precision import single
+from evalsuite.networks.effective_weights import named_tensors
 from evalsuite.networks.normalized import Normalized
 from evalsuite.version import __version__
 
@@ -42,7 +42,7 @@ class Request:
     """What the caller says about a file that does not describe itself; None: not said.
 
     Attributes:
-        arch: As for `evalsuite.networks.architectures.build`.
+        arch: As for `evalsuite.networks.architectures.by_name.build`.
         arguments: Likewise.
         classes: Their number.
         shape: (channels, height, width) of the images.
@@ -75,7 +75,7 @@ class ThirdParty:
 
 
 def read(path: Path, contents: Contents, request: Request) -> ThirdParty:
-    """The network of `contents`; see `evalsuite.networks.checkpoint.read`."""
+    """The network of `contents`; see `evalsuite.networks.checkpoints.checkpoint.read`."""
     if contents.networks:
         result = _whole(path, contents, request)
     elif request.arch is None:

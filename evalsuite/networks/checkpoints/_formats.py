@@ -17,14 +17,14 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from evalsuite.apart import Limits, run_apart
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.networks._handed import pack, unpack
-from evalsuite.networks._pickles import LONGEST_GLOBAL, globals_of, harmless, stand_ins
-from evalsuite.networks._records import Records, records
-from evalsuite.networks._weight_sets import WeightSet, weight_sets
-from evalsuite.plain import Plain
-from evalsuite.regular import read_regular
+from evalsuite.files.regular_files import read_regular
+from evalsuite.networks.checkpoints._handed import pack, unpack
+from evalsuite.networks.checkpoints._pickles import LONGEST_GLOBAL, globals_of, harmless, stand_ins
+from evalsuite.networks.checkpoints._records import Records, records
+from evalsuite.networks.checkpoints._weight_sets import WeightSet, weight_sets
+from evalsuite.process.confined import Limits, run_apart
+from evalsuite.process.plain_values import Plain
 
 _WORST_RATIO: Final = 50
 _WORST_BYTES: Final = 2**28

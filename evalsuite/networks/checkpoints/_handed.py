@@ -8,7 +8,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from evalsuite.plain import Plain
+from evalsuite.process.plain_values import Plain
 
 _GIVEN_BACK: Final = 2**25
 """Bytes that are let go before they are given back."""

@@ -10,17 +10,17 @@ from typing import Final, final
 import torch
 from torch import Tensor, nn
 
-from evalsuite.culprit import culprit, is_memory, what_it_says
 from evalsuite.device import device_of
 from evalsuite.errors import EvalsuiteError, RefusedInputError, UsageError
 from evalsuite.interpretation import Interpretation
-from evalsuite.networks._alignment import Aligned, align
-from evalsuite.networks._explanation import explain
-from evalsuite.networks._layout import layout
-from evalsuite.networks._precision import converted
-from evalsuite.networks._upgrade import Metadata, with_metadata
-from evalsuite.networks._widths import Narrowed, narrow, narrow_heads
+from evalsuite.networks.checkpoints._alignment import Aligned, align
+from evalsuite.networks.checkpoints._explanation import explain
+from evalsuite.networks.checkpoints._layout import layout
+from evalsuite.networks.checkpoints._upgrade import Metadata, with_metadata
+from evalsuite.networks.checkpoints._widths import Narrowed, narrow, narrow_heads
+from evalsuite.networks.checkpoints.precision import converted
 from evalsuite.networks.normalized import Normalized
+from evalsuite.process.culprit import culprit, is_memory, what_it_says
 
 NOTHING_NARROWER: Final[Mapping[str, str]] = MappingProxyType({})
 

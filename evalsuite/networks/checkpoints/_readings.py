@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from evalsuite.interpretation import Basis, Interpretation
-from evalsuite.networks._effective import effective
-from evalsuite.networks._reparametrised import baked
-from evalsuite.networks._selection import Candidate
+from evalsuite.networks.checkpoints._selection import Candidate
+from evalsuite.networks.effective_weights import effective
+from evalsuite.networks.reparametrised import baked
 
 _MOST_LISTED: Final = 5
 

@@ -7,7 +7,7 @@ from typing import Final, final
 
 from torch import Tensor
 
-from evalsuite.networks._beside import PAIRS, Statistics
+from evalsuite.networks.checkpoints.extras import PAIRS, Statistics
 
 _DEPTH: Final = 3
 _CLASSES: Final = frozenset(

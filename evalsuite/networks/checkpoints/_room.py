@@ -8,8 +8,8 @@ from typing import Final
 import torch
 from torch import nn
 
-from evalsuite.apart import MEMORY, Limits
 from evalsuite.errors import RefusedInputError
+from evalsuite.process.confined import MEMORY, Limits
 
 _FLOAT: Final = 4
 _WIDEST: Final = 16

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from evalsuite.errors import RefusedInputError, UnknownNameError, UsageError
 from evalsuite.interpretation import Interpretation
-from evalsuite.networks._alignment import Aligned, alignments
-from evalsuite.networks._beside import looks_averaged
-from evalsuite.networks._explanation import explain
-from evalsuite.networks._upgrade import upgraded
-from evalsuite.networks._weight_sets import WeightSet
-from evalsuite.networks._widths import narrow
+from evalsuite.networks.checkpoints._alignment import Aligned, alignments
+from evalsuite.networks.checkpoints._explanation import explain
+from evalsuite.networks.checkpoints._upgrade import upgraded
+from evalsuite.networks.checkpoints._weight_sets import WeightSet
+from evalsuite.networks.checkpoints._widths import narrow
+from evalsuite.networks.checkpoints.extras import looks_averaged
 
 _MOST_LISTED: Final = 8
 

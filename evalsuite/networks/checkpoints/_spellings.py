@@ -7,9 +7,9 @@ from typing import Final, final
 
 from torch import Tensor
 
-from evalsuite.networks._effective import effective
-from evalsuite.networks._layout import Layout
-from evalsuite.networks._reparametrised import baked
+from evalsuite.networks.checkpoints._layout import Layout
+from evalsuite.networks.effective_weights import effective
+from evalsuite.networks.reparametrised import baked
 
 # modules that torch, FSDP and activation checkpointing put around others
 _WRAPPERS: Final = re.compile(r"(?<![^.])(module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")

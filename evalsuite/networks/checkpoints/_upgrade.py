@@ -11,9 +11,9 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from evalsuite.networks._alignment import Aligned, alignments
-from evalsuite.networks._layout import last
-from evalsuite.networks._weight_sets import WeightSet
+from evalsuite.networks.checkpoints._alignment import Aligned, alignments
+from evalsuite.networks.checkpoints._layout import last
+from evalsuite.networks.checkpoints._weight_sets import WeightSet
 from evalsuite.networks.copies import copied
 
 # masks and tables that old files hold and constructors make

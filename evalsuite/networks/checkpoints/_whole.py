@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from evalsuite.errors import RefusedInputError, UnknownNameError
 from evalsuite.interpretation import Interpretation
-from evalsuite.networks._attributes import structure
-from evalsuite.networks._beside import looks_averaged
-from evalsuite.networks._weight_sets import WeightSet
+from evalsuite.networks.attributes import structure
+from evalsuite.networks.checkpoints._weight_sets import WeightSet
+from evalsuite.networks.checkpoints.extras import looks_averaged
 
 
 def select_whole(path: Path, sets: Sequence[WeightSet], weights: str | None) -> tuple[nn.Module, Interpretation]:

@@ -16,24 +16,24 @@ import safetensors.torch
 from torch import nn
 
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.files import write_atomically
+from evalsuite.files.atomic import write_atomically
+from evalsuite.files.private_paths import portable
 from evalsuite.interpretation import Interpretation
-from evalsuite.networks import _foreign
-from evalsuite.networks._attributes import restore as restore_scalars
-from evalsuite.networks._attributes import scalars
-from evalsuite.networks._beside import Statistics
-from evalsuite.networks._convention import NO_ARGUMENTS, Arguments
-from evalsuite.networks._effective import effective
-from evalsuite.networks._formats import Contents, read_contents
-from evalsuite.networks._header import Header, Step, decode, encode
-from evalsuite.networks._input_normalisation import of_network
-from evalsuite.networks._pour import outputs, pour, pour_aligned
-from evalsuite.networks._room import check_room
-from evalsuite.networks._selection import select
-from evalsuite.networks.architectures import build, runs_users_code, split
+from evalsuite.networks.architectures.by_name import build, runs_users_code, split
+from evalsuite.networks.architectures.input_convention import NO_ARGUMENTS, Arguments
+from evalsuite.networks.attributes import restore as restore_scalars
+from evalsuite.networks.attributes import scalars
+from evalsuite.networks.checkpoints import _foreign
+from evalsuite.networks.checkpoints._formats import Contents, read_contents
+from evalsuite.networks.checkpoints._pour import outputs, pour, pour_aligned
+from evalsuite.networks.checkpoints._room import check_room
+from evalsuite.networks.checkpoints._selection import select
+from evalsuite.networks.checkpoints.extras import Statistics
+from evalsuite.networks.checkpoints.header import Header, Step, decode, encode
+from evalsuite.networks.checkpoints.input_normalisation import of_network
 from evalsuite.networks.digest import tensor_digest
+from evalsuite.networks.effective_weights import effective
 from evalsuite.networks.normalized import Normalized
-from evalsuite.private_paths import portable
 from evalsuite.version import __version__
 
 _LONGEST_REASON: Final = 300
@@ -219,7 +219,7 @@ def _own(path: Path, contents: Contents, text: str, arch: str | None, arguments:
             raise UsageError(f"expected --arch {name}, as the file says, or none at all, got {given!r}: {path}")
         name, settings = (name, settings) if name is not None else (given, given_settings)
     if name is None:
-        way_out = "say --arch, or read it with evalsuite.networks.checkpoint.restore(path, network)"
+        way_out = "say --arch, or read it with evalsuite.networks.checkpoints.checkpoint.restore(path, network)"
         raise UsageError(f"expected an architecture, got a file whose network came from Python: {path}; {way_out}")
     if runs_users_code(name):
         _check_named(path, name, settings, arch, arguments)

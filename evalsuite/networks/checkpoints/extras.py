@@ -8,7 +8,7 @@ from typing import Final, Literal, final
 import torch
 from torch import Tensor
 
-from evalsuite.networks._layout import COUNTER, Layout, first, last
+from evalsuite.networks.checkpoints._layout import COUNTER, Layout, first, last
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation of each channel."""

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, final
 from pydantic import Field, TypeAdapter, ValidationError
 
 from evalsuite.errors import EvalsuiteError, RefusedInputError, UsageError
-from evalsuite.regular import opened
+from evalsuite.files.regular_files import opened
 
 FORMAT: Final = "evalsuite-checkpoint/1"
 _LONGEST: Final = 2**24

@@ -6,8 +6,8 @@ from typing import Final
 
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.interpretation import Basis, Interpretation
-from evalsuite.networks._beside import Statistics
-from evalsuite.networks._convention import Convention
+from evalsuite.networks.architectures.input_convention import Convention
+from evalsuite.networks.checkpoints.extras import Statistics
 
 _OPTION: Final = "--normalise none|data|imagenet|MEAN/STD"
 _TOPIC: Final = "normalisation"

@@ -13,8 +13,8 @@ from torch import nn
 
 from evalsuite.errors import UsageError
 from evalsuite.interpretation import Basis, Interpretation
-from evalsuite.networks._convention import IMAGENET_MEAN, IMAGENET_STD
-from evalsuite.networks._input_normalisation import words
+from evalsuite.networks.architectures.input_convention import IMAGENET_MEAN, IMAGENET_STD
+from evalsuite.networks.checkpoints.input_normalisation import words
 from evalsuite.networks.normalized import Normalized
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]

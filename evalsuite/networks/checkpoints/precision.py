@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from evalsuite.errors import RefusedInputError
 from evalsuite.interpretation import Interpretation
-from evalsuite.networks._layout import COUNTER, last
+from evalsuite.networks.checkpoints._layout import COUNTER, last
 
 _CONVERTED: Final = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 _WAY_OUT: Final = (

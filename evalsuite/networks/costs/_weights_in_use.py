@@ -7,7 +7,7 @@ from typing import Final, final
 import torch
 from torch import Tensor, nn
 
-from evalsuite.networks._multiplications import Use
+from evalsuite.networks.costs._multiplications import Use
 
 _SINGLE: Final = (
     *(nn.Conv1d, nn.Conv2d, nn.Conv3d),

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from evalsuite.device import device_of
 from evalsuite.interpretation import Interpretation
-from evalsuite.networks._effective import named_tensors
-from evalsuite.networks._multiplications import multiplications
-from evalsuite.networks._packed import CONVOLUTIONS, megabytes, weight_and_bias
-from evalsuite.networks._weights_in_use import Nonzeros, prunable_names, weights_in_use
+from evalsuite.networks.costs._multiplications import multiplications
+from evalsuite.networks.costs._weights_in_use import Nonzeros, prunable_names, weights_in_use
+from evalsuite.networks.effective_weights import named_tensors
+from evalsuite.networks.packed_weights import CONVOLUTIONS, megabytes, weight_and_bias
 
 _MOSTLY: Final = 0.5
 _SHOWN: Final = 3

@@ -11,7 +11,7 @@ from typing import Final
 
 from torch import Tensor
 
-from evalsuite.networks._symbolic import NotUnderstoodError
+from evalsuite.networks.programs._symbolic import NotUnderstoodError
 
 Arguments = Mapping[str, object]
 """Of one call, by the names in the operator's schema; those that are left out are missing."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from evalsuite.networks._symbolic import NotUnderstoodError
+from evalsuite.networks.programs._symbolic import NotUnderstoodError
 
 Json = Mapping[str, object]
 

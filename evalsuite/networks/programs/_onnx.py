@@ -19,14 +19,14 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from evalsuite.apart import Limits, run_apart
 from evalsuite.errors import RefusedInputError, UsageError, install_hint
-from evalsuite.networks._onnx_beside import outside, size_beside, take_in
-from evalsuite.networks._onnx_cost import onnx_cost
-from evalsuite.networks._onnx_graph import foreign_operator, sized_by_pixels
-from evalsuite.networks._onnx_messages import Model, graphs, sparse_tensors
-from evalsuite.networks._trial import first_line, lacks_memory, limits_of_trial, trial_images
-from evalsuite.networks.artefact import Artefact, Told
+from evalsuite.networks.programs._onnx_cost import onnx_cost
+from evalsuite.networks.programs._onnx_external_tensors import outside, size_beside, take_in
+from evalsuite.networks.programs._onnx_graph import foreign_operator, sized_by_pixels
+from evalsuite.networks.programs._onnx_messages import Model, graphs, sparse_tensors
+from evalsuite.networks.programs._trial import first_line, lacks_memory, limits_of_trial, trial_images
+from evalsuite.networks.programs.program import Artefact, Told
+from evalsuite.process.confined import Limits, run_apart
 
 _FLOAT32 = "tensor(float)"
 

@@ -10,7 +10,7 @@ from typing import Final, Protocol, final
 import numpy as np
 import numpy.typing as npt
 
-from evalsuite.networks.cost import Cost
+from evalsuite.networks.costs.cost import Cost
 
 Array = npt.NDArray[np.generic]
 
@@ -66,7 +66,7 @@ class _Weight:
 
 
 def onnx_cost(data: bytes, images: tuple[int, ...]) -> Cost | str:
-    """As `evalsuite.networks.cost.cost`, for a batch of shape `images`; or why it cannot be told.
+    """As `evalsuite.networks.costs.cost.cost`, for a batch of shape `images`; or why it cannot be told.
 
     Parameters are the numbers in the file less scales, zero points, shapes and single numbers; the statistics by which
     colour images are normalised count, since the file does not tell them apart. Integer weights are zero where they

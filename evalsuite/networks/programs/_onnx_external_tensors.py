@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.networks._onnx_messages import Message, Tensor, tensors
+from evalsuite.networks.programs._onnx_messages import Message, Tensor, tensors
 
 _MOST_BYTES: Final = 2**31 - 1
 """Of protobuf: a model that holds all its tensors itself cannot be larger."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, final
 
-from evalsuite.networks._onnx_messages import Function, Graph, Model, Node, nodes
+from evalsuite.networks.programs._onnx_messages import Function, Graph, Model, Node, nodes
 
 _STANDARD: Final = frozenset({"", "ai.onnx"})
 _MICROSOFT: Final = frozenset(

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from evalsuite.errors import RefusedInputError
-from evalsuite.networks._json import Json, as_list, as_mapping
-from evalsuite.networks._steps import Step, Value, keep, name_in, names_in, read_step, value_of
-from evalsuite.networks._symbolic import NotUnderstoodError
+from evalsuite.networks.programs._json import Json, as_list, as_mapping
+from evalsuite.networks.programs._steps import Step, Value, keep, name_in, names_in, read_step, value_of
+from evalsuite.networks.programs._symbolic import NotUnderstoodError
 
 _UNEVEN: Final = 2
 _LITTLE: Final = 2**26

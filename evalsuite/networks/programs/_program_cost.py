@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from evalsuite.networks._program import Called, Program
-from evalsuite.networks.cost import Cost
+from evalsuite.networks.costs.cost import Cost
+from evalsuite.networks.programs._program import Called, Program
 
 _WEIGHT_AT = {
     "conv1d": 1, "conv2d": 1, "conv3d": 1, "convolution": 1, "linear": 1, "mm": 1, "matmul": 1, "bmm": 1, "addmm": 2,
@@ -14,7 +14,7 @@ _WEIGHT_AT = {
 
 
 def program_cost(program: Program, images: Tensor) -> Cost | str:
-    """As `evalsuite.networks.cost.cost`, or why it cannot be told; int8 weights count as what they stand for.
+    """As `evalsuite.networks.costs.cost.cost`, or why it cannot be told; int8 weights count as what they stand for.
 
     Args:
         program: Run once.

@@ -11,17 +11,17 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from evalsuite.apart import run_apart
 from evalsuite.errors import EvalsuiteError, RefusedInputError, UsageError
-from evalsuite.networks._formats import objection_to, refuse_not_finite
-from evalsuite.networks._json import Json, as_list, as_mapping, as_name, only_entry
-from evalsuite.networks._program import Program
-from evalsuite.networks._program_cost import program_cost
-from evalsuite.networks._steps import DTYPES
-from evalsuite.networks._symbolic import ForeignOperatorError, NotUnderstoodError
-from evalsuite.networks._trial import first_line, lacks_memory, limits_of_trial, trial_images
-from evalsuite.networks.artefact import Artefact, Told
-from evalsuite.plain import Plain
+from evalsuite.networks.checkpoints._formats import objection_to, refuse_not_finite
+from evalsuite.networks.programs._json import Json, as_list, as_mapping, as_name, only_entry
+from evalsuite.networks.programs._program import Program
+from evalsuite.networks.programs._program_cost import program_cost
+from evalsuite.networks.programs._steps import DTYPES
+from evalsuite.networks.programs._symbolic import ForeignOperatorError, NotUnderstoodError
+from evalsuite.networks.programs._trial import first_line, lacks_memory, limits_of_trial, trial_images
+from evalsuite.networks.programs.program import Artefact, Told
+from evalsuite.process.confined import run_apart
+from evalsuite.process.plain_values import Plain
 
 _SCHEMA: Final = 8
 _WAY_OUT: Final = (

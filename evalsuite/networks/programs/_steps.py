@@ -9,10 +9,10 @@ from typing import Final, final
 import torch
 from torch.ao.quantization.fx import _decomposed  # noqa: F401 - importing it makes its operators known
 
-from evalsuite.networks._guards import check
-from evalsuite.networks._json import Json, as_list, as_mapping, as_name, only_entry
-from evalsuite.networks._operators import ALLOWED
-from evalsuite.networks._symbolic import WORDS, ForeignOperatorError, NotUnderstoodError
+from evalsuite.networks.programs._guards import check
+from evalsuite.networks.programs._json import Json, as_list, as_mapping, as_name, only_entry
+from evalsuite.networks.programs._operators import ALLOWED
+from evalsuite.networks.programs._symbolic import WORDS, ForeignOperatorError, NotUnderstoodError
 
 Value = object
 DTYPES: Final[Mapping[object, torch.dtype]] = MappingProxyType(

@@ -6,7 +6,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from evalsuite.apart import Limits
+from evalsuite.process.confined import Limits
 
 _BYTES_A_PIXEL: Final = 2500
 """Of a file that takes as much memory and time to read as a deep network takes for one pixel."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from evalsuite.device import device_of
-from evalsuite.networks.cost import Cost
+from evalsuite.networks.costs.cost import Cost
 
 Kind = Literal["torch.export", "onnx"]
 _ROUNDING: Final = 1e-5

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Final
 
 from evalsuite.errors import EvalsuiteError, RefusedInputError, UsageError
+from evalsuite.files.regular_files import read_regular
 from evalsuite.interpretation import Interpretation
-from evalsuite.networks._input_normalisation import words
-from evalsuite.networks._onnx import digest_with_tensors, is_onnx, read_onnx
-from evalsuite.networks._onnx_beside import files_named_in
-from evalsuite.networks._pour import outputs
-from evalsuite.networks._pt2 import is_program, read_program
-from evalsuite.networks._trial import first_line
-from evalsuite.networks.artefact import Artefact
-from evalsuite.networks.checkpoint import Checkpoint
+from evalsuite.networks.checkpoints._pour import outputs
+from evalsuite.networks.checkpoints.checkpoint import Checkpoint
+from evalsuite.networks.checkpoints.input_normalisation import words
 from evalsuite.networks.normalized import Normalized
-from evalsuite.regular import read_regular
+from evalsuite.networks.programs._onnx import digest_with_tensors, is_onnx, read_onnx
+from evalsuite.networks.programs._onnx_external_tensors import files_named_in
+from evalsuite.networks.programs._pt2 import is_program, read_program
+from evalsuite.networks.programs._trial import first_line
+from evalsuite.networks.programs.program import Artefact
 
 _HEAD: Final = 64
 _ZIP: Final = b"PK\x03\x04"

@@ -1,0 +1,1 @@
+"""What a run is to do: settings, presets, run files, and how they become parts."""

@@ -1,0 +1,1 @@
+"""Files and paths: written whole or not at all, read within limits."""

@@ -1,0 +1,1 @@
+"""Networks by name: built-in architectures, those of other libraries, and users' own."""

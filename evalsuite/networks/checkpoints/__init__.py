@@ -1,0 +1,1 @@
+"""Checkpoint files: read, written, and poured into an architecture."""

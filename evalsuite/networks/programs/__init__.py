@@ -1,0 +1,1 @@
+"""Exported programs: torch.export archives and ONNX files, run as they are shipped."""
