@@ -7,7 +7,6 @@ from typing import cast, final
 
 from torch import nn
 
-from evalsuite.analysis.results import Claimed, Row
 from evalsuite.config.build import judging as judging_for
 from evalsuite.config.build import making as making_for
 from evalsuite.config.settings import Judging, Making
@@ -26,6 +25,8 @@ from evalsuite.training import Recipe
 from pruners import Pruner
 from pruners.magnitude import Magnitude
 
+Row = dict[str, object]
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +42,9 @@ class Result:
     summary: Row
 
     @property
-    def deployable(self) -> Claimed | None:
+    def deployable(self) -> Row | None:
         """Ratio, network and binding task of the family that goes furthest; None where evidence is missing."""
-        return cast("Claimed | None", self.summary["deployable"])
+        return cast("Row | None", self.summary["deployable"])
 
     def commensurate(self, task: str, measure: str = "error", family: str | None = None) -> Row:
         """How far a task lets a family be pruned: ratio, prune potential, what ended the claim, verdict of every step.
@@ -141,8 +142,8 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
         accept_parent=accept_parent,
         full_paths=full_paths,
     )
-    summary = run(inputs, making, judging, out=folder, origin=origin, reporter=reporter)
-    return Result(folder=folder, summary=summary)
+    results = run(inputs, making, judging, out=folder, origin=origin, reporter=reporter)
+    return Result(folder=folder, summary=results.document())
 
 
 def _spec(preset: str, ratios: Sequence[float] | None, options: Mapping[str, object]) -> Spec:
