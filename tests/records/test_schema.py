@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from evalsuite.errors import RefusedInputError
+from evalsuite.records.json_schema import json_schema
 from evalsuite.records.schema import Measure, Results, parse_results
 
 ROOT = Path(__file__).parents[2]
@@ -117,6 +118,23 @@ def test_what_is_not_as_it_has_to_be_is_refused_by_its_place(
     assert str(refused.value).startswith(f"expected evalsuite's results, got an error in {place!r}: ")
     assert "\n" not in str(refused.value)
     assert refused.value.exit_code == 4
+
+
+def test_the_published_schema_is_that_of_the_code() -> None:
+    published = (ROOT / "docs/schema/evalsuite-results-1.json").read_text(encoding="utf-8")
+    assert published == json_schema(), "`make schema` writes it anew"
+
+
+def test_the_published_schema_tells_every_key_of_the_studies(written: str) -> None:
+    published = json.loads(json_schema())
+    items = {key: described.get("items", {}) for key, described in published["properties"].items()}
+    tables = {key: each["$ref"].rpartition("/")[2] for key, each in items.items() if "$ref" in each}
+    document = json.loads(written)
+    assert document.keys() <= published["properties"].keys()
+    for table, part in tables.items():
+        described = published["$defs"][part]["properties"]
+        for row in document[table]:
+            assert row.keys() <= described.keys()
 
 
 def test_results_cannot_be_changed(document: Document) -> None:
