@@ -21,7 +21,7 @@ BUILDERS = {"create_model", "get_model", "load_model", "InferenceSession"}
 """Functions of libraries that make a network."""
 
 _ENGINE = "called by the engine, which stands in a boundary at every shard (engines/local.py)"
-_TRAINING = "called in training, inside `refusing` (retraining.py, train_parent.py in pruning/) or of preview/estimates.py"
+_TRAINING = (
     "called in training, inside `refusing` (pruning/retraining.py, pruning/train_parent.py) or of preview/estimates.py"
 )
 _READING = "called while inputs are read, inside `inputs.read_inputs`, `inputs.candidate` or `api.sweep`"
