@@ -7,6 +7,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bounds._graph import Graph
 from bounds._layers import Statistics
+from neuralnets.hooks import attached
 
 
 def at_batch(graph: Graph, images: Tensor) -> tuple[Graph, Tensor]:
@@ -31,9 +32,6 @@ def at_batch(graph: Graph, images: Tensor) -> tuple[Graph, Tensor]:
             seen[names[module]] = (x.mean(axes), x.var(axes, correction=0))
 
     handles = [module.register_forward_pre_hook(note) for module in names if isinstance(module, _BatchNorm)]
-    try:
+    with attached(handles):
         outputs: Tensor = graph.network(images)
-    finally:
-        for handle in handles:
-            handle.remove()
     return replace(graph, statistics=seen), outputs

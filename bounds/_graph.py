@@ -1,7 +1,6 @@
 """A network taken apart into steps for which bounds are known."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Final, Protocol, final, runtime_checkable
@@ -94,18 +93,6 @@ def replaced(network: nn.Module) -> Mapping[str, Tensor]:
     if not isinstance(network, Reweighted):
         return {}
     return {f"network.{name}": weight for name, weight in network.weights().items()}
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode, for a while."""
-    training = [module for module in network.modules() if module.training]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 @final

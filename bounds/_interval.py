@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from bounds._affine import Scaling
 from bounds._graph import Graph
 from bounds._lowest import by_class, lowest, margins
-from bounds._precision import full_float32
 from bounds._region import Box, Region
 from bounds._relu import Relu
 from bounds._trace import tape
+from neuralnets.precision import full_float32
 
 
 @final

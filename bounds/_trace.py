@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from bounds._graph import Graph, evaluating, read
+from bounds._graph import Graph, read
 from bounds._region import Box, Region
 from bounds._tape import Tape, record
 from bounds._value import NotUnderstoodError
+from neuralnets.modes import evaluating
 
 
 def trace(network: nn.Module, example: Tensor) -> Graph:

@@ -10,6 +10,8 @@ retraining, `hold_zeros` keeps masks in force in between. To write a method, sub
 (`prunable`), choose exactly as many as may stay (`keep_global`), bake the zeros in (`apply_masks`).
 """
 
+from neuralnets.prunable import prunable as prunable
+from neuralnets.prunable import remaining as remaining
 from pruners._adapters import adapted as adapted
 from pruners._adapters import merged as merged
 from pruners._base import Context as Context
@@ -36,5 +38,3 @@ from pruners._schedule import keep_for as keep_for
 from pruners._sgd import sgd as sgd
 from pruners._use import unused_weights as unused_weights
 from pruners._weight_pruner import WeightPruner as WeightPruner
-from pruners._weights import prunable as prunable
-from pruners._weights import remaining as remaining

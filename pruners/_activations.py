@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from neuralnets.hooks import attached
 from pruners._channels import ChannelGroup, Side
 
 
@@ -75,8 +76,5 @@ def _watching(network: nn.Module, groups: Sequence[ChannelGroup], found: dict[in
             found[number] = by_channel(inputs[0], side, size, last=isinstance(layer, nn.Linear))
 
         handles.append(layer.register_forward_pre_hook(note))
-    try:
+    with attached(handles):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()

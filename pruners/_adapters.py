@@ -19,10 +19,10 @@ from torch.func import functional_call
 from torch.nn.parameter import Parameter
 from typing_extensions import override
 
-from pruners._channels import NORMS
-from pruners._copies import copied
+from neuralnets.copies import copied
+from neuralnets.layers import NORMS
+from neuralnets.prunable import prunable
 from pruners._draws import generator
-from pruners._weights import prunable
 
 _NORMS = (*NORMS, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 

@@ -18,9 +18,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import Parameter
 from typing_extensions import override
 
-from pruners._copies import copied
-
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+from neuralnets.copies import copied
+from neuralnets.layers import BATCH_NORMS
 
 _LEAST, _MOST = 1e-4, 0.99
 

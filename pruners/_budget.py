@@ -5,9 +5,9 @@ from typing import Final
 
 from torch import nn
 
+from neuralnets.copies import copied
+from neuralnets.prunable import remaining
 from pruners._base import Context, Pruner, pruned_copy
-from pruners._copies import copied
-from pruners._weights import remaining
 
 _MASKED: Final = 0.8
 """A cost of which more than this share is left without a weight does not depend on masks, but for noise."""

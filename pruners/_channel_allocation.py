@@ -12,7 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from pruners._channels import TRANSPOSED, ChannelGroup, Keep, counter
+from neuralnets.layers import TRANSPOSED
+from pruners._channels import ChannelGroup, Keep, counter
 from pruners._masks import even_priorities
 from pruners._positions import positions
 

@@ -8,12 +8,12 @@ from typing import ClassVar, Literal, final
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.copies import copied
+from neuralnets.prunable import check_keep, remaining
 from pruners._base import Context, Pruner
 from pruners._channel_allocation import ChannelAllocation, allocate_channels
 from pruners._channels import ChannelGroup, Keep, remove_channels
-from pruners._copies import copied
 from pruners._coupling import coupled_channels
-from pruners._weights import check_keep, remaining
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,27 +5,17 @@ Which channels belong together is found by `pruners._coupling`.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import Parameter
 from typing_extensions import override
 
-from pruners._copies import copied
-from pruners._weights import prunable
-
-NORMS = (
-    nn.BatchNorm1d,
-    nn.BatchNorm2d,
-    nn.BatchNorm3d,
-    nn.SyncBatchNorm,
-    nn.InstanceNorm1d,
-    nn.InstanceNorm2d,
-    nn.InstanceNorm3d,
-)
-TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
+from neuralnets.copies import copied
+from neuralnets.layers import NORMS, TRANSPOSED
+from neuralnets.prunable import prunable
+from neuralnets.widths import Direction, is_depthwise, set_width
 
 
 @final
@@ -42,7 +32,7 @@ class Side:
     """
 
     layer: str
-    direction: Literal["out", "in"]
+    direction: Direction
     channels: Tensor
 
 
@@ -80,7 +70,7 @@ def filters(network: nn.Module, group: ChannelGroup) -> tuple[tuple[Tensor, Tens
         if side.direction == "in" or isinstance(layer, (*NORMS, nn.PReLU)):
             continue
         weight = layer.get_parameter("weight").detach()
-        if isinstance(layer, TRANSPOSED) and not _is_depthwise(layer):
+        if isinstance(layer, TRANSPOSED) and not is_depthwise(layer):
             # (in, out / groups, ...): filters of all groups side by side
             split = weight.unflatten(0, (layer.groups, -1)).transpose(1, 2).flatten(0, 1)
             found.append((split.flatten(1), side.channels))
@@ -116,7 +106,7 @@ def remove_channels(network: nn.Module, keep: Keep) -> nn.Module:
             rest = tensor.detach().index_select(dim, _positions(stays, tensor, dim))
             is_parameter = isinstance(tensor, Parameter)
             setattr(layer, name, Parameter(rest, requires_grad=tensor.requires_grad) if is_parameter else rest)
-        _resize(layer, side.direction, int(stays.sum()))
+        set_width(layer, side.direction, int(stays.sum()))
     return smaller
 
 
@@ -186,34 +176,16 @@ def _positions(flags: Tensor, tensor: Tensor, dim: int) -> Tensor:
     return flags[: tensor.shape[dim]].nonzero().squeeze(1).to(tensor.device)
 
 
-def _is_depthwise(layer: nn.Module) -> bool:
-    return isinstance(layer, CONVOLUTIONS) and layer.groups == layer.out_channels == layer.in_channels > 1
-
-
-def _tensors(layer: nn.Module, direction: Literal["out", "in"]) -> list[tuple[str, int]]:
+def _tensors(layer: nn.Module, direction: Direction) -> list[tuple[str, int]]:
     """Names of the tensors of `layer` that have the channels of that side, and in which dimension."""
     if isinstance(layer, NORMS):
         names = [("weight", 0), ("bias", 0), ("running_mean", 0), ("running_var", 0)]
     elif isinstance(layer, nn.PReLU):
         names = [("weight", 0)] if layer.num_parameters > 1 else []
-    elif _is_depthwise(layer):
+    elif is_depthwise(layer):
         names = [("weight", 0), ("bias", 0)]
     elif direction == "in":
         names = [("weight", 0 if isinstance(layer, TRANSPOSED) else 1)]
     else:
         names = [("weight", 1 if isinstance(layer, TRANSPOSED) else 0), ("bias", 0)]
     return [(name, dim) for name, dim in names if getattr(layer, name) is not None]
-
-
-def _resize(layer: nn.Module, direction: Literal["out", "in"], size: int) -> None:
-    if isinstance(layer, NORMS):
-        layer.num_features = size
-    elif isinstance(layer, nn.PReLU):
-        layer.num_parameters = min(size, layer.num_parameters)
-    elif isinstance(layer, nn.Linear):
-        setattr(layer, f"{direction}_features", size)
-    elif _is_depthwise(layer):
-        for name in ("groups", "in_channels", "out_channels"):
-            setattr(layer, name, size)
-    else:
-        setattr(layer, f"{direction}_channels", size)

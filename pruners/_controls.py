@@ -15,14 +15,15 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from neuralnets.copies import copied
+from neuralnets.layers import LAYERS
+from neuralnets.prunable import check_keep, prunable
 from pruners._base import Context
 from pruners._channel_allocation import allocate_channels
 from pruners._channels import ChannelGroup, Keep, remove_channels
-from pruners._copies import copied
 from pruners._coupling import coupled_channels
 from pruners._draws import generator
 from pruners._masks import Masks, apply_masks, keep_global, nonzero
-from pruners._weights import LAYERS, check_keep, prunable
 from pruners._widths import kept_widths
 
 

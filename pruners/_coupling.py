@@ -19,11 +19,12 @@ import torch
 import torch_pruning
 from torch import Tensor, nn
 
-from pruners._channels import NORMS, ChannelGroup, mask_channels, remove_channels
-from pruners._copies import copied
+from neuralnets.copies import copied
+from neuralnets.hooks import attached
+from neuralnets.layers import LAYERS, NORMS
+from pruners._channels import ChannelGroup, mask_channels, remove_channels
 from pruners._dependencies import channel_groups
 from pruners._double import Double
-from pruners._weights import LAYERS
 
 
 def coupled_channels(network: nn.Module, example: Tensor) -> tuple[ChannelGroup, ...]:
@@ -76,10 +77,8 @@ def _trace(network: nn.Module, leaf: Tensor) -> torch_pruning.DependencyGraph:
     called: set[nn.Module] = set()
     inner = {child for m in network.modules() if isinstance(m, nn.MultiheadAttention) for child in m.children()}
     layers = [m for m in network.modules() if isinstance(m, (*LAYERS, *NORMS)) and m not in inner]
-    hooks = [layer.register_forward_hook(lambda module, _, __: called.add(module)) for layer in layers]
-    output = network(leaf)
-    for hook in hooks:
-        hook.remove()
+    with attached([layer.register_forward_hook(lambda module, _, __: called.add(module)) for layer in layers]):
+        output = network(leaf)
     if not isinstance(output, Tensor):
         raise TypeError(f"expected a network that returns one tensor, got {type(output).__name__}")
     for name, module in network.named_modules():

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from neuralnets.copies import copied
 from pruners._base import Context, Train
-from pruners._copies import copied
 
 
 def examples(context: Context, count: int) -> list[tuple[Tensor, Tensor]]:

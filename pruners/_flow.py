@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from typing_extensions import override
 
-from pruners._copies import copied
+from neuralnets.copies import copied
 
 _BIASES = ("bias", "in_proj_bias", "bias_k", "bias_v")
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from pruners._channels import NORMS, ChannelGroup, Side, filters
-from pruners._copies import copied
-from pruners._weights import LAYERS
+from neuralnets.copies import copied
+from neuralnets.layers import LAYERS, NORMS
+from pruners._channels import ChannelGroup, Side, filters
 
 
 def norms_behind(network: nn.Module, example: Tensor) -> dict[str, str]:

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from neuralnets.criterion import criterion
+from neuralnets.hooks import attached
 from pruners._channels import ChannelGroup
-from pruners._loss import loss
 
 
 @contextmanager
@@ -33,11 +34,8 @@ def gated(network: nn.Module, groups: Sequence[ChannelGroup], gates: Sequence[Te
             if side.direction == "in":
                 layer = network.get_submodule(side.layer)
                 handles.append(layer.register_forward_pre_hook(_multiplier(side.channels, gate)))
-    try:
+    with attached(handles):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def gate_gradients(
@@ -57,7 +55,7 @@ def gate_gradients(
     """
     gates = [torch.full((len(images), group.size), at, device=images.device, requires_grad=True) for group in groups]
     with gated(network, groups, gates):
-        total = loss(network(images), labels)
+        total = criterion(network(images), labels, reduction="sum")
     return torch.autograd.grad(total, gates)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from pruners._channels import CONVOLUTIONS
+from neuralnets.layers import CONVOLUTIONS, TRANSPOSED
 from pruners._layer_trials import Layers
 from pruners._ppo_lagrangian import Process
 
@@ -53,7 +53,7 @@ class LayerEnvironment(Process):
 def _features(network: nn.Module, name: str) -> list[float]:
     """Channels in and out, kernel, stride, padding of the layer that has the parameter `name`."""
     layer = network.get_submodule(name.rpartition(".")[0])
-    if not isinstance(layer, CONVOLUTIONS):
+    if not isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED)):
         out, into = network.get_parameter(name).shape
         return [into, out, 1, 1, 1, 1, 0, 0]
     padding = layer.padding if isinstance(layer.padding, tuple) else _named(str(layer.padding), layer)

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pruners._copies import copied
+from neuralnets.copies import copied
+from neuralnets.prunable import prunable
 from pruners._masks import Masks, keep_global, nonzero
-from pruners._weights import prunable
 
 
 @final

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from neuralnets.copies import copied
+from neuralnets.prunable import prunable
 from pruners._base import Scores
-from pruners._copies import copied
-from pruners._weights import prunable
 
 Masks = dict[str, Tensor]
 """Parameter name → True where the entry survives, in the shape of the parameter."""

@@ -7,6 +7,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from neuralnets.hooks import attached
 from pruners._activations import by_channel
 from pruners._channels import Side
 
@@ -51,12 +52,9 @@ def moments(network: nn.Module, sides: Sequence[tuple[Side, int]], batches: Iter
         network.get_submodule(side.layer).register_forward_pre_hook(total.look)
         for (side, _), total in zip(sides, totals, strict=True)
     ]
-    try:
+    with attached(handles):
         for images in batches:
             network(images)
-    finally:
-        for handle in handles:
-            handle.remove()
     return tuple(total.moments() for total in totals)
 
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable
 
 from torch import Tensor, nn
 
+from neuralnets.prunable import prunable
 from pruners._base import Context, Pruner, Train, pruned_copy
 from pruners._schedule import keep_for
 from pruners._use import without_unused
-from pruners._weights import prunable
 
 
 def prune(

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from pruners._channels import TRANSPOSED, ChannelGroup, Side
+from neuralnets.layers import TRANSPOSED
+from pruners._channels import ChannelGroup, Side
 
 
 def readers(group: ChannelGroup) -> tuple[Side, ...]:

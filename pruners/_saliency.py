@@ -7,13 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neuralnets.criterion import criterion
+from neuralnets.layers import BATCH_NORMS
 from pruners._base import Context
 from pruners._data import examples
-from pruners._loss import loss
 
 Batch = tuple[Tensor, Tensor]
-
-_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 def balanced(network: nn.Module, context: Context, *, per_class: int, batch_size: int) -> list[Batch]:
@@ -74,7 +73,7 @@ def _even(taken: Sequence[Batch], batch_size: int) -> list[Batch]:
 def use_batch_statistics(network: nn.Module) -> None:
     """Let batch normalisation use the mean and variance of the batch; dropout stays as it is. Changes `network`."""
     for module in network.modules():
-        if isinstance(module, _BATCH_NORMS):
+        if isinstance(module, BATCH_NORMS):
             module.train()
 
 
@@ -89,7 +88,7 @@ def loss_slopes(
     """The gradient of the summed loss by each of `weights`; where logits are judged, of them over `temperature`."""
     images, labels = batch
     outputs = network(images)
-    total = loss(outputs if labels.is_floating_point() else outputs / temperature, labels)
+    total = criterion(outputs if labels.is_floating_point() else outputs / temperature, labels, reduction="sum")
     return torch.autograd.grad(
         total, list(weights.values()), create_graph=differentiable, allow_unused=True, materialize_grads=True
     )

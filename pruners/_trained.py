@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
+from neuralnets.copies import copied
 from pruners._base import Context
-from pruners._copies import copied
 from pruners._data import trainer
 from pruners._hooks import Hook
 

@@ -7,10 +7,10 @@ from typing import ClassVar, Literal, final
 from torch import nn
 from typing_extensions import override
 
+from neuralnets.prunable import check_keep
 from pruners._allocation import Allocation, allocate
 from pruners._base import Context, Pruner, Scores
 from pruners._masks import apply_masks, nonzero
-from pruners._weights import check_keep
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.prunable import check_keep, prunable
 from pruners._allocation import Allocation, allocate
 from pruners._base import Context, Need, Pruner
 from pruners._data import examples
@@ -15,7 +16,6 @@ from pruners._layer_environment import LayerEnvironment
 from pruners._layer_trials import Layers, Outcome, layers_of, masks_for, to_budget, trial
 from pruners._masks import apply_masks, nonzero
 from pruners._ppo_lagrangian import Settings, search
-from pruners._weights import check_keep, prunable
 
 
 @final

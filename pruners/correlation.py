@@ -11,12 +11,13 @@ from scipy.cluster.hierarchy import linkage
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.copies import copied
+from neuralnets.layers import TRANSPOSED
 from pruners._activations import first_reader
 from pruners._base import Context, Need
 from pruners._channel_allocation import ChannelAllocation
 from pruners._channel_pruner import ChannelPruner
-from pruners._channels import TRANSPOSED, ChannelGroup, Keep, Side
-from pruners._copies import copied
+from pruners._channels import ChannelGroup, Keep, Side
 from pruners._data import examples, scoring
 from pruners._folding import norms_behind
 from pruners._moments import Moments, moments

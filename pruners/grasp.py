@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from typing_extensions import override
 
+from neuralnets.prunable import prunable
 from pruners._base import Context, Need, Scores
 from pruners._data import scoring
 from pruners._saliency import Batch, balanced, loss_slopes, use_batch_statistics
 from pruners._weight_pruner import WeightPruner
-from pruners._weights import prunable
 
 
 @final

@@ -9,11 +9,11 @@ from typing import ClassVar, Literal, NamedTuple, final
 from torch import nn
 from typing_extensions import override
 
+from neuralnets.prunable import check_keep
 from pruners._base import Context, Need, Pruner
 from pruners._data import examples
 from pruners._layer_trials import Outcome, layers_of, masks_for, trial
 from pruners._masks import apply_masks
-from pruners._weights import check_keep
 
 
 @final

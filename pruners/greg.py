@@ -8,14 +8,16 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.copies import copied
+from neuralnets.layers import TRANSPOSED
+from neuralnets.prunable import check_keep, remaining
+from neuralnets.widths import is_depthwise
 from pruners._base import Context, Need, Pruner
 from pruners._channel_allocation import ChannelAllocation, allocate_channels
-from pruners._channels import TRANSPOSED, ChannelGroup, Keep, filters, remove_channels
-from pruners._copies import copied
+from pruners._channels import ChannelGroup, Keep, filters, remove_channels
 from pruners._coupling import coupled_channels
 from pruners._hooks import Hook
 from pruners._trained import trained
-from pruners._weights import check_keep, remaining
 
 
 @final
@@ -178,5 +180,4 @@ def _penalise(network: nn.Module, group: ChannelGroup, strengths: Tensor) -> Non
 
 
 def _filter_dim(layer: nn.Module) -> int:
-    depthwise = isinstance(layer, TRANSPOSED) and layer.groups == layer.in_channels == layer.out_channels > 1
-    return 1 if isinstance(layer, TRANSPOSED) and not depthwise else 0
+    return 1 if isinstance(layer, TRANSPOSED) and not is_depthwise(layer) else 0

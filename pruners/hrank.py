@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.hooks import attached
+from neuralnets.layers import CONVOLUTIONS, NORMS, TRANSPOSED
 from pruners._base import Context, Need
 from pruners._channel_pruner import ChannelPruner
-from pruners._channels import CONVOLUTIONS, NORMS, ChannelGroup, Side
+from pruners._channels import ChannelGroup, Side
 from pruners._data import examples, scoring
 
 
@@ -79,7 +81,8 @@ class _Tally:
 def _views(network: nn.Module, group: ChannelGroup) -> list[Side]:
     """The sides of layers at which the maps of `group` are looked at."""
     layers = [(side, network.get_submodule(side.layer)) for side in group.sides]
-    reading = [side for side, layer in layers if side.direction == "in" and isinstance(layer, CONVOLUTIONS)]
+    convolutions = (*CONVOLUTIONS, *TRANSPOSED)
+    reading = [side for side, layer in layers if side.direction == "in" and isinstance(layer, convolutions)]
     if _cover(reading, group):
         return reading
     scaled = [side for side, layer in layers if isinstance(layer, NORMS)]
@@ -99,11 +102,8 @@ def _watching(model: nn.Module, tallies: Mapping[Side, _Tally], rtol: float | No
         model.get_submodule(side.layer).register_forward_hook(_counter(side, tally, rtol))
         for side, tally in tallies.items()
     ]
-    try:
+    with attached(handles):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _counter(side: Side, tally: _Tally, rtol: float | None) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:

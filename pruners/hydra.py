@@ -10,13 +10,13 @@ from torch.func import functional_call
 from torch.nn.parameter import Parameter
 from typing_extensions import override
 
+from neuralnets.copies import copied
+from neuralnets.prunable import check_keep, prunable, remaining
 from pruners._base import Context, Need, Pruner
-from pruners._copies import copied
 from pruners._data import trainer
 from pruners._hooks import Hook
 from pruners._layerwise import even_counts, largest_of_each
 from pruners._masks import apply_masks, nonzero
-from pruners._weights import check_keep, prunable, remaining
 
 
 @final

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.copies import copied
+from neuralnets.prunable import check_keep, prunable, remaining
 from pruners._base import Context, Need, Pruner
-from pruners._copies import copied
 from pruners._hooks import Hook
 from pruners._layerwise import even_counts, largest_of_each
 from pruners._masks import Masks, apply_masks, nonzero
 from pruners._trained import trained
-from pruners._weights import check_keep, prunable, remaining
 
 
 @final

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.copies import copied
+from neuralnets.hooks import attached
 from pruners._base import Context, Need
 from pruners._channel_allocation import ChannelAllocation
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import ChannelGroup, Keep
-from pruners._copies import copied
 from pruners._data import examples, scoring
 from pruners._draws import generator
 from pruners._importance_sampling import arrivals, unbiased_weights
@@ -179,8 +180,5 @@ def _watching(network: nn.Module, layers: Iterable[str], found: dict[str, Tensor
         return hook
 
     handles = [network.get_submodule(name).register_forward_pre_hook(note(name)) for name in sorted(layers)]
-    try:
+    with attached(handles):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()

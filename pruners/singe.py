@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.copies import copied
+from neuralnets.criterion import criterion
+from neuralnets.prunable import prunable
 from pruners._base import Context, Need
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import ChannelGroup, filters
-from pruners._copies import copied
 from pruners._data import examples, scoring
 from pruners._gates import gate_gradients, gated
-from pruners._loss import loss
-from pruners._weights import prunable
 
 _Batches = Sequence[tuple[Tensor, Tensor]]
 
@@ -103,7 +103,7 @@ def _variation(model: nn.Module, group: ChannelGroup, batches: _Batches, scales:
         for images, labels in batches:
             gate = torch.full((1, group.size), scale, device=images.device)
             with gated(model, [group], [gate]):
-                mean = loss(model(images), labels) / _count(batches)
+                mean = criterion(model(images), labels, reduction="sum") / _count(batches)
             slopes = [a + b for a, b in zip(slopes, torch.autograd.grad(mean, list(weights.values())), strict=True)]
         with torch.no_grad():
             for name, slope in zip(weights, slopes, strict=True):

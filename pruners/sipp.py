@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 from typing_extensions import override
 
+from neuralnets.copies import copied
+from neuralnets.hooks import attached
+from neuralnets.layers import LAYERS, RECURRENT
+from neuralnets.prunable import prunable
 from pruners._base import Context, Need, Scores
-from pruners._copies import copied
 from pruners._data import examples, scoring
 from pruners._weight_pruner import WeightPruner
-from pruners._weights import LAYERS, RECURRENT, prunable
 
 Operation = Callable[[Tensor, Tensor], Tensor]
 """(inputs (examples, ...), weight) → outputs (examples, ...): what a layer does, without its bias."""
@@ -86,11 +88,8 @@ def _watching(network: nn.Module, note: Callable[[Tensor, Tensor], None]) -> Ite
             handles.append(module.register_forward_pre_hook(_attention(module, note), with_kwargs=True))
         elif isinstance(module, LAYERS):
             handles.append(module.register_forward_pre_hook(_layer(module, note)))
-    try:
+    with attached(handles):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _layer(module: nn.Module, note: Callable[[Tensor, Tensor], None]) -> Callable[[nn.Module, tuple[Tensor]], None]:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.layers import NORMS
 from pruners._base import Context
 from pruners._channel_allocation import ChannelAllocation
 from pruners._channel_pruner import ChannelPruner
-from pruners._channels import NORMS, ChannelGroup, filters
+from pruners._channels import ChannelGroup, filters
 
 
 @final

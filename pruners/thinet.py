@@ -10,10 +10,12 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from typing_extensions import override
 
+from neuralnets.copies import copied
+from neuralnets.hooks import attached
+from neuralnets.layers import TRANSPOSED
 from pruners._base import Context, Need
 from pruners._channel_pruner import ChannelPruner
-from pruners._channels import TRANSPOSED, ChannelGroup, Keep, Side
-from pruners._copies import copied
+from pruners._channels import ChannelGroup, Keep, Side
 from pruners._data import examples, scoring
 from pruners._shares import grouped_weight, windows
 
@@ -116,11 +118,8 @@ def _noting(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, list[
         model.get_submodule(name).register_forward_pre_hook(lambda _, given, name=name: note(name, given[0]))
         for name in layers
     ]
-    try:
+    with attached(handles):
         yield inputs
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _contributions(layer: nn.Module, inputs: Tensor, positions: int, generator: torch.Generator) -> Iterator[Tensor]:

@@ -12,12 +12,12 @@ from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from typing_extensions import override
 
+from neuralnets.criterion import criterion
+from neuralnets.prunable import check_keep, prunable
 from pruners._allocation import Allocation, allocate
 from pruners._base import Context, Need, Pruner
 from pruners._data import examples, scoring
-from pruners._loss import loss
 from pruners._masks import Masks, apply_masks, nonzero
-from pruners._weights import check_keep, prunable
 
 _MOST = 2**28
 """Numbers held at once as gradients, and as what blocks need: 1 GiB in float32, 2 GiB in float64."""
@@ -182,7 +182,7 @@ def example_gradients(
     weights = {name: fixed[name] for name in names}
 
     def mean(weights: dict[str, Tensor], images: Tensor, labels: Tensor) -> Tensor:
-        return loss(functional_call(network, {**fixed, **weights}, (images,)), labels, reduction="mean")
+        return criterion(functional_call(network, {**fixed, **weights}, (images,)), labels)
 
     slopes = vmap(grad(mean), in_dims=(None, 0, 0))
     found: dict[str, list[Tensor]] = {name: [] for name in names}

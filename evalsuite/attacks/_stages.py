@@ -14,8 +14,8 @@ from typing_extensions import override
 
 from evalsuite.attacks._base import Budget, Flag
 from evalsuite.data._base import Batch
-from evalsuite.device import device_of
 from evalsuite.problems import decided
+from neuralnets.device import device_of
 
 NORMS: Final = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 _TELLS: Final = {

@@ -9,9 +9,9 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from bounds import full_float32
-from evalsuite.device import device_of
 from evalsuite.networks.repeatable import differ
+from neuralnets.device import device_of
+from neuralnets.precision import full_float32
 
 Answers = list[list[float]]
 """Some outputs for each image."""

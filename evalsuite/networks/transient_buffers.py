@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from evalsuite.device import device_of
 from evalsuite.networks.copies import copied
+from neuralnets.device import device_of
 
 
 def remembered(network: nn.Module, shape: tuple[int, int, int]) -> frozenset[str]:

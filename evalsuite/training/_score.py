@@ -5,7 +5,7 @@ from torch import nn
 
 from evalsuite.data import Examples
 from evalsuite.errors import UsageError
-from evalsuite.training._modes import evaluating
+from neuralnets.modes import evaluating
 
 
 def score(network: nn.Module, examples: Examples, *, device: torch.device, batch_size: int = 128) -> float:

@@ -9,9 +9,9 @@ from typing_extensions import override
 
 from evalsuite.errors import UsageError
 from evalsuite.training._ascent import ascend
-from evalsuite.training._criterion import criterion
-from evalsuite.training._modes import evaluating
 from evalsuite.training._scheduled import Scheduled, Settings
+from neuralnets.criterion import criterion
+from neuralnets.modes import evaluating
 
 
 @final

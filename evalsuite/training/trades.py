@@ -10,8 +10,8 @@ from typing_extensions import override
 
 from evalsuite.errors import UsageError
 from evalsuite.training._ascent import ascend
-from evalsuite.training._modes import evaluating
 from evalsuite.training._scheduled import Scheduled, Settings
+from neuralnets.modes import evaluating
 
 _NUDGE = 0.001
 

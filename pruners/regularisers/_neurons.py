@@ -6,7 +6,8 @@ from typing import final
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from pruners._weights import LAYERS
+from neuralnets.hooks import attached
+from neuralnets.layers import LAYERS
 
 
 @final
@@ -37,11 +38,7 @@ def neurons(network: nn.Module, images: Tensor) -> Neurons:
             seen.append(inputs[0])
 
     handles = [layer.register_forward_pre_hook(note) for layer in network.modules() if isinstance(layer, LAYERS)]
-    try:
-        logits: Tensor = functional_call(
-            network, {name: buffer.clone() for name, buffer in network.named_buffers()}, (images,)
-        )
-    finally:
-        for handle in handles:
-            handle.remove()
+    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    with attached(handles):
+        logits: Tensor = functional_call(network, buffers, (images,))
     return Neurons(hidden=tuple(seen[1:]), logits=logits)

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from neuralnets.prunable import prunable, remaining
 from pruners._allocation import Allocation
 from pruners._base import Context
 from pruners._layer_trials import layers_of, trial
-from pruners._weights import prunable, remaining
 from pruners.constrained_rl import ConstrainedRL
 from pruners.magnitude import Magnitude
 

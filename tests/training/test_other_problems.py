@@ -11,7 +11,6 @@ from evalsuite.errors import UsageError
 from evalsuite.problems.regression import Regression
 from evalsuite.problems.segmentation import VOID, Segmentation
 from evalsuite.training import Recipe, batches, named, score, train
-from evalsuite.training._criterion import criterion
 
 CPU = torch.device("cpu")
 
@@ -29,15 +28,6 @@ def segmentation(n: int = 32) -> Examples:
     masks = (images[:, 0] > 0.5).long()
     masks[:, 0] = VOID
     return Examples.asking(Segmentation(), images, masks)
-
-
-def test_the_criterion_is_told_by_the_type_of_the_answers() -> None:
-    # squared errors 1 and 9; cross-entropy of a coin is log 2, void pixels left out
-    assert criterion(torch.tensor([[1.0, 3.0]]), torch.zeros(1, 2)).item() == 5
-    assert criterion(torch.tensor([[1.0, 3.0]]), torch.zeros(1, 2), reduction="sum").item() == 10
-    masks = torch.tensor([[[0, VOID]]])
-    assert criterion(torch.zeros(1, 2, 1, 2), masks, reduction="sum").item() == pytest.approx(0.6931472)
-    assert criterion(torch.zeros(1, 2, 1, 2), masks).item() == pytest.approx(0.6931472)
 
 
 def test_a_linear_network_finds_a_linear_function() -> None:

@@ -10,7 +10,6 @@ from typing import Final, final
 import torch
 from torch import Tensor, nn
 
-from evalsuite.device import device_of
 from evalsuite.errors import EvalsuiteError, RefusedInputError, UsageError
 from evalsuite.interpretation import Interpretation
 from evalsuite.networks.checkpoints._alignment import Aligned, align
@@ -21,6 +20,9 @@ from evalsuite.networks.checkpoints._widths import Narrowed, narrow, narrow_head
 from evalsuite.networks.checkpoints.precision import converted
 from evalsuite.networks.normalized import Normalized
 from evalsuite.process.culprit import culprit, is_memory, what_it_says
+from neuralnets.device import device_of
+from neuralnets.hooks import attached
+from neuralnets.modes import evaluating
 
 NOTHING_NARROWER: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -149,10 +151,19 @@ def outputs(
         got = f"one for {len(network.mean)} channels"
         raise UsageError(f"expected a network that takes images of shape {_times(shape)}, got {got}{_grey(shape, got)}")
     image = torch.full((1, *shape), 0.5, device=device_of(network))
-    modes = {module: module.training for module in network.modules()}
+    with evaluating(network):
+        logits = _outputs(network, image, narrower)
+    if not isinstance(logits, Tensor) or logits.ndim not in {2, 4} or len(logits) != 1:
+        got = f"shape {_times(tuple(logits.shape))}" if isinstance(logits, Tensor) else type(logits).__name__
+        raise UsageError(f"expected a network that gives one row of outputs, or one map of them, per image, got {got}")
+    return tuple(logits.shape[1:])
+
+
+def _outputs(network: nn.Module, image: Tensor, narrower: Mapping[str, str]) -> object:
+    """What `network` gives for one image; its errors become a UsageError that names the layer."""
     try:
         with torch.inference_mode():
-            logits: object = network.eval()(image)
+            return network(image)
     except EvalsuiteError:
         raise
     except Exception as error:
@@ -161,15 +172,9 @@ def outputs(
         to_blame = culprit(error)
         line = f" ({to_blame.place})" if to_blame is not None and to_blame.place else ""
         first = what_it_says(error)
-        told = f"{first}{line}{_place(network, image, narrower)}{_grey(shape, first)}"
-        raise UsageError(f"expected a network that takes images of shape {_times(shape)}, got: {told}") from error
-    finally:
-        for module, training in modes.items():
-            module.training = training
-    if not isinstance(logits, Tensor) or logits.ndim not in {2, 4} or len(logits) != 1:
-        got = f"shape {_times(tuple(logits.shape))}" if isinstance(logits, Tensor) else type(logits).__name__
-        raise UsageError(f"expected a network that gives one row of outputs, or one map of them, per image, got {got}")
-    return tuple(logits.shape[1:])
+        shape = tuple(image.shape[1:])
+        reason = f"{first}{line}{_place(network, image, narrower)}{_grey(shape, first)}"
+        raise UsageError(f"expected a network that takes images of shape {_times(shape)}, got: {reason}") from error
 
 
 def _place(network: nn.Module, image: Tensor, narrower: Mapping[str, str]) -> str:
@@ -191,18 +196,18 @@ def _failing_layer(network: nn.Module, image: Tensor) -> str:
     def leave(*_: object) -> None:
         entered.pop()
 
-    hooks = []
-    # whatever is raised was raised before, and is told
-    with suppress(Exception), torch.inference_mode():
-        for name, module in bare.named_modules():
-            hooks += [module.register_forward_pre_hook(enter(name)), module.register_forward_hook(leave)]
+    hooks = [
+        handle
+        for name, module in bare.named_modules()
+        for handle in (module.register_forward_pre_hook(enter(name)), module.register_forward_hook(leave))
+    ]
+    # whatever is raised was raised before, and stands in the message
+    with attached(hooks), suppress(Exception), torch.inference_mode():
         network(image)
-    for hook in hooks:
-        hook.remove()
     return entered[-1] if entered else ""
 
 
-def _grey(shape: tuple[int, int, int], got: str) -> str:
+def _grey(shape: tuple[int, ...], got: str) -> str:
     """Photos are read in colour where nobody says otherwise."""
     return "; photos are read in grey by ?channels=1 behind folder:PATH" if shape[0] == 3 and "channels" in got else ""
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from evalsuite.device import device_of
 from evalsuite.networks.costs.cost import Cost
+from neuralnets.device import device_of
 
 Kind = Literal["torch.export", "onnx"]
 _ROUNDING: Final = 1e-5
