@@ -22,16 +22,16 @@ def at_batch(graph: Graph, images: Tensor) -> tuple[Graph, Tensor]:
         graph: Of a network none of whose batch norms is called twice.
         images: (n, ...).
     """
-    seen: dict[str, Statistics] = {}
+    statistics: dict[str, Statistics] = {}
     names = {module: name for name, module in graph.network.named_modules()}
 
     def note(module: nn.Module, inputs: tuple[Tensor]) -> None:
         if module.training:
             (x,) = inputs
             axes = [0, *range(2, x.ndim)]
-            seen[names[module]] = (x.mean(axes), x.var(axes, correction=0))
+            statistics[names[module]] = (x.mean(axes), x.var(axes, correction=0))
 
     handles = [module.register_forward_pre_hook(note) for module in names if isinstance(module, _BatchNorm)]
     with attached(handles):
         outputs: Tensor = graph.network(images)
-    return replace(graph, statistics=seen), outputs
+    return replace(graph, statistics=statistics), outputs

@@ -83,8 +83,8 @@ def read(network: nn.Module) -> Graph:
     except (fx.proxy.TraceError, TypeError, AttributeError) as error:
         raise NotUnderstoodError(f"expected {ACCEPTED}, got a network that cannot be traced: {error}") from error
     _refuse_reuse(flow)
-    own = {name: value for name, value in vars(root).items() if isinstance(value, Tensor)}
-    constants = {name: value for name, value in own.items() if not hasattr(network, name)}
+    attributes = {name: value for name, value in vars(root).items() if isinstance(value, Tensor)}
+    constants = {name: value for name, value in attributes.items() if not hasattr(network, name)}
     return Graph(network=network, flow=flow, constants=constants)
 
 

@@ -77,12 +77,12 @@ def preactivations(network: nn.Module | Graph, region: Region) -> tuple[Preactiv
         ValueError: As `trace`.
     """
     passed = tape(network, region)
-    found = []
+    intervals = []
     for step in passed.steps:
         if isinstance(step.operation, Relu):
             (source,) = step.inputs
             before = passed.steps[source - 1].operation if source else None
             gamma = before.gamma if isinstance(before, Scaling) else None
             box = passed.regions[source].box
-            found.append(Preactivation(name=step.name, low=box.low, high=box.high, gamma=gamma))
-    return tuple(found)
+            intervals.append(Preactivation(name=step.name, low=box.low, high=box.high, gamma=gamma))
+    return tuple(intervals)

@@ -41,6 +41,6 @@ class Relu(Operation):
         floor = torch.where(is_open, (high > -low).to(low), settled)
         offset = torch.where(is_open, -chord * low, 0)
         rising = lines.coefficients >= 0
-        slopes = torch.where(rising, lines.seen(floor), lines.seen(chord))
+        slopes = torch.where(rising, lines.per_coefficient(floor), lines.per_coefficient(chord))
         falling = replace(lines, coefficients=lines.coefficients.clamp(max=0))
         return (lines.scaled(slopes),), falling.dot(offset)

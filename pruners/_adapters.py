@@ -96,11 +96,11 @@ class _Adapted(nn.Module):
 
     def weights(self) -> dict[str, Tensor]:
         """Prunable parameter → its value with the adapter."""
-        found = {}
+        values = {}
         for name, down, up in zip(self.names, self.down, self.up, strict=True):
             weight = self.network.get_parameter(name)
-            found[name] = weight + (up @ down).view_as(weight) * (weight != 0)
-        return found
+            values[name] = weight + (up @ down).view_as(weight) * (weight != 0)
+        return values
 
     @override
     def forward(self, images: Tensor) -> Tensor:

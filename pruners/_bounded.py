@@ -83,8 +83,8 @@ def bounded(network: nn.Module, names: Collection[str]) -> nn.Module:
 
 def importances(network: nn.Module) -> dict[str, Tensor]:
     """Name of each bounded normalisation → (channels,), in (0, 1), float64, on the CPU."""
-    found = {name: module for name, module in network.named_modules() if isinstance(module, Bounded)}
-    return {name: module.importance.detach().double().cpu() for name, module in found.items()}
+    bounded_norms = {name: module for name, module in network.named_modules() if isinstance(module, Bounded)}
+    return {name: module.importance.detach().double().cpu() for name, module in bounded_norms.items()}
 
 
 def unbounded(network: nn.Module) -> nn.Module:

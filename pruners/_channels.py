@@ -64,7 +64,7 @@ def filters(network: nn.Module, group: ChannelGroup) -> tuple[tuple[Tensor, Tens
     Returns:
         Per layer: the filters (n, entries of one filter), and the channel of the group (n,) each belongs to, or -1.
     """
-    found = []
+    layers = []
     for side in group.sides:
         layer = network.get_submodule(side.layer)
         if side.direction == "in" or isinstance(layer, (*NORMS, nn.PReLU)):
@@ -73,10 +73,10 @@ def filters(network: nn.Module, group: ChannelGroup) -> tuple[tuple[Tensor, Tens
         if isinstance(layer, TRANSPOSED) and not is_depthwise(layer):
             # (in, out / groups, ...): filters of all groups side by side
             split = weight.unflatten(0, (layer.groups, -1)).transpose(1, 2).flatten(0, 1)
-            found.append((split.flatten(1), side.channels))
+            layers.append((split.flatten(1), side.channels))
         else:
-            found.append((weight.flatten(1), side.channels))
-    return tuple(found)
+            layers.append((weight.flatten(1), side.channels))
+    return tuple(layers)
 
 
 def mask_channels(network: nn.Module, keep: Keep) -> nn.Module:
@@ -141,25 +141,25 @@ def _labels(network: nn.Module, groups: Sequence[ChannelGroup]) -> list[tuple[Te
 
 
 def _table(weight: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    row_names, row_of = rows.unique(return_inverse=True)
-    column_names, column_of = columns.unique(return_inverse=True)
+    row_names, row_index = rows.unique(return_inverse=True)
+    column_names, column_index = columns.unique(return_inverse=True)
     # float32 counts exactly up to 2^24, which no single filter exceeds
     nonzero = (weight != 0).flatten(2).sum(2, dtype=torch.float32) if weight.dim() > 2 else (weight != 0).float()
-    by_column = torch.zeros(len(nonzero), len(column_names)).index_add_(1, column_of, nonzero.cpu())
+    by_column = torch.zeros(len(nonzero), len(column_names)).index_add_(1, column_index, nonzero.cpu())
     table = torch.zeros(len(row_names), len(column_names), dtype=torch.float64)
-    return table.index_add_(0, row_of, by_column.double()), row_names, column_names
+    return table.index_add_(0, row_index, by_column.double()), row_names, column_names
 
 
 def _cuts(keep: Keep) -> list[tuple[Side, Tensor]]:
     # per side: which of its positions stay; a position of no group always does
-    found = []
+    cuts = []
     for group, stays in keep.items():
         if stays.shape != (group.size,):
             raise ValueError(f"expected {group.size} flags for the channels of {group}, got shape {tuple(stays.shape)}")
         if not bool(stays.any()):
             raise ValueError(f"expected at least one channel of {group} to stay, got none")
-        found += [(side, torch.cat([stays, stays.new_ones(1)])[side.channels]) for side in group.sides]
-    return _joined(found)
+        cuts += [(side, torch.cat([stays, stays.new_ones(1)])[side.channels]) for side in group.sides]
+    return _joined(cuts)
 
 
 def _joined(cuts: list[tuple[Side, Tensor]]) -> list[tuple[Side, Tensor]]:

@@ -183,12 +183,12 @@ def _without_zeros(weight: Tensor) -> Tensor:
 
 
 def _scales(before: nn.Module, after: nn.Module) -> dict[str, float]:
-    found = {}
+    scales = {}
     for prefix, layer in after.named_modules():
         if isinstance(layer, LAYERS):
             ratio = _fan_in(before.get_submodule(prefix)) / _fan_in(layer)
-            found[f"{prefix}.weight".removeprefix(".")] = ratio**0.5
-    return found
+            scales[f"{prefix}.weight".removeprefix(".")] = ratio**0.5
+    return scales
 
 
 def _fan_in(layer: nn.Module) -> int:

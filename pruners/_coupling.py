@@ -120,10 +120,10 @@ def _agree(network: nn.Module, groups: Sequence[ChannelGroup], inputs: Tensor) -
         expected = masked(inputs)
     try:
         with Double():
-            found = smaller(inputs)
+            outputs = smaller(inputs)
     except (RuntimeError, ValueError, TypeError, IndexError):
         return False
     scale = float(expected.abs().max())
     if not math.isfinite(scale):
         raise ValueError(f"expected finite outputs by which cuts are judged, got {scale}")
-    return bool(found.shape == expected.shape and torch.allclose(found, expected, rtol=1e-6, atol=1e-9 * scale))
+    return bool(outputs.shape == expected.shape and torch.allclose(outputs, expected, rtol=1e-6, atol=1e-9 * scale))

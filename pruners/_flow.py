@@ -42,10 +42,10 @@ def positive(network: nn.Module) -> nn.Module:
         for parameter in copy.parameters():
             parameter.abs_()
         for module in copy.modules():
-            own = dict(module.named_parameters(recurse=False))
+            parameters = dict(module.named_parameters(recurse=False))
             for name in _BIASES:
-                if name in own:
-                    own[name].zero_()
+                if name in parameters:
+                    parameters[name].zero_()
             buffers = dict(module.named_buffers(recurse=False))
             if {"mean", "std"} <= buffers.keys():
                 buffers["mean"].zero_()
@@ -81,12 +81,12 @@ def synaptic_flow(network: nn.Module, inputs: Tensor, weights: Mapping[str, Tens
 def _made_up(total: Tensor) -> str | None:
     """The name of a function on the way to `total` whose derivative is defined in Python; None if there is none."""
     pending = [total.grad_fn]
-    seen: set[Node] = set()
+    visited: set[Node] = set()
     while pending:
         node = pending.pop()
-        if node is None or node in seen:
+        if node is None or node in visited:
             continue
-        seen.add(node)
+        visited.add(node)
         if issubclass(type(node), BackwardCFunction):
             return node.name().removesuffix("Backward")
         pending += [source for source, _ in node.next_functions]
@@ -108,8 +108,8 @@ class _Call:
         return cast("Tensor", self.get(place, name))
 
     def factor(self, place: int, name: str) -> Tensor | float:
-        found = self.get(place, name)
-        return 1.0 if found is None else cast("Tensor", found)
+        value = self.get(place, name)
+        return 1.0 if value is None else cast("Tensor", value)
 
 
 def _identity(call: _Call) -> Tensor:

@@ -64,15 +64,15 @@ def _multiplier(channels: Tensor, gate: Tensor) -> Callable[[nn.Module, tuple[Te
         index = channels.to(gate.device)
         # positions of no channel of the group are seen as they are
         factors = torch.where(index >= 0, gate[:, index.clamp_min(0)], 1.0)
-        seen = inputs[0]
-        if len(factors) not in (1, len(seen)):
+        values = inputs[0]
+        if len(factors) not in (1, len(values)):
             raise ValueError(
-                f"expected one row per example at {type(layer).__name__}, got {len(seen)} rows for {len(factors)}"
+                f"expected one row per example at {type(layer).__name__}, got {len(values)} rows for {len(factors)}"
             )
         if isinstance(layer, nn.Linear):
-            shape = (len(factors), *[1] * (seen.dim() - 2), -1)
+            shape = (len(factors), *[1] * (values.dim() - 2), -1)
         else:
-            shape = (len(factors), -1, *[1] * (seen.dim() - 2))
-        return (seen * factors.view(shape).to(seen.dtype), *inputs[1:])
+            shape = (len(factors), -1, *[1] * (values.dim() - 2))
+        return (values * factors.view(shape).to(values.dtype), *inputs[1:])
 
     return multiply

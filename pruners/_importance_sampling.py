@@ -27,9 +27,9 @@ def arrivals(importance: Tensor, generator: torch.Generator) -> Tensor:
 def places(times: Tensor) -> Tensor:
     """(n,): how many items arrive no earlier; n for the first, 1 for the last."""
     order = times.argsort(stable=True)
-    found = torch.empty_like(times)
-    found[order] = torch.arange(len(times), 0, -1, dtype=times.dtype)
-    return found
+    ranks = torch.empty_like(times)
+    ranks[order] = torch.arange(len(times), 0, -1, dtype=times.dtype)
+    return ranks
 
 
 def unbiased_weights(importance: Tensor, times: Tensor, stays: Tensor) -> Tensor:

@@ -31,11 +31,11 @@ class Moments:
     @property
     def covariance(self) -> Tensor:
         """(size, size), float64; exactly zero in rows and columns of constant channels."""
-        found = self.square - self.mean.outer(self.mean)
-        varies = found.diagonal() > _CONSTANT * self.square.diagonal()
+        difference = self.square - self.mean.outer(self.mean)
+        varies = difference.diagonal() > _CONSTANT * self.square.diagonal()
         # NaN is neither: it is kept, to be seen
-        fixed = ~varies & ~found.diagonal().isnan()
-        return found.masked_fill(fixed.unsqueeze(0) | fixed.unsqueeze(1), 0)
+        fixed = ~varies & ~difference.diagonal().isnan()
+        return difference.masked_fill(fixed.unsqueeze(0) | fixed.unsqueeze(1), 0)
 
 
 @torch.no_grad()
@@ -67,8 +67,8 @@ class _Total:
         self._products = torch.zeros(size, size, dtype=torch.float64)
 
     def look(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        seen = by_channel(inputs[0], self._side, self._size, last=isinstance(layer, nn.Linear))
-        values = seen.transpose(0, 1).flatten(1).double()
+        channels = by_channel(inputs[0], self._side, self._size, last=isinstance(layer, nn.Linear))
+        values = channels.transpose(0, 1).flatten(1).double()
         self._count += values.shape[1]
         self._sum += values.sum(1).cpu()
         self._products += (values @ values.T).cpu()

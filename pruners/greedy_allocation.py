@@ -12,7 +12,7 @@ from typing_extensions import override
 from neuralnets.prunable import check_keep
 from pruners._base import Context, Need, Pruner
 from pruners._data import examples
-from pruners._layer_trials import Outcome, layers_of, masks_for, trial
+from pruners._layer_trials import Outcome, masks_for, read_layers, trial
 from pruners._masks import apply_masks
 
 
@@ -49,7 +49,7 @@ class GreedyAllocation(Pruner):
     @override
     def __call__(self, network: nn.Module, *, keep: int, context: Context) -> nn.Module:
         check_keep(network, keep)
-        layers, batches = layers_of(network), examples(context, self.examples)
+        layers, batches = read_layers(network), examples(context, self.examples)
         counts = greedy_counts(trial(network, layers, batches), layers.sizes, keep, self.share)
         return apply_masks(network, masks_for(network, layers, counts))
 

@@ -151,19 +151,19 @@ class GrowingPenalty(Hook):
 
 def mean_sizes(network: nn.Module, groups: Sequence[ChannelGroup]) -> list[Tensor]:
     """Per group (size,), float64, on the CPU: mean |w| of all weights that produce the channel."""
-    found = []
+    sizes = []
     for group in groups:
         total, count = torch.zeros(2, group.size, dtype=torch.float64)
         for weights, channels in filters(network, group):
             inside = channels >= 0
             total.index_add_(0, channels[inside], weights.double().abs().sum(1).cpu()[inside])
             count.index_add_(0, channels[inside], torch.full((int(inside.sum()),), weights.shape[1]).double())
-        found.append(total / count.clamp_min(1))
-    return found
+        sizes.append(total / count.clamp_min(1))
+    return sizes
 
 
 def _penalise(network: nn.Module, group: ChannelGroup, strengths: Tensor) -> None:
-    of_each = torch.cat([strengths, strengths.new_zeros(1)])  # the last for positions of no channel of the group
+    strength = torch.cat([strengths, strengths.new_zeros(1)])  # the last for positions of no channel of the group
     for side in group.sides:
         layer = network.get_submodule(side.layer)
         if side.direction == "in" or isinstance(layer, nn.PReLU):
@@ -173,7 +173,7 @@ def _penalise(network: nn.Module, group: ChannelGroup, strengths: Tensor) -> Non
             if tensor is None or tensor.grad is None:
                 continue
             # a grouped convolution's transposed weight holds the positions of one group; all groups are alike
-            factors = of_each[side.channels[: tensor.shape[dim]]].to(tensor)
+            factors = strength[side.channels[: tensor.shape[dim]]].to(tensor)
             shape = [1] * tensor.dim()
             shape[dim] = -1
             tensor.grad.add_(tensor * factors.view(shape))

@@ -92,8 +92,8 @@ def _views(network: nn.Module, group: ChannelGroup) -> list[Side]:
 
 
 def _cover(sides: Sequence[Side], group: ChannelGroup) -> bool:
-    found = torch.cat([torch.empty(0, dtype=torch.int64), *(side.channels for side in sides)])
-    return set(range(group.size)) <= set(found.tolist())
+    covered = torch.cat([torch.empty(0, dtype=torch.int64), *(side.channels for side in sides)])
+    return set(range(group.size)) <= set(covered.tolist())
 
 
 @contextmanager
@@ -108,8 +108,8 @@ def _watching(model: nn.Module, tallies: Mapping[Side, _Tally], rtol: float | No
 
 def _counter(side: Side, tally: _Tally, rtol: float | None) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        seen = inputs[0] if side.direction == "in" else output.relu()
-        maps = _maps(seen.movedim(-1, 1) if isinstance(layer, nn.Linear) else seen)
+        values = inputs[0] if side.direction == "in" else output.relu()
+        maps = _maps(values.movedim(-1, 1) if isinstance(layer, nn.Linear) else values)
         if not bool(maps.isfinite().all()):
             raise ValueError(f"expected finite feature maps, got others at {side.layer}")
         ranks = torch.zeros(len(side.channels), dtype=torch.float64)
@@ -122,18 +122,18 @@ def _counter(side: Side, tally: _Tally, rtol: float | None) -> Callable[[nn.Modu
     return count
 
 
-def _maps(seen: Tensor) -> Tensor:
+def _maps(values: Tensor) -> Tensor:
     """Inputs or outputs of a layer, (examples, channels, ...), as matrices (examples, channels, rows, columns)."""
-    if seen.dim() < 4:
-        return seen.flatten(2)[..., None] if seen.dim() == 3 else seen[..., None, None]
-    return seen.flatten(2, -2)
+    if values.dim() < 4:
+        return values.flatten(2)[..., None] if values.dim() == 3 else values[..., None, None]
+    return values.flatten(2, -2)
 
 
 def _ranks(maps: Tensor, rtol: float | None) -> Tensor:
     if 1 in maps.shape[2:]:
         return maps.ne(0).flatten(2).any(2)
-    found: Tensor = torch.linalg.matrix_rank(maps, rtol=rtol)
-    return found
+    ranks: Tensor = torch.linalg.matrix_rank(maps, rtol=rtol)
+    return ranks
 
 
 def _mean(group: ChannelGroup, tallies: Mapping[Side, _Tally]) -> Tensor:

@@ -15,7 +15,7 @@ from neuralnets.prunable import check_keep, prunable, remaining
 from pruners._base import Context, Need, Pruner
 from pruners._data import trainer
 from pruners._hooks import Hook
-from pruners._layerwise import even_counts, largest_of_each
+from pruners._layerwise import even_counts, keep_largest
 from pruners._masks import apply_masks, nonzero
 
 
@@ -54,7 +54,7 @@ class Hydra(Pruner):
         if not isinstance(scored, Scored):
             raise TypeError(f"expected training to return a copy of what it was given, got {type(scored).__name__}")
         scores = {name: score.to(alive[name].device) for name, score in scored.importance().items()}
-        return apply_masks(network, largest_of_each(scores, counts, alive))
+        return apply_masks(network, keep_largest(scores, counts, alive))
 
 
 @final
@@ -82,7 +82,7 @@ class Scored(nn.Module):
         weights = prunable(self.network)
         scores = dict(zip(self._names, (score.abs() for score in self.scores), strict=True))
         alive = {name: weight != 0 for name, weight in weights.items()}
-        masks = largest_of_each({name: score.detach() for name, score in scores.items()}, self._counts, alive)
+        masks = keep_largest({name: score.detach() for name, score in scores.items()}, self._counts, alive)
         return {name: weight * _straight_through(masks[name], scores[name]) for name, weight in weights.items()}
 
     def importance(self) -> dict[str, Tensor]:

@@ -84,16 +84,16 @@ class NM(Pruner):
         shares = {
             name: float(loss.sum() / sizes[name].square().sum().clamp_min(1e-300)) for name, loss in losses.items()
         }
-        found = {}
+        priorities = {}
         for turn, name in enumerate(sorted(shares, key=lambda name: shares[name])):
             if not _divides(network, name, self.m):
-                found[name] = torch.zeros_like(sizes[name])
+                priorities[name] = torch.zeros_like(sizes[name])
                 continue
             lost = _grouped(network, name, losses[name], self.m)
             turns = _places(lost.sum(-1).flatten()).view(lost.shape[:-1])
             score = turn + (turns[..., None] + (_places(lost) + 1) / (self.m + 1)) / turns.numel()
-            found[name] = _ungrouped(network, name, score)
-        return found
+            priorities[name] = _ungrouped(network, name, score)
+        return priorities
 
 
 def _places(values: Tensor) -> Tensor:

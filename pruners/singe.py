@@ -96,7 +96,7 @@ def _variation(model: nn.Module, group: ChannelGroup, batches: _Batches, scales:
     # of a normalisation behind a filter matters.
     names = {f"{side.layer}.weight".removeprefix(".") for side in group.sides if side.direction == "out"}
     weights = {name: weight for name, weight in prunable(model).items() if name in names}
-    slopes_of = copied(model)
+    gradient = copied(model)
     total = torch.zeros(group.size, dtype=torch.float64)
     for scale in scales:
         slopes = [torch.zeros_like(weight) for weight in weights.values()]
@@ -107,8 +107,8 @@ def _variation(model: nn.Module, group: ChannelGroup, batches: _Batches, scales:
             slopes = [a + b for a, b in zip(slopes, torch.autograd.grad(mean, list(weights.values())), strict=True)]
         with torch.no_grad():
             for name, slope in zip(weights, slopes, strict=True):
-                slopes_of.get_parameter(name).copy_(slope)
-        for (rows, channels), (changes, _) in zip(filters(model, group), filters(slopes_of, group), strict=True):
+                gradient.get_parameter(name).copy_(slope)
+        for (rows, channels), (changes, _) in zip(filters(model, group), filters(gradient, group), strict=True):
             products = (_norms(rows, p) * _norms(changes, p)).cpu()
             total.index_add_(0, channels[channels >= 0], products[channels >= 0])
     return total
@@ -119,5 +119,5 @@ def _count(batches: _Batches) -> int:
 
 
 def _norms(rows: Tensor, p: float) -> Tensor:
-    found: Tensor = torch.linalg.vector_norm(rows.double(), p, dim=1)
-    return found
+    norms: Tensor = torch.linalg.vector_norm(rows.double(), p, dim=1)
+    return norms

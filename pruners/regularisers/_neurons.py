@@ -31,14 +31,14 @@ def neurons(network: nn.Module, images: Tensor) -> Neurons:
 
     Buffers are lent as copies: batch-norm statistics stay where they are, whatever the mode.
     """
-    seen: list[Tensor] = []
+    read: list[Tensor] = []
 
     def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if not any(inputs[0] is other for other in seen):
-            seen.append(inputs[0])
+        if not any(inputs[0] is other for other in read):
+            read.append(inputs[0])
 
     handles = [layer.register_forward_pre_hook(note) for layer in network.modules() if isinstance(layer, LAYERS)]
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
     with attached(handles):
         logits: Tensor = functional_call(network, buffers, (images,))
-    return Neurons(hidden=tuple(seen[1:]), logits=logits)
+    return Neurons(hidden=tuple(read[1:]), logits=logits)
