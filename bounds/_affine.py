@@ -1,4 +1,4 @@
-"""Steps that bounds pass without loss: convolutions, linear layers, scaling, averaging, sums."""
+"""Affine operations, which bounds pass without loss: convolutions, linear layers, scaling, averaging, sums."""
 
 from abc import abstractmethod
 from collections.abc import Callable

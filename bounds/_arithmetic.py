@@ -1,4 +1,4 @@
-"""Sums, differences and scaling, as they are written in the forward pass of a network."""
+"""Translates arithmetic in a forward pass - sums, differences, scaling - into operations with bounds."""
 
 import torch
 from torch import Tensor

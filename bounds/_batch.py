@@ -1,4 +1,4 @@
-"""Batch norms at the statistics of one batch: what bounds need while a network is trained."""
+"""Freezes batch norms at the statistics of one batch, for bounds while a network is trained."""
 
 from dataclasses import replace
 

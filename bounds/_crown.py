@@ -1,4 +1,4 @@
-"""Linear bounds taken back to the input: CROWN and CROWN-IBP."""
+"""CROWN and CROWN-IBP: linear bounds propagated backwards to the input."""
 
 from torch import Tensor, nn
 

@@ -1,4 +1,4 @@
-"""A network taken apart into steps for which bounds are known."""
+"""Reads a network into a graph of operations for which there are bounds."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -33,7 +33,7 @@ _CALLS: Final = (
 
 @runtime_checkable
 class Reweighted(Protocol):
-    """A network that does what `network` does with other weights, computed anew at each call.
+    """A network that computes with other weights in place of its own, computed anew at each call.
 
     Such as one whose masks or low-rank changes are trained. Tensors that come out of other tensors, not out of modules,
     cannot be followed by a trace; these are asked for instead.
@@ -52,7 +52,7 @@ class Reweighted(Protocol):
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Graph:
-    """What a network does, step by step; made by `trace`.
+    """The operations of a network in order, made by `trace`.
 
     It looks its parameters and buffers up in the network whenever it is used, so it follows training, pruning to zero
     and moves to another device. After a change of shapes or modules it has to be made anew.
@@ -97,7 +97,7 @@ def replaced(network: nn.Module) -> Mapping[str, Tensor]:
 
 @final
 class _Reader(fx.Tracer):
-    """Sees functions where it can: then hooks, functional code and modules are one and the same."""
+    """Traces functions instead of modules where it can: then hooks, functions and modules are one and the same."""
 
     proxy_buffer_attributes = True
 
@@ -110,7 +110,7 @@ class _Reader(fx.Tracer):
 
 @final
 class _Plain(nn.Module):
-    """A network where it stands in one that is reweighted."""
+    """Stands in for the inner network of one that is reweighted."""
 
     def __init__(self, network: nn.Module) -> None:
         nn.Module.__init__(self)

@@ -17,7 +17,7 @@ from neuralnets.precision import full_float32
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Preactivation:
-    """What may go into one ReLU.
+    """Bounds on the input of one ReLU.
 
     Attributes:
         name: Of the module that calls it.

@@ -1,4 +1,4 @@
-"""Where an input, or what a layer makes of it, may lie: boxes and balls, batched."""
+"""Regions in which an input or an activation lies: boxes and balls, batched."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""ReLU between two lines (Zhang et al. 2018, arXiv:1811.00866, section 3.2)."""
+"""ReLU, bounded by two lines (Zhang et al. 2018, arXiv:1811.00866, section 3.2)."""
 
 from dataclasses import dataclass, replace
 from typing import final

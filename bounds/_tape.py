@@ -1,4 +1,4 @@
-"""One pass through a network with regions in place of tensors."""
+"""Runs a network on regions instead of tensors, and records every operation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Step:
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tape:
-    """What happens to a region on its way through a network.
+    """The operations of a pass and the region behind each of them.
 
     Place 0 is the input, place i + 1 what step i puts out; the last place is the network's output.
 
@@ -64,7 +64,7 @@ def record(graph: Graph, region: Region) -> Tape:
 
 @final
 class _Recorder(fx.Interpreter):
-    """Computes what does not depend on the input as ever; what does becomes steps."""
+    """Interprets a graph: what depends on the input is recorded, everything else is computed as usual."""
 
     def __init__(self, graph: Graph, region: Region) -> None:
         fx.Interpreter.__init__(self, graph.network, garbage_collect_values=False, graph=graph.flow)

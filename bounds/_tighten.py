@@ -1,4 +1,4 @@
-"""Narrower regions before the ReLUs, by lines taken back to the input (Zhang et al. 2018, arXiv:1811.00866)."""
+"""Tightens the regions before ReLUs by backward linear bounds (Zhang et al. 2018, arXiv:1811.00866)."""
 
 from dataclasses import replace
 from typing import Final

@@ -1,4 +1,4 @@
-"""From a network to its graph, checked."""
+"""Traces a network into its graph, and checks that the graph computes the same."""
 
 import torch
 from torch import Tensor, nn

@@ -10,8 +10,8 @@ retraining, `hold_zeros` keeps masks in force in between. To write a method, sub
 (`prunable`), choose exactly as many as may stay (`keep_global`), bake the zeros in (`apply_masks`).
 """
 
-from neuralnets.prunable import prunable as prunable
-from neuralnets.prunable import remaining as remaining
+from neuralnets.weights import prunable as prunable
+from neuralnets.weights import remaining as remaining
 from pruners._adapters import adapted as adapted
 from pruners._adapters import merged as merged
 from pruners._base import Context as Context

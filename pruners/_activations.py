@@ -1,4 +1,4 @@
-"""What comes out of channels: the values that the layers behind them read."""
+"""Reads the activations of channels, as the layers behind take them in."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

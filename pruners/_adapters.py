@@ -1,4 +1,4 @@
-"""Retraining few parameters of a pruned network: low-rank adapters beside frozen weights.
+"""Low-rank adapters beside the frozen weights of a pruned network: retraining of few parameters.
 
 Low-rank adaptation (Hu et al. 2021, arXiv:2106.09685, section 4.1): W = W_0 + B A with W_0 frozen, A drawn at random
 and B zero, so that training starts from the network as it is. Deviations: convolutions are adapted too, as matrices
@@ -21,7 +21,7 @@ from typing_extensions import override
 
 from neuralnets.copies import copied
 from neuralnets.layers import NORMS
-from neuralnets.prunable import prunable
+from neuralnets.weights import prunable
 from pruners._draws import generator
 
 _NORMS = (*NORMS, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
@@ -67,7 +67,7 @@ def merged(network: nn.Module) -> nn.Module:
 
 @final
 class _Adapted(nn.Module):
-    """The frozen network and its adapters.
+    """A network with frozen weights and trainable adapters.
 
     Attributes:
         network: As it was, weights frozen.

@@ -1,4 +1,4 @@
-"""How many weights each layer keeps of a common budget.
+"""Rules by which the layers of a network share a budget of weights.
 
 - "global": scores are compared over all layers.
 - "uniform": every layer keeps the same fraction.

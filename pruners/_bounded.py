@@ -26,7 +26,7 @@ _LEAST, _MOST = 1e-4, 0.99
 
 @final
 class Bounded(nn.Module):
-    """sigmoid(gamma) times what a batch normalisation puts out.
+    """A batch normalisation whose outputs are multiplied by sigmoid(gamma).
 
     Attributes:
         norm: The normalisation, its weight r and its bias t.

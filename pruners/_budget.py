@@ -1,4 +1,4 @@
-"""Budgets in what a network costs - multiplications, milliseconds - instead of in parameters."""
+"""Prunes to a budget of multiplications or milliseconds instead of parameters, by bisection."""
 
 from collections.abc import Callable
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from torch import nn
 
 from neuralnets.copies import copied
-from neuralnets.prunable import remaining
+from neuralnets.weights import remaining
 from pruners._base import Context, Pruner, pruned_copy
 
 _MASKED: Final = 0.8

@@ -1,4 +1,4 @@
-"""How many channels each group keeps of a common budget of parameters.
+"""Rules by which groups of channels share a budget of parameters.
 
 - "uniform": the same fraction of the channels of every group.
 - "global": scores are compared over all groups.

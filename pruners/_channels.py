@@ -1,4 +1,4 @@
-"""Removing channels: the same cut through every layer that shares them, as zeros or physically.
+"""Masks or removes channels, in every layer that shares them.
 
 Which channels belong together is found by `pruners._coupling`.
 """
@@ -14,14 +14,14 @@ from typing_extensions import override
 
 from neuralnets.copies import copied
 from neuralnets.layers import NORMS, TRANSPOSED
-from neuralnets.prunable import prunable
+from neuralnets.weights import prunable
 from neuralnets.widths import Direction, is_depthwise, set_width
 
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Side:
-    """One side of a layer and the channels of a group that stand there.
+    """The inputs or outputs of a layer, and which channels of a group stand there.
 
     Attributes:
         layer: Name of the layer in the network.
@@ -39,7 +39,7 @@ class Side:
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ChannelGroup:
-    """Channels that several layers share: one of them can only go from all its layers at once.
+    """Channels that several layers share, so that each is removed from all of them or from none.
 
     Attributes:
         size: Number of channels. In a grouped convolution one channel here is one channel of each convolution group.

@@ -1,4 +1,4 @@
-"""Networks that a pruned network has to be held against before its method may take the credit.
+"""Control networks: what a pruned network is compared with before its method may take the credit.
 
 A method that chooses well within the layers beats its own masks shuffled, and as many weights drawn at random; one
 whose weights matter beats the same network initialised anew; one whose shape matters beats an evenly narrower network.
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from neuralnets.copies import copied
 from neuralnets.layers import LAYERS
-from neuralnets.prunable import check_keep, prunable
+from neuralnets.weights import check_keep, prunable
 from pruners._base import Context
 from pruners._channel_allocation import allocate_channels
 from pruners._channels import ChannelGroup, Keep, remove_channels

@@ -1,4 +1,4 @@
-"""Which channels of a network belong together, found by tracing it with torch-pruning's dependency graph.
+"""Finds the channels of a network that have to be removed together, by torch-pruning's dependency graph.
 
 Fang et al. 2023 (arXiv:2301.12900). The graph follows the autograd trace of one forward pass through residual sums,
 concatenations, flattening, normalisation and depthwise or grouped convolutions. It takes every operation it does not

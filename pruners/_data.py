@@ -1,4 +1,4 @@
-"""Looking at training data: examples and a trainer out of a context, and a copy of the network to look with."""
+"""Reads training examples and the trainer out of a `Context`; makes copies of networks for scoring."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""From torch-pruning's dependency graph to groups of channels: what hangs on what, and where to stop."""
+"""Turns torch-pruning's dependency graph into groups of channels that are removed together."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +39,8 @@ _Met = dict[tuple[_Node, _Cut], dict[int, int]]
 
 class _Place(NamedTuple):
     # the names are those that torch-pruning's index mappings read
+    """A position of a layer and the position of the first layer that it depends on."""
+
     idx: int
     root_idx: int
 

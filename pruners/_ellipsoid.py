@@ -1,4 +1,4 @@
-"""Points that bound all others in every direction: Löwner's ellipsoid and Carathéodory's theorem.
+"""Extreme points of a set in every direction, by Löwner's ellipsoid and Carathéodory's theorem.
 
 For points P (n, d) a subset S with max over P of |p.x| <= C max over S of |q.x| for every x, a coreset for the largest
 product. With M = sum of u_i p_i p_i^T, u_i >= 0 of sum 1, the ellipsoid {x: x^T M^-1 x <= 1} lies in the hull of P and

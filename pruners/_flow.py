@@ -1,4 +1,4 @@
-"""A network as SynFlow looks at it: positive weights, no biases, and homogeneous functions in place of all others.
+"""Makes a network positive and homogeneous for SynFlow: positive weights, no biases, homogeneous functions.
 
 Flow is conserved neuron by neuron where f(x) = x f'(x) for x >= 0 (Tanaka et al. 2020, section 4): of the usual
 functions ReLU, pooling, sums and batch normalisation without shift. The others are replaced while the network is
@@ -96,7 +96,7 @@ def _made_up(total: Tensor) -> str | None:
 @final
 @dataclass(frozen=True)
 class _Call:
-    """The arguments of a call that was caught, by position and by name."""
+    """The arguments of an intercepted call, by position and by name."""
 
     args: Sequence[object]
     named: Mapping[str, object]
@@ -201,7 +201,7 @@ _STAND_INS: dict[Callable[..., object], Callable[[_Call], object]] = {
 
 @final
 class _Homogeneous(TorchFunctionMode):
-    """Inside, calls of the functions above are answered by their stand-ins, from modules and from forward() alike."""
+    """A context in which calls of the functions above go to their stand-ins, from modules and from forward() alike."""
 
     @override
     def __torch_function__(

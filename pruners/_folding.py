@@ -1,4 +1,4 @@
-"""Batch normalisation behind a layer: found, and looked at as part of the layer."""
+"""Finds the batch normalisation behind each layer, and folds it into the layer's filters."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Gates on channels: what every layer that reads a channel sees of it is multiplied by a number.
+"""Multiplicative gates on channels, at the inputs of every layer that reads them.
 
 With a gate at 0 the network computes what is left of it without the channel, wherever activation, normalisation or
 pooling stand in between; so the gradient at 1 says, to first order, what removing the channel does to the loss.
@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from neuralnets.criterion import criterion
 from neuralnets.hooks import attached
+from neuralnets.losses import criterion
 from pruners._channels import ChannelGroup
 
 

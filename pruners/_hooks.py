@@ -1,4 +1,4 @@
-"""What methods that prune while the network is trained do at every step of the training."""
+"""Hooks into every step of a training, for methods that prune while the network is trained."""
 
 from abc import ABC
 

@@ -1,4 +1,4 @@
-"""Sampling by importance until a number of distinct items is found, with weights that leave every sum unbiased.
+"""Importance sampling of a number of distinct items, with weights that leave every sum unbiased.
 
 Drawing items with replacement, item j with probability p_j, until m distinct ones are found, and weighting each by its
 number of hits over its expected number, is biased: when the drawing ends depends on what was drawn. The same draws in

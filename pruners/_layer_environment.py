@@ -18,7 +18,7 @@ from pruners._ppo_lagrangian import Process
 
 @final
 class LayerEnvironment(Process):
-    """One step a layer.
+    """A Markov decision process that chooses the prune ratio of one layer per step.
 
     States are index, channels in and out, kernel, stride and padding (rows, columns) of the layer, each standardised
     over the layers, and the sum of the actions so far, divided by the number of layers.

@@ -1,4 +1,4 @@
-"""Trying numbers of weights per layer: what is left of a network's training accuracy, without any retraining.
+"""Measures a network's training accuracy for given numbers of weights per layer, without any retraining.
 
 Within a layer the largest weights stay, so that a number says which. Batch-norm statistics stay as they are.
 """
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralnets.copies import copied
-from neuralnets.prunable import prunable
+from neuralnets.weights import prunable
 from pruners._masks import Masks, keep_global, nonzero
 
 
@@ -37,7 +37,7 @@ class Layers:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a network makes of training examples.
+    """Accuracy and loss of a network on training examples.
 
     Attributes:
         accuracy: In percent.

@@ -1,4 +1,4 @@
-"""The same ratio in every layer, for methods that choose anew at every step of a training."""
+"""Masks with the same ratio in every layer, cheap enough for every step of a training."""
 
 from collections.abc import Mapping
 

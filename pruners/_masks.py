@@ -1,4 +1,4 @@
-"""Scores → masks with exactly the asked number of survivors.
+"""Turns scores into masks with exactly the requested number of survivors, and applies them.
 
 A threshold test (`score > t`) keeps none or all of a tie, so that a network with many equal scores ends with too few
 or too many weights. Here ties are broken by position: of equal scores the one that stands first survives.
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from neuralnets.copies import copied
-from neuralnets.prunable import prunable
+from neuralnets.weights import prunable
 from pruners._base import Scores
 
 Masks = dict[str, Tensor]

@@ -1,4 +1,4 @@
-"""First and second moments of channels, as the layers behind read them."""
+"""Means and covariances of channels, as the layers behind read them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _CONSTANT = 1e-12
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Moments:
-    """Of channels over examples and positions; on the CPU.
+    """First and second moments of channels over examples and positions; on the CPU.
 
     Attributes:
         mean: (size,), float64.
@@ -60,6 +60,8 @@ def moments(network: nn.Module, sides: Sequence[tuple[Side, int]], batches: Iter
 
 @final
 class _Total:
+    """Sums over batches, from which moments are computed."""
+
     def __init__(self, side: Side, size: int) -> None:
         self._side, self._size = side, size
         self._count = 0

@@ -1,11 +1,11 @@
-"""At how many places a network uses each of its weights: what one weight costs in multiplications."""
+"""Counts how often a network multiplies with each of its weights: the cost of one weight."""
 
 from torch import Tensor, nn
 
 from neuralnets.copies import copied
-from neuralnets.multiplications import multiplications
+from neuralnets.forward_pass import multiplications
 from neuralnets.probes import ramp
-from neuralnets.prunable import prunable
+from neuralnets.weights import prunable
 
 
 def positions(network: nn.Module, example: Tensor) -> dict[str, int]:

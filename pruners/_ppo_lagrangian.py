@@ -47,7 +47,7 @@ class Process(ABC):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How the agent learns.
+    """Hyperparameters of the agent.
 
     Attributes:
         episodes: Number of episodes in all, at least `per_update`.
@@ -172,7 +172,7 @@ class _Multiplier:
 
 @final
 class _Scale:
-    """Centres and scales by mean and standard deviation of all numbers so far."""
+    """Standardises numbers by the mean and standard deviation of all of them so far."""
 
     def __init__(self) -> None:
         self._values = torch.zeros(0)

@@ -1,4 +1,4 @@
-"""The weights by which the layers behind a group read its channels."""
+"""Weights by which the layers behind a group of channels read them."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""What methods that prune at initialisation look at: as many examples of every class, and the slope of their loss."""
+"""Balanced training batches and loss gradients, for methods that prune at initialisation."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain, islice
@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neuralnets.criterion import criterion
 from neuralnets.layers import BATCH_NORMS
+from neuralnets.losses import criterion
 from pruners._base import Context
 from pruners._data import examples
 

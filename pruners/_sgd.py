@@ -1,4 +1,4 @@
-"""The plainest way to train, for callers without one of their own."""
+"""Plain stochastic gradient descent, for callers that bring no training of their own."""
 
 from collections.abc import Callable, Iterable
 from itertools import chain, islice, repeat
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from neuralnets.copies import copied
-from neuralnets.criterion import criterion
+from neuralnets.losses import criterion
 from pruners._base import Train
 from pruners._hooks import Hook
 from pruners._schedule import hold_zeros

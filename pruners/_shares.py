@@ -1,4 +1,4 @@
-"""How much of what a neuron sums up comes from one input channel, at most."""
+"""The largest share that one input channel contributes to what a neuron sums up."""
 
 from collections.abc import Iterator
 from math import prod

@@ -1,4 +1,4 @@
-"""A network after a training in which a method had its part, in the form in which it came."""
+"""Trains a copy of a network with a method's hook, and returns it in the form in which it came."""
 
 import torch
 from torch import nn

@@ -1,13 +1,13 @@
-"""Which prunable weights a forward pass uses: a head that only training needs is no part of what is deployed."""
+"""Finds prunable weights that no forward pass uses, such as those of a head for training."""
 
 from collections.abc import Iterator
 
 from torch import Tensor, nn
 
 from neuralnets.copies import copied
-from neuralnets.multiplications import multiplications
+from neuralnets.forward_pass import multiplications
 from neuralnets.probes import noise, ramp
-from neuralnets.prunable import leave_out, prunable
+from neuralnets.weights import leave_out, prunable
 
 
 def unused_weights(network: nn.Module, example: Tensor) -> frozenset[str]:

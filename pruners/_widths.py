@@ -1,4 +1,4 @@
-"""How many channels of each group a pruned network has left, read off its shapes."""
+"""Reads off its shapes how many channels of each group a pruned network has left."""
 
 from collections.abc import Sequence
 

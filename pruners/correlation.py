@@ -1,4 +1,4 @@
-"""Correlation: of channels that say the same one stays, and speaks for the others."""
+"""Correlation pruning: of channels that correlate, one stays and takes over the others' weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from typing_extensions import override
 
-from neuralnets.prunable import prunable
+from neuralnets.weights import prunable
 from pruners._base import Context, Need, Scores
 from pruners._data import scoring
 from pruners._saliency import Batch, balanced, loss_slopes, use_batch_statistics

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, NamedTuple, final
 from torch import nn
 from typing_extensions import override
 
-from neuralnets.prunable import check_keep
+from neuralnets.weights import check_keep
 from pruners._base import Context, Need, Pruner
 from pruners._data import examples
 from pruners._layer_trials import Outcome, masks_for, read_layers, trial
@@ -95,7 +95,7 @@ def greedy_counts(
 
 
 class _Step(NamedTuple):
-    """What a layer would lose next; the smallest comes first.
+    """The next weights that a layer would lose; ordered by what they cost.
 
     Attributes:
         held: 0 where weights can go, 1 where the last one is held back, 2 where none is left.

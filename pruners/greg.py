@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from neuralnets.copies import copied
 from neuralnets.layers import TRANSPOSED
-from neuralnets.prunable import check_keep, remaining
+from neuralnets.weights import check_keep, remaining
 from neuralnets.widths import is_depthwise
 from pruners._base import Context, Need, Pruner
 from pruners._channel_allocation import ChannelAllocation, allocate_channels

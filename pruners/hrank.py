@@ -65,7 +65,7 @@ class HRank(ChannelPruner):
 
 @dataclass(eq=False)
 class _Tally:
-    """Ranks seen at one side of a layer.
+    """Ranks of feature maps, added up at one side of a layer.
 
     Attributes:
         ranks: (channels on that side,), summed over `maps` images.

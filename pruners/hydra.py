@@ -11,7 +11,7 @@ from torch.nn.parameter import Parameter
 from typing_extensions import override
 
 from neuralnets.copies import copied
-from neuralnets.prunable import check_keep, prunable, remaining
+from neuralnets.weights import check_keep, prunable, remaining
 from pruners._base import Context, Need, Pruner
 from pruners._data import trainer
 from pruners._hooks import Hook
@@ -22,7 +22,7 @@ from pruners._masks import apply_masks, nonzero
 @final
 @dataclass(frozen=True, kw_only=True)
 class Hydra(Pruner):
-    """Trains a score for every weight, whose largest in each layer say which weights the loss is computed with.
+    """Trains a score for every weight; the weights with the largest scores of each layer stay.
 
     Sehwag et al. 2020 (arXiv:2002.10509). The loss is that of the caller's training: with a robust recipe, robustness
     is what is kept. In the forward pass a layer's weight is w where |s| is among the k largest of the layer and 0
@@ -59,7 +59,7 @@ class Hydra(Pruner):
 
 @final
 class Scored(nn.Module):
-    """A network in which scores decide which weights count; the scores are all that learns.
+    """A network masked by trainable scores; nothing else is trained.
 
     The network inside keeps plain parameters, from which each forward pass computes the weights that it uses: copies,
     moves and masks work as with any network.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from neuralnets.copies import copied
-from neuralnets.prunable import check_keep, prunable, remaining
+from neuralnets.weights import check_keep, prunable, remaining
 from pruners._base import Context, Need, Pruner
 from pruners._hooks import Hook
 from pruners._layerwise import even_counts, keep_largest

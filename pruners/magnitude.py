@@ -6,7 +6,7 @@ from typing import ClassVar, final
 from torch import nn
 from typing_extensions import override
 
-from neuralnets.prunable import prunable
+from neuralnets.weights import prunable
 from pruners._base import Context, Scores
 from pruners._weight_pruner import WeightPruner
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from neuralnets.layers import TRANSPOSED
-from neuralnets.prunable import check_keep, prunable
+from neuralnets.weights import check_keep, prunable
 from pruners._allocation import Allocation, allocate
 from pruners._base import Context, Pruner
 from pruners._masks import Masks, apply_masks, keep_global, nonzero

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from neuralnets.prunable import prunable
+from neuralnets.weights import prunable
 from pruners._base import Context, Scores
 from pruners._weight_pruner import WeightPruner
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from neuralnets.copies import copied
-from neuralnets.prunable import check_keep, remaining
+from neuralnets.weights import check_keep, remaining
 from pruners._base import Context, Need, Pruner
 from pruners._bounded import Bounded, bounded, can_be_bounded, importances, unbounded
 from pruners._channel_allocation import ChannelAllocation, allocate_channels

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from neuralnets.copies import copied
-from neuralnets.criterion import criterion
-from neuralnets.prunable import prunable
+from neuralnets.losses import criterion
+from neuralnets.weights import prunable
 from pruners._base import Context, Need
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import ChannelGroup, filters

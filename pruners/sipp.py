@@ -14,7 +14,7 @@ from typing_extensions import override
 from neuralnets.copies import copied
 from neuralnets.hooks import attached
 from neuralnets.layers import LAYERS, RECURRENT
-from neuralnets.prunable import prunable
+from neuralnets.weights import prunable
 from pruners._base import Context, Need, Scores
 from pruners._data import examples, scoring
 from pruners._weight_pruner import WeightPruner

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, final
 from torch import nn
 from typing_extensions import override
 
-from neuralnets.prunable import prunable
+from neuralnets.weights import prunable
 from pruners._base import Context, Need, Scores
 from pruners._data import scoring
 from pruners._saliency import balanced, loss_slopes, use_batch_statistics

@@ -12,8 +12,8 @@ from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from typing_extensions import override
 
-from neuralnets.criterion import criterion
-from neuralnets.prunable import check_keep, prunable
+from neuralnets.losses import criterion
+from neuralnets.weights import check_keep, prunable
 from pruners._allocation import Allocation, allocate
 from pruners._base import Context, Need, Pruner
 from pruners._data import examples, scoring

@@ -75,7 +75,7 @@ def hold_against(
         of=of,
         file=file,
         sha256=shipped.file_digest or "",
-        kind="checkpoint" if artefact is None else artefact.told.kind,
+        kind="checkpoint" if artefact is None else artefact.info.kind,
         n=len(examples),
         disagreements=disagreements,
         share=disagreements / len(examples),

@@ -1,4 +1,4 @@
-"""What a network answers to a few images that are no photographs: whether its code is what it was.
+"""Fingerprints a network by its outputs for a few synthetic images, which change when its code does.
 
 A network's digest tells its weights and its modules, not the code that they run: a `forward` may be corrected between
 two runs, a library may be another. The answers tell.

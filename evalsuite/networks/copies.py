@@ -1,4 +1,4 @@
-"""Copies of networks, and what to do where a network cannot be copied."""
+"""Copies networks, and says what to do where one cannot be copied."""
 
 from typing import TypeVar
 

@@ -16,7 +16,7 @@ from evalsuite.networks.copies import copied
 from evalsuite.networks.costs._weights_in_use import InUse, Nonzeros, prunable_names, weights_in_use
 from evalsuite.parts.names import name
 from evalsuite.pruning.refusals import refusing
-from neuralnets.multiplications import Multiplications, multiplications
+from neuralnets.forward_pass import Multiplications, multiplications
 from neuralnets.probes import ramp
 from neuralnets.storage import storage_key
 from pruners import ChannelPruner, Pruner, coupled_channels, prunable

@@ -8,7 +8,7 @@ from torch import Generator, Tensor, nn
 
 from evalsuite.errors import UsageError
 from evalsuite.problems import Classification, Problem
-from neuralnets.criterion import criterion
+from neuralnets.losses import criterion
 
 Kind = TypeVar("Kind", bound="Recipe")
 

@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 
 from evalsuite.data import Examples
 from evalsuite.randomness import derive
-from evalsuite.training._feed import feed
+from evalsuite.training._loader import feed
 
 
 def batches(

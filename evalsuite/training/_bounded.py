@@ -66,12 +66,12 @@ class Bounded(Scheduled):
     @override
     @final
     def opened(self, network: nn.Module, images: Tensor) -> nn.Module:
-        return TakenApart(network, _graph(network, images))
+        return TracedNetwork(network, _graph(network, images))
 
     @override
     @final
     def loss(self, network: nn.Module, images: Tensor, labels: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        graph = network.graph if isinstance(network, TakenApart) else _graph(network, images)
+        graph = network.graph if isinstance(network, TracedNetwork) else _graph(network, images)
         seen, logits = bounds.at_batch(graph, images)
         clean = F.cross_entropy(logits, labels)
         if self.kappa == 1:
@@ -85,7 +85,7 @@ class Bounded(Scheduled):
 
 
 @final
-class TakenApart(nn.Module):
+class TracedNetwork(nn.Module):
     """A network that is trained, with its graph: tracing costs as much as a step of a small network."""
 
     def __init__(self, network: nn.Module, graph: bounds.Graph) -> None:

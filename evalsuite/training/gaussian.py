@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from evalsuite.errors import UsageError
 from evalsuite.training._scheduled import Scheduled
-from neuralnets.criterion import criterion
+from neuralnets.losses import criterion
 
 
 @final

@@ -8,9 +8,9 @@ from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from evalsuite.errors import UsageError
-from evalsuite.training._ascent import ascend
+from evalsuite.training._pgd_steps import ascend
 from evalsuite.training._scheduled import Scheduled, Settings
-from neuralnets.criterion import criterion
+from neuralnets.losses import criterion
 from neuralnets.modes import evaluating
 
 

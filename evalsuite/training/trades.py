@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from evalsuite.errors import UsageError
-from evalsuite.training._ascent import ascend
+from evalsuite.training._pgd_steps import ascend
 from evalsuite.training._scheduled import Scheduled, Settings
 from neuralnets.modes import evaluating
 

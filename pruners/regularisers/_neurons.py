@@ -1,4 +1,4 @@
-"""What the neurons of a network say to a batch, with gradients, and without a trace on the network."""
+"""Reads the activations of a network's neurons for a batch, with gradients, and leaves the network unchanged."""
 
 from dataclasses import dataclass
 from typing import final
@@ -13,7 +13,7 @@ from neuralnets.layers import LAYERS
 @final
 @dataclass(frozen=True, kw_only=True)
 class Neurons:
-    """Values of the neurons.
+    """Activations of a network's neurons for a batch.
 
     Attributes:
         hidden: What convolutions and linear layers read, behind activation, normalisation and pooling, in the order of

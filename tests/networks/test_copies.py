@@ -13,7 +13,7 @@ from evalsuite.errors import UsageError
 from evalsuite.networks.checkpoints._widths import narrow
 from evalsuite.networks.copies import copied
 from evalsuite.networks.digest import network_digest
-from evalsuite.networks.transient_buffers import remembered
+from evalsuite.networks.transient import transient_buffers
 from evalsuite.training import recalibrate, train
 from evalsuite.training.standard import Standard
 from pruners.magnitude import Magnitude
@@ -94,12 +94,12 @@ def test_a_sweep_judges_it_and_finds_it_again(remembering, digits, tmp_path, mon
 
 
 def test_what_a_network_remembers_is_told_from_constants(remembering):
-    assert remembered(remembering, (1, 8, 8)) == {"lif1.mem", "lif2.mem", "lif3.mem"}
+    assert transient_buffers(remembering, (1, 8, 8)) == {"lif1.mem", "lif2.mem", "lif3.mem"}
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
-    assert remembered(network, (1, 8, 8)) == frozenset()
+    assert transient_buffers(network, (1, 8, 8)) == frozenset()
     network.register_buffer("table", torch.arange(4), persistent=False)
     before = network_digest(network, (1, 8, 8))
-    assert remembered(network, (1, 8, 8)) == frozenset()
+    assert transient_buffers(network, (1, 8, 8)) == frozenset()
     network.table += 1
     assert network_digest(network, (1, 8, 8)) != before
 

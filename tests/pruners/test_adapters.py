@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neuralnets.prunable import prunable, remaining
+from neuralnets.weights import prunable, remaining
 from pruners._adapters import adapted, merged
 from pruners._base import Context
 from pruners._hooks import Hook

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from neuralnets.prunable import prunable
+from neuralnets.weights import prunable
 from pruners._allocation import Allocation, allocate
 from pruners._base import Context
 from pruners._masks import Masks

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from typing_extensions import override
 
-from neuralnets.prunable import prunable, remaining
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context, Need, Pruner
 from pruners._budget import prune_to_cost
 from pruners._positions import positions

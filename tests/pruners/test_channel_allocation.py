@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from neuralnets.prunable import remaining
+from neuralnets.weights import remaining
 from pruners._channel_allocation import ChannelAllocation, allocate_channels, channel_costs
 from pruners._channels import remove_channels
 from pruners._coupling import coupled_channels

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from neuralnets.prunable import remaining
+from neuralnets.weights import remaining
 from pruners._channels import ChannelGroup, Side, counter, filters, mask_channels, remove_channels
 
 

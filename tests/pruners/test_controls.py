@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from neuralnets.prunable import prunable, remaining
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
 from pruners._channel_pruner import ChannelPruner
 from pruners._controls import copycat, reinitialised, same_ratios_random, shuffled, width_reduced

@@ -7,7 +7,7 @@ import torch
 from scipy.sparse.csgraph import minimum_spanning_tree
 from torch import Tensor, nn
 
-from neuralnets.prunable import remaining
+from neuralnets.weights import remaining
 from pruners._base import Context
 from pruners._channels import ChannelGroup, _tensors, remove_channels
 from pruners._coupling import coupled_channels

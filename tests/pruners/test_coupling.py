@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from neuralnets.prunable import prunable, remaining
+from neuralnets.weights import prunable, remaining
 from pruners._channels import ChannelGroup, counter, mask_channels, remove_channels
 from pruners._coupling import coupled_channels
 

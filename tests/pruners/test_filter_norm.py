@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune as reference
 
-from neuralnets.prunable import prunable, remaining
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
 from pruners._channels import remove_channels
 from pruners._coupling import coupled_channels

@@ -7,7 +7,7 @@ import torch
 from scipy.spatial.distance import cdist
 from torch import Tensor, nn
 
-from neuralnets.prunable import prunable, remaining
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
 from pruners._coupling import coupled_channels
 from pruners.fpgm import FPGM

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from neuralnets.prunable import prunable, remaining
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
 from pruners._layer_trials import Outcome
 from pruners.greedy_allocation import GreedyAllocation, greedy_counts

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune as reference
 
-from neuralnets.prunable import prunable, remaining
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
 from pruners.magnitude import Magnitude
 

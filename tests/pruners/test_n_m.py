@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.ao.pruning import WeightNormSparsifier
 
-from neuralnets.prunable import prunable, remaining
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
 from pruners.n_m import NM
 

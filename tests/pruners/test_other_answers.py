@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from evalsuite.parts.names import parse
 from evalsuite.parts.registry import names
-from neuralnets.criterion import criterion
+from neuralnets.losses import criterion
 from pruners import Context, Pruner, prunable, remaining, sgd
 
 OTHERS = ("segmentation", "regression")

@@ -7,7 +7,7 @@ from torch import nn
 
 from evalsuite.networks.architectures.by_name import build as architecture
 from evalsuite.networks.costs.cost import cost
-from neuralnets.prunable import prunable
+from neuralnets.weights import prunable
 from pruners._positions import positions
 
 Build = Callable[[str], nn.Module]

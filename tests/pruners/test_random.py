@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from neuralnets.prunable import prunable
+from neuralnets.weights import prunable
 from pruners._base import Context
 from pruners.random import Random
 

@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 from torch import Tensor, nn
 
 from neuralnets.layers import BATCH_NORMS
-from neuralnets.prunable import prunable, remaining
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
 from pruners._bounded import Bounded, bounded, can_be_bounded, importances, unbounded
 from pruners._hooks import Hook

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neuralnets.prunable import remaining
+from neuralnets.weights import remaining
 from pruners._base import Context
 from pruners._channels import ChannelGroup, mask_channels
 from pruners._coupling import coupled_channels

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from neuralnets.prunable import prunable, remaining
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
 from pruners._flow import positive, synaptic_flow
 from pruners.magnitude import Magnitude

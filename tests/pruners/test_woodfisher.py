@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neuralnets.prunable import prunable, remaining
+from neuralnets.weights import prunable, remaining
 from pruners import woodfisher
 from pruners._base import Context
 from pruners._masks import apply_masks

@@ -121,8 +121,8 @@ def test_robust_recipes_know_other_losses(recipe: str) -> None:
 def test_answers_that_do_not_fit_in_memory_are_read_batch_by_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     examples = segmentation()
     whole = list(batches(examples, seed=0, device=CPU, size=8)())
-    monkeypatch.setattr("evalsuite.training._feed._held", lambda *_: pytest.fail("expected nothing to be held"))
-    monkeypatch.setattr("evalsuite.training._feed.feed.__kwdefaults__", {"memory": 10})
+    monkeypatch.setattr("evalsuite.training._loader._held", lambda *_: pytest.fail("expected nothing to be held"))
+    monkeypatch.setattr("evalsuite.training._loader.feed.__kwdefaults__", {"memory": 10})
     again = list(batches(examples, seed=0, device=CPU, size=8)())
     for (images, truths), (same, answers) in zip(whole, again, strict=True):
         assert torch.equal(images, same)

@@ -9,7 +9,7 @@ from evalsuite.data import Examples, load
 from evalsuite.data._base import Batch
 from evalsuite.errors import UsageError
 from evalsuite.training import named, score, train
-from evalsuite.training._ascent import ascend
+from evalsuite.training._pgd_steps import ascend
 from evalsuite.training.pgd import Pgd
 from evalsuite.training.standard import Standard
 

@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 from evalsuite.data import Examples, load
 from evalsuite.errors import EvalsuiteError, UsageError
 from evalsuite.training import Recipe, named, score, train
-from evalsuite.training._feed import feed
+from evalsuite.training._loader import feed
 from evalsuite.training.standard import Standard
 
 CPU = torch.device("cpu")

@@ -1,4 +1,4 @@
-"""Names that a network gives to its tensors, and what a checkpoint of it may do without."""
+"""Lists the names that a network gives to its tensors, and those that a checkpoint may lack."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

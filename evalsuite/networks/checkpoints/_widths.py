@@ -1,4 +1,4 @@
-"""Channel-pruned networks: widths read off the shapes of their tensors.
+"""Narrows a network to the widths of a channel-pruned one, read off the shapes of its tensors.
 
 A file that holds the tensors of a narrower network says everything but the code; the code is the full network's.
 """
@@ -22,7 +22,7 @@ Shape = tuple[int, ...]
 @final
 @dataclass(frozen=True, kw_only=True)
 class Narrowed:
-    """A network with the widths asked for.
+    """A network with the requested widths.
 
     Attributes:
         network: A copy; the tensors that changed shape hold no meaningful values yet.

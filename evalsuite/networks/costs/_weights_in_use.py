@@ -1,4 +1,4 @@
-"""How many entries of a network's prunable weights a forward pass uses, and how many of those are zero."""
+"""Counts the entries of prunable weights that a forward pass uses, and how many of those are zero."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import Final, final
 import torch
 from torch import Tensor, nn
 
-from neuralnets.multiplications import Use
-from neuralnets.prunable import is_prunable_weight
+from neuralnets.forward_pass import Use
+from neuralnets.weights import is_prunable_weight
 
 _PARAMETRIZED: Final = ".parametrizations."
 
@@ -16,7 +16,7 @@ _PARAMETRIZED: Final = ".parametrizations."
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class InUse:
-    """A weight as a forward pass uses it.
+    """Counts for one weight that a forward pass uses.
 
     Attributes:
         sources: The parameters that it is computed from; one that is used as it is stored has itself.
@@ -31,7 +31,7 @@ class InUse:
 
 @final
 class Nonzeros:
-    """Counts nonzero entries, of tensors that share theirs once: of large networks that takes longest."""
+    """Counts nonzero entries, once for tensors that share them: of large networks that takes longest."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[int, int], tuple[Tensor, int]] = {}

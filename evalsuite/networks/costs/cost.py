@@ -1,4 +1,4 @@
-"""What a network costs, counted from the tensors that a forward pass uses: parameters, multiplications, bytes."""
+"""Counts what a network costs: parameters, multiplications, bytes, from the tensors that a forward pass uses."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,8 +12,8 @@ from evalsuite.networks.costs._weights_in_use import Nonzeros, prunable_names, w
 from evalsuite.networks.effective_weights import named_tensors
 from evalsuite.networks.packed_weights import CONVOLUTIONS, megabytes, weight_and_bias
 from neuralnets.device import device_of
+from neuralnets.forward_pass import multiplications
 from neuralnets.hooks import attached
-from neuralnets.multiplications import multiplications
 from neuralnets.probes import noise, ramp
 
 _MOSTLY: Final = 0.5
@@ -106,7 +106,7 @@ def _listed(names: Sequence[str]) -> str:
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Packed:
-    """One call of a quantised layer: its weight, as the numbers that it stands for, and where it was used."""
+    """One call of a quantised layer: its dequantised weight, and at how many positions it was used."""
 
     module: nn.Module
     weight: Tensor

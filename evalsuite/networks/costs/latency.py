@@ -1,4 +1,4 @@
-"""How long networks take, measured."""
+"""Measures the latency of networks."""
 
 import time
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from neuralnets.modes import evaluating
 @final
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """Seconds for one batch.
+    """Seconds for one batch: median and confidence interval.
 
     Attributes:
         median: Of n times.
@@ -64,7 +64,7 @@ def latency(
         for _ in range(warm_up):
             network(images)
         times = [_seconds(network, images) for _ in range(runs)]
-    return _of(times, rank)
+    return _summary(times, rank)
 
 
 def latencies(
@@ -105,7 +105,7 @@ def latencies(
                 network, inputs = networks[place], images[place]
                 network(inputs)  # what ran before has left its own data in the caches
                 times[place].append(median(_seconds(network, inputs) for _ in range(runs)))
-    return [_of(each, rank) for each in times]
+    return [_summary(each, rank) for each in times]
 
 
 def _images(network: nn.Module, shape: tuple[int, int, int], batch: int) -> Tensor:
@@ -121,7 +121,7 @@ def _seconds(network: nn.Module, images: Tensor) -> float:
     return time.perf_counter() - start
 
 
-def _of(times: Sequence[float], rank: int) -> Latency:
+def _summary(times: Sequence[float], rank: int) -> Latency:
     ordered = sorted(times)
     return Latency(median=median(ordered), low=ordered[rank - 1], high=ordered[-rank], n=len(ordered))
 

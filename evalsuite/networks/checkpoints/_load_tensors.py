@@ -1,4 +1,4 @@
-"""Tensors of a file into a network of the same architecture, narrower or not."""
+"""Loads the tensors of a file into a network of the same architecture, narrower or not."""
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -29,7 +29,7 @@ NOTHING_NARROWER: Final[Mapping[str, str]] = MappingProxyType({})
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Poured:
+class Loaded:
     """A network that holds a file's tensors.
 
     Attributes:
@@ -43,7 +43,9 @@ class Poured:
     narrower: Mapping[str, str]
 
 
-def pour(tensors: Mapping[str, Tensor], network: nn.Module, *, path: Path, name: str, read_heads: bool) -> Poured:
+def load_tensors(
+    tensors: Mapping[str, Tensor], network: nn.Module, *, path: Path, name: str, read_heads: bool
+) -> Loaded:
     """A copy of `network` with the widths and values of `tensors`.
 
     Args:
@@ -57,10 +59,10 @@ def pour(tensors: Mapping[str, Tensor], network: nn.Module, *, path: Path, name:
         UsageError: Names or shapes do not fit.
         RefusedInputError: A number is not finite, or not of the kind that the network has.
     """
-    return pour_aligned(align(tensors, network), network, path=path, name=name, read_heads=read_heads)
+    return load_aligned(align(tensors, network), network, path=path, name=name, read_heads=read_heads)
 
 
-def pour_aligned(
+def load_aligned(
     aligned: Aligned,
     network: nn.Module,
     *,
@@ -70,22 +72,22 @@ def pour_aligned(
     whole_heads: bool | None = None,
     metadata: Metadata | None = None,
     constants: Callable[[Collection[str]], frozenset[str]] = lambda _: frozenset(),
-) -> Poured:
-    """As `pour`, from tensors under the network's own names.
+) -> Loaded:
+    """As `load_tensors`, from tensors under the network's own names.
 
     Args:
         aligned: The tensors.
         network: What the architecture builds.
         path: The file, for messages.
         name: The architecture, for messages.
-        read_heads: As for `pour`.
+        read_heads: As for `load_tensors`.
         whole_heads: How to read heads where shapes leave it open.
         metadata: What torch wrote beside the tensors, by names of modules.
         constants: Names of buffers that the file lacks → those of them that the constructor sets once and for all.
 
     Raises:
-        UsageError: As for `pour`.
-        RefusedInputError: As for `pour`.
+        UsageError: As for `load_tensors`.
+        RefusedInputError: As for `load_tensors`.
     """
     narrowed = narrow(network, {key: tuple(tensor.shape) for key, tensor in aligned.tensors.items()})
     lacking = set(aligned.missing) - (constants(aligned.missing) if aligned.missing and not aligned.learnt else set())
@@ -107,7 +109,7 @@ def pour_aligned(
         key: f"{_times(tuple(aligned.tensors[key].shape))} instead of {_times(tuple(built[key].shape))}"
         for key in narrowed.changed
     }
-    return Poured(network=narrowed.network, interpretations=readings, narrower=shapes)
+    return Loaded(network=narrowed.network, interpretations=readings, narrower=shapes)
 
 
 def _narrower(narrowed: Narrowed, name: str) -> tuple[Interpretation, ...]:
@@ -141,7 +143,7 @@ def outputs(
     Args:
         network: Any.
         shape: (channels, height, width).
-        narrower: As in `Poured`, for messages: a tensor of a wrong shape is taken for that of a pruned layer.
+        narrower: As in `Loaded`, for messages: a tensor of a wrong shape is taken for that of a pruned layer.
 
     Raises:
         UsageError: The network does not take it, or gives something else.

@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor, nn
 
-from neuralnets.multiplications import multiplications
+from neuralnets.forward_pass import multiplications
 
 
 def test_by_hand() -> None:

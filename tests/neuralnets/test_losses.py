@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from neuralnets.criterion import criterion
+from neuralnets.losses import criterion
 
 VOID = -100
 
