@@ -67,7 +67,7 @@ def run(attacks: pyautoattack.AutoAttack, batch: Batch) -> Broken:
     Does the same as `run_standard_evaluation` with this batch as its batch, number by number.
     """
     images = batch.images.contiguous()
-    found, stage = images.clone(), torch.full((len(batch),), -1, device=images.device)
+    moved_images, stage = images.clone(), torch.full((len(batch),), -1, device=images.device)
     # what the attacks tell their log (zero gradients) the task finds out for itself
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []), torch.no_grad(), _heard():
         left = (decided(attacks.get_logits(images)) == batch.labels).nonzero().flatten()
@@ -77,9 +77,9 @@ def run(attacks: pyautoattack.AutoAttack, batch: Batch) -> Broken:
             labels = batch.labels[left]
             moved = _perturb(attacks, name)(images[left].clone(), labels.clone()).detach()
             broken = decided(attacks.get_logits(moved)) != labels
-            found[left[broken]], stage[left[broken]] = moved[broken], number
+            moved_images[left[broken]], stage[left[broken]] = moved[broken], number
             left = left[~broken]
-    return Broken(images=found, stage=stage)
+    return Broken(images=moved_images, stage=stage)
 
 
 def black_box(attacks: pyautoattack.AutoAttack, broken: Broken) -> Tensor | None:
@@ -113,8 +113,15 @@ def _perturb(attacks: pyautoattack.AutoAttack, name: str) -> Callable[[Tensor, T
     if name == "fab-t":
         attacks.fab.n_restarts = 1
     fab, apgd, targeted = attacks.fab, attacks.apgd, attacks.apgd_targeted
-    known = {"apgd-ce": apgd, "apgd-dlr": apgd, "apgd-t": targeted, "fab": fab, "fab-t": fab, "square": attacks.square}
-    attack = known[name]
+    by_name = {
+        "apgd-ce": apgd,
+        "apgd-dlr": apgd,
+        "apgd-t": targeted,
+        "fab": fab,
+        "fab-t": fab,
+        "square": attacks.square,
+    }
+    attack = by_name[name]
     attack.seed = attacks.get_seed()
     perturb: Callable[[Tensor, Tensor], Tensor] = attack.perturb
     return perturb

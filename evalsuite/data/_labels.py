@@ -23,7 +23,7 @@ class Labels:
     reading: Interpretation
 
 
-def labels_of(values: Array, where: str) -> Labels:
+def parse_labels(values: Array, where: str) -> Labels:
     """Class numbers out of whole numbers (n,) or (n, 1) of any type, or of rows with a single one each.
 
     Raises:

@@ -100,7 +100,7 @@ def dataset(
     name: str, pair: tuple[Split, Split], statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 ) -> Dataset:
     """The data set of the training and held-out `pair`; statistics are those of the training images unless given."""
-    train, test = (Examples.of(split.images, split.labels) for split in pair)
+    train, test = (Examples.from_labels(split.images, split.labels) for split in pair)
     channels, height, width = pair[0].images.shape[1:]
     mean, std = statistics or channel_statistics(train)
     return Dataset(

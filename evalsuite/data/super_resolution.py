@@ -135,7 +135,9 @@ def pairs(name: str, *, train: Images | None, test: Images, factor: int, size: i
 
 
 def _examples(large: Images, factor: int) -> Examples:
-    return Examples.asking(SuperResolution(factor=factor), Smaller(large=large, factor=factor), Large(images=large))
+    return Examples.from_targets(
+        SuperResolution(factor=factor), Smaller(large=large, factor=factor), Large(images=large)
+    )
 
 
 @final

@@ -63,7 +63,7 @@ def digits() -> Dataset:
 
     def larger(examples: Examples) -> Examples:
         images = nn.functional.interpolate(examples.pixels(range(len(examples))), (16, 16), mode="bilinear")
-        return Examples.of(images, examples.labels)
+        return Examples.from_labels(images, examples.labels)
 
     small = load("digits")
     return Dataset(

@@ -19,7 +19,7 @@ def regression(n: int = 128) -> Examples:
     """Answers that are a linear function of two columns."""
     columns = torch.rand(n, 2, 1, 1, generator=torch.Generator().manual_seed(0))
     answers = 0.3 + 0.5 * columns[:, 0, 0] - 0.2 * columns[:, 1, 0]
-    return Examples.asking(Regression(scale=(1.0,)), columns, answers)
+    return Examples.from_targets(Regression(scale=(1.0,)), columns, answers)
 
 
 def segmentation(n: int = 32) -> Examples:
@@ -27,7 +27,7 @@ def segmentation(n: int = 32) -> Examples:
     images = torch.rand(n, 1, 6, 6, generator=torch.Generator().manual_seed(0))
     masks = (images[:, 0] > 0.5).long()
     masks[:, 0] = VOID
-    return Examples.asking(Segmentation(), images, masks)
+    return Examples.from_targets(Segmentation(), images, masks)
 
 
 def test_a_linear_network_finds_a_linear_function() -> None:
@@ -92,7 +92,7 @@ def test_mirrored_masks_teach_which_side_is_which() -> None:
     # and "either" from these and their mirror images
     images = torch.zeros(64, 1, 1, 2)
     images[..., 0] = 1
-    examples = Examples.asking(Segmentation(), images, images[:, 0].long())
+    examples = Examples.from_targets(Segmentation(), images, images[:, 0].long())
     for flip, certain in (("false", True), ("true", False)):
         recipe = named(f"standard?epochs=30&weight_decay=0&flip={flip}", architecture="", data="")
         blind = train(Columns(), examples, recipe, seed=0, device=CPU)
