@@ -1,4 +1,4 @@
-"""pyautoattack's attacks, one after another on what is left: its own loop, with the stages in our hands."""
+"""Runs pyautoattack's attacks one after another, each on the images that are left."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ _BLACK_BOX: Final = "square"
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Broken:
-    """What a sequence of attacks has done.
+    """The images that a sequence of attacks has broken, and by which stage.
 
     Attributes:
         images: (n, c, h, w): adversarial where one of them succeeded, else the image itself.

@@ -1,4 +1,4 @@
-"""Signs that a network hides from attacks instead of withstanding them, seen without regard to the attack."""
+"""Flags networks that hide from attacks instead of withstanding them, whatever the attack."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""What a data set is to the rest of the project: fixed, ordered examples with images in [0, 1]."""
+"""The contract of a data set: fixed, ordered examples with images in [0, 1]."""
 
 import hashlib
 from abc import ABC, abstractmethod

@@ -1,4 +1,4 @@
-"""The two CIFAR data sets differ in their files' names only."""
+"""Reads CIFAR-10 and CIFAR-100, whose files differ in their names only."""
 
 from pathlib import Path
 

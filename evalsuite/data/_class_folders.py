@@ -1,4 +1,4 @@
-"""Photos in one folder a class, whose folders are matched with the classes of another data set."""
+"""Reads photos in one folder a class, and matches the folders with the classes of another data set."""
 
 import json
 from collections.abc import Mapping, Sequence

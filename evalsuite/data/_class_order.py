@@ -1,4 +1,4 @@
-"""Which class has which number, told from the names of folders; and what the names of classes are worth."""
+"""Numbers classes by the names of their folders, and says how far such numbers can be trusted."""
 
 import re
 from collections.abc import Collection, Sequence

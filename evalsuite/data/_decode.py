@@ -1,4 +1,4 @@
-"""A photo's file → 8 bits a channel, gray or RGB, whatever the file keeps."""
+"""Decodes photos of any format to 8 bits a channel, gray or RGB."""
 
 import contextlib
 import struct

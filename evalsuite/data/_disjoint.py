@@ -1,4 +1,4 @@
-"""The same image twice: in training and in held-out examples, or more than once in the latter."""
+"""Finds images that stand in training and held-out examples, or more than once among the latter."""
 
 import hashlib
 from collections import Counter
@@ -16,7 +16,7 @@ from evalsuite.errors import RefusedInputError, UsageError
 
 @runtime_checkable
 class Files(Protocol):
-    """Images that are read from files when asked for: too dear to decode all of them for a comparison."""
+    """Images that are read from files when needed: too dear to decode all of them for a comparison."""
 
     @property
     def paths(self) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""Data sets made by a user's own function: `package.module:factory`."""
+"""Loads data sets made by a user's own function: `package.module:factory`."""
 
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, runtime_checkable

@@ -1,4 +1,4 @@
-"""Class numbers out of an array of labels, however they are kept."""
+"""Parses class numbers out of arrays of labels: whole numbers of any type, or one-hot rows."""
 
 from dataclasses import dataclass
 from typing import Final, final

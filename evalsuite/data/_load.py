@@ -1,4 +1,4 @@
-"""From what stands behind `--data` to a data set whose training and held-out examples do not mix."""
+"""Loads a data set by its name on the command line, and checks that its two halves are disjoint."""
 
 from dataclasses import MISSING, Field, fields, replace
 from typing import Final, get_args, get_type_hints

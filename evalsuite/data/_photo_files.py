@@ -1,4 +1,4 @@
-"""Which files below a folder are photos, and which are left out."""
+"""Lists the files below a folder that are photos, and those that are left out."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -21,7 +21,7 @@ _MORE = (".jfif", ".jpe", ".jp2", ".j2k", ".gif", ".avif", ".heic", ".heif", ".a
 @final
 @dataclass(frozen=True, kw_only=True)
 class PhotoFiles:
-    """The files of a folder.
+    """The photos and the other files of a folder.
 
     Attributes:
         photos: Paths of those that are read, in the order of torchvision's `make_dataset`.

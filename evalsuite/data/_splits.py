@@ -1,4 +1,4 @@
-"""Which folder below a folder of photos holds training examples, and which held-out ones."""
+"""Finds the folders of training and of held-out examples below a folder of photos."""
 
 import re
 import unicodedata

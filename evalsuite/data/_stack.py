@@ -1,4 +1,4 @@
-"""Images in one numpy file and their labels in another, as CIFAR-10-C and CIFAR-10.1 are published."""
+"""Reads images in one numpy file and labels in another, as CIFAR-10-C and CIFAR-10.1 are published."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 @final
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """Images that are read from the file when asked for.
+    """Images that are read from the file when needed.
 
     Attributes:
         rows: (n, h, w, c), uint8, mapped into memory.

@@ -1,4 +1,4 @@
-"""Mean and standard deviation per channel, for the normalisation inside the network."""
+"""Computes mean and standard deviation per channel, for the normalisation inside the network."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""What the headers of a folder's photos say, before any of them is decoded: sizes, types, cameras' orientations."""
+"""Surveys the headers of a folder's photos, before any is decoded: sizes, types, cameras' orientations."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _LEAST_SIXTEEN_BIT_WHITE = 4096
 @final
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """What a photo's file says before its pixels.
+    """The fields of a photo's header.
 
     Attributes:
         path: The file.

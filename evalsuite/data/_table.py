@@ -1,4 +1,4 @@
-"""Tables of numbers: columns become channels of one pixel, and what is asked for becomes numbers to be found."""
+"""Turns tables of numbers into examples: columns become channels of one pixel, targets are scaled to [0, 1]."""
 
 from collections.abc import Sequence
 

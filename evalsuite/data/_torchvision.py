@@ -1,4 +1,4 @@
-"""Where torchvision's data sets are looked for, and how they are read or downloaded by its own code."""
+"""Locates torchvision's data sets, and reads or downloads them by its own code."""
 
 import contextlib
 import pickle
@@ -42,7 +42,7 @@ class Read(Protocol):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """A data set that torchvision knows.
+    """A data set that torchvision reads.
 
     Attributes:
         title: As its authors spell it.

@@ -1,4 +1,4 @@
-"""Attributes of the held-out examples that the user knows and the labels do not tell: site, camera, sex, weather."""
+"""Attributes of held-out examples that labels do not hold, from a user's table: site, camera, sex, weather."""
 
 import hashlib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Photos that are made smaller, to be made larger again."""
+"""Super-resolution of a folder of photos, which are made smaller and are the right answers."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,7 +143,7 @@ def _examples(large: Images, factor: int) -> Examples:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Smaller:
-    """Large images, made smaller when asked for."""
+    """Large images, made smaller when needed."""
 
     large: Images
     factor: int

@@ -141,7 +141,7 @@ class _Half:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Masks:
-    """Class numbers of pixels, decoded when asked for.
+    """Class numbers of pixels, decoded when needed.
 
     Attributes:
         paths: One palette image a mask; the palette's index is the class, 255 is void.

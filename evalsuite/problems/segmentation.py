@@ -1,4 +1,4 @@
-"""Which class is every pixel?"""
+"""Semantic segmentation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What does the image look like with more pixels?"""
+"""Super-resolution."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

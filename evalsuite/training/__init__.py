@@ -1,4 +1,4 @@
-"""Recipes to train or retrain a network, one file each; `train`, `recalibrate` and `score` are what is done."""
+"""Recipes to train or retrain a network, one file each, and `train`, `recalibrate` and `score`."""
 
 from evalsuite.training._base import Progress, Recipe
 from evalsuite.training._batches import batches

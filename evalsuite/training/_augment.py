@@ -1,4 +1,4 @@
-"""Random views of a whole batch at once, by tensor operations."""
+"""Augments a whole batch at once by tensor operations: shifts, mirrors, crops."""
 
 import math
 

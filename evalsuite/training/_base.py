@@ -1,4 +1,4 @@
-"""The recipe contract: everything about training that is not the network, the examples or the seed."""
+"""The contract of a recipe: all of a training that is not the network, the examples or the seed."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
@@ -16,7 +16,7 @@ Kind = TypeVar("Kind", bound="Recipe")
 @final
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far training has come; told after every epoch.
+    """The state of a training after an epoch, as a caller hears of it.
 
     Attributes:
         epoch: Finished epochs, from 1.

@@ -1,4 +1,4 @@
-"""Training examples for those who only look at them: batches as they are, not augmented."""
+"""Batches of training examples without augmentation, for methods that only look at them."""
 
 from collections.abc import Callable, Iterator
 

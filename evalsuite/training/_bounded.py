@@ -1,4 +1,4 @@
-"""What certified recipes share: cross-entropy at the worst logits that bounds leave open, and a ball that grows."""
+"""Base class of certified recipes: cross-entropy at the worst logits within bounds, on a ball that grows."""
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
@@ -86,7 +86,7 @@ class Bounded(Scheduled):
 
 @final
 class TracedNetwork(nn.Module):
-    """A network that is trained, with its graph: tracing costs as much as a step of a small network."""
+    """A network in training together with its graph: tracing costs as much as a step of a small network."""
 
     def __init__(self, network: nn.Module, graph: bounds.Graph) -> None:
         nn.Module.__init__(self)

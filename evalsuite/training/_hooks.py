@@ -1,4 +1,4 @@
-"""What somebody else may do at every step of a training: add to the loss, change gradients, change weights."""
+"""The contract of a hook: a caller's part in every step of a training, which may change loss, gradients and weights."""
 
 from typing import Protocol
 

@@ -1,4 +1,4 @@
-"""Training examples on the device that trains: kept in memory where they fit."""
+"""Loads training examples onto the device, and keeps them in its memory where they fit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _CHUNK = 512
 @final
 @dataclass(frozen=True, kw_only=True)
 class Feed:
-    """Batches by position.
+    """Batches of training examples on a device, by position.
 
     Attributes:
         examples: What is fed.

@@ -1,4 +1,4 @@
-"""How well a network does: the one number that test sets are usually boiled down to."""
+"""Scores a network on a test set: one minus the mean loss."""
 
 import torch
 from torch import nn

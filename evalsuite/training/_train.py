@@ -1,4 +1,4 @@
-"""Training: a network, examples and a recipe become a trained copy of the network."""
+"""Trains a copy of a network on examples by a recipe."""
 
 import math
 import time

@@ -1,4 +1,4 @@
-"""TRADES: accuracy on the images, and the same answer all around them."""
+"""TRADES: cross-entropy on the images, and a penalty on other outputs nearby."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
