@@ -7,7 +7,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bounds._graph import Graph
 from bounds._layers import Statistics
-from neuralnets.hooks import attached
+from neuralnets.forward_hooks import attached
 
 
 def at_batch(graph: Graph, images: Tensor) -> tuple[Graph, Tensor]:

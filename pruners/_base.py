@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, final
 
 from torch import Tensor, nn
 
-from pruners._hooks import Hook
+from neuralnets.training_hook import Hook
 
 Scores = Mapping[str, Tensor]
 """Parameter name → score of every entry, in the shape of the parameter; larger is kept longer."""

@@ -20,7 +20,7 @@ import torch_pruning
 from torch import Tensor, nn
 
 from neuralnets.copies import copied
-from neuralnets.hooks import attached
+from neuralnets.forward_hooks import attached
 from neuralnets.layers import LAYERS, NORMS
 from pruners._channels import ChannelGroup, mask_channels, remove_channels
 from pruners._dependencies import channel_groups

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from neuralnets.hooks import attached
+from neuralnets.forward_hooks import attached
 from neuralnets.losses import criterion
 from pruners._channels import ChannelGroup
 

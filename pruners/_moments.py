@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from neuralnets.hooks import attached
+from neuralnets.forward_hooks import attached
 from pruners._activations import by_channel
 from pruners._channels import Side
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from neuralnets.copies import copied
 from neuralnets.losses import criterion
+from neuralnets.training_hook import Hook
 from pruners._base import Train
-from pruners._hooks import Hook
 from pruners._schedule import hold_zeros
 
 

@@ -4,9 +4,9 @@ import torch
 from torch import nn
 
 from neuralnets.copies import copied
+from neuralnets.training_hook import Hook
 from pruners._base import Context
 from pruners._data import trainer
-from pruners._hooks import Hook
 
 
 def trained(network: nn.Module, hook: Hook, context: Context) -> nn.Module:

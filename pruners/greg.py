@@ -10,13 +10,13 @@ from typing_extensions import override
 
 from neuralnets.copies import copied
 from neuralnets.layers import TRANSPOSED
+from neuralnets.training_hook import Hook
 from neuralnets.weights import check_keep, remaining
 from neuralnets.widths import is_depthwise
 from pruners._base import Context, Need, Pruner
 from pruners._channel_allocation import ChannelAllocation, allocate_channels
 from pruners._channels import ChannelGroup, Keep, filters, remove_channels
 from pruners._coupling import coupled_channels
-from pruners._hooks import Hook
 from pruners._trained import trained
 
 

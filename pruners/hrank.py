@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from neuralnets.hooks import attached
+from neuralnets.forward_hooks import attached
 from neuralnets.layers import CONVOLUTIONS, NORMS, TRANSPOSED
 from pruners._base import Context, Need
 from pruners._channel_pruner import ChannelPruner

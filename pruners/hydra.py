@@ -11,10 +11,10 @@ from torch.nn.parameter import Parameter
 from typing_extensions import override
 
 from neuralnets.copies import copied
+from neuralnets.training_hook import Hook
 from neuralnets.weights import check_keep, prunable, remaining
 from pruners._base import Context, Need, Pruner
 from pruners._data import trainer
-from pruners._hooks import Hook
 from pruners._layerwise import even_counts, keep_largest
 from pruners._masks import apply_masks, nonzero
 

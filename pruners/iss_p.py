@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from neuralnets.copies import copied
+from neuralnets.training_hook import Hook
 from neuralnets.weights import check_keep, prunable, remaining
 from pruners._base import Context, Need, Pruner
-from pruners._hooks import Hook
 from pruners._layerwise import even_counts, keep_largest
 from pruners._masks import Masks, apply_masks, nonzero
 from pruners._trained import trained

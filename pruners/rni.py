@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from neuralnets.copies import copied
+from neuralnets.training_hook import Hook
 from neuralnets.weights import check_keep, remaining
 from pruners._base import Context, Need, Pruner
 from pruners._bounded import Bounded, bounded, can_be_bounded, importances, unbounded
@@ -17,7 +18,6 @@ from pruners._channel_allocation import ChannelAllocation, allocate_channels
 from pruners._channels import ChannelGroup, Keep, counter, filters, remove_channels
 from pruners._coupling import coupled_channels
 from pruners._data import trainer
-from pruners._hooks import Hook
 
 
 @final

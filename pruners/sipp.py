@@ -12,7 +12,7 @@ from torch.func import functional_call, vjp, vmap
 from typing_extensions import override
 
 from neuralnets.copies import copied
-from neuralnets.hooks import attached
+from neuralnets.forward_hooks import attached
 from neuralnets.layers import LAYERS, RECURRENT
 from neuralnets.weights import prunable
 from pruners._base import Context, Need, Scores

@@ -11,7 +11,7 @@ from torch.nn.modules.conv import _ConvNd
 from typing_extensions import override
 
 from neuralnets.copies import copied
-from neuralnets.hooks import attached
+from neuralnets.forward_hooks import attached
 from neuralnets.layers import TRANSPOSED
 from pruners._base import Context, Need
 from pruners._channel_pruner import ChannelPruner

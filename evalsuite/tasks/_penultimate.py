@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from neuralnets.hooks import attached
+from neuralnets.forward_hooks import attached
 
 
 def classifier(network: nn.Module, image: Tensor) -> nn.Linear | None:

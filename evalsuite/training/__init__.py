@@ -2,10 +2,10 @@
 
 from evalsuite.training._base import Progress, Recipe
 from evalsuite.training._batches import batches
-from evalsuite.training._hooks import Hook
 from evalsuite.training._named import named
 from evalsuite.training._recalibrate import recalibrate
 from evalsuite.training._score import score
 from evalsuite.training._train import train
+from neuralnets.training_hook import Hook
 
 __all__ = ["Hook", "Progress", "Recipe", "batches", "named", "recalibrate", "score", "train"]

@@ -18,9 +18,9 @@ from evalsuite.process.culprit import is_own
 from evalsuite.process.third_party_code import OutputError
 from evalsuite.randomness import derive
 from evalsuite.training._base import Progress, Recipe
-from evalsuite.training._hooks import Hook
 from evalsuite.training._loader import Feed, feed
 from evalsuite.training._subsample import subsampled
+from neuralnets.training_hook import Hook
 
 _CHECKED_EVERY = 25
 

@@ -6,7 +6,7 @@ from typing import final
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from neuralnets.hooks import attached
+from neuralnets.forward_hooks import attached
 from neuralnets.layers import LAYERS
 
 

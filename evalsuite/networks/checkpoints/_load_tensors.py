@@ -21,7 +21,7 @@ from evalsuite.networks.checkpoints.precision import converted
 from evalsuite.networks.normalized import Normalized
 from evalsuite.process.culprit import culprit, is_memory, what_it_says
 from neuralnets.device import device_of
-from neuralnets.hooks import attached
+from neuralnets.forward_hooks import attached
 from neuralnets.modes import evaluating
 
 NOTHING_NARROWER: Final[Mapping[str, str]] = MappingProxyType({})

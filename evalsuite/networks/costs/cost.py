@@ -12,8 +12,8 @@ from evalsuite.networks.costs._weights_in_use import Nonzeros, prunable_names, w
 from evalsuite.networks.effective_weights import named_tensors
 from evalsuite.networks.packed_weights import CONVOLUTIONS, megabytes, weight_and_bias
 from neuralnets.device import device_of
+from neuralnets.forward_hooks import attached
 from neuralnets.forward_pass import multiplications
-from neuralnets.hooks import attached
 from neuralnets.probes import noise, ramp
 
 _MOSTLY: Final = 0.5

@@ -1,4 +1,4 @@
-"""Hooks into every step of a training, for methods that prune while the network is trained."""
+"""The contract of a hook into a training: what a method does at every step, such as pruning while it is trained."""
 
 from abc import ABC
 

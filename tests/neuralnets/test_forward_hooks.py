@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from neuralnets.hooks import attached
+from neuralnets.forward_hooks import attached
 
 
 def test_hooks_are_there_inside_and_gone_after_an_error() -> None:
