@@ -21,7 +21,9 @@ BUILDERS = {"create_model", "get_model", "load_model", "InferenceSession"}
 """Functions of libraries that make a network."""
 
 _ENGINE = "called by the engine, which stands in a boundary at every shard (engines/local.py)"
-_TRAINING = "called in training, inside `refusing` (pruning/retraining.py, pruning/train_parent.py) or of estimates.py"
+_TRAINING = (
+    "called in training, inside `refusing` (pruning/retraining.py, pruning/train_parent.py) or of preview/estimates.py"
+)
 _READING = "called while inputs are read, inside `inputs.read_inputs`, `inputs.candidate` or `api.sweep`"
 _FAMILY = "called by pruning/family.py, which stands in a boundary at every network"
 ALLOWED = {
@@ -33,7 +35,7 @@ ALLOWED = {
     "networks/answers.py": "called by inputs/unchanged.py, in a boundary",
     "networks/costs/latency.py": "called by pruning/timing.py and pruning/family.py, in boundaries",
     "networks/costs/memory.py": _FAMILY,
-    "networks/repeatable.py": "called by pipeline.py and understanding.py, in boundaries",
+    "networks/repeatable.py": "called by pipeline.py and inputs/understanding.py, in boundaries",
     "networks/checkpoints/_load_tensors.py": _READING,
     "networks/programs/_onnx.py": _READING,
     "networks/programs/_onnx_cost.py": _READING,
@@ -47,7 +49,7 @@ ALLOWED = {
     "parts/importing.py": "inside `users_code`",
     "parts/registry.py": "entry points inside `users_code`; the other modules are evalsuite's own",
     "records/store.py": "looks networks up",
-    "inputs/standard.py": "called by understanding.py, in a boundary",
+    "inputs/standard.py": "called by inputs/understanding.py, in a boundary",
     "evaluation/equivalence.py": "in a boundary",
     "preview/estimates.py": "in boundaries",
     "cli/__init__.py": "imports evalsuite's own commands",
