@@ -187,7 +187,8 @@ def check_apart(options: Mapping[str, object], settings: Judging | None) -> None
 def _take_parts(given: dict[str, object], option: str, kind: type[Part]) -> tuple[str | Part, ...] | None:
     """Take an option out of `given` if one of its values is a part."""
     value = given.get(option, ())
-    values = [value] if isinstance(value, str | kind) else list(value) if isinstance(value, Iterable) else [value]
+    listed = _listed([value] if isinstance(value, kind) else value)
+    values = list(listed) if isinstance(listed, Iterable) else [listed]
     accepted = [each for each in values if isinstance(each, str | kind)]
     if len(accepted) < len(values):
         stranger = next(each for each in values if not isinstance(each, str | kind))
@@ -213,5 +214,12 @@ def _is_list(option: str) -> bool:
 
 
 def _listed(value: object) -> object:
-    """`"clean,noise/uniform/0.1"` as the command line reads it; what is no text stays."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    """`"clean,noise/uniform/0.1"`, alone or in a list, as the command line reads it; what is no text stays."""
+    values = value if isinstance(value, list | tuple) else [value] if isinstance(value, str) else None
+    if values is None:
+        return value
+    return [piece for each in values for piece in (_pieces(each) if isinstance(each, str) else [each])]
+
+
+def _pieces(text: str) -> list[str]:
+    return [piece.strip() for piece in text.split(",") if piece.strip()]

@@ -41,7 +41,12 @@ def result(digits, tmp_path_factory):
     tasks = (Clean(), Noise(level=0.2, draws=2), Noise(level=0.1))
     judging = Judging(tasks=tasks, measures=("error",), examples=120, margin=0.1)
     return sweep(
-        network(), digits, out=tmp_path_factory.mktemp("run"), ratios=RATIOS, evaluation_settings=judging, accept_parent=True
+        network(),
+        digits,
+        out=tmp_path_factory.mktemp("run"),
+        ratios=RATIOS,
+        evaluation_settings=judging,
+        accept_parent=True,
     )
 
 

@@ -24,7 +24,5 @@ def test_a_network_of_ones_own_is_swept_and_gone_on_with(family, digits, device,
     assert first.summary["complete"]
     again = evalsuite.sweep(network, digits, out=tmp_path / "run", **options, **settings)
     assert again.summary["cells"] == first.summary["cells"]
-    more = evalsuite.sweep(
-        network, digits, out=tmp_path / "run", **{**options, "examples": 60}, amend=True, **settings
-    )
+    more = evalsuite.sweep(network, digits, out=tmp_path / "run", **{**options, "examples": 60}, amend=True, **settings)
     assert {cell["n"] for cell in more.summary["cells"]} == {60}
