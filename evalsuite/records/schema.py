@@ -59,6 +59,11 @@ class Part(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True, allow_inf_nan=False)
 
+    def document(self) -> dict[str, object]:
+        """What `results.json` says of it, of JSON's own types; fields that nobody set are left out."""
+        fields = self.model_dump(by_alias=True, exclude_unset=True)
+        return {key: _as_json(value) for key, value in fields.items()}
+
 
 @final
 class Run(Part):
@@ -517,11 +522,6 @@ class Results(Part):
     deployable: Deployable | None
     complete: bool
     digests: Digests | None = None
-
-    def document(self) -> dict[str, object]:
-        """What `results.json` says, of JSON's own types; fields that nobody set are left out."""
-        fields = self.model_dump(by_alias=True, exclude_unset=True)
-        return {key: _as_json(value) for key, value in fields.items()}
 
 
 def parse_results(document: Mapping[str, object]) -> Results:

@@ -98,7 +98,7 @@ def test_a_finished_run_passes_and_says_which_network_it_is_about(run, gate):
     assert told["digests"] == document(run)["digests"]
     page = (run / "junit.xml").read_text()
     assert f'name="network.{network["id"]}.sha256" value="{network["sha256"]}"' in page
-    assert f'name="evalsuite.records.store" value="{told["digests"]["store"]}"' in page
+    assert f'name="evalsuite.store" value="{told["digests"]["store"]}"' in page
 
 
 def rendered(run, evalsuite):
