@@ -125,7 +125,7 @@ def swept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         pruner=[Magnitude(), FilterNorm()],
         ratios=[0.4, 0.8],
         retrain=named("standard?epochs=1&batch_size=16&learning_rate=0.01", architecture="", data=""),
-        judging=Judging(tasks=expand(SWEPT), margin=0.3, examples=40),
+        evaluation_settings=Judging(tasks=expand(SWEPT), margin=0.3, examples=40),
         accept_parent=True,  # its weights are random
     )
     return kind, out
@@ -195,7 +195,7 @@ def test_outputs_that_are_not_finite_pass_no_gate(kind: str, value: float, tmp_p
         data(kind),
         out=tmp_path,
         ratios=[0.4],
-        judging=Judging(tasks=expand(("clean",)), measures=measures, margin=0.9, examples=40),
+        evaluation_settings=Judging(tasks=expand(("clean",)), measures=measures, margin=0.9, examples=40),
         accept_parent=True,
     )
     results, backing = read_back(tmp_path)

@@ -253,7 +253,7 @@ def test_a_sweep_of_digits_tells_the_area_that_scikit_learn_tells(tmp_path):
             parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(len(parameter))) / 5)
     task, measure = "ood/noise?knn=5", "ood_auroc?score=knn"
     judging = Judging(tasks=(parse(task), Ood(outliers="noise")), examples=120, measures=("ood_auroc", measure))
-    found = sweep(network, digits, out=tmp_path, ratios=(0.5,), judging=judging, accept_parent=True)
+    found = sweep(network, digits, out=tmp_path, ratios=(0.5,), evaluation_settings=judging, accept_parent=True)
     cells = {(c["task"], c["measure"], c["network"]): c for c in found.summary["cells"]}
     assert ("ood/noise", measure, "parent") not in cells
     # the other scores are those of the task without neighbours

@@ -91,7 +91,7 @@ def own(tmp_path):
 def test_observations_of_own_examples_are_read_with_their_labels(own, tmp_path):
     judging = Judging(tasks=(Clean(), own), examples=20, measures=("error", "worst_class"))
     found = sweep(
-        Brightest(), dataset(), out=tmp_path / "run", ratios=(0.1,), judging=judging, accept_parent=True
+        Brightest(), dataset(), out=tmp_path / "run", ratios=(0.1,), evaluation_settings=judging, accept_parent=True
     ).summary
     cells = {(c["task"], c["measure"], c["network"]): c for c in found["cells"]}
     name = next(t["name"] for t in found["tasks"] if t["kind"] == "elsewhere")
@@ -163,7 +163,7 @@ def test_examples_that_do_not_fit_are_refused_before_anything_is_made(x, y, told
             dataset(),
             out=tmp_path / "run",
             ratios=(0.1,),
-            judging=Judging(tasks=(task,)),
+            evaluation_settings=Judging(tasks=(task,)),
             accept_parent=True,
         )
     assert not list((tmp_path / "run").glob("networks/*"))

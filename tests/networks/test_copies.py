@@ -74,9 +74,7 @@ def test_a_sweep_judges_it_and_finds_it_again(remembering, digits, tmp_path, mon
     membranes = remembering.lif1.mem
 
     def swept(**more):
-        return sweep(
-            remembering, digits, out=tmp_path, ratios=(0.5,), options={"examples": 10}, accept_parent=True, **more
-        ).summary
+        return sweep(remembering, digits, out=tmp_path, ratios=(0.5,), examples=10, accept_parent=True, **more).summary
 
     summary = swept(tasks=("clean",))
     # it has a batch norm, so that the parent with its statistics measured again stands beside
