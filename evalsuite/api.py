@@ -8,10 +8,10 @@ from typing import cast, final
 from torch import nn
 
 from evalsuite.analysis.results import Claimed, Row
-from evalsuite.config.build import judging as judging_for
-from evalsuite.config.build import making as making_for
-from evalsuite.config.settings import Judging, Making
-from evalsuite.config.spec import Spec, resolve
+from evalsuite.config.build import build_evaluation_settings, build_pruning_settings
+from evalsuite.config.options import Spec
+from evalsuite.config.settings import EvaluationSettings, PruningSettings
+from evalsuite.config.spec import resolve
 from evalsuite.data import Dataset, load, prepared
 from evalsuite.files.private_paths import without_folders_in
 from evalsuite.inputs.class_order import in_network_order
@@ -80,7 +80,7 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
     ratios: Sequence[float] | None = None,
     tasks: Sequence[Task | str] | None = None,
     retrain: Recipe | None = None,
-    judging: Judging | None = None,
+    evaluation_settings: EvaluationSettings | None = None,
     options: Mapping[str, object] | None = None,
     device: str = "auto",
     normalise: str | None = None,
@@ -104,9 +104,9 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
         ratios: Target prune ratios in (0, 1); None: the preset's.
         tasks: Tasks, or names as on the command line; None: the preset's.
         retrain: Recipe for every step of the prune-retrain cascade; None: as the preset has it.
-        judging: Everything about the judging in one value; `tasks` and `options` are then left out.
-        options: Fields of `Judging`: margin, confidence, examples, seed. A margin is that of every task: those that
-            the preset has for some of them are left out, unless `margin_for` is given too.
+        evaluation_settings: Everything about the evaluation in one value; `tasks` and `options` are then left out.
+        options: Fields of `EvaluationSettings`: margin, confidence, examples, seed. A margin is that of every task:
+            those that the preset has for some of them are left out, unless `margin_for` is given too.
         device: cpu, cuda, cuda:N or auto.
         normalise: What is put before the network: "none", "data", "imagenet" or MEAN/STD, as on the command line; None:
             nothing, as an assumption that stands in the results.
@@ -130,7 +130,7 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
         check_fits(parent, dataset.outputs, dataset.shape)
     inputs = Inputs(parent=parent, dataset=dataset, device=place)
     spec = _spec(preset, ratios, options or {})
-    judging = judging or _judging(spec, tasks, options or {})
+    settings = evaluation_settings or _evaluation_settings(spec, tasks, options or {})
     making = _making(spec, inputs, (pruner,) if isinstance(pruner, Pruner) else tuple(pruner), retrain)
     folder = Path(out)
     origin = Origin(
@@ -141,7 +141,7 @@ def sweep(  # noqa: PLR0913 - a front door has many bells
         accept_parent=accept_parent,
         full_paths=full_paths,
     )
-    summary = run(inputs, making, judging, out=folder, origin=origin, reporter=reporter)
+    summary = run(inputs, making, settings, out=folder, origin=origin, reporter=reporter)
     return Result(folder=folder, summary=summary)
 
 
@@ -151,15 +151,17 @@ def _spec(preset: str, ratios: Sequence[float] | None, options: Mapping[str, obj
     return resolve({"ckpt": Path(), "preset": preset, **given, **({} if ratios is None else {"ratios": tuple(ratios)})})
 
 
-def _judging(spec: Spec, tasks: Sequence[Task | str] | None, options: Mapping[str, object]) -> Judging:
-    found = judging_for(spec)
+def _evaluation_settings(
+    spec: Spec, tasks: Sequence[Task | str] | None, options: Mapping[str, object]
+) -> EvaluationSettings:
+    found = build_evaluation_settings(spec)
     if tasks is not None:
         named = expand([task for task in tasks if isinstance(task, str)])
         found = replace(found, tasks=(*named, *(task for task in tasks if isinstance(task, Task))))
     return replace(found, **options)  # type: ignore[arg-type]
 
 
-def _making(spec: Spec, inputs: Inputs, pruners: tuple[Pruner, ...], retrain: Recipe | None) -> Making:
+def _making(spec: Spec, inputs: Inputs, pruners: tuple[Pruner, ...], retrain: Recipe | None) -> PruningSettings:
     if retrain is not None:
-        return Making(pruners=pruners, ratios=spec.ratios, recipe=retrain, seeds=spec.seeds)
-    return replace(making_for(spec, inputs), pruners=pruners)
+        return PruningSettings(pruners=pruners, ratios=spec.ratios, recipe=retrain, seeds=spec.seeds)
+    return replace(build_pruning_settings(spec, inputs), pruners=pruners)

@@ -10,7 +10,7 @@ from torch import nn
 
 import evalsuite
 from evalsuite.api import sweep
-from evalsuite.config.settings import Judging
+from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import load
 from evalsuite.errors import UsageError
 from evalsuite.tasks.certified import Certified
@@ -30,7 +30,7 @@ TASKS = (
     Certified(sigma=0.1, radius=0.1, n0=20, n=100),
     Features(steps=3),
 )
-JUDGING = Judging(tasks=TASKS, margin=0.05, examples=150, examples_for={"certified": 10, "features": 20})
+JUDGING = EvaluationSettings(tasks=TASKS, margin=0.05, examples=150, examples_for={"certified": 10, "features": 20})
 
 
 def timeless(value):
@@ -70,7 +70,7 @@ def result(digits, trained, tmp_path_factory):
         pruner=(Magnitude(), FilterNorm()),
         ratios=(0.5, 0.9),
         retrain=Standard(epochs=1, shift=0),
-        judging=JUDGING,
+        evaluation_settings=JUDGING,
     )
 
 
@@ -167,14 +167,14 @@ def test_the_same_call_again_computes_nothing(result, digits, trained, monkeypat
         pruner=(Magnitude(), FilterNorm()),
         ratios=(0.5, 0.9),
         retrain=Standard(epochs=1, shift=0),
-        judging=JUDGING,
+        evaluation_settings=JUDGING,
     )
     assert timeless(json.loads(json.dumps(again.summary))) == timeless(json.loads(json.dumps(result.summary)))
 
 
 def test_another_run_is_refused_in_the_same_folder(result, digits):
     with pytest.raises(UsageError, match="belongs to another run"):
-        sweep(network(seed=1), digits, out=result.folder, ratios=(0.5,), judging=JUDGING)
+        sweep(network(seed=1), digits, out=result.folder, ratios=(0.5,), evaluation_settings=JUDGING)
 
 
 def test_amending_adds_work_and_keeps_what_is_there(result, digits, trained, tmp_path, monkeypatch):
@@ -191,7 +191,7 @@ def test_amending_adds_work_and_keeps_what_is_there(result, digits, trained, tmp
             pruner=(Magnitude(), FilterNorm()),
             ratios=(0.5, 0.9),
             retrain=Standard(epochs=1, shift=0),
-            judging=more,
+            evaluation_settings=more,
             amend=amend,
         )
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from evalsuite.config.spec import Spec
+from evalsuite.config.options import Spec
 from evalsuite.inputs.read import Inputs, Reading, read_candidate, read_inputs
 from evalsuite.networks.checkpoints.checkpoint import Checkpoint
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from evalsuite.parts.names import parse
+from evalsuite.parts.names import parse_part
 from evalsuite.training._base import Recipe
 
 
@@ -14,7 +14,7 @@ def named(text: str, *, architecture: str, data: str) -> Recipe:
     Raises:
         UsageError: There is no such recipe, or a hyperparameter or value is not accepted.
     """
-    asked = parse("evalsuite.training", text, Recipe)
+    asked = parse_part("evalsuite.training", text, Recipe)
     given = [option.partition("=")[0] for option in text.partition("?")[2].split("&") if option]
     prescribed = asked.prescribed(architecture=architecture, data=data)
     return replace(prescribed, **{name: getattr(asked, name) for name in given})

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from evalsuite.measures._base import Annotations, Figure, Measure, Statistic, Stored
-from evalsuite.parts.names import name as spelled
-from evalsuite.parts.names import parse
+from evalsuite.parts.names import parse_part, part_name
 from evalsuite.parts.registry import names
 from evalsuite.statistics.bootstrap import compare_sampled
 from evalsuite.statistics.compare import compare
@@ -18,7 +17,7 @@ EVERY = names(PACKAGE)
 
 
 def figure(name):
-    return parse(PACKAGE, name, Figure)
+    return parse_part(PACKAGE, name, Figure)
 
 
 def observed(seed, draws=None):
@@ -84,7 +83,7 @@ def test_it_says_what_it_is(name):
     assert dataclasses.is_dataclass(part)
     assert type(part).__dataclass_params__.frozen
     assert all(field.kw_only for field in dataclasses.fields(part))
-    assert spelled(part) == name
+    assert part_name(part) == name
     assert part.needs
     assert part.title
     assert len(type(part).__doc__.splitlines()) > 2

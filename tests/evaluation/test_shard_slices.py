@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from evalsuite.api import sweep
-from evalsuite.config.settings import Judging
+from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import choose, load
 from evalsuite.data.slices import read
 from evalsuite.errors import UsageError
@@ -49,10 +49,10 @@ def table(digits, path, *, by_id):
 
 def run(digits, slices, out):
     tasks = (Clean(), Corruption(corruption="contrast", severity=3))
-    judging = Judging(
+    judging = EvaluationSettings(
         tasks=tasks, measures=MEASURES, examples=200, examples_for={"corruption": 150}, margin=0.1, slices=slices
     )
-    return sweep(network(), digits, out=out, ratios=(0.9,), judging=judging, accept_parent=True).summary
+    return sweep(network(), digits, out=out, ratios=(0.9,), evaluation_settings=judging, accept_parent=True).summary
 
 
 def cell(summary, task, measure):

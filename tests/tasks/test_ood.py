@@ -13,7 +13,7 @@ from evalsuite.errors import UsageError
 from evalsuite.measures._base import Annotations, Stored
 from evalsuite.measures.error import Error
 from evalsuite.measures.ood_auroc import OodAuroc
-from evalsuite.parts.names import name
+from evalsuite.parts.names import part_name
 from evalsuite.randomness import keys, uniform
 from evalsuite.tasks._base import Domain
 from evalsuite.tasks._names import digest, expand, parse
@@ -113,7 +113,7 @@ def test_dark_outliers_are_detected_by_brightness():
 
 
 def test_names_and_refusals():
-    assert [name(task) for task in expand(["ood/all"])] == ["ood/noise", "ood/shuffled", "ood/blobs"]
+    assert [part_name(task) for task in expand(["ood/all"])] == ["ood/noise", "ood/shuffled", "ood/blobs"]
     with pytest.raises(UsageError, match="noise, shuffled, blobs, folder"):
         parse("ood/textures")
     assert Ood(outliers="shuffled").refuses(Domain(shape=(1, 1, 9), classes=2)) is not None

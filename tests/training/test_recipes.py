@@ -6,7 +6,7 @@ import torch
 from torch import Generator
 
 from evalsuite.errors import UnknownNameError, UsageError
-from evalsuite.parts.names import name
+from evalsuite.parts.names import part_name
 from evalsuite.parts.registry import find, names
 from evalsuite.training import Recipe, named
 from evalsuite.training.lost_in_pruning import LostInPruning
@@ -106,7 +106,7 @@ def test_what_is_asked_for_by_name_counts_more_than_what_is_prescribed() -> None
     assert recipe == replace(prescribed, epochs=8, flip=False)
     vgg = named("lost-in-pruning?epochs=3", architecture="vgg16", data="cifar10")
     assert (vgg.epochs, vgg.batch_size, vgg.flip) == (3, 256, True)
-    assert name(Standard()) == "standard"
+    assert part_name(Standard()) == "standard"
     assert named("standard", architecture="?", data="?") == Standard()
 
 
