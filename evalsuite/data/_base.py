@@ -262,6 +262,6 @@ class Source(ABC):
     def files(self) -> tuple[Path, ...] | None:
         """Every file that the data are read from; empty where they come with a library, None where it cannot be told.
 
-        `evalsuite.data.named_files.files_of` tells the same from the name alone.
+        `evalsuite.parts.data_files.files_of` tells the same from the name alone.
         """
         return None

@@ -11,12 +11,12 @@ from typing_extensions import override
 
 from evalsuite.data._base import Dataset, Source
 from evalsuite.data._table import Rows, split, split_reading, table
-from evalsuite.data.named_files import table_files
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.files.delimited import DELIMITERS, Row, read_delimited
 from evalsuite.files.given_paths import expanded
 from evalsuite.files.regular_files import read_regular
 from evalsuite.interpretation import Interpretation
+from evalsuite.parts.data_files import table_files
 
 Decimal = Literal["point", "comma"]
 

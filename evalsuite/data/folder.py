@@ -19,10 +19,10 @@ from evalsuite.data._preparation import CROP, NOTHING_WANTED, Alpha, Interpolati
 from evalsuite.data._splits import Splits, check_same_classes, labelled_splits, subfolders
 from evalsuite.data._statistics import IMAGENET, channel_statistics, neutral_statistics
 from evalsuite.data._survey import photo_readings, survey
-from evalsuite.data.named_files import folder_files, is_litter
 from evalsuite.errors import UsageError
 from evalsuite.files.given_paths import expanded
 from evalsuite.interpretation import Interpretation
+from evalsuite.parts.data_files import folder_files, is_litter
 
 
 @final

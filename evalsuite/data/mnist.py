@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from evalsuite.data._base import Dataset, Source
 from evalsuite.data._torchvision import Archive, Split, dataset, download, on_disk
-from evalsuite.data.named_files import archive_files
+from evalsuite.parts.data_files import archive_files
 
 _FILES = tuple(
     f"MNIST/raw/{split}-{part}-ubyte" for split in ("train", "t10k") for part in ("images-idx3", "labels-idx1")

@@ -14,10 +14,10 @@ from evalsuite.data._photo_files import is_photo, suffixes
 from evalsuite.data._photos import Photos
 from evalsuite.data._splits import plain_splits
 from evalsuite.data._survey import photo_readings, survey
-from evalsuite.data.named_files import is_litter, tree
 from evalsuite.errors import UsageError
 from evalsuite.files.given_paths import expanded
 from evalsuite.interpretation import Interpretation
+from evalsuite.parts.data_files import is_litter, tree
 from evalsuite.problems.super_resolution import SuperResolution
 
 CHANNELS = ("red", "green", "blue")

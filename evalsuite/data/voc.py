@@ -19,10 +19,10 @@ from evalsuite.data._photos import Photos
 from evalsuite.data._preparation import Preparation
 from evalsuite.data._statistics import IMAGENET
 from evalsuite.data._survey import photo_readings, survey
-from evalsuite.data.named_files import voc_files
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.files.given_paths import expanded
 from evalsuite.interpretation import Interpretation
+from evalsuite.parts.data_files import voc_files
 from evalsuite.problems.segmentation import VOID, Segmentation
 
 _VOID = 255

@@ -100,7 +100,7 @@ def _normalisation(data: bytes, _: Path) -> object:
 def _data(data: bytes, _: Path) -> object:
     """Names of data; those that name code of the user's own are left alone."""
     from evalsuite.data import load
-    from evalsuite.data.named_files import files_of
+    from evalsuite.parts.data_files import files_of
     from evalsuite.parts.data_names import parse_data_name
     from evalsuite.parts.registry import names
 
