@@ -141,7 +141,7 @@ def one(
         seed=seed,
     )
     inputs = Inputs(parent=read(parent), dataset=data, device=chosen_device("auto"))
-    making = PruningSettings(pruners=methods, ratios=ratios, recipe=recipe.retraining())
+    making = PruningSettings(pruners=methods, ratios=ratios, recipe=recipe.for_retraining())
     origin = Origin(command="benchmarks/lost_in_pruning.py", amend=known is not None)
     run(inputs, making, judging, out=out, origin=origin, reporter=told)
 

@@ -52,7 +52,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             base="evalsuite.corruptions._base:Corruption",
             typed="--tasks corruption/NAME/3",
         ),
-        "data": Kind(package="evalsuite.data", base="evalsuite.data._base:Source", typed="--data NAME"),
+        "data": Kind(package="evalsuite.data", base="evalsuite.data._source:Source", typed="--data NAME"),
         "measures": Kind(
             package="evalsuite.measures", base="evalsuite.measures._base:Figure", typed="--measures error,NAME"
         ),

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from evalsuite.config.options import Spec
 from evalsuite.config.spec import LIBRARIES, digest
+from evalsuite.data._by_name import files_of
 from evalsuite.errors import UsageError
 from evalsuite.files.given_paths import expanded, is_file
+from evalsuite.files.trees import tree, walk
 from evalsuite.networks.checkpoints.header import described
-from evalsuite.parts.data_files import files_of, tree, walk
 from evalsuite.parts.data_names import parse_data_name
 from evalsuite.parts.recorded_data import check_recorded
 from evalsuite.parts.registry import third_party

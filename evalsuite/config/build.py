@@ -7,7 +7,7 @@ import torch
 
 from evalsuite.config.options import EvaluationOptions, PruningOptions, Spec, declared
 from evalsuite.config.settings import EvaluationSettings, PruningSettings
-from evalsuite.data.slices import read as read_slices
+from evalsuite.data._slices import read as read_slices
 from evalsuite.errors import UsageError
 from evalsuite.inputs.read import Inputs
 from evalsuite.measures._base import Figure
@@ -29,7 +29,7 @@ def build_pruning_settings(spec: Spec, inputs: Inputs) -> PruningSettings:
     Raises:
         UsageError: A part cannot be made, or needs data or training that there is not.
     """
-    recipe = recipe_for(spec.retrain, inputs.parent.arch, inputs.dataset.name, spec.epochs, again=True)
+    recipe = recipe_for(spec.retrain, inputs.parent.arch, inputs.dataset.name, spec.epochs, retraining=True)
     if recipe is not None and inputs.dataset.train is None:
         raise UsageError(
             f"--retrain {spec.retrain}: {inputs.dataset.name} has no training examples; use --retrain none"
@@ -89,7 +89,7 @@ def _check_pruner(pruner: Pruner, settings: PruningSettings, inputs: Inputs) -> 
 def _full_recipe(spec: Spec, inputs: Inputs) -> Recipe | None:
     if spec.retrain == "none" or not spec.controls:
         return None
-    return recipe_for(spec.retrain, inputs.parent.arch, inputs.dataset.name, None, again=False)
+    return recipe_for(spec.retrain, inputs.parent.arch, inputs.dataset.name, None, retraining=False)
 
 
 def build_evaluation_settings(spec: Spec) -> EvaluationSettings:
@@ -115,15 +115,15 @@ def _measures(texts: Sequence[str], *, sliced: bool) -> tuple[str, ...]:
     return tuple({**measures, **({"worst_slice": None} if sliced else {})})
 
 
-def recipe_for(name: str, arch: str | None, data: str, epochs: int | None, *, again: bool) -> Recipe | None:
+def recipe_for(name: str, arch: str | None, data: str, epochs: int | None, *, retraining: bool) -> Recipe | None:
     """The recipe called `name`, as its source sets it for this network and data; None for "none".
 
-    `again`: for retraining after pruning.
+    `retraining`: for retraining after pruning.
     """
     if name == "none":
         return None
     recipe = named(name, architecture=split(arch)[0] if arch else "", data=data)
-    recipe = recipe.retraining() if again else recipe
+    recipe = recipe.for_retraining() if retraining else recipe
     return recipe if epochs is None else replace(recipe, epochs=epochs)
 
 

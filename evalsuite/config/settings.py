@@ -15,7 +15,7 @@ from evalsuite.config.options import (
     declared,
     plain,
 )
-from evalsuite.data.slices import Slices
+from evalsuite.data._slices import Slices
 from evalsuite.networks.digest import tensor_digest
 from evalsuite.parts.names import part_name
 from evalsuite.problems import Classification, Problem

@@ -43,7 +43,7 @@ def train_parent(
     Raises:
         UsageError: Arguments do not fit together, or `out` cannot be written, which is found out before training.
     """
-    dataset, chosen = load(data), recipe_for(recipe, arch, data, epochs, again=False)
+    dataset, chosen = load(data), recipe_for(recipe, arch, data, epochs, retraining=False)
     if dataset.train is None or chosen is None:
         raise UsageError(f"expected a recipe and data with training examples, got --recipe {recipe} --data {data}")
     check_writable(out, "--out")

@@ -6,6 +6,7 @@ from typing import ClassVar, TypeVar, final
 
 from torch import Generator, Tensor, nn
 
+from evalsuite.data import TrainingAdvice
 from evalsuite.errors import UsageError
 from evalsuite.problems import Classification, Problem
 from evalsuite.training._criterion import criterion
@@ -46,7 +47,7 @@ class Recipe(ABC):
         momentum: In [0, 1).
         weight_decay: Factor of half the squared norm of all parameters, at least 0.
         nesterov: Whether the gradient is taken after the momentum step (Sutskever et al. 2013).
-        ahead: Steps whose images are `prepared` together.
+        ahead: Steps whose images are `prepare_images` together.
         of_classes: Whether the loss is defined only where the right answer is one class an image.
     """
 
@@ -76,7 +77,7 @@ class Recipe(ABC):
     def rate(self, step: int, steps_per_epoch: int) -> float:
         """The learning rate of optimiser step `step` = 0, 1, ..., epochs * steps_per_epoch - 1."""
 
-    def prepared(self, images: Tensor, generator: Generator) -> Tensor:
+    def prepare_images(self, images: Tensor, generator: Generator) -> Tensor:
         """What `augment` is handed in place of `images`: for what is cheaper for many images than for a batch.
 
         Called with the images of `ahead` steps at once; arguments and result as of `augment`.
@@ -126,7 +127,7 @@ class Recipe(ABC):
             return f"its loss asks about one class an image, and the data are about {problem.title}"
         return None
 
-    def opened(self, network: nn.Module, images: Tensor) -> nn.Module:
+    def prepare(self, network: nn.Module, images: Tensor) -> nn.Module:
         """What `loss` is handed for `network`, from the first step of a training to the last; here `network` itself.
 
         For losses that look into a network: it is taken apart once, before the first step.
@@ -141,7 +142,7 @@ class Recipe(ABC):
         del images
         return network
 
-    def at(self, done: float) -> "Recipe":
+    def scheduled_at(self, done: float) -> "Recipe":
         """The recipe for the step before which the share `done`, in [0, 1), of training lies; here always the same.
 
         For losses with a schedule of their own, such as the growing radius of certified training.
@@ -149,15 +150,15 @@ class Recipe(ABC):
         del done
         return self
 
-    def prescribed(self, *, architecture: str, data: str) -> "Recipe":
-        """The recipe as its source sets it for this architecture and data set, by their names; here as it is.
+    def prescribed(self, *, architecture: str, advice: TrainingAdvice) -> "Recipe":
+        """The recipe as it was published for the architecture of that name and such data; here as it is.
 
-        What was set to something else than the default stays (`keeping`).
+        What was set to something else than the default stays (`with_overrides`).
         """
-        del architecture, data
+        del architecture, advice
         return self
 
-    def retraining(self) -> "Recipe":
+    def for_retraining(self) -> "Recipe":
         """The recipe as its source sets it for retraining after pruning; here as it is."""
         return self
 
@@ -170,8 +171,8 @@ class Recipe(ABC):
         return 0.01 * self.learning_rate
 
 
-def keeping(asked: Kind, published: Kind) -> Kind:
-    """`published`, except for the fields that `asked` has set to something else than their default."""
-    set_by_hand = [field.name for field in fields(asked) if getattr(asked, field.name) != field.default]
-    changed = {name: getattr(asked, name) for name in set_by_hand}
+def with_overrides(given: Kind, published: Kind) -> Kind:
+    """`published`, except for the fields that `given` has set to something else than their default."""
+    set_by_hand = [field.name for field in fields(given) if getattr(given, field.name) != field.default]
+    changed = {name: getattr(given, name) for name in set_by_hand}
     return replace(published, **changed)

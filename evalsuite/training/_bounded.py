@@ -11,7 +11,7 @@ from typing_extensions import override
 
 import bounds
 from evalsuite.errors import UsageError
-from evalsuite.training._scheduled import Scheduled, Settings
+from evalsuite.training._scheduled import Scheduled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +30,6 @@ class Bounded(Scheduled):
     """
 
     of_classes: ClassVar[bool] = True
-    # radii as in the recipe pgd
-    settings: ClassVar[Settings] = {"digits": {"eps": 0.1}, "mnist": {"eps": 0.3}, "fashion-mnist": {"eps": 0.1}}
     times: ClassVar[int] = 3  # the radius has to grow
 
     eps: float = 8 / 255
@@ -52,7 +50,7 @@ class Bounded(Scheduled):
             raise UsageError(f"expected full to be in [start, 1] = [{self.start}, 1], got {self.full}")
 
     @override
-    def at(self, done: float) -> Self:
+    def scheduled_at(self, done: float) -> Self:
         grown = self.grown(done)
         return replace(self, eps=grown * self.eps, kappa=1 - grown * (1 - self.kappa))
 
@@ -65,7 +63,7 @@ class Bounded(Scheduled):
 
     @override
     @final
-    def opened(self, network: nn.Module, images: Tensor) -> nn.Module:
+    def prepare(self, network: nn.Module, images: Tensor) -> nn.Module:
         return TakenApart(network, _graph(network, images))
 
     @override

@@ -71,7 +71,7 @@ def train(  # noqa: PLR0913 - one keyword a question
     with _own_randomness(device, derive(seed, "dropout")), subsampled(student):
         loop = _Loop(
             student=student.train(),
-            opened=recipe.opened(student, source.batch(torch.arange(1))[0]),
+            traced=recipe.prepare(student, source.batch(torch.arange(1))[0]),
             recipe=recipe,
             problem=examples.problem,
             optimizer=_optimizer(student, recipe),
@@ -98,7 +98,7 @@ def train(  # noqa: PLR0913 - one keyword a question
 @dataclass(frozen=True, kw_only=True)
 class _Loop:
     student: nn.Module
-    opened: nn.Module
+    traced: nn.Module
     recipe: Recipe
     problem: Problem
     optimizer: torch.optim.SGD
@@ -125,17 +125,18 @@ class _Loop:
             together = order[first : first + self.recipe.ahead]
             images, labels = source.batch(torch.cat(together))
             sizes = [len(index) for index in together]
-            yield from zip(self.recipe.prepared(images, self.generator).split(sizes), labels.split(sizes), strict=True)
+            prepared = self.recipe.prepare_images(images, self.generator).split(sizes)
+            yield from zip(prepared, labels.split(sizes), strict=True)
 
     def step(self, step: int, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         done = step / (self.recipe.epochs * self.steps_per_epoch)
-        recipe = self.recipe.at(done)
+        recipe = self.recipe.scheduled_at(done)
         rate = recipe.rate(step, self.steps_per_epoch) if self.constant_rate is None else self.constant_rate
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         views, labels = self.seen(recipe, images, labels)
         self.optimizer.zero_grad()
-        loss, logits = recipe.loss(self.opened, views, labels, self.generator)
+        loss, logits = recipe.loss(self.traced, views, labels, self.generator)
         if not is_own(recipe):
             _check(loss, logits, type(recipe).__name__)
         penalty = None if self.hook is None else self.hook.penalty(self.student, views, labels, done)

@@ -62,7 +62,7 @@ def _made(pruner: Sequence[str], regularise: Sequence[str], retrain: str, epochs
     parts = [parse_part("pruners", each, Pruner) for each in pruner]
     assert [parse_part("pruners", part_name(part), Pruner) for part in parts] == parts
     more = [parse_part("pruners.regularisers", each, Regulariser) for each in regularise]
-    return parts, more, recipe_for(retrain, "lenet5", "digits", epochs, again=True)
+    return parts, more, recipe_for(retrain, "lenet5", "digits", epochs, retraining=True)
 
 
 def _checked_tasks(data: bytes, _: Path) -> object:
@@ -100,7 +100,7 @@ def _normalisation(data: bytes, _: Path) -> object:
 def _data(data: bytes, _: Path) -> object:
     """Names of data; those that name code of the user's own are left alone."""
     from evalsuite.data import load
-    from evalsuite.parts.data_files import files_of
+    from evalsuite.data._by_name import files_of
     from evalsuite.parts.data_names import parse_data_name
     from evalsuite.parts.registry import names
 

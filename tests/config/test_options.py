@@ -13,7 +13,7 @@ from evalsuite.config.options import OPTIONS, EvaluationOptions, PruningOptions,
 from evalsuite.config.presets import PRESETS
 from evalsuite.config.settings import EvaluationSettings, PruningSettings
 from evalsuite.config.spec import digest, read_config, resolve, to_toml
-from evalsuite.data.slices import Slices
+from evalsuite.data._slices import Slices
 from evalsuite.errors import UsageError
 from evalsuite.tasks.clean import Clean
 from evalsuite.tasks.noise import Noise

@@ -21,7 +21,7 @@ BUILDERS = {"create_model", "get_model", "load_model", "InferenceSession"}
 """Functions of libraries that make a network."""
 
 _ENGINE = "called by the engine, which stands in a boundary at every shard (engines/local.py)"
-_TRAINING = "called in training, inside `refusing` (retraining.py, train_parent.py in pruning/) or of preview/estimates.py"
+_TRAINING = (
     "called in training, inside `refusing` (pruning/retraining.py, pruning/train_parent.py) or of preview/estimates.py"
 )
 _READING = "called while inputs are read, inside `inputs.read_inputs`, `inputs.candidate` or `api.sweep`"
@@ -46,6 +46,7 @@ ALLOWED = {
     "networks/architectures/_robustbench.py": _READING,
     "networks/checkpoints/_upgrade.py": _READING,
     "networks/architectures/_factory.py": "inside `users_code`",
+    "data/__init__.py": "imports evalsuite's own modules",
     "data/_factory.py": "inside `users_code`",
     "parts/importing.py": "inside `users_code`",
     "parts/registry.py": "entry points inside `users_code`; the other modules are evalsuite's own",

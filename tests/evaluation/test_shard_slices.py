@@ -9,7 +9,7 @@ from torch import nn
 from evalsuite.api import sweep
 from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import choose, load
-from evalsuite.data.slices import read
+from evalsuite.data._slices import read
 from evalsuite.errors import UsageError
 from evalsuite.networks.checkpoints.checkpoint import restore
 from evalsuite.tasks.clean import Clean
