@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final, TypeVar
 
 import torch
 
+from evalsuite.config.keywords import GivenParts
 from evalsuite.config.options import EvaluationOptions, PruningOptions, Spec, declared
 from evalsuite.config.settings import EvaluationSettings, PruningSettings
 from evalsuite.data._slices import read as read_slices
@@ -17,33 +19,39 @@ from evalsuite.networks.programs.program import artefact_in
 from evalsuite.parts.names import parse_part, part_name
 from evalsuite.parts.registry import names
 from evalsuite.process.third_party_code import others_code
+from evalsuite.tasks._base import Task
 from evalsuite.tasks._names import expand
 from evalsuite.training import Recipe, named
 from pruners import Pruner
 from pruners.regularisers import Regulariser
 
+Part = TypeVar("Part")
+_NAMED: Final = GivenParts()
 
-def build_pruning_settings(spec: Spec, inputs: Inputs) -> PruningSettings:
-    """How the family is to be made.
+
+def build_pruning_settings(spec: Spec, inputs: Inputs, parts: GivenParts = _NAMED) -> PruningSettings:
+    """How the family is to be made; `parts` stand in the place of those that `spec` names.
 
     Raises:
         UsageError: A part cannot be made, or needs data or training that there is not.
     """
-    recipe = recipe_for(spec.retrain, inputs.parent.arch, inputs.dataset.name, spec.epochs, retraining=True)
+    recipe = parts.recipe
+    if recipe is None:
+        recipe = recipe_for(spec.retrain, inputs.parent.arch, inputs.dataset.name, spec.epochs, retraining=True)
     if recipe is not None and inputs.dataset.train is None:
         raise UsageError(
-            f"--retrain {spec.retrain}: {inputs.dataset.name} has no training examples; use --retrain none"
+            f"--retrain {part_name(recipe)}: {inputs.dataset.name} has no training examples; use --retrain none"
         )
     if spec.rewind == "weights" and spec.early is None:
         raise UsageError("--rewind weights: expected --early FILE, the early checkpoint that evalsuite train wrote")
     early = None if spec.early is None or spec.rewind != "weights" else _early(spec, inputs)
     settings = PruningSettings(
-        pruners=tuple(parse_part("pruners", text, Pruner) for text in spec.pruner),
+        pruners=_parsed("pruners", parts.pruners or spec.pruner, Pruner),
         one_shot=spec.schedule == "one-shot",
         recipe=recipe,
-        full=_full_recipe(spec, inputs),
+        full=_full_recipe(spec, inputs) if parts.recipe is None else None,
         rewind_to=early,
-        regularisers=tuple(parse_part("pruners.regularisers", text, Regulariser) for text in spec.regularise),
+        regularisers=_parsed("pruners.regularisers", parts.regularisers or spec.regularise, Regulariser),
         **{option.name: getattr(spec, option.name) for option in declared(PruningOptions)},
     )
     check_pruning(settings, inputs)
@@ -92,20 +100,28 @@ def _full_recipe(spec: Spec, inputs: Inputs) -> Recipe | None:
     return recipe_for(spec.retrain, inputs.parent.arch, inputs.dataset.name, None, retraining=False)
 
 
-def build_evaluation_settings(spec: Spec) -> EvaluationSettings:
-    """What the family is to be asked.
+def build_evaluation_settings(spec: Spec, parts: GivenParts = _NAMED) -> EvaluationSettings:
+    """What the family is to be asked; `parts` as for `build_pruning_settings`.
 
     Raises:
         UsageError: A task, a measure or the table of attributes cannot be read.
     """
     slices = None if spec.slices is None else read_slices(spec.slices)
+    tasks = spec.tasks if parts.tasks is None else parts.tasks
     return EvaluationSettings(
-        tasks=expand(spec.tasks),
+        tasks=(
+            *expand(task for task in tasks if isinstance(task, str)),
+            *(task for task in tasks if isinstance(task, Task)),
+        ),
         measures=None if spec.measures is None else _measures(spec.measures, sliced=slices is not None),
         required=spec.require,
         slices=slices,
         **{option.name: getattr(spec, option.name) for option in declared(EvaluationOptions)},
     )
+
+
+def _parsed(package: str, values: Sequence[str | Part], base: type[Part]) -> tuple[Part, ...]:
+    return tuple(value if isinstance(value, base) else parse_part(package, str(value), base) for value in values)
 
 
 def _measures(texts: Sequence[str], *, sliced: bool) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from evalsuite.config.options import OPTIONS, Declared, Spec
+from evalsuite.config.options import OPTIONS, Spec
 from evalsuite.config.presets import PRESETS
 from evalsuite.errors import UnknownNameError, UsageError
 
@@ -42,19 +42,13 @@ def resolve(given: Mapping[str, object]) -> Spec:
         first = error.errors()[0]
         message = _in_words(first["type"], first.get("ctx", {})) or first["msg"]
         raise _not_accepted(".".join(map(str, first["loc"])), message, first.get("input")) from error
-    return _SPEC.validate_python({name: _checked(option, getattr(spec, name)) for name, option in OPTIONS.items()})
-
-
-def _checked(declared: Declared, value: object) -> object:
-    """The value that is meant by `value`, which is of the option's type.
-
-    Raises:
-        UsageError: It is out of bounds, or refused by the option's own check.
-    """
-    try:
-        return declared.option.checked(value)
-    except ValueError as error:
-        raise _not_accepted(declared.name, str(error), value) from error
+    checked: dict[str, object] = {}
+    for name, option in OPTIONS.items():
+        try:
+            checked[name] = option.option.checked(getattr(spec, name))
+        except ValueError as error:
+            raise _not_accepted(name, str(error), values.get(name)) from error
+    return _SPEC.validate_python(checked)
 
 
 def _not_accepted(key: str, message: str, value: object) -> UsageError:

@@ -56,8 +56,8 @@ def source_named(name: str) -> Source:
     for option in parsed.options:
         key, _, value = option.partition("=")
         if key not in accepted or key in given:
-            known = ", ".join(sorted(accepted.keys() - set(required))) or "none"
-            raise UsageError(f"expected an option of the data set {parsed.kind} ({known}), got {option!r}")
+            options = ", ".join(sorted(accepted.keys() - set(required))) or "none"
+            raise UsageError(f"expected an option of the data set {parsed.kind} ({options}), got {option!r}")
         given[key] = value
     hints = get_type_hints(kind)
     return kind(**{key: _converted(key, value, hints[key]) for key, value in given.items()})

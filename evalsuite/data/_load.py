@@ -1,4 +1,4 @@
-"""From what stands behind `--data` to a data set whose training and held-out examples do not mix."""
+"""Loads a data set by its name on the command line, and checks that its two halves are disjoint."""
 
 from dataclasses import replace
 from typing import Final
@@ -135,9 +135,9 @@ def _separated(dataset: Dataset) -> Dataset:
     twins = shared(dataset.train, dataset.test)
     if not len(twins):
         return dataset
-    own = torch.ones(len(dataset.test), dtype=torch.bool)
-    own[twins] = False
-    if not own.any():
+    kept = torch.ones(len(dataset.test), dtype=torch.bool)
+    kept[twins] = False
+    if not kept.any():
         raise RefusedInputError(
             f"expected held-out examples in {dataset.name} that are not training examples, got none: "
             f"all {len(twins)} stand in both"
@@ -150,7 +150,7 @@ def _separated(dataset: Dataset) -> Dataset:
     )
     return replace(
         dataset,
-        test=dataset.test.select(own.nonzero()[:, 0]),
+        test=dataset.test.select(kept.nonzero()[:, 0]),
         overlap=dataset.overlap + len(twins),
         interpretations=(*dataset.interpretations, reading),
     )

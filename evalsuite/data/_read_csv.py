@@ -32,8 +32,8 @@ class _Table(NamedTuple):
 
 def read(source: Csv) -> Dataset:
     """Training and held-out examples, as the source says."""
-    own = _read(expanded(source.path), source.decimal)
-    names, rows = own.names, own.rows
+    read_table = _read(expanded(source.path), source.decimal)
+    names, rows = read_table.names, read_table.rows
     targets = tuple(filter(None, source.target.split(",")))
     if not targets or not set(targets) < set(names):
         got = f"({_listed(names)}), got {source.target!r}"
@@ -55,20 +55,20 @@ def read(source: Csv) -> Dataset:
         train=train,
         test=test,
         raw=source.raw,
-        readings=_readings(source, own, len(test[0])),
+        readings=_readings(source, read_table, len(test[0])),
     )
 
 
-def _readings(source: Csv, own: _Table, held_out: int) -> list[Interpretation]:
-    columns = f"{len(own.names)} with a {DELIMITERS.get(own.delimiter, repr(own.delimiter))} in between"
+def _readings(source: Csv, table: _Table, held_out: int) -> list[Interpretation]:
+    columns = f"{len(table.names)} with a {DELIMITERS.get(table.delimiter, repr(table.delimiter))} in between"
     decimal = Interpretation(
         topic="decimal mark",
-        value=own.decimal,
+        value=table.decimal,
         basis="given" if source.decimal else "measured",
         reason="?decimal=" if source.decimal else "no number has the other",
         option="?decimal=point|comma",
     )
-    drawn = split_reading(held_out, len(own.rows), option="?test=FILE")
+    drawn = split_reading(held_out, len(table.rows), option="?test=FILE")
     chosen = Interpretation(topic="held-out rows", value=f"those of {source.test}", basis="given", reason="?test=")
     return [
         Interpretation(topic="columns", value=columns, basis="measured"),

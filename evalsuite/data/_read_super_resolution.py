@@ -1,4 +1,4 @@
-"""Reads photos that are made smaller, to be made larger again."""
+"""Reads photos that are made smaller and are the right answers."""
 
 import math
 from dataclasses import dataclass, replace
@@ -93,13 +93,15 @@ def pairs(name: str, *, train: Images | None, test: Images, factor: int, size: i
 
 
 def _examples(large: Images, factor: int) -> Examples:
-    return Examples.asking(SuperResolution(factor=factor), Smaller(large=large, factor=factor), Large(images=large))
+    return Examples.from_targets(
+        SuperResolution(factor=factor), Smaller(large=large, factor=factor), Large(images=large)
+    )
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Smaller:
-    """Large images, made smaller when asked for."""
+    """Large images, made smaller when needed."""
 
     large: Images
     factor: int

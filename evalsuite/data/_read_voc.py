@@ -33,9 +33,9 @@ CLASSES = (
 
 def read(source: Voc) -> Dataset:
     """Training and held-out examples, as the source says."""
-    own = source.classes != len(CLASSES)
+    custom = source.classes != len(CLASSES)
     mean, std = IMAGENET
-    classes = tuple(f"class {number}" for number in range(source.classes)) if own else CLASSES
+    classes = tuple(f"class {number}" for number in range(source.classes)) if custom else CLASSES
     train, test = _read(source, "train"), _read(source, "val")
     headers = survey(train.images.paths, test.images.paths)
     return Dataset(
@@ -50,7 +50,7 @@ def read(source: Voc) -> Dataset:
             Interpretation(
                 topic="held-out photos", value="val", basis="recorded", reason=f"of ImageSets, VOC{source.year}"
             ),
-            Interpretation(topic="class names", value=some(classes), basis="assumed" if own else "recorded"),
+            Interpretation(topic="class names", value=some(classes), basis="assumed" if custom else "recorded"),
             _size_reading(source),
             *photo_readings(headers, test.images.preparation, frozenset()),
         ),
@@ -74,23 +74,23 @@ def _size_reading(source: Voc) -> Interpretation:
 def _read(source: Voc, part: str) -> "_Half":
     root = expanded(source.path)
     try:
-        found = VOCSegmentation(str(root), year=source.year, image_set=part)
+        listed = VOCSegmentation(str(root), year=source.year, image_set=part)
     except (OSError, RuntimeError, ValueError) as error:
         expected = f"JPEGImages, SegmentationClass and ImageSets/Segmentation/{part}.txt"
         raise UsageError(f"expected {expected} in {root}/VOCdevkit/VOC{source.year}, got: {error}") from error
-    if outside := [image for image in found.images if not _is_inside(Path(image), root)]:
+    if outside := [image for image in listed.images if not _is_inside(Path(image), root)]:
         raise RefusedInputError(
             f"expected names of photos in JPEGImages, one a line of ImageSets/Segmentation/{part}.txt in {root}, "
             f"got one that leads elsewhere: {outside[0]!r}"
         )
     return _Half(
-        images=Photos(paths=tuple(found.images), size=_size(source), channels=3, preparation=Preparation(crop=1.0)),
-        masks=Masks(paths=tuple(found.masks), size=_size(source), classes=source.classes),
+        images=Photos(paths=tuple(listed.images), size=_size(source), channels=3, preparation=Preparation(crop=1.0)),
+        masks=Masks(paths=tuple(listed.masks), size=_size(source), classes=source.classes),
     )
 
 
 def _is_inside(image: Path, root: Path) -> bool:
-    """Whether a photo that a list names is one of the set's own: the list is a file like any other."""
+    """Whether a photo that a list names is one of the set's custom: the list is a file like any other."""
     if image.parent.name != "JPEGImages" or not image.is_relative_to(root):
         return False
     return ".." not in image.relative_to(root).parts
@@ -105,13 +105,13 @@ class _Half:
     masks: "Masks"
 
     def examples(self) -> Examples:
-        return Examples.asking(Segmentation(), self.images, self.masks)
+        return Examples.from_targets(Segmentation(), self.images, self.masks)
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Masks:
-    """Class numbers of pixels, decoded when asked for.
+    """Class numbers of pixels, decoded when needed.
 
     Attributes:
         paths: One palette image a mask; the palette's index is the class, 255 is void.
@@ -142,7 +142,7 @@ class Masks:
             raise RefusedInputError(f"expected {path} to hold class numbers (a palette or gray image), got mode {mode}")
         resized = functional.resize(mask, [self.size], interpolation=InterpolationMode.NEAREST)
         numbers = torch.from_numpy(np.array(functional.center_crop(resized, [self.size] * 2))).long()
-        found = numbers.where(numbers != NO_CLASS, VOID)
-        if int(found.max()) >= self.classes:
-            raise RefusedInputError(f"expected classes below {self.classes} in {path}, got {int(found.max())}")
-        return found
+        classes = numbers.where(numbers != NO_CLASS, VOID)
+        if int(classes.max()) >= self.classes:
+            raise RefusedInputError(f"expected classes below {self.classes} in {path}, got {int(classes.max())}")
+        return classes

@@ -1,4 +1,4 @@
-"""A table of numbers in a file."""
+"""Regression on a table of numbers in a file."""
 
 from dataclasses import dataclass
 from pathlib import Path

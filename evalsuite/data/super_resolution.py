@@ -1,4 +1,4 @@
-"""Photos that are made smaller, to be made larger again."""
+"""Super-resolution of a folder of photos, which are made smaller and are the right answers."""
 
 from dataclasses import dataclass
 from pathlib import Path

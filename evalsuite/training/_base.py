@@ -1,4 +1,4 @@
-"""The recipe contract: everything about training that is not the network, the examples or the seed."""
+"""The contract of a recipe: all of a training that is not the network, the examples or the seed."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 from evalsuite.data import TrainingAdvice
 from evalsuite.errors import UsageError
 from evalsuite.problems import Classification, Problem
-from evalsuite.training._criterion import criterion
+from neuralnets.losses import criterion
 
 Kind = TypeVar("Kind", bound="Recipe")
 
@@ -17,7 +17,7 @@ Kind = TypeVar("Kind", bound="Recipe")
 @final
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far training has come; told after every epoch.
+    """The state of a training after an epoch, as a caller hears of it.
 
     Attributes:
         epoch: Finished epochs, from 1.
@@ -48,11 +48,11 @@ class Recipe(ABC):
         weight_decay: Factor of half the squared norm of all parameters, at least 0.
         nesterov: Whether the gradient is taken after the momentum step (Sutskever et al. 2013).
         ahead: Steps whose images are `prepare_images` together.
-        of_classes: Whether the loss is defined only where the right answer is one class an image.
+        needs_class_labels: Whether the loss is defined only where the right answer is one class an image.
     """
 
     ahead: ClassVar[int] = 1
-    of_classes: ClassVar[bool] = False
+    needs_class_labels: ClassVar[bool] = False
 
     epochs: int
     batch_size: int
@@ -123,11 +123,11 @@ class Recipe(ABC):
 
     def refuses(self, problem: Problem) -> str | None:
         """Why networks cannot be trained by this recipe for `problem`, or None where they can."""
-        if self.of_classes and not isinstance(problem, Classification):
+        if self.needs_class_labels and not isinstance(problem, Classification):
             return f"its loss asks about one class an image, and the data are about {problem.title}"
         return None
 
-    def prepare(self, network: nn.Module, images: Tensor) -> nn.Module:
+    def prepare_network(self, network: nn.Module, images: Tensor) -> nn.Module:
         """What `loss` is handed for `network`, from the first step of a training to the last; here `network` itself.
 
         For losses that look into a network: it is taken apart once, before the first step.

@@ -1,4 +1,4 @@
-"""What most recipes share: one rise and fall of the learning rate, shifted and mirrored images; losses differ."""
+"""Base class of most recipes: learning rate up and down once, shifted and mirrored images; losses differ."""
 
 import math
 from dataclasses import dataclass, replace

@@ -1,0 +1,62 @@
+"""What authors of parts build on: the contract of every kind of part, and the values that contracts speak of.
+
+A part is a frozen keyword-only dataclass. It is known by the name of its file, or by that of an entry point in the
+group of its kind: `evalsuite.tasks`, `evalsuite.measures`, `evalsuite.attacks`, `evalsuite.corruptions`,
+`evalsuite.training`, `evalsuite.data`, `evalsuite.pruners`. Tasks, pruners and recipes are handed to `evalsuite.sweep`
+as they are, too.
+"""
+
+from evalsuite.attacks._base import Attack, Attacked, Budget, Flag
+from evalsuite.corruptions._base import Corruption
+from evalsuite.data import Batch, Dataset, Examples, Images, Source
+from evalsuite.measures._base import Annotations, Figure, Measure, Paired, Sampled, Statistic, Stored
+from evalsuite.networks.architectures._base import Architecture
+from evalsuite.problems import CLASSIFICATION, Classification, Column, Observations, Problem
+from evalsuite.progress import Reporter
+from evalsuite.randomness import integers, keys, normal, uniform
+from evalsuite.tasks._base import Domain, Seen, Task
+from evalsuite.training import Hook, Recipe
+from pruners import ChannelPruner, Context, Pruner, Scores, WeightPruner
+from pruners.regularisers import Regulariser
+
+__all__ = [
+    "CLASSIFICATION",
+    "Annotations",
+    "Architecture",
+    "Attack",
+    "Attacked",
+    "Batch",
+    "Budget",
+    "ChannelPruner",
+    "Classification",
+    "Column",
+    "Context",
+    "Corruption",
+    "Dataset",
+    "Domain",
+    "Examples",
+    "Figure",
+    "Flag",
+    "Hook",
+    "Images",
+    "Measure",
+    "Observations",
+    "Paired",
+    "Problem",
+    "Pruner",
+    "Recipe",
+    "Regulariser",
+    "Reporter",
+    "Sampled",
+    "Scores",
+    "Seen",
+    "Source",
+    "Statistic",
+    "Stored",
+    "Task",
+    "WeightPruner",
+    "integers",
+    "keys",
+    "normal",
+    "uniform",
+]
