@@ -9,7 +9,7 @@ from typing_extensions import override
 from evalsuite.measures._base import Annotations, Losses, Measure, Paired, Stored
 
 
-class Alone(Measure, ABC):
+class PerNetworkMeasure(Measure, ABC):
     """The network's losses beside its parent's."""
 
     @override

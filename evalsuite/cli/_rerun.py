@@ -1,4 +1,4 @@
-"""What was typed: recognised again without importing torch."""
+"""Recognises a run that is finished when its command is typed again, without importing torch."""
 
 import hashlib
 import mmap
@@ -9,11 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from evalsuite.config.spec import LIBRARIES, Spec, digest
+from evalsuite.config.options import Spec
+from evalsuite.config.spec import LIBRARIES, digest
+from evalsuite.data._by_name import files_of
 from evalsuite.errors import UsageError
 from evalsuite.files.given_paths import expanded, is_file
+from evalsuite.files.trees import tree, walk
 from evalsuite.networks.checkpoints.header import described
-from evalsuite.parts.data_files import files_of, tree, walk
 from evalsuite.parts.data_names import parse_data_name
 from evalsuite.parts.recorded_data import check_recorded
 from evalsuite.parts.registry import third_party
@@ -48,8 +50,7 @@ def request_digest(spec: Spec, judged: Mapping[str, Path] | None = None) -> str 
         UsageError: The checkpoint is missing.
         RefusedInputError: Its header names data that only the user may name.
     """
-    options = {"ckpt": spec.ckpt, "early": spec.early, "slices": spec.slices, "separate": spec.separate}
-    files = {name: _content(path, f"--{name}") for name, path in options.items() if path is not None}
+    files = {name: _content(path, f"--{name.replace('_', '-')}") for name, path in spec.files().items()}
     if spec.classes is not None and is_file(expanded(spec.classes)):
         files["classes"] = _content(expanded(spec.classes), "--classes")
     named = spec.data or _recorded_data(spec.ckpt)
