@@ -1,15 +1,39 @@
-"""Which networks recognise the true class in which networks' pixels: a map, and its figures as a table."""
+"""Section: which networks recognise the true class in which networks' pixels, as a map and as a table."""
 
 from dataclasses import dataclass
 from typing import final
 
+from typing_extensions import override
+
 from evalsuite.records.schema import Feature
-from evalsuite.report import _words as words
+from evalsuite.report import _format
 from evalsuite.report._field import EMPTY, Field
 from evalsuite.report._index import Index
+from evalsuite.report.sections._base import Contents, Section, Values
 
-Row = tuple[str, ...]
 _SHADES = 9
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class MatrixRow:
+    """A network whose pixels are shown, and a field for each network that sees them: percent."""
+
+    label: str
+    fields: tuple[Field, ...]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class PairRow:
+    """A pair of networks: whose pixels, who sees them, and how sure that one is of the true class."""
+
+    pixels_from: str
+    seen_by: str
+    examples: str
+    confidence: str
+    interval: str
+    note: str
 
 
 @final
@@ -21,25 +45,39 @@ class Matrix:
         task: Its name.
         title: What it says of itself.
         labels: Networks, in the order of rows and columns.
-        rows: By the network whose pixels are shown, one field for each network that sees them: percent.
+        rows: By the network whose pixels are shown.
         finding: What it shows, in a sentence.
         left_out: Networks that are shown the parent's pixels only, and are no row.
-        figures: pixels from, seen by, examples, confidence in percent, interval, what there is to say.
+        pairs: The same as a table.
     """
 
     task: str
     title: str
-    labels: Row
-    rows: tuple[tuple[str, tuple[Field, ...]], ...]
+    labels: tuple[str, ...]
+    rows: tuple[MatrixRow, ...]
     finding: str
-    left_out: Row
-    figures: tuple[Row, ...]
+    left_out: tuple[str, ...]
+    pairs: tuple[PairRow, ...]
 
 
-def matrices(index: Index) -> tuple[Matrix, ...]:
-    """One a task that has figures of pairs."""
-    names = dict.fromkeys(feature.task for feature in index.results.features)
-    return tuple(_matrix(index, name) for name in names)
+@final
+@dataclass(frozen=True)
+class Features(Section):
+    """Informative features: what networks see in the pixels by which others decide."""
+
+    id = "features"
+    title = "Informative features"
+    order = 80
+
+    @override
+    def applies(self, contents: Contents) -> bool:
+        return bool(contents.index.results.features)
+
+    @override
+    def values(self, contents: Contents) -> Values:
+        index = contents.index
+        names = dict.fromkeys(feature.task for feature in index.results.features)
+        return {"matrices": tuple(_matrix(index, name) for name in names)}
 
 
 def _matrix(index: Index, name: str) -> Matrix:
@@ -48,13 +86,18 @@ def _matrix(index: Index, name: str) -> Matrix:
     shown = list(dict.fromkeys(feature.pixels_from for feature in own))
     task = index.task(name)
     return Matrix(
-        task=words.name(name),
+        task=_format.name(name),
         title=name if task is None or task.title is None else task.title,
         labels=tuple(_label(index, network) for network in shown),
-        rows=tuple((_label(index, of), tuple(_field(pairs.get((of, to))) for to in shown)) for of in shown),
+        rows=tuple(
+            MatrixRow(
+                label=_label(index, source), fields=tuple(_field(pairs.get((source, viewer))) for viewer in shown)
+            )
+            for source in shown
+        ),
         finding=_finding(index, pairs),
         left_out=tuple(dict.fromkeys(feature.seen_by for feature in own if feature.seen_by not in shown)),
-        figures=tuple(_figures(feature) for feature in own),
+        pairs=tuple(map(_pair, own)),
     )
 
 
@@ -63,7 +106,7 @@ def _label(index: Index, network: str) -> str:
     found = index.network(network)
     if found is None or found.role != "pruned" or len(index.lines) > 1:
         return network
-    return words.ratio(found.prune_ratio)
+    return _format.ratio(found.prune_ratio)
 
 
 def _field(feature: Feature | None) -> Field:
@@ -73,14 +116,14 @@ def _field(feature: Feature | None) -> Field:
     return Field(shade=f"f{shade}", text=f"{100 * feature.value:.0f}")
 
 
-def _figures(feature: Feature) -> Row:
-    return (
-        feature.pixels_from,
-        feature.seen_by,
-        words.count(feature.n),
-        words.loss(feature.value),
-        words.span(feature.low, feature.high),
-        feature.reason or words.NOTHING,
+def _pair(feature: Feature) -> PairRow:
+    return PairRow(
+        pixels_from=feature.pixels_from,
+        seen_by=feature.seen_by,
+        examples=_format.count(feature.n),
+        confidence=_format.loss(feature.value),
+        interval=_format.span(feature.low, feature.high),
+        note=feature.reason or _format.NOTHING,
     )
 
 
@@ -90,7 +133,7 @@ def _finding(index: Index, pairs: dict[tuple[str, str], Feature]) -> str:
     own = pairs.get((parent, parent))
     if own is None or own.value is None:
         return "The parent's own pixels have not been shown to it yet."
-    said = [f"On its own pixels the parent gives the true class {words.share(own.value)} on average"]
+    said = [f"On its own pixels the parent gives the true class {_format.share(own.value)} on average"]
     for role, noun in (("pruned", "pruned networks"), ("control", "controls")):
         found = {n.id: pairs.get((parent, n.id)) for n in index.results.networks if n.role == role}
         values = [feature.value for feature in found.values() if feature is not None and feature.value is not None]
@@ -100,5 +143,5 @@ def _finding(index: Index, pairs: dict[tuple[str, str], Feature]) -> str:
 
 
 def _range(values: list[float]) -> str:
-    low, high = words.share(min(values)), words.share(max(values))
+    low, high = _format.share(min(values)), _format.share(max(values))
     return low if low == high else f"{low} to {high}"

@@ -8,9 +8,10 @@ import pytest
 from evalsuite.records.schema import Task, parse_results
 from evalsuite.report._index import indexed
 from evalsuite.report._ratios import stem
-from evalsuite.report._together import together
 from evalsuite.report.figures import Curve, Step, trend_panel
 from evalsuite.report.page import Picture, render
+from evalsuite.report.sections._base import Contents
+from evalsuite.report.sections.aggregates import Aggregates
 
 
 def rendered(document: dict[str, object], pictures: Sequence[Picture] = ()) -> str:
@@ -44,14 +45,20 @@ def told(tiny: Row) -> Row:
 
 
 def test_rows_say_value_interval_and_n(told: Row) -> None:
-    found = together(indexed(parse_results(told)))
-    first, *_, last = found.corruption
-    assert first[0] == "`corruption` beside the parent"
-    assert first[3:6] == ("500", "105.00 [105.00, 135.00]", "120.00 [120.00, 150.00]")
-    assert last[5:] == ("–", "no clean losses")
-    assert found.excess[0][2:5] == ("19", "500", "−0.20 [−1.00, +3.00]")
-    assert found.lines == (("magnitude", "2", "1", "+2.07"),)
-    assert [panel.name for panel in found.panels] == [
+    values = Aggregates().values(Contents(index=indexed(parse_results(told))))
+    first, *_, last = values["corruption"]
+    assert first.beside == "`corruption` beside the parent"
+    assert (first.examples, first.mce, first.relative_mce) == (
+        "500",
+        "105.00 [105.00, 135.00]",
+        "120.00 [120.00, 150.00]",
+    )
+    assert (last.relative_mce, last.note) == ("–", "no clean losses")
+    row = values["excess"][0]
+    assert (row.tasks, row.examples, row.excess) == ("19", "500", "−0.20 [−1.00, +3.00]")
+    (line,) = values["slopes"]
+    assert (line.pruner, line.networks, line.seeds, line.slope) == ("magnitude", "2", "1", "+2.07")
+    assert [panel.name for panel in values["panels"]] == [
         "mCE, `corruption`, beside the parent",
         "relative mCE, `corruption`, beside the parent",
         "Difference in excess error",
@@ -82,8 +89,9 @@ def test_a_trend_shows_everything_and_its_line() -> None:
 
 
 def test_nothing_is_drawn_of_nothing(tiny: Row) -> None:
-    found = together(indexed(parse_results(tiny)))
-    assert found.panels == found.corruption == found.excess == found.lines == ()
+    contents = Contents(index=indexed(parse_results(tiny)))
+    assert not Aggregates().applies(contents)
+    assert all(value == () for value in Aggregates().values(contents).values())
 
 
 @pytest.mark.parametrize(

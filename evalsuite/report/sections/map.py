@@ -1,17 +1,19 @@
-"""Section 3: tasks × prune ratios, coloured by the difference to the parent, signed by the verdict."""
+"""Section: tasks × prune ratios, coloured by the difference to the parent, signed by the verdict."""
 
 from collections import Counter
 from dataclasses import dataclass
 from typing import final
 
-from evalsuite.records.schema import Cell, Network, Task, Unit, Verdict
-from evalsuite.report import _words as words
+from typing_extensions import override
+
+from evalsuite.records.schema import Cell, Network, Task, Unit
+from evalsuite.report import _format
 from evalsuite.report._curves import SMALLEST_SCALE
 from evalsuite.report._field import EMPTY, Field
-from evalsuite.report._index import Group, Index, Line
-from evalsuite.report._ratios import end
+from evalsuite.report._index import FamilyResults, Group, Index
+from evalsuite.report._ratios import family_limit
+from evalsuite.report.sections._base import Contents, Section, Values
 
-SIGNS: dict[Verdict | None, str] = {"commensurate": "✓", "not_commensurate": "✗", "inconclusive": "?", None: ""}
 _EDGES = (-2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 
@@ -47,13 +49,23 @@ class Map:
     finding: str
 
 
-def maps(index: Index) -> tuple[Map, ...]:
-    """One map a family that has networks."""
-    return tuple(_map(index, line) for line in index.lines if line.networks)
+@final
+@dataclass(frozen=True)
+class VerdictMap(Section):
+    """Every verdict at a glance: one map a family that has networks."""
+
+    id = "map"
+    title = "Verdict map"
+    order = 30
+
+    @override
+    def values(self, contents: Contents) -> Values:
+        index = contents.index
+        return {"maps": tuple(_map(index, line) for line in index.lines if line.networks)}
 
 
-def _map(index: Index, line: Line) -> Map:
-    ends = end(index, line)
+def _map(index: Index, line: FamilyResults) -> Map:
+    ends = family_limit(index, line)
     column = next((k for k, n in enumerate(line.networks) if ends is not None and n.id == ends.network), None)
     groups = tuple(MapGroup(kind=g.kind, rows=tuple(_row(index, line, g, t) for t in g.tasks)) for g in index.groups)
     return Map(
@@ -66,17 +78,17 @@ def _map(index: Index, line: Line) -> Map:
 
 
 def _ratio(network: Network) -> str:
-    return words.ratio(network.target_ratio if network.prune_ratio is None else network.prune_ratio)
+    return _format.ratio(network.target_ratio if network.prune_ratio is None else network.prune_ratio)
 
 
-def _row(index: Index, line: Line, group: Group, task: Task) -> MapRow:
-    ends = end(index, line)
+def _row(index: Index, line: FamilyResults, group: Group, task: Task) -> MapRow:
+    ends = family_limit(index, line)
     measure = index.shown(task.name)
     # a kind with one task has no heading that would say it
     label = task.name.removeprefix(f"{group.kind}/") if len(group.tasks) > 1 and len(index.groups) > 1 else task.name
     scale = max(index.margin(task.name), SMALLEST_SCALE)
     return MapRow(
-        task=words.name(index.named(label, measure)),
+        task=_format.name(index.named(label, measure)),
         binding=ends is not None and ends.binding_task == task.name,
         required=task.required,
         fields=tuple(_field(index.cell(task.name, n.id), scale, index.unit(measure)) for n in line.networks),
@@ -87,7 +99,7 @@ def _field(cell: Cell | None, scale: float, unit: Unit) -> Field:
     if cell is None or cell.difference is None:
         return EMPTY
     shade = sum(cell.difference > edge * scale for edge in _EDGES)
-    return Field(shade=f"s{shade}", text=f"{SIGNS[cell.verdict]} {_brief(cell.difference, unit)}".strip())
+    return Field(shade=f"s{shade}", text=f"{_format.SIGNS[cell.verdict]} {_brief(cell.difference, unit)}".strip())
 
 
 def _brief(difference: float, unit: Unit) -> str:
@@ -99,14 +111,14 @@ def _brief(difference: float, unit: Unit) -> str:
     return sign + (f"{size:.0f}" if size >= 9.95 else f"{size:.1f}" if size >= 0.995 else f"{size:.2f}")
 
 
-def _finding(index: Index, line: Line) -> str:
+def _finding(index: Index, line: FamilyResults) -> str:
     cells = [index.cell(t.name, n.id) for t in index.results.tasks for n in line.networks]
     verdicts = Counter(c.verdict for c in cells if c is not None and c.verdict is not None)
     total = sum(verdicts.values())
     if not total:
         return "No verdict has been reached."
     return (
-        f"Of {words.many(total, 'verdict')}, {words.count(verdicts['commensurate'])} are commensurate (✓), "
-        f"{words.count(verdicts['not_commensurate'])} are not (✗), and {words.count(verdicts['inconclusive'])} are "
+        f"Of {_format.many(total, 'verdict')}, {_format.count(verdicts['commensurate'])} are commensurate (✓), "
+        f"{_format.count(verdicts['not_commensurate'])} are not (✗), and {_format.count(verdicts['inconclusive'])} are "
         f"inconclusive (?)."
     )

@@ -1,10 +1,16 @@
 """Numbers and names as a reader sees them. What was not measured is a dash, never a zero."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 
-from evalsuite.records.schema import Unit
+from evalsuite.records.schema import Unit, Verdict
 
 NOTHING = "–"
+SIGNS: Mapping[Verdict | None, str] = MappingProxyType(
+    {"commensurate": "✓", "not_commensurate": "✗", "inconclusive": "?", None: ""}
+)
+"""Verdicts as signs; None: there is none."""
 _SPACE = "\N{NO-BREAK SPACE}"
 _SCALES: dict[Unit, tuple[int, int]] = {"share": (100, 2), "nats": (1, 4)}
 _MINUS = "\N{MINUS SIGN}"
@@ -74,6 +80,11 @@ def margin(x: float) -> str:
 def count(x: float | None) -> str:
     """`12 400`, digits in threes."""
     return NOTHING if x is None else f"{x:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def or_dash(x: str | int | None) -> str:
+    """What was recorded, or a dash where nothing was."""
+    return NOTHING if x is None or x == "" else str(x)
 
 
 def rough(x: float) -> str:
