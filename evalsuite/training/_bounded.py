@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
-import bounds
 from evalsuite.errors import UsageError
 from evalsuite.training._scheduled import Scheduled
+from neuralnets import bounds
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from evalsuite.cli._options import by_task, ratios
-from evalsuite.data._class_folders import _of_json
+from evalsuite.data._class_folders import _read_json
 from evalsuite.errors import EvalsuiteError, UsageError
 from evalsuite.files.delimited import read_delimited
 from evalsuite.gate.policy import Policy, parse_policy
@@ -100,7 +100,7 @@ CHOICES = st.one_of(TEXT, st.integers(0, 99), st.lists(TEXT | st.integers(0, 9),
 @given(st.dictionaries(TEXT, CHOICES, max_size=4))
 def test_mappings_of_folders_to_classes(mapping):
     expected = {k: tuple(map(str, v)) if isinstance(v, list) else (str(v),) for k, v in mapping.items()}
-    assert _of_json(json.dumps(mapping)) == expected
+    assert _read_json(json.dumps(mapping)) == expected
 
 
 @given(first=st.integers(0, 400), steps=st.integers(0, 500), step=st.integers(1, 100))

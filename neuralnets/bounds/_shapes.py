@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bounds._affine import Averaging, Reshape
-from bounds._value import NotUnderstoodError, Operand, Understood, Value
+from neuralnets.bounds._affine import Averaging, Reshape
+from neuralnets.bounds._value import NotUnderstoodError, Operand, Understood, Value
 
 
 def flatten(x: Value, /, start_dim: int = 0, end_dim: int = -1) -> Understood:

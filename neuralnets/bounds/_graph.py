@@ -9,8 +9,8 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from typing_extensions import override
 
-from bounds._layers import Statistics
-from bounds._value import ACCEPTED, NotUnderstoodError
+from neuralnets.bounds._layers import Statistics
+from neuralnets.bounds._value import ACCEPTED, NotUnderstoodError
 
 _CALLS: Final = (
     nn.Conv2d,

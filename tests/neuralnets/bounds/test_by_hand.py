@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import bounds
+from neuralnets import bounds
 
 
 def weights(layer: nn.Module, weight: list[list[float]], bias: list[float]) -> None:

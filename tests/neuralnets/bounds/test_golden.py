@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import bounds
+from neuralnets import bounds
 
 METHODS = {
     "IBP": (bounds.interval, bounds.interval_margins),
@@ -49,7 +49,7 @@ def residual() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def golden() -> dict[str, Tensor]:
-    return load_file(Path(__file__).parents[1] / "data" / "linear_bounds.safetensors")
+    return load_file(Path(__file__).parents[2] / "data" / "linear_bounds.safetensors")
 
 
 @pytest.mark.parametrize("method", METHODS)

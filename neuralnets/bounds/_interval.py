@@ -5,12 +5,12 @@ from typing import final
 
 from torch import Tensor, nn
 
-from bounds._affine import Scaling
-from bounds._graph import Graph
-from bounds._lowest import by_class, lowest, margins
-from bounds._region import Box, Region
-from bounds._relu import Relu
-from bounds._trace import tape
+from neuralnets.bounds._affine import Scaling
+from neuralnets.bounds._graph import Graph
+from neuralnets.bounds._lowest import by_class, lowest, margins
+from neuralnets.bounds._region import Box, Region
+from neuralnets.bounds._relu import Relu
+from neuralnets.bounds._trace import tape
 from neuralnets.precision import full_float32
 
 

@@ -4,8 +4,8 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor
 
-from bounds._lines import Lines
-from bounds._region import Region
+from neuralnets.bounds._lines import Lines
+from neuralnets.bounds._region import Region
 
 Regions = tuple[Region, ...]
 Lower = tuple[tuple[Lines, ...], Tensor]

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import bounds
-from bounds._lines import Lines, Window, entries
-from bounds._lowest import lowest
-from bounds._trace import tape
+from neuralnets import bounds
+from neuralnets.bounds._lines import Lines, Window, entries
+from neuralnets.bounds._lowest import lowest
+from neuralnets.bounds._trace import tape
 
 
 @pytest.mark.parametrize("name", ["residual", "pooled", "dense", "grouped"])

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import bounds
 from evalsuite.networks.architectures.densenet import DenseNet
 from evalsuite.networks.architectures.lenet import LeNet
 from evalsuite.networks.architectures.resnet import ResNet
@@ -15,6 +14,7 @@ from evalsuite.networks.architectures.vit import ViT
 from evalsuite.networks.architectures.wide_resnet import WideResNet
 from evalsuite.networks.normalized import Normalized
 from evalsuite.training._subsample import subsampled
+from neuralnets import bounds
 
 BUILT_IN = {
     "lenet": LeNet(),

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from bounds._affine import Scaling, Sum
-from bounds._value import ACCEPTED, NotUnderstoodError, Operand, Understood, Value, constant
+from neuralnets.bounds._affine import Scaling, Sum
+from neuralnets.bounds._value import ACCEPTED, NotUnderstoodError, Operand, Understood, Value, constant
 
 
 def add(left: Operand, right: Operand, /, *, alpha: float = 1) -> Understood:

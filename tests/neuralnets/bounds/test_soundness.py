@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-import bounds
+from neuralnets import bounds
 
 METHODS = (bounds.interval, bounds.crown_ibp, bounds.crown)
 MARGINS = (bounds.interval_margins, bounds.crown_ibp_margins, bounds.crown_margins)

@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from bounds._lines import Lines
-from bounds._operation import Lower, Operation, Regions
-from bounds._region import Box
+from neuralnets.bounds._lines import Lines
+from neuralnets.bounds._operation import Lower, Operation, Regions
+from neuralnets.bounds._region import Box
 
 _NEVER = float("-inf")
 

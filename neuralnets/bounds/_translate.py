@@ -8,8 +8,8 @@ from typing import Final
 import torch
 from torch.nn import functional as F
 
-from bounds import _arithmetic, _layers, _pooling, _shapes
-from bounds._value import ACCEPTED, NotUnderstoodError, Understood
+from neuralnets.bounds import _arithmetic, _layers, _pooling, _shapes
+from neuralnets.bounds._value import ACCEPTED, NotUnderstoodError, Understood
 
 
 def operation(target: object, args: Sequence[object], kwargs: Mapping[str, object]) -> Understood:

@@ -5,8 +5,8 @@ from dataclasses import replace
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bounds._graph import Graph
-from bounds._layers import Statistics
+from neuralnets.bounds._graph import Graph
+from neuralnets.bounds._layers import Statistics
 from neuralnets.forward_hooks import attached
 
 

@@ -6,13 +6,13 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from bounds._affine import Reshape, Scaling, Weighted
-from bounds._lines import entries
-from bounds._lowest import lowest
-from bounds._operation import Regions
-from bounds._region import Box, Region
-from bounds._relu import Relu
-from bounds._tape import Step, Tape
+from neuralnets.bounds._affine import Reshape, Scaling, Weighted
+from neuralnets.bounds._lines import entries
+from neuralnets.bounds._lowest import lowest
+from neuralnets.bounds._operation import Regions
+from neuralnets.bounds._region import Box, Region
+from neuralnets.bounds._relu import Relu
+from neuralnets.bounds._tape import Step, Tape
 
 _NUMBERS: Final = 2**21
 """In the largest tensor of lines: 8 MB in float32, about what stays in a cache."""

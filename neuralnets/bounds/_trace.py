@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from bounds._graph import Graph, read
-from bounds._region import Box, Region
-from bounds._tape import Tape, record
-from bounds._value import NotUnderstoodError
+from neuralnets.bounds._graph import Graph, read
+from neuralnets.bounds._region import Box, Region
+from neuralnets.bounds._tape import Tape, record
+from neuralnets.bounds._value import NotUnderstoodError
 from neuralnets.modes import evaluating
 
 

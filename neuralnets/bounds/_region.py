@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from bounds._lines import Lines
+from neuralnets.bounds._lines import Lines
 
 
 class Region(ABC):

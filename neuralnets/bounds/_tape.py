@@ -8,12 +8,12 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from typing_extensions import override
 
-from bounds._graph import Graph, replaced, where
-from bounds._layers import batch_norm
-from bounds._operation import Operation, Regions
-from bounds._region import Region
-from bounds._translate import operation
-from bounds._value import ACCEPTED, NotUnderstoodError, Understood, Value
+from neuralnets.bounds._graph import Graph, replaced, where
+from neuralnets.bounds._layers import batch_norm
+from neuralnets.bounds._operation import Operation, Regions
+from neuralnets.bounds._region import Region
+from neuralnets.bounds._translate import operation
+from neuralnets.bounds._value import ACCEPTED, NotUnderstoodError, Understood, Value
 
 _CALLS: Final = ("call_function", "call_method", "call_module")
 _QUERIES: Final = ("shape", "ndim", "dtype", "device")

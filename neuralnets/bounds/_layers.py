@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bounds._affine import Convolution, Linear, Scaling
-from bounds._relu import Relu
-from bounds._value import NotUnderstoodError, Pair, Understood, Value, constant, pair
+from neuralnets.bounds._affine import Convolution, Linear, Scaling
+from neuralnets.bounds._relu import Relu
+from neuralnets.bounds._value import NotUnderstoodError, Pair, Understood, Value, constant, pair
 
 Statistics = tuple[Tensor, Tensor]
 """Mean and biased variance, (c,) each."""

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import bounds
+from neuralnets import bounds
 
 Margins = Callable[[bounds.Graph, bounds.Region, Tensor], Tensor]
 LABELS = torch.tensor([2, 0, 3])

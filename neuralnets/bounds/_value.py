@@ -6,8 +6,8 @@ from typing import Final, final
 import torch
 from torch import Tensor
 
-from bounds._operation import Operation
-from bounds._region import Region
+from neuralnets.bounds._operation import Operation
+from neuralnets.bounds._region import Region
 
 ACCEPTED: Final = (
     "a ReLU network of linear layers, two-dimensional convolutions padded with zeros, batch norm, ReLU, average and "

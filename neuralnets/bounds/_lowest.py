@@ -7,10 +7,10 @@ of -f.
 import torch
 from torch import Tensor
 
-from bounds._lines import Lines
-from bounds._operation import Regions
-from bounds._region import Box
-from bounds._tape import Step
+from neuralnets.bounds._lines import Lines
+from neuralnets.bounds._operation import Regions
+from neuralnets.bounds._region import Box
+from neuralnets.bounds._tape import Step
 
 
 def lowest(steps: tuple[Step, ...], regions: Regions, lines: Lines, *, through_relus: bool = True) -> Tensor:

@@ -2,12 +2,12 @@
 
 from torch import Tensor, nn
 
-from bounds._graph import Graph
-from bounds._lowest import as_box, both_sides, by_class, lowest, margins
-from bounds._region import Box, Region
-from bounds._tape import Tape
-from bounds._tighten import tightened
-from bounds._trace import tape
+from neuralnets.bounds._graph import Graph
+from neuralnets.bounds._lowest import as_box, both_sides, by_class, lowest, margins
+from neuralnets.bounds._region import Box, Region
+from neuralnets.bounds._tape import Tape
+from neuralnets.bounds._tighten import tightened
+from neuralnets.bounds._trace import tape
 from neuralnets.precision import full_float32
 
 

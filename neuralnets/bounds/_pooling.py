@@ -6,9 +6,9 @@ from typing import Literal
 from torch import Tensor
 from torch.nn import functional as F
 
-from bounds._affine import Averaging
-from bounds._max_pool import MaxPool
-from bounds._value import NotUnderstoodError, Pair, Understood, Value, pair
+from neuralnets.bounds._affine import Averaging
+from neuralnets.bounds._max_pool import MaxPool
+from neuralnets.bounds._value import NotUnderstoodError, Pair, Understood, Value, pair
 
 
 def avg_pool2d(
