@@ -18,7 +18,6 @@ from evalsuite.analysis.results_file import complete_record, withdraw, write
 from evalsuite.config.settings import Judging, Making
 from evalsuite.config.spec import DIRECTORY, digest, to_toml
 from evalsuite.data import Examples, choose
-from evalsuite.device import device_of
 from evalsuite.engines.local import strip
 from evalsuite.errors import UsageError
 from evalsuite.evaluation.equivalence import hold_against
@@ -43,6 +42,7 @@ from evalsuite.records.heartbeat import recorded
 from evalsuite.records.store import Store, opened
 from evalsuite.report.page import EXEMPLARS, Picture, render
 from evalsuite.version import __version__
+from neuralnets.device import device_of
 
 _EXEMPLARS_SHOWN = 8
 _FEW = 32

@@ -47,5 +47,5 @@ class FashionMnist(Source):
 
 
 def _read(root: Path, *, train: bool, download: bool) -> Split:
-    found = datasets.FashionMNIST(root, train=train, download=download)
-    return Split(images=found.data.unsqueeze(1), labels=found.targets, classes=found.classes)
+    published = datasets.FashionMNIST(root, train=train, download=download)
+    return Split(images=published.data.unsqueeze(1), labels=published.targets, classes=published.classes)

@@ -32,5 +32,5 @@ class Mnist(Source):
 
 
 def _read(root: Path, *, train: bool, download: bool) -> Split:
-    found = datasets.MNIST(root, train=train, download=download)
-    return Split(images=found.data.unsqueeze(1), labels=found.targets, classes=[str(digit) for digit in range(10)])
+    split = datasets.MNIST(root, train=train, download=download)
+    return Split(images=split.data.unsqueeze(1), labels=split.targets, classes=[str(digit) for digit in range(10)])

@@ -1,4 +1,4 @@
-"""Photos that are made smaller, to be made larger again."""
+"""Super-resolution of a folder of photos, which are made smaller and are the right answers."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -135,13 +135,15 @@ def pairs(name: str, *, train: Images | None, test: Images, factor: int, size: i
 
 
 def _examples(large: Images, factor: int) -> Examples:
-    return Examples.asking(SuperResolution(factor=factor), Smaller(large=large, factor=factor), Large(images=large))
+    return Examples.from_targets(
+        SuperResolution(factor=factor), Smaller(large=large, factor=factor), Large(images=large)
+    )
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Smaller:
-    """Large images, made smaller when asked for."""
+    """Large images, made smaller when needed."""
 
     large: Images
     factor: int

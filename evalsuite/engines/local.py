@@ -13,9 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from bounds import full_float32
 from evalsuite.data._base import Batch, Examples
-from evalsuite.device import device_of
 from evalsuite.engines.shards import Cut, Member, Pair, Pending, digest_of
 from evalsuite.errors import UsageError
 from evalsuite.parts.names import name
@@ -24,6 +22,8 @@ from evalsuite.process.third_party_code import OthersError, OutputError, others_
 from evalsuite.progress import Reporter
 from evalsuite.records.store import ALONE, Address, Row, Store
 from evalsuite.tasks._base import Observations, Seen, Task
+from neuralnets.device import device_of
+from neuralnets.precision import full_float32
 
 _NONE: Mapping[str, Examples] = MappingProxyType({})
 _PICTURES = 8

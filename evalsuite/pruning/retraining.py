@@ -103,7 +103,7 @@ class Retraining:
                 seed=seed,
                 device=self.inputs.device,
                 after_step=pace.after(hold),
-                hook=_Together(hooks) if hooks else None,
+                hook=HookChain(hooks) if hooks else None,
                 constant_rate=rate,
                 progress=pace.epoch_done,
             )
@@ -132,16 +132,16 @@ class _Named(Hook):
 
 
 @final
-class _Together(Hook):
-    """Several hooks as one."""
+class HookChain(Hook):
+    """Calls several hooks one after another, as one hook."""
 
     def __init__(self, hooks: Sequence[Hook]) -> None:
         self._hooks = tuple(hooks)
 
     @override
     def penalty(self, network: nn.Module, images: Tensor, labels: Tensor, done: float) -> Tensor | None:
-        found = [each.penalty(network, images, labels, done) for each in self._hooks]
-        terms = [term for term in found if term is not None]
+        penalties = [each.penalty(network, images, labels, done) for each in self._hooks]
+        terms = [term for term in penalties if term is not None]
         return torch.stack(terms).sum() if terms else None
 
     @override

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from evalsuite.data._base import Batch
-from evalsuite.device import device_of
 from evalsuite.randomness import keys
 from evalsuite.tasks._base import Column, Domain, Observations, Seen, Task
 from evalsuite.tasks._nearest import distances
@@ -18,6 +17,7 @@ from evalsuite.tasks._outliers import KINDS, outliers
 from evalsuite.tasks._penultimate import classifier, penultimate
 from evalsuite.tasks._predict import predict
 from evalsuite.tasks._strangers import content, drawn, photos
+from neuralnets.device import device_of
 
 _BANK = 10_000
 

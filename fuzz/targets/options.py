@@ -79,7 +79,7 @@ def _checked_tasks(data: bytes, _: Path) -> object:
     tasks = expand(spec.tasks)
     again = expand([name(task) for task in tasks])
     assert [name(task) for task in again] == [name(task) for task in tasks]
-    blank = Examples.of(torch.zeros(3, 3, 8, 8, dtype=torch.uint8), torch.arange(3))
+    blank = Examples.from_labels(torch.zeros(3, 3, 8, 8, dtype=torch.uint8), torch.arange(3))
     dataset = Dataset(
         name="blank", classes=("a", "b", "c"), shape=(3, 8, 8), train=None, test=blank, mean=(0.0,) * 3, std=(1.0,) * 3
     )

@@ -69,7 +69,7 @@ class Told:
 
 def examples():
     images = (torch.rand(N, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 255).to(torch.uint8)
-    return Examples.of(images, torch.arange(N) % 3)
+    return Examples.from_labels(images, torch.arange(N) % 3)
 
 
 def members(count):

@@ -47,13 +47,15 @@ def examples(kind: str, n: int, seed: int) -> Examples:
     images = photos(n, seed)
     brightest = images.argmax(1)
     if kind == "classification":
-        return Examples.of(images, images.mean((2, 3)).argmax(1))
+        return Examples.from_labels(images, images.mean((2, 3)).argmax(1))
     if kind == "segmentation":
         brightest[:, 0] = VOID
-        return Examples.asking(PROBLEMS[kind], images, brightest)
+        return Examples.from_targets(PROBLEMS[kind], images, brightest)
     if kind == "super_resolution":
-        return Examples.asking(PROBLEMS[kind], nn.functional.avg_pool2d(images, 2), images)
-    return Examples.asking(PROBLEMS[kind], images, torch.stack([images.mean((1, 2, 3)), images.amax((1, 2, 3))], 1))
+        return Examples.from_targets(PROBLEMS[kind], nn.functional.avg_pool2d(images, 2), images)
+    return Examples.from_targets(
+        PROBLEMS[kind], images, torch.stack([images.mean((1, 2, 3)), images.amax((1, 2, 3))], 1)
+    )
 
 
 def network(kind: str, seed: int) -> nn.Module:

@@ -38,7 +38,7 @@ class Elsewhere(Task):
     def examples(self, dataset: Dataset) -> Examples:
         READ.append(self.at)
         arrays = np.load(self.at)
-        return Examples.of(torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"]))
+        return Examples.from_labels(torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"]))
 
     def files(self) -> Sequence[Path]:
         return (Path(self.at),)
@@ -65,8 +65,8 @@ def images(n, seed):
 
 
 def dataset(**changed):
-    test = Examples.of(images(30, 0), torch.arange(30) % 3)
-    train = Examples.of(images(20, 1), torch.arange(20) % 3)
+    test = Examples.from_labels(images(30, 0), torch.arange(30) % 3)
+    train = Examples.from_labels(images(20, 1), torch.arange(20) % 3)
     made = Dataset(
         name="toy", classes=("a", "b", "c"), shape=(1, 2, 2), train=train, test=test, mean=(0.5,), std=(0.5,)
     )

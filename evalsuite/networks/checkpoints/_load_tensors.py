@@ -1,4 +1,4 @@
-"""Tensors of a file into a network of the same architecture, narrower or not."""
+"""Loads the tensors of a file into a network of the same architecture, narrower or not."""
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -10,7 +10,6 @@ from typing import Final, final
 import torch
 from torch import Tensor, nn
 
-from evalsuite.device import device_of
 from evalsuite.errors import EvalsuiteError, RefusedInputError, UsageError
 from evalsuite.interpretation import Interpretation
 from evalsuite.networks.checkpoints._alignment import Aligned, align
@@ -21,13 +20,16 @@ from evalsuite.networks.checkpoints._widths import Narrowed, narrow, narrow_head
 from evalsuite.networks.checkpoints.precision import converted
 from evalsuite.networks.normalized import Normalized
 from evalsuite.process.culprit import culprit, is_memory, what_it_says
+from neuralnets.device import device_of
+from neuralnets.forward_hooks import attached
+from neuralnets.modes import evaluating
 
 NOTHING_NARROWER: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Poured:
+class Loaded:
     """A network that holds a file's tensors.
 
     Attributes:
@@ -41,7 +43,9 @@ class Poured:
     narrower: Mapping[str, str]
 
 
-def pour(tensors: Mapping[str, Tensor], network: nn.Module, *, path: Path, name: str, read_heads: bool) -> Poured:
+def load_tensors(
+    tensors: Mapping[str, Tensor], network: nn.Module, *, path: Path, name: str, read_heads: bool
+) -> Loaded:
     """A copy of `network` with the widths and values of `tensors`.
 
     Args:
@@ -55,10 +59,10 @@ def pour(tensors: Mapping[str, Tensor], network: nn.Module, *, path: Path, name:
         UsageError: Names or shapes do not fit.
         RefusedInputError: A number is not finite, or not of the kind that the network has.
     """
-    return pour_aligned(align(tensors, network), network, path=path, name=name, read_heads=read_heads)
+    return load_aligned(align(tensors, network), network, path=path, name=name, read_heads=read_heads)
 
 
-def pour_aligned(
+def load_aligned(
     aligned: Aligned,
     network: nn.Module,
     *,
@@ -68,22 +72,22 @@ def pour_aligned(
     whole_heads: bool | None = None,
     metadata: Metadata | None = None,
     constants: Callable[[Collection[str]], frozenset[str]] = lambda _: frozenset(),
-) -> Poured:
-    """As `pour`, from tensors under the network's own names.
+) -> Loaded:
+    """As `load_tensors`, from tensors under the network's own names.
 
     Args:
         aligned: The tensors.
         network: What the architecture builds.
         path: The file, for messages.
         name: The architecture, for messages.
-        read_heads: As for `pour`.
+        read_heads: As for `load_tensors`.
         whole_heads: How to read heads where shapes leave it open.
         metadata: What torch wrote beside the tensors, by names of modules.
         constants: Names of buffers that the file lacks → those of them that the constructor sets once and for all.
 
     Raises:
-        UsageError: As for `pour`.
-        RefusedInputError: As for `pour`.
+        UsageError: As for `load_tensors`.
+        RefusedInputError: As for `load_tensors`.
     """
     narrowed = narrow(network, {key: tuple(tensor.shape) for key, tensor in aligned.tensors.items()})
     lacking = set(aligned.missing) - (constants(aligned.missing) if aligned.missing and not aligned.learnt else set())
@@ -105,7 +109,7 @@ def pour_aligned(
         key: f"{_times(tuple(aligned.tensors[key].shape))} instead of {_times(tuple(built[key].shape))}"
         for key in narrowed.changed
     }
-    return Poured(network=narrowed.network, interpretations=readings, narrower=shapes)
+    return Loaded(network=narrowed.network, interpretations=readings, narrower=shapes)
 
 
 def _narrower(narrowed: Narrowed, name: str) -> tuple[Interpretation, ...]:
@@ -139,7 +143,7 @@ def outputs(
     Args:
         network: Any.
         shape: (channels, height, width).
-        narrower: As in `Poured`, for messages: a tensor of a wrong shape is taken for that of a pruned layer.
+        narrower: As in `Loaded`, for messages: a tensor of a wrong shape is taken for that of a pruned layer.
 
     Raises:
         UsageError: The network does not take it, or gives something else.
@@ -149,10 +153,19 @@ def outputs(
         got = f"one for {len(network.mean)} channels"
         raise UsageError(f"expected a network that takes images of shape {_times(shape)}, got {got}{_grey(shape, got)}")
     image = torch.full((1, *shape), 0.5, device=device_of(network))
-    modes = {module: module.training for module in network.modules()}
+    with evaluating(network):
+        logits = _outputs(network, image, narrower)
+    if not isinstance(logits, Tensor) or logits.ndim not in {2, 4} or len(logits) != 1:
+        got = f"shape {_times(tuple(logits.shape))}" if isinstance(logits, Tensor) else type(logits).__name__
+        raise UsageError(f"expected a network that gives one row of outputs, or one map of them, per image, got {got}")
+    return tuple(logits.shape[1:])
+
+
+def _outputs(network: nn.Module, image: Tensor, narrower: Mapping[str, str]) -> object:
+    """What `network` gives for one image; its errors become a UsageError that names the layer."""
     try:
         with torch.inference_mode():
-            logits: object = network.eval()(image)
+            return network(image)
     except EvalsuiteError:
         raise
     except Exception as error:
@@ -161,15 +174,9 @@ def outputs(
         to_blame = culprit(error)
         line = f" ({to_blame.place})" if to_blame is not None and to_blame.place else ""
         first = what_it_says(error)
-        told = f"{first}{line}{_place(network, image, narrower)}{_grey(shape, first)}"
-        raise UsageError(f"expected a network that takes images of shape {_times(shape)}, got: {told}") from error
-    finally:
-        for module, training in modes.items():
-            module.training = training
-    if not isinstance(logits, Tensor) or logits.ndim not in {2, 4} or len(logits) != 1:
-        got = f"shape {_times(tuple(logits.shape))}" if isinstance(logits, Tensor) else type(logits).__name__
-        raise UsageError(f"expected a network that gives one row of outputs, or one map of them, per image, got {got}")
-    return tuple(logits.shape[1:])
+        shape = tuple(image.shape[1:])
+        reason = f"{first}{line}{_place(network, image, narrower)}{_grey(shape, first)}"
+        raise UsageError(f"expected a network that takes images of shape {_times(shape)}, got: {reason}") from error
 
 
 def _place(network: nn.Module, image: Tensor, narrower: Mapping[str, str]) -> str:
@@ -191,18 +198,18 @@ def _failing_layer(network: nn.Module, image: Tensor) -> str:
     def leave(*_: object) -> None:
         entered.pop()
 
-    hooks = []
-    # whatever is raised was raised before, and is told
-    with suppress(Exception), torch.inference_mode():
-        for name, module in bare.named_modules():
-            hooks += [module.register_forward_pre_hook(enter(name)), module.register_forward_hook(leave)]
+    hooks = [
+        handle
+        for name, module in bare.named_modules()
+        for handle in (module.register_forward_pre_hook(enter(name)), module.register_forward_hook(leave))
+    ]
+    # whatever is raised was raised before, and stands in the message
+    with attached(hooks), suppress(Exception), torch.inference_mode():
         network(image)
-    for hook in hooks:
-        hook.remove()
     return entered[-1] if entered else ""
 
 
-def _grey(shape: tuple[int, int, int], got: str) -> str:
+def _grey(shape: tuple[int, ...], got: str) -> str:
     """Photos are read in colour where nobody says otherwise."""
     return "; photos are read in grey by ?channels=1 behind folder:PATH" if shape[0] == 3 and "channels" in got else ""
 

@@ -1,4 +1,4 @@
-"""Tensors as plain values, which a process may take from one that it does not trust."""
+"""Packs tensors into plain values, which a process may accept from one that it does not trust."""
 
 import ctypes
 from collections.abc import Iterator, Sequence

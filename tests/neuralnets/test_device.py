@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from evalsuite.device import device_of
+from neuralnets.device import device_of
 
 
 def test_parameters_come_first() -> None:

@@ -1,4 +1,4 @@
-"""Training examples on the device that trains: kept in memory where they fit."""
+"""Loads training examples onto the device, and keeps them in its memory where they fit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _CHUNK = 512
 @final
 @dataclass(frozen=True, kw_only=True)
 class Feed:
-    """Batches by position.
+    """Batches of training examples on a device, by position.
 
     Attributes:
         examples: What is fed.
@@ -41,7 +41,7 @@ class Feed:
 def feed(examples: Examples, device: torch.device, *, memory: int = 4 << 30) -> Feed:
     """`examples` for `device`: in its memory where they take at most `memory` bytes, else read when asked for."""
     first = (_raw(examples, torch.arange(1)), examples.truths(torch.arange(1)))
-    fits = sum(of.numel() * of.element_size() for of in first) * len(examples) <= memory
+    fits = sum(tensor.numel() * tensor.element_size() for tensor in first) * len(examples) <= memory
     if examples.targets is None:
         labels: Tensor | None = examples.labels.to(device)
     else:

@@ -1,4 +1,4 @@
-"""Where a network is."""
+"""The device on which a network computes."""
 
 from itertools import chain
 

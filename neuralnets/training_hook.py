@@ -1,4 +1,4 @@
-"""What methods that prune while the network is trained do at every step of the training."""
+"""The contract of a hook into a training: what a method does at every step, such as pruning while it is trained."""
 
 from abc import ABC
 

@@ -1,4 +1,4 @@
-"""The inner maximisation of adversarial training: signed gradient steps in an L-infinity ball, batch by batch."""
+"""Signed gradient steps in an L-infinity ball, batch by batch: the inner maximisation of adversarial training."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Which parameters count as prunable, and how many of them are left."""
+"""The weights of a network that count as prunable, and how many of their entries are left."""
 
 from collections.abc import Collection
 from typing import Final
@@ -6,17 +6,9 @@ from typing import Final
 from torch import nn
 from torch.nn.parameter import Parameter
 
-LAYERS = (
-    nn.Conv1d,
-    nn.Conv2d,
-    nn.Conv3d,
-    nn.ConvTranspose1d,
-    nn.ConvTranspose2d,
-    nn.ConvTranspose3d,
-    nn.Linear,
-)
-RECURRENT = (nn.RNNBase, nn.RNNCellBase)
-_PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
+from neuralnets.layers import LAYERS, RECURRENT
+
+_PROJECTIONS: Final = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
 _LEFT_OUT: Final = "_left_out_by_pruners"
 """Attribute of a layer: names of its weights that are not pruned. Copies of the layer have it too."""
 
@@ -30,9 +22,9 @@ def prunable(network: nn.Module) -> dict[str, Parameter]:
     Raises:
         ValueError: A weight is computed on the fly (`torch.nn.utils.prune`, parametrisations, weight norm).
     """
-    found: dict[str, Parameter] = {}
+    weights: dict[str, Parameter] = {}
     for prefix, module in network.named_modules():
-        for name in _weights(module):
+        for name in weight_names(module):
             weight = getattr(module, name)
             full = f"{prefix}.{name}" if prefix else name
             if weight is None or name in getattr(module, _LEFT_OUT, ()):
@@ -42,9 +34,9 @@ def prunable(network: nn.Module) -> dict[str, Parameter]:
                     f"expected {full} to be a parameter, got a tensor computed from others: bake it in first,"
                     " with torch.nn.utils.prune.remove or parametrize.remove_parametrizations"
                 )
-            if not any(weight is other for other in found.values()):
-                found[full] = weight
-    return found
+            if not any(weight is other for other in weights.values()):
+                weights[full] = weight
+    return weights
 
 
 def remaining(network: nn.Module) -> int:
@@ -59,9 +51,9 @@ def leave_out(network: nn.Module, names: Collection[str]) -> None:
     """
     left_out = [network.get_parameter(name) for name in names]
     for module in network.modules():
-        own = [name for name in _weights(module) if any(getattr(module, name) is each for each in left_out)]
-        if own:
-            setattr(module, _LEFT_OUT, frozenset(own))
+        names_here = [name for name in weight_names(module) if any(getattr(module, name) is each for each in left_out)]
+        if names_here:
+            setattr(module, _LEFT_OUT, frozenset(names_here))
 
 
 def check_keep(network: nn.Module, keep: int) -> None:
@@ -71,9 +63,22 @@ def check_keep(network: nn.Module, keep: int) -> None:
         raise ValueError(f"expected 1 <= keep <= {left}, the prunable parameters left, got {keep}")
 
 
-def _weights(module: nn.Module) -> tuple[str, ...]:
+def weight_names(module: nn.Module) -> tuple[str, ...]:
+    """Names of the attributes of one module, its children left out, that hold its prunable weights.
+
+    An attention module has only some of its projections; the attributes of the others are None.
+    """
     if isinstance(module, LAYERS):
         return ("weight",)
     if isinstance(module, RECURRENT):
         return tuple(name for name, _ in module.named_parameters(recurse=False) if name.startswith("weight_"))
     return _PROJECTIONS if isinstance(module, nn.MultiheadAttention) else ()
+
+
+def is_prunable_weight(module: nn.Module, name: str) -> bool:
+    """Whether `name` is one of `weight_names`, also where something else stands in for that attribute by now."""
+    if isinstance(module, LAYERS):
+        return name == "weight"
+    if isinstance(module, nn.MultiheadAttention):
+        return name in _PROJECTIONS
+    return isinstance(module, RECURRENT) and name.startswith("weight_")

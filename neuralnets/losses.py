@@ -1,4 +1,4 @@
-"""The loss that networks are trained by: the type of the right answers says which."""
+"""The loss that networks are trained by, chosen by the type of the right answers."""
 
 from typing import Literal
 
@@ -13,6 +13,9 @@ def criterion(outputs: Tensor, truths: Tensor, *, reduction: Literal["mean", "su
         outputs: Logits (n, classes) or (n, classes, h, w); numbers in the shape of `truths`.
         truths: Class numbers, int64, -100 where nothing is judged; or numbers.
         reduction: Over everything that is judged.
+
+    Returns:
+        A scalar.
     """
     if truths.is_floating_point():
         return F.mse_loss(outputs, truths, reduction=reduction)

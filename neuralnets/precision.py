@@ -1,4 +1,4 @@
-"""Full float32 on GPUs, whose convolutions round to ten bits by default."""
+"""Full float32 precision on GPUs, whose convolutions round to ten bits by default."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

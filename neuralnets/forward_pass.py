@@ -1,4 +1,4 @@
-"""Which tensors a forward pass really multiplies its images with, followed from operator to operator."""
+"""The multiplications of a forward pass, and the weights in them, followed from operator to operator."""
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,13 +13,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from typing_extensions import override
 
-LAYERS: Final = (
-    *(nn.Conv1d, nn.Conv2d, nn.Conv3d),
-    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
-    nn.Linear,
-    nn.MultiheadAttention,
-    *(nn.RNNBase, nn.RNNCellBase),
-)
+from neuralnets.forward_hooks import attached
+from neuralnets.layers import LAYERS, RECURRENT
+from neuralnets.modes import evaluating
+from neuralnets.storage import storage_key
+
+_CALLED: Final = (*LAYERS, nn.MultiheadAttention, *RECURRENT)
 """Whatever these are called with counts as an activation, even where it does not depend on the image."""
 
 _FACTORS: Final = {
@@ -87,26 +86,15 @@ def multiplications(network: nn.Module, images: Tensor) -> Multiplications:
         network: On the device of `images`.
         images: (n, c, h, w); positions are those of all n.
     """
-    modes = {module: module.training for module in network.modules()}
     following = _Following(network, images)
-    try:
-        network.eval()
-        with torch.no_grad(), _unfused(), following.layers(), following:
-            network(images)
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    with evaluating(network), torch.no_grad(), _unfused(), following.layers(), following:
+        network(images)
     return Multiplications(
         uses=tuple(following.uses),
         products=following.products,
         called=frozenset(following.called),
         constants=tuple(following.constants),
     )
-
-
-def storage_key(tensor: Tensor) -> int:
-    """What all views of one tensor share, as long as it lives."""
-    return int(tensor.untyped_storage()._cdata)  # noqa: SLF001 - a storage's identity; torch tells it nowhere else
 
 
 @contextmanager
@@ -170,7 +158,7 @@ class _Following(TorchDispatchMode):
 
     @contextmanager
     def layers(self) -> Iterator[None]:
-        """Inside, what `LAYERS` are called with is an activation."""
+        """Inside, what layers are called with is an activation."""
 
         def enter(name: str) -> Callable[..., tuple[object, object] | None]:
             def hook(_: nn.Module, args: object, kwargs: object) -> tuple[object, object] | None:
@@ -185,13 +173,10 @@ class _Following(TorchDispatchMode):
         handles = [
             module.register_forward_pre_hook(enter(name), with_kwargs=True)
             for name, module in self._network.named_modules()
-            if isinstance(module, LAYERS)
+            if isinstance(module, _CALLED)
         ]
-        try:
+        with attached(handles):
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
     @override
     def __torch_dispatch__(
@@ -227,7 +212,7 @@ class _Following(TorchDispatchMode):
         if factors is not None:
             return self._multiplied(*factors, rest=origins)
         if name.endswith("mkldnn_rnn_layer"):
-            return self._layer_of_steps(args)
+            return self._recurrent_layer(args)
         if "scaled_dot_product" in name:
             self.products += _attention(args)
         if any(each.activation for each in origins):
@@ -256,7 +241,7 @@ class _Following(TorchDispatchMode):
         undecided = tuple(each for origin in rest for each in origin.undecided)
         return _Origin(sources=sources, undecided=(*undecided, use), fresh=one.fresh and other.fresh)
 
-    def _layer_of_steps(self, args: Sequence[object]) -> _Origin:
+    def _recurrent_layer(self, args: Sequence[object]) -> _Origin:
         """A recurrent layer as one operator: (inputs (time, n, c), weight of inputs, weight of states, ...)."""
         inputs, *weights = args[:3]
         assert isinstance(inputs, Tensor)  # noqa: S101 - the operator's schema
@@ -290,9 +275,9 @@ class _Following(TorchDispatchMode):
 
     def _tensor(self, name: str) -> Tensor:
         path, _, last = name.rpartition(".")
-        found = getattr(self._network.get_submodule(path), last)
-        assert isinstance(found, Tensor)  # noqa: S101 - the name is of a parameter or buffer
-        return found
+        tensor = getattr(self._network.get_submodule(path), last)
+        assert isinstance(tensor, Tensor)  # noqa: S101 - the name is of a parameter or buffer
+        return tensor
 
     def _note(self, uses: Iterable[Use]) -> None:
         for use in uses:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from evalsuite.networks.checkpoints._handed import pack, unpack
+from evalsuite.networks.checkpoints._plain_tensors import pack, unpack
 from evalsuite.process.plain_values import Plain, decode, encode
 
 DTYPES = (

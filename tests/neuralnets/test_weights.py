@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
-from pruners._weights import check_keep, prunable, remaining
+from neuralnets.weights import check_keep, prunable, remaining
 
 
 def test_names_are_those_of_the_state_dict_in_its_order() -> None:

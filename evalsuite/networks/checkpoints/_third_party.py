@@ -1,4 +1,4 @@
-"""Networks that evalsuite did not write: state dicts and, where trusted, whole pickled networks."""
+"""Reads checkpoints of third parties: state dicts and, where trusted, whole pickled networks."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from evalsuite.networks.architectures.input_convention import Arguments, Convent
 from evalsuite.networks.checkpoints._alignment import nearest
 from evalsuite.networks.checkpoints._constants import constants, refuse_drawn, refuse_lazy
 from evalsuite.networks.checkpoints._formats import Contents, refuse_not_finite
-from evalsuite.networks.checkpoints._pour import outputs, pour_aligned
+from evalsuite.networks.checkpoints._load_tensors import load_aligned, outputs
 from evalsuite.networks.checkpoints._readings import key_readings
 from evalsuite.networks.checkpoints._selection import class_count, select
 from evalsuite.networks.checkpoints._upgrade import metadata_under
 from evalsuite.networks.checkpoints._whole import select_whole
 from evalsuite.networks.checkpoints.extras import Statistics
 from evalsuite.networks.checkpoints.header import Step
-from evalsuite.networks.checkpoints.input_normalisation import normalisation, of_network
+from evalsuite.networks.checkpoints.input_normalisation import built_in, normalisation
 from evalsuite.networks.checkpoints.precision import single
 from evalsuite.networks.effective_weights import named_tensors
 from evalsuite.networks.normalized import Normalized
@@ -39,7 +39,7 @@ _TELLTALE: Final = 1009
 @final
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the caller says about a file that does not describe itself; None: not said.
+    """What the caller says about a file that does not describe itself; None: nothing.
 
     Attributes:
         arch: As for `evalsuite.networks.architectures.by_name.build`.
@@ -63,7 +63,7 @@ class Request:
 @final
 @dataclass(frozen=True, kw_only=True)
 class ThirdParty:
-    """What was made of it; fields as in `Checkpoint`."""
+    """A network read from a third party's file; fields as in `Checkpoint`."""
 
     network: Normalized
     arch: str | None
@@ -113,7 +113,7 @@ def _state_dict(path: Path, contents: Contents, request: Request, arch: str) -> 
 
     if runs_users_code(name):
         refuse_drawn(path, name, built, make(classes=classes, seed=1), shape)
-    poured = pour_aligned(
+    loaded = load_aligned(
         candidate.aligned,
         built,
         path=path,
@@ -124,18 +124,18 @@ def _state_dict(path: Path, contents: Contents, request: Request, arch: str) -> 
         constants=constant,
     )
     recorded = {**contents.records.statistics, **candidate.aligned.beside.statistics}
-    network, normalised = _normalized(path, poured.network, recorded, request, custom, shape[0])
+    network, normalised = _normalized(path, loaded.network, recorded, request, custom, shape[0])
     return ThirdParty(
         network=network,
         arch=name,
         arguments=arguments,
-        class_count=outputs(network.eval(), shape, poured.narrower)[0],
+        class_count=outputs(network.eval(), shape, loaded.narrower)[0],
         shape=shape,
         lineage=(),
         interpretations=(
             selection.interpretation,
             *key_readings(candidate, request.weights),
-            *poured.interpretations,
+            *loaded.interpretations,
             *switched,
             normalised,
         ),
@@ -177,7 +177,7 @@ def _normalized(
 ) -> tuple[Normalized, Interpretation]:
     if isinstance(network, Normalized):
         reason = "part of the network in the file"
-        return network, of_network(network.mean.tolist(), network.std.tolist(), request.given, reason)
+        return network, built_in(network.mean.tolist(), network.std.tolist(), request.given, reason)
     (mean, std), interpretation = normalisation(
         path,
         recorded,
