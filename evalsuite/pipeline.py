@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import cast, final
+from typing import final
 
 import torch
 
-from evalsuite.analysis.results import Row, strips, summarise
+from evalsuite.analysis.results import strips, summarise
 from evalsuite.analysis.results_file import complete_record, withdraw, write
 from evalsuite.config.settings import Judging, Making
 from evalsuite.config.spec import DIRECTORY, digest, to_toml
@@ -39,6 +39,7 @@ from evalsuite.pruning.faithful import check_faithful
 from evalsuite.pruning.family import Grown, adopt, grow
 from evalsuite.records.facts import DataFacts, Meta, NetworkFacts, ParentFacts, RunFacts
 from evalsuite.records.heartbeat import recorded
+from evalsuite.records.schema import Results
 from evalsuite.records.store import Store, opened
 from evalsuite.report.page import EXEMPLARS, Picture, render
 from evalsuite.version import __version__
@@ -115,7 +116,7 @@ def run(
     out: Path,
     origin: Origin,
     reporter: Reporter | None = None,
-) -> Row:
+) -> Results:
     """Make the family, judge it, and write `results.json`, `report.html` and `run.toml` to `out`.
 
     Work that `out` already holds is not done again.
@@ -146,7 +147,7 @@ def evaluate(
     origin: Origin,
     reporter: Reporter | None = None,
     shipped: Sequence[Shipped] = (),
-) -> Row:
+) -> Results:
     """Judge networks made elsewhere, by name, against their parent; writes what `run` writes.
 
     Files that are `shipped` as one of them (or as the parent) are asked the same and held against it.
@@ -277,7 +278,7 @@ def _working(
             raise
 
 
-def _judged(grown: Grown, questions: Asked, store: Store, clock: _Clock, out: Path, reporter: Reporter) -> Row:
+def _judged(grown: Grown, questions: Asked, store: Store, clock: _Clock, out: Path, reporter: Reporter) -> Results:
     store.set_meta(Meta(members=list(grown.addresses), families=list(grown.families)))
     add_readings(grown.readings, store, reporter)
     for member in grown.members:
@@ -308,16 +309,16 @@ def _doubt(grown: Grown, examples: Examples, store: Store) -> None:
         store.add_network(address, {**facts, "doubts": list(found)})
 
 
-def _exemplar_pictures(results: Row, examples: Examples) -> dict[str, bytes]:
+def _exemplar_pictures(results: Results, examples: Examples) -> dict[str, bytes]:
     """The first exemplars of every population on clean data."""
-    rows = [row for row in cast(list[Row], results["exemplars"]) if row["task"] == "clean" and row["positions"]]
     return {
-        f"{EXEMPLARS}{row['population']}": strip(examples.pixels(cast(list[int], row["positions"])[:_EXEMPLARS_SHOWN]))
-        for row in rows
+        f"{EXEMPLARS}{row.population}": strip(examples.pixels(row.positions[:_EXEMPLARS_SHOWN]))
+        for row in results.exemplars
+        if row.task == "clean" and row.positions
     }
 
 
-def _finish(results: Row, store: Store, out: Path) -> Row:
+def _finish(results: Results, store: Store, out: Path) -> Results:
     """Write the pages."""
     found = complete_record(results, store)
     pictures = [Picture(task=task, png=png) for task, png in strips(store, found).items()]
