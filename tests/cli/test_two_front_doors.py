@@ -250,6 +250,24 @@ def test_what_no_call_takes_is_told_before_any_work(lenet, tmp_path, options, to
     assert not (tmp_path / "run").exists()
 
 
+def test_the_file_of_a_network_takes_data_by_name(checkpoint, tmp_path):
+    with pytest.raises(UsageError, match="expected the name of a data set"):
+        api.sweep(checkpoint, load("digits"), out=tmp_path / "run")
+    with pytest.raises(UsageError, match="expected other names than that of another network, got 'parent'"):
+        api.evaluate(checkpoint, {"parent": checkpoint}, out=tmp_path / "run")
+    with pytest.raises(UsageError, match="Did you mean 'half'"):
+        api.evaluate(checkpoint, {"half": checkpoint}, out=tmp_path / "run", shipped={"halve": checkpoint})
+    assert not (tmp_path / "run").exists()
+
+
+def test_threads_are_given_back(captured, lenet, tmp_path):
+    before = torch.get_num_threads()
+    with pytest.raises(CapturedError):
+        api.sweep(lenet, "digits", out=tmp_path, threads=before + 1)
+    assert captured[0]["threads"] == before + 1
+    assert torch.get_num_threads() == before
+
+
 def test_pruning_options_are_none_of_an_evaluation(lenet, tmp_path):
     with pytest.raises(UsageError, match="got 'ratios'"):
         api.evaluate(lenet, {}, "digits", out=tmp_path, ratios=[0.5])
