@@ -17,6 +17,7 @@ from evalsuite.files.given_paths import expanded, is_file
 from evalsuite.files.trees import tree, walk
 from evalsuite.networks.checkpoints.header import described
 from evalsuite.parts.data_names import parse_data_name
+from evalsuite.parts.names import split_options
 from evalsuite.parts.recorded_data import check_recorded
 from evalsuite.parts.registry import third_party
 from evalsuite.records.schema import Results
@@ -134,8 +135,8 @@ def leans_on_others(network: Path) -> bool:
 
 def _of_tasks(tasks: Sequence[str]) -> list[Path]:
     """Every file and folder that tasks with examples of their own name."""
-    options = [option.partition("=") for task in tasks for option in task.partition("?")[2].split("&")]
-    return sorted({expanded(value) for key, _, value in options if key in {"at", "classes"}})
+    options = [option for task in tasks for option in split_options(task)[1]]
+    return sorted({expanded(value) for key, value in options if key in {"at", "classes"}})
 
 
 def _place_of(data: str | None) -> list[Path]:
