@@ -1,4 +1,4 @@
-"""A part and its name: `corruption/fog/3` ⇄ `Corruption(corruption="fog", severity=3)`, `magnitude?allocation=erk`."""
+"""The grammar of parts' names: `corruption/fog/3` ⇄ `Corruption(corruption="fog", severity=3)`, `magnitude?n=1`."""
 
 import re
 from collections.abc import Callable
