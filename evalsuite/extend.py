@@ -8,8 +8,18 @@ as they are, too.
 
 from evalsuite.attacks._base import Attack, Attacked, Budget, Flag
 from evalsuite.corruptions._base import Corruption
-from evalsuite.data import Batch, Dataset, Examples, Images, Source
-from evalsuite.measures._base import Annotations, Figure, Measure, Paired, Sampled, Statistic, Stored
+from evalsuite.data import Batch, Dataset, Examples, Images, Source, TrainingAdvice
+from evalsuite.measures._base import (
+    Annotations,
+    Answers,
+    Figure,
+    Measure,
+    Paired,
+    ReadColumn,
+    Sampled,
+    Statistic,
+    Stored,
+)
 from evalsuite.networks.architectures._base import Architecture
 from evalsuite.problems import CLASSIFICATION, Classification, Column, Observations, Problem
 from evalsuite.progress import Reporter
@@ -22,6 +32,7 @@ from pruners.regularisers import Regulariser
 __all__ = [
     "CLASSIFICATION",
     "Annotations",
+    "Answers",
     "Architecture",
     "Attack",
     "Attacked",
@@ -44,6 +55,7 @@ __all__ = [
     "Paired",
     "Problem",
     "Pruner",
+    "ReadColumn",
     "Recipe",
     "Regulariser",
     "Reporter",
@@ -54,6 +66,7 @@ __all__ = [
     "Statistic",
     "Stored",
     "Task",
+    "TrainingAdvice",
     "WeightPruner",
     "integers",
     "keys",
