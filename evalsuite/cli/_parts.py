@@ -321,4 +321,4 @@ def spelled_out(name: str) -> list[str]:
     by_kind = {kind: names(each.package) for kind, each in KINDS.items()}
     bare = name.partition("?")[0].replace("-", "_")
     places = {**by_kind, "networks": tuple(BUILT_IN), "presets": tuple(PRESETS)}
-    return [f"{kind}/{bare}" for kind, known in places.items() if bare in known]
+    return [f"{kind}/{bare}" for kind, names_of_kind in places.items() if bare in names_of_kind]

@@ -150,9 +150,9 @@ def _folders(paths: Iterable[Path]) -> list[str]:
 
 def _stamps(files: Iterable[Path]) -> list[str]:
     """What changes whenever a file is written to or another one is put in its place; links are followed."""
-    found = [(file, file.stat()) for file in files if file.is_file()]
-    stamps = [f"{file} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}" for file, stat in found]
-    if len(found) > _MOST_FILES or sum(stat.st_size for _, stat in found) > _MOST_BYTES:
+    stats = [(file, file.stat()) for file in files if file.is_file()]
+    stamps = [f"{file} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}" for file, stat in stats]
+    if len(stats) > _MOST_FILES or sum(stat.st_size for _, stat in stats) > _MOST_BYTES:
         return stamps
     # not every file system, and no clock that was set back, changes the stamp with every write
-    return [*stamps, *(_content(file, "--data") for file, _ in found)]
+    return [*stamps, *(_content(file, "--data") for file, _ in stats)]

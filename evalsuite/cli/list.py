@@ -35,11 +35,11 @@ def command(kind: str | None, as_json: bool) -> None:
     if kind is not None and kind in _TABLES:
         _TABLES[kind](as_json=as_json)
         return
-    found = {each: _listed(each) for each in ([kind] if kind else _KINDS)}
+    listed = {each: _listed(each) for each in ([kind] if kind else _KINDS)}
     if as_json:
-        write_json(found)
+        write_json(listed)
         return
-    for each, parts in found.items():
+    for each, parts in listed.items():
         echo(each, bold=True)
         width = max((len(name) for name in parts), default=0)
         for name, says in parts.items():

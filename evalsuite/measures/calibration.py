@@ -36,12 +36,15 @@ class Calibration(Statistic):
             raise ValueError(f"expected bins >= 1, got {self.bins}")
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Sampled:
-        own, others = Gaps(child, known, readings, self.bins), Gaps(parent, known, readings, self.bins)
+    def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Sampled:
+        gaps, parent_gaps = (
+            Gaps(child, truth, readings, self.bins),
+            Gaps(parent, truth, readings, self.bins),
+        )
         return Sampled(
-            n=len(known.labels),
-            child=own.figure,
-            parent=others.figure,
-            child_excess=own.excess(),
-            parent_excess=others.excess(),
+            n=len(truth.labels),
+            child=gaps.figure,
+            parent=parent_gaps.figure,
+            child_excess=gaps.excess(),
+            parent_excess=parent_gaps.excess(),
         )

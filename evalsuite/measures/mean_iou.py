@@ -42,9 +42,9 @@ class MeanIou(Statistic):
     title: ClassVar[str] = "1 - mean IoU"
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Sampled:
+    def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Sampled:
         del readings
-        return Sampled(n=len(known.labels), child=_figure(child), parent=_figure(parent))
+        return Sampled(n=len(truth.labels), child=_figure(child), parent=_figure(parent))
 
 
 def _figure(stored: Stored) -> Callable[[Weights], Losses]:

@@ -28,9 +28,9 @@ class Nll(Statistic):
     unit: ClassVar[Unit] = "nats"
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Sampled:
+    def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Sampled:
         del readings
-        return Sampled(n=len(known.labels), child=_figure(child), parent=_figure(parent))
+        return Sampled(n=len(truth.labels), child=_figure(child), parent=_figure(parent))
 
 
 def _figure(stored: Stored) -> Callable[[Weights], Losses]:

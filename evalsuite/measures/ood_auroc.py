@@ -36,9 +36,9 @@ class OodAuroc(Statistic):
         return OUTLIERS[self.score]
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Sampled:
+    def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Sampled:
         del readings
-        return detection(child, parent, known, self.score, _outliers_above)
+        return detection(child, parent, truth, self.score, _outliers_above)
 
 
 def _outliers_above(inside: Losses, outside: Losses) -> Losses:

@@ -39,16 +39,16 @@ class RiskCoverage(Statistic):
         return PREDICTION, CONFIDENCE if self.score == "confidence" else ENERGY
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Sampled:
+    def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Sampled:
         return Sampled(
-            n=len(known.labels),
-            child=self._figure(child, known, readings),
-            parent=self._figure(parent, known, readings),
+            n=len(truth.labels),
+            child=self._figure(child, truth, readings),
+            parent=self._figure(parent, truth, readings),
         )
 
-    def _figure(self, stored: Stored, known: Annotations, readings: Mapping[str, float]) -> Callable[[Weights], Losses]:
+    def _figure(self, stored: Stored, truth: Annotations, readings: Mapping[str, float]) -> Callable[[Weights], Losses]:
         score = stored.own[self.score].astype(np.float64)
-        wrong = (~right(stored, known.labels, readings)).astype(np.float64).ravel()
+        wrong = (~right(stored, truth.labels, readings)).astype(np.float64).ravel()
         order = ranked(-score.ravel(), owners(score))
         best = ranked(wrong, owners(score))
 

@@ -27,18 +27,18 @@ def parse_part(package: str, text: str, base: type[Part]) -> Part:
     values = _fractions(values, len(places))
     if len(values) > len(places):
         raise UsageError(f"expected {_pattern(kind, places)}, got {text!r}")
-    known = _fields(part)
+    fields_by_name = _fields(part)
     given = dict(zip(places, values, strict=False)) | _options(query, text)
     for name in given:
-        if name not in known:
-            accepted = ", ".join(known) or "none"
+        if name not in fields_by_name:
+            accepted = ", ".join(fields_by_name) or "none"
             raise UsageError(f"expected an option of {kind!r} ({accepted}), got {name!r} in {text!r}")
-    for name, field in known.items():
+    for name, field in fields_by_name.items():
         if name not in given and field.default is MISSING and field.default_factory is MISSING:
             raise UsageError(f"expected {_pattern(kind, places)}, got {text!r}")
     with others_code(repr(text)):
         try:
-            return part(**{name: _value(known[name], value) for name, value in given.items()})
+            return part(**{name: _value(fields_by_name[name], value) for name, value in given.items()})
         except ValueError as error:
             raise UsageError(f"{text!r}: {error}") from error
 
