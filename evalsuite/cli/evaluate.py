@@ -98,7 +98,7 @@ def _run(
     from evalsuite.cli._typed import typed
     from evalsuite.config.build import judging
     from evalsuite.config.build_inputs import build_candidate, build_inputs
-    from evalsuite.pipeline import Origin, Shipped, evaluate
+    from evalsuite.pipeline import Origin, ShippedFile, evaluate
     from evalsuite.progress import READING
     from evalsuite.records.heartbeat import recorded
 
@@ -109,7 +109,7 @@ def _run(
         loaded = build_inputs(spec)
         networks = {name: build_candidate(file, spec, loaded) for name, file in files.items()}
         held = [
-            Shipped(id=name, of=of, path=file, checkpoint=build_candidate(file, spec, loaded))
+            ShippedFile(id=name, tested_as=of, path=file, checkpoint=build_candidate(file, spec, loaded))
             for name, of, file in shipped
         ]
         origin = Origin(

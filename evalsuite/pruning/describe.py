@@ -1,7 +1,7 @@
 """What is counted of a network once it is made."""
 
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 from torch import nn
 
@@ -10,6 +10,11 @@ from evalsuite.networks.costs.memory import peak_megabytes
 from evalsuite.networks.digest import network_digest
 from evalsuite.networks.programs.program import Artefact, artefact_in
 from evalsuite.records.facts import NetworkFacts, Role
+
+PARENT: Final = "parent"
+"""The unpruned network's name in results."""
+COUNTING: Final = "counting its parameters and operations"
+"""What is done, as messages begin."""
 
 
 @final

@@ -53,7 +53,7 @@ class Retraining:
         rate = chosen.fine_tuning_rate() if making.rewind == "none" else None
         return self._train(network, chosen, seed, rate=rate, adapters=making.adapters)
 
-    def measured_again(self, network: nn.Module, seed: int) -> nn.Module:
+    def recalibrated(self, network: nn.Module, seed: int) -> nn.Module:
         """A copy of `network` whose batch-norm statistics are those of the training examples; as it is without data."""
         train = self.inputs.dataset.train
         if train is not None:
@@ -103,7 +103,7 @@ class Retraining:
                 seed=seed,
                 device=self.inputs.device,
                 after_step=pace.after(hold),
-                hook=_Together(hooks) if hooks else None,
+                hook=HookChain(hooks) if hooks else None,
                 constant_rate=rate,
                 progress=pace.epoch_done,
             )
@@ -132,7 +132,7 @@ class _Named(Hook):
 
 
 @final
-class _Together(Hook):
+class HookChain(Hook):
     """Several hooks as one."""
 
     def __init__(self, hooks: Sequence[Hook]) -> None:

@@ -87,7 +87,7 @@ def test_networks_made_elsewhere_are_timed_together_once(digits, tmp_path, timed
     from evalsuite.inputs.read import Inputs
     from evalsuite.networks.checkpoints.checkpoint import Checkpoint
     from evalsuite.networks.normalized import Normalized
-    from evalsuite.pruning.family import adopt
+    from evalsuite.pruning.candidates import register_candidates
     from evalsuite.records.store import opened
 
     def checkpoint(bare: nn.Module) -> Checkpoint:
@@ -99,9 +99,9 @@ def test_networks_made_elsewhere_are_timed_together_once(digits, tmp_path, timed
     inputs = Inputs(parent=checkpoint(parent), dataset=digits, device=torch.device("cpu"))
     candidates = {"half": checkpoint(half), "narrow": checkpoint(narrow)}
     with opened(tmp_path, create=True) as store:
-        grown = adopt(inputs, candidates, store)
-        adopt(inputs, candidates, store)
-        facts = [store.network(address) for address in grown.addresses]
+        family = register_candidates(inputs, candidates, store)
+        register_candidates(inputs, candidates, store)
+        facts = [store.network(address) for address in family.addresses]
     assert timed == [2, 2]
     assert facts[0]["latency_ms"] == facts[1]["latency_ms"] != facts[2]["latency_ms"]
 

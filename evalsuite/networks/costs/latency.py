@@ -60,7 +60,7 @@ def latency(
     """
     rank = _rank(runs, confidence)
     images = _images(network, shape, batch)
-    with _evaluating([network]):
+    with _evaluating(network):
         for _ in range(warm_up):
             network(images)
         times = [_seconds(network, images) for _ in range(runs)]
@@ -84,7 +84,7 @@ def latencies(
     network's time in a round is the median of a few runs behind one that is not counted. Intervals are over rounds.
 
     Args:
-        networks: On one device.
+        networks: On one device; a sequence may load each when it is looked at, so that not all are in memory.
         shape: As for `latency`.
         batch: As for `latency`.
         rounds: Enough for the confidence.
@@ -97,24 +97,23 @@ def latencies(
     """
     rank = _rank(rounds, confidence)
     draw = torch.Generator().manual_seed(seed)
-    images = [_images(network, shape, batch) for network in networks]
-    times: list[list[float]] = [[] for _ in networks]
-    with _evaluating(networks):
-        for _ in range(rounds):
-            for place in torch.randperm(len(networks), generator=draw).tolist():
-                network, own = networks[place], images[place]
-                network(own)  # what ran before has left its own data in the caches
-                times[place].append(median(_seconds(network, own) for _ in range(runs)))
+    times: list[list[float]] = [[] for _ in range(len(networks))]
+    for _ in range(rounds):
+        for place in torch.randperm(len(networks), generator=draw).tolist():
+            network = networks[place]
+            images = _images(network, shape, batch)
+            with _evaluating(network):
+                network(images)  # what ran before has left its own data in the caches
+                times[place].append(median(_seconds(network, images) for _ in range(runs)))
     return [_of(each, rank) for each in times]
 
 
 @contextmanager
-def _evaluating(networks: Sequence[nn.Module]) -> Iterator[None]:
-    """Inside, `networks` are in evaluation and inference mode; afterwards in the mode in which they were."""
-    modes = {module: module.training for network in networks for module in network.modules()}
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    """Inside, `network` is in evaluation and inference mode; afterwards in the mode in which it was."""
+    modes = {module: module.training for module in network.modules()}
     try:
-        for network in networks:
-            network.eval()
+        network.eval()
         with torch.inference_mode():
             yield
     finally:
