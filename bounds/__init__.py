@@ -27,7 +27,6 @@ from bounds._interval import Preactivation as Preactivation
 from bounds._interval import interval as interval
 from bounds._interval import interval_margins as interval_margins
 from bounds._interval import preactivations as preactivations
-from bounds._precision import full_float32 as full_float32
 from bounds._region import Ball as Ball
 from bounds._region import Box as Box
 from bounds._region import Region as Region

@@ -1,4 +1,4 @@
-"""Steps that bounds pass without loss: convolutions, linear layers, scaling, averaging, sums."""
+"""Affine operations, which bounds pass without loss: convolutions, linear layers, scaling, averaging, sums."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -141,7 +141,7 @@ class Scaling(Affine):
     def lower(self, lines: Lines, inputs: Regions) -> Lower:
         shape = inputs[0].box.low.shape[1:]
         scale, shift = (_over(number, shape) for number in (self.scale, self.shift))
-        return (lines.scaled(lines.seen(scale)),), lines.dot(shift)
+        return (lines.scaled(lines.per_coefficient(scale)),), lines.dot(shift)
 
 
 @final

@@ -1,4 +1,4 @@
-"""Sums, differences and scaling, as they are written in the forward pass of a network."""
+"""Translates arithmetic in a forward pass - sums, differences, scaling - into operations with bounds."""
 
 import torch
 from torch import Tensor
@@ -58,8 +58,8 @@ def _scaling(x: Value, scale: Tensor | float, shift: Tensor | float) -> Understo
 
 
 def _number(operand: Operand, x: Value) -> Tensor:
-    known = constant(operand) if isinstance(operand, Value | Tensor) else torch.tensor(operand, dtype=torch.float64)
-    number = known.to(x.low)
+    value = constant(operand) if isinstance(operand, Value | Tensor) else torch.tensor(operand, dtype=torch.float64)
+    number = value.to(x.low)
     one = x.low.shape[1:]
     if number.ndim == x.low.ndim and len(number) == 1:
         number = number[0]

@@ -1,4 +1,4 @@
-"""Batch norms at the statistics of one batch: what bounds need while a network is trained."""
+"""Freezes batch norms at the statistics of one batch, for bounds while a network is trained."""
 
 from dataclasses import replace
 
@@ -7,6 +7,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bounds._graph import Graph
 from bounds._layers import Statistics
+from neuralnets.forward_hooks import attached
 
 
 def at_batch(graph: Graph, images: Tensor) -> tuple[Graph, Tensor]:
@@ -21,19 +22,16 @@ def at_batch(graph: Graph, images: Tensor) -> tuple[Graph, Tensor]:
         graph: Of a network none of whose batch norms is called twice.
         images: (n, ...).
     """
-    seen: dict[str, Statistics] = {}
+    statistics: dict[str, Statistics] = {}
     names = {module: name for name, module in graph.network.named_modules()}
 
     def note(module: nn.Module, inputs: tuple[Tensor]) -> None:
         if module.training:
             (x,) = inputs
             axes = [0, *range(2, x.ndim)]
-            seen[names[module]] = (x.mean(axes), x.var(axes, correction=0))
+            statistics[names[module]] = (x.mean(axes), x.var(axes, correction=0))
 
     handles = [module.register_forward_pre_hook(note) for module in names if isinstance(module, _BatchNorm)]
-    try:
+    with attached(handles):
         outputs: Tensor = graph.network(images)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return replace(graph, statistics=seen), outputs
+    return replace(graph, statistics=statistics), outputs

@@ -1,14 +1,14 @@
-"""Linear bounds taken back to the input: CROWN and CROWN-IBP."""
+"""CROWN and CROWN-IBP: linear bounds propagated backwards to the input."""
 
 from torch import Tensor, nn
 
 from bounds._graph import Graph
 from bounds._lowest import as_box, both_sides, by_class, lowest, margins
-from bounds._precision import full_float32
 from bounds._region import Box, Region
 from bounds._tape import Tape
 from bounds._tighten import tightened
 from bounds._trace import tape
+from neuralnets.precision import full_float32
 
 
 @full_float32()

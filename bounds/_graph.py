@@ -1,7 +1,6 @@
-"""A network taken apart into steps for which bounds are known."""
+"""Reads a network into a graph of operations for which there are bounds."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Final, Protocol, final, runtime_checkable
@@ -34,7 +33,7 @@ _CALLS: Final = (
 
 @runtime_checkable
 class Reweighted(Protocol):
-    """A network that does what `network` does with other weights, computed anew at each call.
+    """A network that computes with other weights in place of its own, computed anew at each call.
 
     Such as one whose masks or low-rank changes are trained. Tensors that come out of other tensors, not out of modules,
     cannot be followed by a trace; these are asked for instead.
@@ -53,7 +52,7 @@ class Reweighted(Protocol):
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Graph:
-    """What a network does, step by step; made by `trace`.
+    """The operations of a network in order, made by `trace`.
 
     It looks its parameters and buffers up in the network whenever it is used, so it follows training, pruning to zero
     and moves to another device. After a change of shapes or modules it has to be made anew.
@@ -84,8 +83,8 @@ def read(network: nn.Module) -> Graph:
     except (fx.proxy.TraceError, TypeError, AttributeError) as error:
         raise NotUnderstoodError(f"expected {ACCEPTED}, got a network that cannot be traced: {error}") from error
     _refuse_reuse(flow)
-    own = {name: value for name, value in vars(root).items() if isinstance(value, Tensor)}
-    constants = {name: value for name, value in own.items() if not hasattr(network, name)}
+    attributes = {name: value for name, value in vars(root).items() if isinstance(value, Tensor)}
+    constants = {name: value for name, value in attributes.items() if not hasattr(network, name)}
     return Graph(network=network, flow=flow, constants=constants)
 
 
@@ -96,21 +95,9 @@ def replaced(network: nn.Module) -> Mapping[str, Tensor]:
     return {f"network.{name}": weight for name, weight in network.weights().items()}
 
 
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode, for a while."""
-    training = [module for module in network.modules() if module.training]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
-
-
 @final
 class _Reader(fx.Tracer):
-    """Sees functions where it can: then hooks, functional code and modules are one and the same."""
+    """Traces functions instead of modules where it can: then hooks, functions and modules are one and the same."""
 
     proxy_buffer_attributes = True
 
@@ -123,7 +110,7 @@ class _Reader(fx.Tracer):
 
 @final
 class _Plain(nn.Module):
-    """A network where it stands in one that is reweighted."""
+    """Stands in for the inner network of one that is reweighted."""
 
     def __init__(self, network: nn.Module) -> None:
         nn.Module.__init__(self)

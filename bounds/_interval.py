@@ -8,16 +8,16 @@ from torch import Tensor, nn
 from bounds._affine import Scaling
 from bounds._graph import Graph
 from bounds._lowest import by_class, lowest, margins
-from bounds._precision import full_float32
 from bounds._region import Box, Region
 from bounds._relu import Relu
 from bounds._trace import tape
+from neuralnets.precision import full_float32
 
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Preactivation:
-    """What may go into one ReLU.
+    """Bounds on the input of one ReLU.
 
     Attributes:
         name: Of the module that calls it.
@@ -77,12 +77,12 @@ def preactivations(network: nn.Module | Graph, region: Region) -> tuple[Preactiv
         ValueError: As `trace`.
     """
     passed = tape(network, region)
-    found = []
+    intervals = []
     for step in passed.steps:
         if isinstance(step.operation, Relu):
             (source,) = step.inputs
             before = passed.steps[source - 1].operation if source else None
             gamma = before.gamma if isinstance(before, Scaling) else None
             box = passed.regions[source].box
-            found.append(Preactivation(name=step.name, low=box.low, high=box.high, gamma=gamma))
-    return tuple(found)
+            intervals.append(Preactivation(name=step.name, low=box.low, high=box.high, gamma=gamma))
+    return tuple(intervals)

@@ -1,4 +1,4 @@
-"""Layers with weights, and ReLU."""
+"""Translates layers with weights, and ReLU, into operations with bounds."""
 
 from typing import Literal
 

@@ -53,10 +53,10 @@ class Lines:
         return len(self.rows)
 
     def scaled(self, factors: Tensor) -> "Lines":
-        """Coefficient by coefficient; `factors` as `seen` gives them."""
+        """Coefficient by coefficient; `factors` as `per_coefficient` gives them."""
         return replace(self, coefficients=self.coefficients * factors)
 
-    def seen(self, values: Tensor) -> Tensor:
+    def per_coefficient(self, values: Tensor) -> Tensor:
         """What stands behind each coefficient; broadcasts against the coefficients.
 
         Args:
@@ -73,7 +73,7 @@ class Lines:
 
     def dot(self, values: Tensor) -> Tensor:
         """(p,): the functions at `values` (n, *shape) or (1, *shape)."""
-        return (self.coefficients * self.seen(values)).flatten(1).sum(1)
+        return (self.coefficients * self.per_coefficient(values)).flatten(1).sum(1)
 
     def whole(self, shape: torch.Size) -> "Lines":
         """The same functions without a window; `shape` is that of one example."""

@@ -1,4 +1,4 @@
-"""Linear functions of an output, taken back through a network: below them lie linear functions of the input.
+"""Propagates linear functions of an output backwards through a network, to linear lower bounds on the input.
 
 Zhang et al. 2018, arXiv:1811.00866 (CROWN). Only lower bounds are needed: the highest value of f is minus the lowest
 of -f.

@@ -18,7 +18,7 @@ _NEVER = float("-inf")
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MaxPool(Operation):
-    """The largest of a window, in two dimensions.
+    """The maximum over each window, in two dimensions.
 
     Below lies the entry with the highest lower bound. It is the output itself where no other entry of the window can
     exceed it; elsewhere the highest upper bound lies above.

@@ -1,4 +1,4 @@
-"""What bounds have to know of one step of a network."""
+"""The contract of an operation: how it maps boxes forwards and linear bounds backwards."""
 
 from abc import ABC, abstractmethod
 

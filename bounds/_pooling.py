@@ -1,4 +1,4 @@
-"""Pooling in two dimensions, and means."""
+"""Translates two-dimensional pooling and means into operations with bounds."""
 
 from collections.abc import Sequence
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Where an input, or what a layer makes of it, may lie: boxes and balls, batched."""
+"""Regions in which an input or an activation lies: boxes and balls, batched."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
@@ -81,7 +81,7 @@ class Ball(Region):
     @override
     def lowest(self, lines: Lines) -> Tensor:
         # Cauchy-Schwarz; both sets hold, so the better of the two does
-        weighted = lines.scaled(lines.seen(self.spread)).coefficients
+        weighted = lines.scaled(lines.per_coefficient(self.spread)).coefficients
         reach: Tensor = torch.linalg.vector_norm(weighted.flatten(1), dim=1)
         return (lines.dot(self.centre) - reach).maximum(self.around.lowest(lines))
 

@@ -1,4 +1,4 @@
-"""ReLU between two lines (Zhang et al. 2018, arXiv:1811.00866, section 3.2)."""
+"""ReLU, bounded by two lines (Zhang et al. 2018, arXiv:1811.00866, section 3.2)."""
 
 from dataclasses import dataclass, replace
 from typing import final
@@ -41,6 +41,6 @@ class Relu(Operation):
         floor = torch.where(is_open, (high > -low).to(low), settled)
         offset = torch.where(is_open, -chord * low, 0)
         rising = lines.coefficients >= 0
-        slopes = torch.where(rising, lines.seen(floor), lines.seen(chord))
+        slopes = torch.where(rising, lines.per_coefficient(floor), lines.per_coefficient(chord))
         falling = replace(lines, coefficients=lines.coefficients.clamp(max=0))
         return (lines.scaled(slopes),), falling.dot(offset)

@@ -1,4 +1,4 @@
-"""Numbers that are moved, cut out or joined, not changed."""
+"""Translates reshaping, slicing, padding and concatenation into operations with bounds."""
 
 from collections.abc import Sequence
 

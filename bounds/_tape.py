@@ -1,4 +1,4 @@
-"""One pass through a network with regions in place of tensors."""
+"""Runs a network on regions instead of tensors, and records every operation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Step:
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tape:
-    """What happens to a region on its way through a network.
+    """The operations of a pass and the region behind each of them.
 
     Place 0 is the input, place i + 1 what step i puts out; the last place is the network's output.
 
@@ -64,13 +64,13 @@ def record(graph: Graph, region: Region) -> Tape:
 
 @final
 class _Recorder(fx.Interpreter):
-    """Computes what does not depend on the input as ever; what does becomes steps."""
+    """Interprets a graph: what depends on the input is recorded, everything else is computed as usual."""
 
     def __init__(self, graph: Graph, region: Region) -> None:
         fx.Interpreter.__init__(self, graph.network, garbage_collect_values=False, graph=graph.flow)
         self.extra_traceback = False
         self.statistics = graph.statistics
-        self.known = {**graph.constants, **replaced(graph.network)}
+        self.tensors = {**graph.constants, **replaced(graph.network)}
         self.steps: list[Step] = []
         self.regions = [region]
 
@@ -87,7 +87,7 @@ class _Recorder(fx.Interpreter):
 
     @override
     def fetch_attr(self, target: str) -> object:
-        return self.known[target] if target in self.known else fx.Interpreter.fetch_attr(self, target)
+        return self.tensors[target] if target in self.tensors else fx.Interpreter.fetch_attr(self, target)
 
     def _taken(self, node: fx.Node, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
         first = args[0] if args else None
@@ -96,12 +96,12 @@ class _Recorder(fx.Interpreter):
         if isinstance(first, Value) and node.target is getattr and args[1] in _QUERIES:
             return getattr(first.low, str(args[1]))
         if node.op == "call_module":
-            found, inputs = self._module(str(node.target), args)
+            step_operation, inputs = self._module(str(node.target), args)
         else:
-            found, inputs = operation(node.target, args, kwargs)
+            step_operation, inputs = operation(node.target, args, kwargs)
         places = tuple(value.place for value in inputs)
-        self.steps.append(Step(operation=found, inputs=places, name=where(node)))
-        self.regions.append(found.image(tuple(self.regions[place] for place in places)))
+        self.steps.append(Step(operation=step_operation, inputs=places, name=where(node)))
+        self.regions.append(step_operation.image(tuple(self.regions[place] for place in places)))
         return Value(place=len(self.steps), region=self.regions[-1])
 
     def _module(self, name: str, args: Sequence[object]) -> Understood:

@@ -1,4 +1,4 @@
-"""Narrower regions before the ReLUs, by lines taken back to the input (Zhang et al. 2018, arXiv:1811.00866)."""
+"""Tightens the regions before ReLUs by backward linear bounds (Zhang et al. 2018, arXiv:1811.00866)."""
 
 from dataclasses import replace
 from typing import Final
@@ -58,11 +58,11 @@ def _narrowed(steps: tuple[Step, ...], regions: Regions, *, every: bool) -> Box:
         _sides(steps, regions, some, those)
         for some, those in zip(examples.split(at_once), numbers.split(at_once), strict=True)
     ]
-    lowest_of, highest_of = (torch.cat(side) for side in zip(*sides, strict=True))
+    lowest, highest = (torch.cat(side) for side in zip(*sides, strict=True))
     place = (examples, numbers)
     return Box(
-        low=low.index_put(place, low[place].maximum(lowest_of)).view_as(box.low),
-        high=high.index_put(place, high[place].minimum(highest_of)).view_as(box.high),
+        low=low.index_put(place, low[place].maximum(lowest)).view_as(box.low),
+        high=high.index_put(place, high[place].minimum(highest)).view_as(box.high),
     )
 
 

@@ -1,12 +1,13 @@
-"""From a network to its graph, checked."""
+"""Traces a network into its graph, and checks that the graph computes the same."""
 
 import torch
 from torch import Tensor, nn
 
-from bounds._graph import Graph, evaluating, read
+from bounds._graph import Graph, read
 from bounds._region import Box, Region
 from bounds._tape import Tape, record
 from bounds._value import NotUnderstoodError
+from neuralnets.modes import evaluating
 
 
 def trace(network: nn.Module, example: Tensor) -> Graph:
@@ -25,10 +26,10 @@ def trace(network: nn.Module, example: Tensor) -> Graph:
         raise ValueError(f"expected float32 or float64 (in less, rounding outgrows bounds), got {example.dtype}")
     graph = read(network)
     with torch.no_grad(), evaluating(network):
-        seen, expected = record(graph, Box(low=example, high=example)).regions[-1].box.centre, network(example)
+        traced, expected = record(graph, Box(low=example, high=example)).regions[-1].box.centre, network(example)
     tolerance = torch.finfo(example.dtype).eps ** 0.5 * (1 + expected.abs().amax())
     # not "unless all are near": numbers that are not finite stay for those who use the bounds to see
-    if seen.shape != expected.shape or bool(((seen - expected).abs() > tolerance).any()):
+    if traced.shape != expected.shape or bool(((traced - expected).abs() > tolerance).any()):
         raise NotUnderstoodError("expected a forward pass that can be traced, got other outputs from its trace")
     return graph
 

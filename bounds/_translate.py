@@ -1,4 +1,4 @@
-"""Which functions, methods and modules of torch are understood, and as which operation."""
+"""Tables from torch's functions, methods and modules to the operations that stand for them."""
 
 import inspect
 import operator

@@ -1,4 +1,4 @@
-"""What stands for an activation while a network is read, and how a step that is not understood is told."""
+"""Symbolic activations, with which a network is called while its graph is read."""
 
 from dataclasses import dataclass
 from typing import Final, final
@@ -22,7 +22,7 @@ class NotUnderstoodError(ValueError):
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Value:
-    """What depends on the input: the place of the step that makes it, and where it may lie."""
+    """An activation: the place of the step that makes it, and the box in which it lies."""
 
     place: int
     region: Region

@@ -1,165 +1,195 @@
-"""The library's one call: `evalsuite.sweep(network, data, ...)`."""
+"""Python's front door: `sweep(network, data, ...)` and `evaluate(parent, candidates, data, ...)`."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
-from typing import cast, final
+from typing import Unpack, final
 
+import torch
 from torch import nn
 
-from evalsuite.analysis.results import Claimed, Row
-from evalsuite.config.build import judging as judging_for
-from evalsuite.config.build import making as making_for
-from evalsuite.config.settings import Judging, Making
-from evalsuite.config.spec import Spec, resolve
-from evalsuite.data import Dataset, load, prepared
-from evalsuite.files.private_paths import without_folders_in
-from evalsuite.inputs.class_order import in_network_order
-from evalsuite.inputs.read import Inputs, chosen_device, normalised_as_given
-from evalsuite.networks.checkpoints.checkpoint import check_fits
-from evalsuite.pipeline import Origin, run
-from evalsuite.process.third_party_code import others_code
+from evalsuite import pipeline
+from evalsuite.config.build import judging, making
+from evalsuite.config.build_inputs import build_candidate, build_inputs, inputs_from_python
+from evalsuite.config.caution import caution
+from evalsuite.config.options import EvaluateOptions, GivenParts, RunOptions, SweepOptions, check_apart, resolve_options
+from evalsuite.config.settings import Judging
+from evalsuite.config.spec import Spec
+from evalsuite.data import Dataset
+from evalsuite.errors import UnknownNameError, UsageError
+from evalsuite.inputs.candidate_names import PARENT, candidate_names, shipped_names
+from evalsuite.inputs.read import Inputs
+from evalsuite.notebook import notebook_reporter
+from evalsuite.pipeline import Origin, ShippedFile
 from evalsuite.progress import Reporter
-from evalsuite.tasks._base import Task
-from evalsuite.tasks._names import expand
-from evalsuite.training import Recipe
-from pruners import Pruner
-from pruners.magnitude import Magnitude
+from evalsuite.result import Result, as_json
+
+NetworkOrFile = nn.Module | str | PathLike[str]
+"""A network that takes images in [0, 1] and returns logits (`normalise` says what else stands before it), or a file."""
+Candidates = Mapping[str, NetworkOrFile] | Sequence[str | PathLike[str]]
 
 
-@final
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """What a sweep found.
-
-    Attributes:
-        folder: The run folder: report.html, results.json, the store and the networks.
-        summary: `results.json` as a dictionary.
-    """
-
-    folder: Path
-    summary: Row
-
-    @property
-    def deployable(self) -> Claimed | None:
-        """Ratio, network and binding task of the family that goes furthest; None where evidence is missing."""
-        return cast("Claimed | None", self.summary["deployable"])
-
-    def commensurate(self, task: str, measure: str = "error", family: str | None = None) -> Row:
-        """How far a task lets a family be pruned: ratio, prune potential, what ended the claim, verdict of every step.
-
-        Args:
-            task: Full name, e.g. "corruption/fog/3"; a path in it may be written as it was typed.
-            measure: Name of the measure.
-            family: E.g. "magnitude-0"; the first by default.
-
-        Raises:
-            KeyError: There is no such task, measure or family.
-        """
-        for row in cast(list[Row], self.summary["potential"]):
-            named = row["task"] in {task, without_folders_in(task)}
-            if named and row["measure"] == measure and family in {None, row["family"]}:
-                return {**row, "steps": self._steps(cast(str, row["family"]), cast(str, row["task"]), measure)}
-        raise KeyError(f"expected a task, measure and family of this run, got {task!r}, {measure!r}, {family!r}")
-
-    def _steps(self, family: str, task: str, measure: str) -> list[Row]:
-        networks = {n["id"]: n for n in cast(list[Row], self.summary["networks"]) if n["family"] == family}
-        cells = cast(list[Row], self.summary["cells"])
-        found = [c for c in cells if c["task"] == task and c["measure"] == measure and c["network"] in networks]
-        steps = [{**cell, "prune_ratio": networks[cell["network"]]["prune_ratio"]} for cell in found]
-        return sorted(steps, key=lambda step: cast(float, step["prune_ratio"]))
-
-
-def sweep(  # noqa: PLR0913 - a front door has many bells
-    network: nn.Module,
-    data: Dataset | str,
+def sweep(
+    network: NetworkOrFile,
+    data: Dataset | str | None = None,
     *,
     out: Path | str,
-    pruner: Pruner | Sequence[Pruner] = Magnitude(),  # noqa: B008 - frozen
-    preset: str = "quick",
-    ratios: Sequence[float] | None = None,
-    tasks: Sequence[Task | str] | None = None,
-    retrain: Recipe | None = None,
-    judging: Judging | None = None,
-    options: Mapping[str, object] | None = None,
-    device: str = "auto",
-    normalise: str | None = None,
-    classes: str | None = None,
-    strict: bool = False,
-    assume: Sequence[str] = (),
-    accept_parent: bool = False,
+    evaluation_settings: Judging | None = None,
     amend: bool = False,
-    full_paths: bool = False,
     reporter: Reporter | None = None,
+    **options: Unpack[SweepOptions],
 ) -> Result:
-    """Prune a trained network at increasing ratios, judge every one, and find how far each task lets it go.
+    """Prune a trained network at increasing ratios, evaluate every one, and find how far each task lets it go.
 
     Args:
-        network: Takes images in [0, 1] of the data's shape and returns logits; normalisation lives inside, unless
-            `normalise` says what stands before it. Not changed.
-        data: A data set or the name of one.
+        network: Takes images in [0, 1] of the data's shape and returns logits, or the file of such a network. Not
+            changed.
+        data: A data set or the name of one; None: the one that the network's file names.
         out: Run folder; the same call again continues what is there.
-        pruner: One or several; each makes a family.
-        preset: What holds where nothing else is said, as on the command line, with the same verdicts.
-        ratios: Target prune ratios in (0, 1); None: the preset's.
-        tasks: Tasks, or names as on the command line; None: the preset's.
-        retrain: Recipe for every step of the prune-retrain cascade; None: as the preset has it.
-        judging: Everything about the judging in one value; `tasks` and `options` are then left out.
-        options: Fields of `Judging`: margin, confidence, examples, seed. A margin is that of every task: those that
-            the preset has for some of them are left out, unless `margin_for` is given too.
-        device: cpu, cuda, cuda:N or auto.
-        normalise: What is put before the network: "none", "data", "imagenet" or MEAN/STD, as on the command line; None:
-            nothing, as an assumption that stands in the results.
-        classes: What the network's outputs stand for, in order: "data", or names with commas in between.
-        strict: Whether nothing may be assumed.
-        assume: Patterns of topics that may be assumed even so, e.g. "class order".
-        accept_parent: Whether to go on with a parent that is not shown to be better than a trivial answer.
+        evaluation_settings: Everything about the evaluation in one value; options of the evaluation are then left out.
         amend: Whether `out` may hold a run with other options, to be continued with these.
-        full_paths: Whether results tell where files lie on this machine.
-        reporter: Hears about progress.
+        reporter: Hears about progress; None: a notebook shows it, elsewhere nothing is said.
+        options: Those of `evalsuite sweep`, with the same names and meanings: see `SweepOptions`.
 
     Raises:
         UsageError: Network, data and options do not fit together, or `out` belongs to another run.
         RefusedInputError: The parent is no standard, or something would have to be assumed that must not be.
     """
-    place = chosen_device(device)
-    with others_code("reading network and data"):
-        dataset = in_network_order(load(data) if isinstance(data, str) else prepared(data), None, classes)
-        parent = normalised_as_given(network, normalise, dataset)
-        parent = replace(parent, network=parent.network.to(place))
-        check_fits(parent, dataset.outputs, dataset.shape)
-    inputs = Inputs(parent=parent, dataset=dataset, device=place)
-    spec = _spec(preset, ratios, options or {})
-    judging = judging or _judging(spec, tasks, options or {})
-    making = _making(spec, inputs, (pruner,) if isinstance(pruner, Pruner) else tuple(pruner), retrain)
-    folder = Path(out)
-    origin = Origin(
-        command="evalsuite.sweep",
-        amend=amend,
-        strict=strict,
-        accepted=assume,
-        accept_parent=accept_parent,
-        full_paths=full_paths,
+    request = _request(network, data, options, SweepOptions, evaluation_settings)
+    with _threads(request.spec.threads):
+        inputs = request.inputs()
+        results = pipeline.run(
+            inputs,
+            making(request.spec, inputs, request.parts),
+            evaluation_settings or judging(request.spec, request.parts),
+            out=Path(out),
+            origin=_origin("evalsuite.sweep", request.spec, amend=amend),
+            reporter=reporter or notebook_reporter(),
+        )
+    return Result(folder=Path(out), summary=as_json(results))
+
+
+def evaluate(
+    parent: NetworkOrFile,
+    candidates: Candidates = (),
+    data: Dataset | str | None = None,
+    *,
+    out: Path | str,
+    shipped: Mapping[str, str | PathLike[str]] | None = None,
+    evaluation_settings: Judging | None = None,
+    amend: bool = False,
+    reporter: Reporter | None = None,
+    **options: Unpack[EvaluateOptions],
+) -> Result:
+    """Evaluate networks that were made elsewhere against their parent, on the same examples.
+
+    Args:
+        parent: As `network` of `sweep`: what the candidates are compared with.
+        candidates: Networks or their files by name, or files alone, which are called by their names without endings.
+            Where none are given the parent is evaluated alone.
+        data: A data set or the name of one; None: the one that the parent's file names.
+        out: Run folder; the same call again continues what is there.
+        shipped: By the name of a candidate (or "parent") the file that is shipped as it, which is compared with it.
+        evaluation_settings: As for `sweep`.
+        amend: As for `sweep`.
+        reporter: As for `sweep`.
+        options: Those of `evalsuite evaluate`, with the same names and meanings: see `EvaluateOptions`.
+
+    Raises:
+        UsageError: Networks, data and options do not fit together, or `out` belongs to another run.
+        RefusedInputError: The parent is no standard, a shipped file gives outputs that are not finite, or something
+            would have to be assumed that must not be.
+    """
+    request = _request(parent, data, options, EvaluateOptions, evaluation_settings)
+    networks = _named(candidates)
+    files = _shipped(shipped or {}, networks)
+    with _threads(request.spec.threads):
+        inputs = request.inputs()
+        results = pipeline.evaluate(
+            inputs,
+            {name: build_candidate(each, request.spec, inputs) for name, each in networks.items()},
+            evaluation_settings or judging(request.spec, request.parts),
+            out=Path(out),
+            origin=_origin("evalsuite.evaluate", request.spec, amend=amend),
+            reporter=reporter or notebook_reporter(),
+            shipped=[
+                ShippedFile(
+                    id=name, tested_as=network, path=file, checkpoint=build_candidate(file, request.spec, inputs)
+                )
+                for name, network, file in files
+            ],
+        )
+    return Result(folder=Path(out), summary=as_json(results))
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """What a call asks for: the network, its data, and the settings of the run."""
+
+    network: nn.Module | Path
+    data: Dataset | str | None
+    spec: Spec
+    parts: GivenParts
+
+    def inputs(self) -> Inputs:
+        if isinstance(self.network, Path):
+            if isinstance(self.data, Dataset):
+                raise UsageError("expected the name of a data set beside the file of a network, got a data set")
+            return build_inputs(self.spec)
+        if self.data is None:
+            raise UsageError("expected a data set, or the name of one, beside a network that is handed over: data=...")
+        return inputs_from_python(self.network, self.data, self.spec)
+
+
+def _request(
+    network: NetworkOrFile,
+    data: Dataset | str | None,
+    options: RunOptions,
+    accepted: type[RunOptions],
+    settings: Judging | None,
+) -> _Request:
+    given = network if isinstance(network, nn.Module) else Path(network)
+    check_apart(options, settings)
+    spec, parts = resolve_options(
+        options,
+        accepted,
+        ckpt=given if isinstance(given, Path) else Path(),
+        data=data if isinstance(data, str) else None,
     )
-    summary = run(inputs, making, judging, out=folder, origin=origin, reporter=reporter)
-    return Result(folder=folder, summary=summary)
+    return _Request(network=given, data=data, spec=spec, parts=parts)
 
 
-def _spec(preset: str, ratios: Sequence[float] | None, options: Mapping[str, object]) -> Spec:
-    """The options by the rule of the command line; those of the network have been taken elsewhere."""
-    given = {key: options[key] for key in ("margin", "margin_for") if key in options}
-    return resolve({"ckpt": Path(), "preset": preset, **given, **({} if ratios is None else {"ratios": tuple(ratios)})})
+def _origin(command: str, spec: Spec, *, amend: bool) -> Origin:
+    return Origin(command=command, amend=amend, full_paths=spec.full_paths, **caution(spec))
 
 
-def _judging(spec: Spec, tasks: Sequence[Task | str] | None, options: Mapping[str, object]) -> Judging:
-    found = judging_for(spec)
-    if tasks is not None:
-        named = expand([task for task in tasks if isinstance(task, str)])
-        found = replace(found, tasks=(*named, *(task for task in tasks if isinstance(task, Task))))
-    return replace(found, **options)  # type: ignore[arg-type]
+def _named(candidates: Candidates) -> dict[str, nn.Module | Path]:
+    if not isinstance(candidates, Mapping):
+        return dict(candidate_names([Path(file) for file in candidates]))
+    if reserved := {PARENT, "separate"} & candidates.keys():
+        raise UsageError(f"candidates: expected other names than that of another network, got {reserved.pop()!r}")
+    return {name: network if isinstance(network, nn.Module) else Path(network) for name, network in candidates.items()}
 
 
-def _making(spec: Spec, inputs: Inputs, pruners: tuple[Pruner, ...], retrain: Recipe | None) -> Making:
-    if retrain is not None:
-        return Making(pruners=pruners, ratios=spec.ratios, recipe=retrain, seeds=spec.seeds)
-    return replace(making_for(spec, inputs), pruners=pruners)
+def _shipped(
+    shipped: Mapping[str, str | PathLike[str]], candidates: Mapping[str, object]
+) -> list[tuple[str, str, Path]]:
+    for name in shipped:
+        if name not in {PARENT, *candidates}:
+            raise UnknownNameError("candidate", name, (PARENT, *candidates))
+    return shipped_names([(name, Path(file)) for name, file in shipped.items()], candidates)
+
+
+@contextmanager
+def _threads(number: int | None) -> Iterator[None]:
+    """While it lasts, torch uses so many threads; None: as many as before."""
+    before = torch.get_num_threads()
+    if number is not None:
+        torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -10,6 +10,9 @@ retraining, `hold_zeros` keeps masks in force in between. To write a method, sub
 (`prunable`), choose exactly as many as may stay (`keep_global`), bake the zeros in (`apply_masks`).
 """
 
+from neuralnets.training_hook import Hook as Hook
+from neuralnets.weights import prunable as prunable
+from neuralnets.weights import remaining as remaining
 from pruners._adapters import adapted as adapted
 from pruners._adapters import merged as merged
 from pruners._base import Context as Context
@@ -25,7 +28,6 @@ from pruners._controls import width_reduced as width_reduced
 from pruners._coupling import coupled_channels as coupled_channels
 from pruners._grids import lost_in_pruning as lost_in_pruning
 from pruners._grids import lottery as lottery
-from pruners._hooks import Hook as Hook
 from pruners._masks import apply_masks as apply_masks
 from pruners._masks import keep_global as keep_global
 from pruners._prune import prune as prune
@@ -36,5 +38,3 @@ from pruners._schedule import keep_for as keep_for
 from pruners._sgd import sgd as sgd
 from pruners._use import unused_weights as unused_weights
 from pruners._weight_pruner import WeightPruner as WeightPruner
-from pruners._weights import prunable as prunable
-from pruners._weights import remaining as remaining

@@ -1,4 +1,4 @@
-"""What comes out of channels: the values that the layers behind them read."""
+"""Reads the activations of channels, as the layers behind take them in."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from neuralnets.forward_hooks import attached
 from pruners._channels import ChannelGroup, Side
 
 
@@ -23,10 +24,10 @@ def read(network: nn.Module, groups: Sequence[ChannelGroup], images: Tensor) -> 
     Raises:
         ValueError: No layer reads all channels of a group equally often.
     """
-    found: dict[int, Tensor] = {}
-    with _watching(network, groups, found):
+    values: dict[int, Tensor] = {}
+    with _watching(network, groups, values):
         network(images)
-    return tuple(found[number] for number in range(len(groups)))
+    return tuple(values[number] for number in range(len(groups)))
 
 
 def first_reader(group: ChannelGroup) -> Side:
@@ -42,24 +43,24 @@ def first_reader(group: ChannelGroup) -> Side:
     raise ValueError(f"expected a layer that reads all channels of {group} equally often, got none")
 
 
-def by_channel(seen: Tensor, side: Side, size: int, *, last: bool) -> Tensor:
+def by_channel(inputs_read: Tensor, side: Side, size: int, *, last: bool) -> Tensor:
     """Inputs of a layer as (examples, size, positions).
 
     Args:
-        seen: (examples, inputs, ...), or (examples, ..., inputs) if `last`.
+        inputs_read: (examples, inputs, ...), or (examples, ..., inputs) if `last`.
         side: Which input belongs to which of the group's channels; every channel has equally many.
         size: Number of channels.
         last: Whether inputs are the last dimension.
     """
-    inputs = seen.movedim(-1, 1) if last else seen
+    inputs = inputs_read.movedim(-1, 1) if last else inputs_read
     inside = (side.channels >= 0).nonzero().squeeze(1)
-    order = inside[side.channels[inside].argsort(stable=True)].to(seen.device)
-    found: Tensor = inputs.index_select(1, order).unflatten(1, (size, -1)).flatten(2)
-    return found
+    order = inside[side.channels[inside].argsort(stable=True)].to(inputs_read.device)
+    grouped: Tensor = inputs.index_select(1, order).unflatten(1, (size, -1)).flatten(2)
+    return grouped
 
 
 @contextmanager
-def _watching(network: nn.Module, groups: Sequence[ChannelGroup], found: dict[int, Tensor]) -> Iterator[None]:
+def _watching(network: nn.Module, groups: Sequence[ChannelGroup], values: dict[int, Tensor]) -> Iterator[None]:
     handles = []
     for number, group in enumerate(groups):
         side = first_reader(group)
@@ -72,11 +73,8 @@ def _watching(network: nn.Module, groups: Sequence[ChannelGroup], found: dict[in
             number: int = number,
             size: int = group.size,
         ) -> None:
-            found[number] = by_channel(inputs[0], side, size, last=isinstance(layer, nn.Linear))
+            values[number] = by_channel(inputs[0], side, size, last=isinstance(layer, nn.Linear))
 
         handles.append(layer.register_forward_pre_hook(note))
-    try:
+    with attached(handles):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()

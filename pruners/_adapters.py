@@ -1,4 +1,4 @@
-"""Retraining few parameters of a pruned network: low-rank adapters beside frozen weights.
+"""Low-rank adapters beside the frozen weights of a pruned network: retraining of few parameters.
 
 Low-rank adaptation (Hu et al. 2021, arXiv:2106.09685, section 4.1): W = W_0 + B A with W_0 frozen, A drawn at random
 and B zero, so that training starts from the network as it is. Deviations: convolutions are adapted too, as matrices
@@ -19,10 +19,10 @@ from torch.func import functional_call
 from torch.nn.parameter import Parameter
 from typing_extensions import override
 
-from pruners._channels import NORMS
-from pruners._copies import copied
+from neuralnets.copies import copied
+from neuralnets.layers import NORMS
+from neuralnets.weights import prunable
 from pruners._draws import generator
-from pruners._weights import prunable
 
 _NORMS = (*NORMS, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
@@ -67,7 +67,7 @@ def merged(network: nn.Module) -> nn.Module:
 
 @final
 class _Adapted(nn.Module):
-    """The frozen network and its adapters.
+    """A network with frozen weights and trainable adapters.
 
     Attributes:
         network: As it was, weights frozen.
@@ -96,11 +96,11 @@ class _Adapted(nn.Module):
 
     def weights(self) -> dict[str, Tensor]:
         """Prunable parameter → its value with the adapter."""
-        found = {}
+        values = {}
         for name, down, up in zip(self.names, self.down, self.up, strict=True):
             weight = self.network.get_parameter(name)
-            found[name] = weight + (up @ down).view_as(weight) * (weight != 0)
-        return found
+            values[name] = weight + (up @ down).view_as(weight) * (weight != 0)
+        return values
 
     @override
     def forward(self, images: Tensor) -> Tensor:

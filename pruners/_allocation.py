@@ -1,4 +1,4 @@
-"""How many weights each layer keeps of a common budget.
+"""Rules by which the layers of a network share a budget of weights.
 
 - "global": scores are compared over all layers.
 - "uniform": every layer keeps the same fraction.
@@ -68,7 +68,7 @@ def _lamp(scores: Tensor, alive: Tensor, name: str) -> Tensor:
     ascending = squares[order]
     above = ascending.flip(0).cumsum(0).flip(0)
     shares = torch.zeros(scores.shape, dtype=torch.float64, device=scores.device)
-    found = torch.empty_like(squares)
-    found[order] = torch.where(above == 0, 0.0, ascending / above)
-    shares[alive] = found
+    share = torch.empty_like(squares)
+    share[order] = torch.where(above == 0, 0.0, ascending / above)
+    shares[alive] = share
     return shares

@@ -1,4 +1,4 @@
-"""The pruner contract: score → exact mask → apply. A pruner knows torch and nothing of the judge."""
+"""The contract of a pruning method: a network and a number of weights go in, a pruned copy comes out."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, final
 
 from torch import Tensor, nn
 
-from pruners._hooks import Hook
+from neuralnets.training_hook import Hook
 
 Scores = Mapping[str, Tensor]
 """Parameter name → score of every entry, in the shape of the parameter; larger is kept longer."""
@@ -21,7 +21,7 @@ Need = Literal["data", "gradients", "training"]
 @final
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What a pruner may look at beside the network.
+    """Inputs of a pruning method beside the network: an example, training data, a way to train.
 
     Attributes:
         example: One input of the network's own shape, (1, c, h, w) in [0, 1]; only its shape and device matter.

@@ -18,16 +18,15 @@ from torch import Tensor, nn
 from torch.nn.parameter import Parameter
 from typing_extensions import override
 
-from pruners._copies import copied
-
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+from neuralnets.copies import copied
+from neuralnets.layers import BATCH_NORMS
 
 _LEAST, _MOST = 1e-4, 0.99
 
 
 @final
 class Bounded(nn.Module):
-    """sigmoid(gamma) times what a batch normalisation puts out.
+    """A batch normalisation whose outputs are multiplied by sigmoid(gamma).
 
     Attributes:
         norm: The normalisation, its weight r and its bias t.
@@ -84,8 +83,8 @@ def bounded(network: nn.Module, names: Collection[str]) -> nn.Module:
 
 def importances(network: nn.Module) -> dict[str, Tensor]:
     """Name of each bounded normalisation → (channels,), in (0, 1), float64, on the CPU."""
-    found = {name: module for name, module in network.named_modules() if isinstance(module, Bounded)}
-    return {name: module.importance.detach().double().cpu() for name, module in found.items()}
+    bounded_norms = {name: module for name, module in network.named_modules() if isinstance(module, Bounded)}
+    return {name: module.importance.detach().double().cpu() for name, module in bounded_norms.items()}
 
 
 def unbounded(network: nn.Module) -> nn.Module:

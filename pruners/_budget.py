@@ -1,13 +1,13 @@
-"""Budgets in what a network costs - multiplications, milliseconds - instead of in parameters."""
+"""Prunes to a budget of multiplications or milliseconds instead of parameters, by bisection."""
 
 from collections.abc import Callable
 from typing import Final
 
 from torch import nn
 
+from neuralnets.copies import copied
+from neuralnets.weights import remaining
 from pruners._base import Context, Pruner, pruned_copy
-from pruners._copies import copied
-from pruners._weights import remaining
 
 _MASKED: Final = 0.8
 """A cost of which more than this share is left without a weight does not depend on masks, but for noise."""

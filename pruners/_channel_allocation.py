@@ -1,4 +1,4 @@
-"""How many channels each group keeps of a common budget of parameters.
+"""Rules by which groups of channels share a budget of parameters.
 
 - "uniform": the same fraction of the channels of every group.
 - "global": scores are compared over all groups.
@@ -12,7 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from pruners._channels import TRANSPOSED, ChannelGroup, Keep, counter
+from neuralnets.layers import TRANSPOSED
+from pruners._channels import ChannelGroup, Keep, counter
 from pruners._masks import even_priorities
 from pruners._positions import positions
 

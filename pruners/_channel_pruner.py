@@ -1,4 +1,4 @@
-"""The shape of most pruners of channels: score every channel, share the budget out over the groups, cut."""
+"""Base class of most channel pruners: score every channel, share the budget out over the groups, cut."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -8,17 +8,17 @@ from typing import ClassVar, Literal, final
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.copies import copied
+from neuralnets.weights import check_keep, remaining
 from pruners._base import Context, Pruner
 from pruners._channel_allocation import ChannelAllocation, allocate_channels
 from pruners._channels import ChannelGroup, Keep, remove_channels
-from pruners._copies import copied
 from pruners._coupling import coupled_channels
-from pruners._weights import check_keep, remaining
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelPruner(Pruner):
-    """A pruner of channels that is a score, and perhaps a refit of what stays.
+    """A channel pruner that is defined by a score, and perhaps by a refit of what stays.
 
     Where layers share channels (residual sums), a channel goes from all of them at once.
 

@@ -1,37 +1,27 @@
-"""Removing channels: the same cut through every layer that shares them, as zeros or physically.
+"""Masks or removes channels, in every layer that shares them.
 
 Which channels belong together is found by `pruners._coupling`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import Parameter
 from typing_extensions import override
 
-from pruners._copies import copied
-from pruners._weights import prunable
-
-NORMS = (
-    nn.BatchNorm1d,
-    nn.BatchNorm2d,
-    nn.BatchNorm3d,
-    nn.SyncBatchNorm,
-    nn.InstanceNorm1d,
-    nn.InstanceNorm2d,
-    nn.InstanceNorm3d,
-)
-TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
+from neuralnets.copies import copied
+from neuralnets.layers import NORMS, TRANSPOSED
+from neuralnets.weights import prunable
+from neuralnets.widths import Direction, is_depthwise, set_width
 
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Side:
-    """One side of a layer and the channels of a group that stand there.
+    """The inputs or outputs of a layer, and which channels of a group stand there.
 
     Attributes:
         layer: Name of the layer in the network.
@@ -42,14 +32,14 @@ class Side:
     """
 
     layer: str
-    direction: Literal["out", "in"]
+    direction: Direction
     channels: Tensor
 
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ChannelGroup:
-    """Channels that several layers share: one of them can only go from all its layers at once.
+    """Channels that several layers share, so that each is removed from all of them or from none.
 
     Attributes:
         size: Number of channels. In a grouped convolution one channel here is one channel of each convolution group.
@@ -74,19 +64,19 @@ def filters(network: nn.Module, group: ChannelGroup) -> tuple[tuple[Tensor, Tens
     Returns:
         Per layer: the filters (n, entries of one filter), and the channel of the group (n,) each belongs to, or -1.
     """
-    found = []
+    layers = []
     for side in group.sides:
         layer = network.get_submodule(side.layer)
         if side.direction == "in" or isinstance(layer, (*NORMS, nn.PReLU)):
             continue
         weight = layer.get_parameter("weight").detach()
-        if isinstance(layer, TRANSPOSED) and not _is_depthwise(layer):
+        if isinstance(layer, TRANSPOSED) and not is_depthwise(layer):
             # (in, out / groups, ...): filters of all groups side by side
             split = weight.unflatten(0, (layer.groups, -1)).transpose(1, 2).flatten(0, 1)
-            found.append((split.flatten(1), side.channels))
+            layers.append((split.flatten(1), side.channels))
         else:
-            found.append((weight.flatten(1), side.channels))
-    return tuple(found)
+            layers.append((weight.flatten(1), side.channels))
+    return tuple(layers)
 
 
 def mask_channels(network: nn.Module, keep: Keep) -> nn.Module:
@@ -116,7 +106,7 @@ def remove_channels(network: nn.Module, keep: Keep) -> nn.Module:
             rest = tensor.detach().index_select(dim, _positions(stays, tensor, dim))
             is_parameter = isinstance(tensor, Parameter)
             setattr(layer, name, Parameter(rest, requires_grad=tensor.requires_grad) if is_parameter else rest)
-        _resize(layer, side.direction, int(stays.sum()))
+        set_width(layer, side.direction, int(stays.sum()))
     return smaller
 
 
@@ -151,25 +141,25 @@ def _labels(network: nn.Module, groups: Sequence[ChannelGroup]) -> list[tuple[Te
 
 
 def _table(weight: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    row_names, row_of = rows.unique(return_inverse=True)
-    column_names, column_of = columns.unique(return_inverse=True)
+    row_names, row_index = rows.unique(return_inverse=True)
+    column_names, column_index = columns.unique(return_inverse=True)
     # float32 counts exactly up to 2^24, which no single filter exceeds
     nonzero = (weight != 0).flatten(2).sum(2, dtype=torch.float32) if weight.dim() > 2 else (weight != 0).float()
-    by_column = torch.zeros(len(nonzero), len(column_names)).index_add_(1, column_of, nonzero.cpu())
+    by_column = torch.zeros(len(nonzero), len(column_names)).index_add_(1, column_index, nonzero.cpu())
     table = torch.zeros(len(row_names), len(column_names), dtype=torch.float64)
-    return table.index_add_(0, row_of, by_column.double()), row_names, column_names
+    return table.index_add_(0, row_index, by_column.double()), row_names, column_names
 
 
 def _cuts(keep: Keep) -> list[tuple[Side, Tensor]]:
     # per side: which of its positions stay; a position of no group always does
-    found = []
+    cuts = []
     for group, stays in keep.items():
         if stays.shape != (group.size,):
             raise ValueError(f"expected {group.size} flags for the channels of {group}, got shape {tuple(stays.shape)}")
         if not bool(stays.any()):
             raise ValueError(f"expected at least one channel of {group} to stay, got none")
-        found += [(side, torch.cat([stays, stays.new_ones(1)])[side.channels]) for side in group.sides]
-    return _joined(found)
+        cuts += [(side, torch.cat([stays, stays.new_ones(1)])[side.channels]) for side in group.sides]
+    return _joined(cuts)
 
 
 def _joined(cuts: list[tuple[Side, Tensor]]) -> list[tuple[Side, Tensor]]:
@@ -186,34 +176,16 @@ def _positions(flags: Tensor, tensor: Tensor, dim: int) -> Tensor:
     return flags[: tensor.shape[dim]].nonzero().squeeze(1).to(tensor.device)
 
 
-def _is_depthwise(layer: nn.Module) -> bool:
-    return isinstance(layer, CONVOLUTIONS) and layer.groups == layer.out_channels == layer.in_channels > 1
-
-
-def _tensors(layer: nn.Module, direction: Literal["out", "in"]) -> list[tuple[str, int]]:
+def _tensors(layer: nn.Module, direction: Direction) -> list[tuple[str, int]]:
     """Names of the tensors of `layer` that have the channels of that side, and in which dimension."""
     if isinstance(layer, NORMS):
         names = [("weight", 0), ("bias", 0), ("running_mean", 0), ("running_var", 0)]
     elif isinstance(layer, nn.PReLU):
         names = [("weight", 0)] if layer.num_parameters > 1 else []
-    elif _is_depthwise(layer):
+    elif is_depthwise(layer):
         names = [("weight", 0), ("bias", 0)]
     elif direction == "in":
         names = [("weight", 0 if isinstance(layer, TRANSPOSED) else 1)]
     else:
         names = [("weight", 1 if isinstance(layer, TRANSPOSED) else 0), ("bias", 0)]
     return [(name, dim) for name, dim in names if getattr(layer, name) is not None]
-
-
-def _resize(layer: nn.Module, direction: Literal["out", "in"], size: int) -> None:
-    if isinstance(layer, NORMS):
-        layer.num_features = size
-    elif isinstance(layer, nn.PReLU):
-        layer.num_parameters = min(size, layer.num_parameters)
-    elif isinstance(layer, nn.Linear):
-        setattr(layer, f"{direction}_features", size)
-    elif _is_depthwise(layer):
-        for name in ("groups", "in_channels", "out_channels"):
-            setattr(layer, name, size)
-    else:
-        setattr(layer, f"{direction}_channels", size)

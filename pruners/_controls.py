@@ -1,4 +1,4 @@
-"""Networks that a pruned network has to be held against before its method may take the credit.
+"""Control networks: what a pruned network is compared with before its method may take the credit.
 
 A method that chooses well within the layers beats its own masks shuffled, and as many weights drawn at random; one
 whose weights matter beats the same network initialised anew; one whose shape matters beats an evenly narrower network.
@@ -15,14 +15,15 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from neuralnets.copies import copied
+from neuralnets.layers import LAYERS
+from neuralnets.weights import check_keep, prunable
 from pruners._base import Context
 from pruners._channel_allocation import allocate_channels
 from pruners._channels import ChannelGroup, Keep, remove_channels
-from pruners._copies import copied
 from pruners._coupling import coupled_channels
 from pruners._draws import generator
 from pruners._masks import Masks, apply_masks, keep_global, nonzero
-from pruners._weights import LAYERS, check_keep, prunable
 from pruners._widths import kept_widths
 
 
@@ -182,12 +183,12 @@ def _without_zeros(weight: Tensor) -> Tensor:
 
 
 def _scales(before: nn.Module, after: nn.Module) -> dict[str, float]:
-    found = {}
+    scales = {}
     for prefix, layer in after.named_modules():
         if isinstance(layer, LAYERS):
             ratio = _fan_in(before.get_submodule(prefix)) / _fan_in(layer)
-            found[f"{prefix}.weight".removeprefix(".")] = ratio**0.5
-    return found
+            scales[f"{prefix}.weight".removeprefix(".")] = ratio**0.5
+    return scales
 
 
 def _fan_in(layer: nn.Module) -> int:

@@ -1,4 +1,4 @@
-"""Which channels of a network belong together, found by tracing it with torch-pruning's dependency graph.
+"""Finds the channels of a network that have to be removed together, by torch-pruning's dependency graph.
 
 Fang et al. 2023 (arXiv:2301.12900). The graph follows the autograd trace of one forward pass through residual sums,
 concatenations, flattening, normalisation and depthwise or grouped convolutions. It takes every operation it does not
@@ -19,11 +19,12 @@ import torch
 import torch_pruning
 from torch import Tensor, nn
 
-from pruners._channels import NORMS, ChannelGroup, mask_channels, remove_channels
-from pruners._copies import copied
+from neuralnets.copies import copied
+from neuralnets.forward_hooks import attached
+from neuralnets.layers import LAYERS, NORMS
+from pruners._channels import ChannelGroup, mask_channels, remove_channels
 from pruners._dependencies import channel_groups
 from pruners._double import Double
-from pruners._weights import LAYERS
 
 
 def coupled_channels(network: nn.Module, example: Tensor) -> tuple[ChannelGroup, ...]:
@@ -76,10 +77,8 @@ def _trace(network: nn.Module, leaf: Tensor) -> torch_pruning.DependencyGraph:
     called: set[nn.Module] = set()
     inner = {child for m in network.modules() if isinstance(m, nn.MultiheadAttention) for child in m.children()}
     layers = [m for m in network.modules() if isinstance(m, (*LAYERS, *NORMS)) and m not in inner]
-    hooks = [layer.register_forward_hook(lambda module, _, __: called.add(module)) for layer in layers]
-    output = network(leaf)
-    for hook in hooks:
-        hook.remove()
+    with attached([layer.register_forward_hook(lambda module, _, __: called.add(module)) for layer in layers]):
+        output = network(leaf)
     if not isinstance(output, Tensor):
         raise TypeError(f"expected a network that returns one tensor, got {type(output).__name__}")
     for name, module in network.named_modules():
@@ -121,10 +120,10 @@ def _agree(network: nn.Module, groups: Sequence[ChannelGroup], inputs: Tensor) -
         expected = masked(inputs)
     try:
         with Double():
-            found = smaller(inputs)
+            outputs = smaller(inputs)
     except (RuntimeError, ValueError, TypeError, IndexError):
         return False
     scale = float(expected.abs().max())
     if not math.isfinite(scale):
         raise ValueError(f"expected finite outputs by which cuts are judged, got {scale}")
-    return bool(found.shape == expected.shape and torch.allclose(found, expected, rtol=1e-6, atol=1e-9 * scale))
+    return bool(outputs.shape == expected.shape and torch.allclose(outputs, expected, rtol=1e-6, atol=1e-9 * scale))

@@ -1,4 +1,4 @@
-"""Looking at training data: examples and a trainer out of a context, and a copy of the network to look with."""
+"""Reads training examples and the trainer out of a `Context`; makes copies of networks for scoring."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from neuralnets.copies import copied
 from pruners._base import Context, Train
-from pruners._copies import copied
 
 
 def examples(context: Context, count: int) -> list[tuple[Tensor, Tensor]]:
@@ -18,15 +18,15 @@ def examples(context: Context, count: int) -> list[tuple[Tensor, Tensor]]:
     """
     if context.batches is None:
         raise ValueError("expected training examples to prune by, got none: give data that has a training split")
-    found: list[tuple[Tensor, Tensor]] = []
+    taken: list[tuple[Tensor, Tensor]] = []
     for images, labels in context.batches():
-        found.append((images[:count], labels[:count]))
-        count -= len(found[-1][1])
+        taken.append((images[:count], labels[:count]))
+        count -= len(taken[-1][1])
         if count <= 0:
             break
-    if not found:
+    if not taken:
         raise ValueError("expected at least one training example to prune by, got none")
-    return found
+    return taken
 
 
 def trainer(context: Context) -> Train:

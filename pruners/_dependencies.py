@@ -1,4 +1,4 @@
-"""From torch-pruning's dependency graph to groups of channels: what hangs on what, and where to stop."""
+"""Turns torch-pruning's dependency graph into groups of channels that are removed together."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +39,8 @@ _Met = dict[tuple[_Node, _Cut], dict[int, int]]
 
 class _Place(NamedTuple):
     # the names are those that torch-pruning's index mappings read
+    """A position of a layer and the position of the first layer that it depends on."""
+
     idx: int
     root_idx: int
 
@@ -84,16 +86,18 @@ def _walk(graph: torch_pruning.DependencyGraph, root: _Node, positions: Sequence
             continue
         if _is_barrier(graph, node, cut, leaf):
             return {}
-        known = met.setdefault((node, cut), {})
-        fresh = [place for place in places if place.idx not in known]
+        channels = met.setdefault((node, cut), {})
+        fresh = [place for place in places if place.idx not in channels]
         for place in places:
-            _merge(parents, known.setdefault(place.idx, place.root_idx), place.root_idx)
+            _merge(parents, channels.setdefault(place.idx, place.root_idx), place.root_idx)
         triggered = [dependency for dependency in node.dependencies if fresh and dependency.is_triggered_by(cut)]
         pending += [(dependency.target, dependency.handler, _mapped(dependency, fresh)) for dependency in triggered]
     if not all(_merge_convolution_groups(graph, parents, *item) for item in met.items()):
         return {}
     order = {channel: number for number, channel in enumerate(sorted({_find(parents, p) for p in positions}))}
-    return {key: {at: order[_find(parents, channel)] for at, channel in known.items()} for key, known in met.items()}
+    return {
+        key: {at: order[_find(parents, channel)] for at, channel in channels.items()} for key, channels in met.items()
+    }
 
 
 def _mapped(dependency: torch_pruning.Dependency, places: list[_Place]) -> list[_Place]:
@@ -147,7 +151,7 @@ def _operation(node: _Node) -> str:
 
 
 def _merge_convolution_groups(
-    graph: torch_pruning.DependencyGraph, parents: dict[int, int], key: tuple[_Node, _Cut], known: dict[int, int]
+    graph: torch_pruning.DependencyGraph, parents: dict[int, int], key: tuple[_Node, _Cut], channels: dict[int, int]
 ) -> bool:
     """Tie together the channels at the same place of each group of a convolution; False if some are not there."""
     (node, cut), layer = key, key[0].module
@@ -155,10 +159,10 @@ def _merge_convolution_groups(
         return True
     is_out = cut == graph.get_pruner_of_module(layer).prune_out_channels
     width = layer.out_channels if is_out else layer.in_channels
-    if len(known) != width:
+    if len(channels) != width:
         return False
-    for position, channel in known.items():
-        _merge(parents, known[position % (width // layer.groups)], channel)
+    for position, channel in channels.items():
+        _merge(parents, channels[position % (width // layer.groups)], channel)
     return True
 
 
@@ -174,8 +178,8 @@ def _merge(parents: dict[int, int], one: int, other: int) -> None:
 
 
 def _sides(graph: torch_pruning.DependencyGraph, met: _Met, names: Mapping[nn.Module, str]) -> tuple[Side, ...]:
-    found = []
-    for (node, cut), known in met.items():
+    sides = []
+    for (node, cut), positions in met.items():
         if node.type not in _CUTTABLE:
             continue
         layer_pruner = graph.get_pruner_of_module(node.module)
@@ -184,6 +188,6 @@ def _sides(graph: torch_pruning.DependencyGraph, met: _Met, names: Mapping[nn.Mo
         if width is None:
             continue  # one parameter for all channels, as PReLU may have
         channels = torch.full((width,), -1)
-        channels[list(known)] = torch.tensor(list(known.values()))
-        found.append(Side(layer=names[node.module], direction="out" if is_out else "in", channels=channels))
-    return tuple(found)
+        channels[list(positions)] = torch.tensor(list(positions.values()))
+        sides.append(Side(layer=names[node.module], direction="out" if is_out else "in", channels=channels))
+    return tuple(sides)

@@ -1,4 +1,4 @@
-"""Networks in float64, also where forward() says float32."""
+"""Forward passes in float64, also where forward() casts to float32."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import final
@@ -11,7 +11,7 @@ from typing_extensions import override
 
 @final
 class Double(TorchFunctionMode):
-    """Inside, what is cast to float32 is cast to float64, as the spikes of spiking neurons are."""
+    """A context in which casts to float32 are casts to float64, such as those of the spikes of spiking neurons."""
 
     @override
     def __torch_function__(

@@ -1,4 +1,4 @@
-"""Random numbers that belong to a name: what is drawn for one layer does not depend on the others."""
+"""Random generators seeded by name: what is drawn for one layer does not depend on the others."""
 
 from hashlib import blake2b
 

@@ -1,4 +1,4 @@
-"""Points that bound all others in every direction: Löwner's ellipsoid and Carathéodory's theorem.
+"""Extreme points of a set in every direction, by Löwner's ellipsoid and Carathéodory's theorem.
 
 For points P (n, d) a subset S with max over P of |p.x| <= C max over S of |q.x| for every x, a coreset for the largest
 product. With M = sum of u_i p_i p_i^T, u_i >= 0 of sum 1, the ellipsoid {x: x^T M^-1 x <= 1} lies in the hull of P and
@@ -74,10 +74,10 @@ def combination(points: NDArray[np.float64], target: NDArray[np.float64]) -> NDA
     """
     count = len(points)
     columns = np.concatenate([points, -points]).T
-    found = linprog(np.ones(2 * count), A_eq=columns, b_eq=target, bounds=(0, None), method="highs-ds")
-    if found.x is None:
-        raise ValueError(f"expected a target in the span of the points, got {found.message}")
-    return np.asarray(found.x[:count] - found.x[count:], dtype=np.float64)
+    solution = linprog(np.ones(2 * count), A_eq=columns, b_eq=target, bounds=(0, None), method="highs-ds")
+    if solution.x is None:
+        raise ValueError(f"expected a target in the span of the points, got {solution.message}")
+    return np.asarray(solution.x[:count] - solution.x[count:], dtype=np.float64)
 
 
 def bounding(points: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -87,10 +87,10 @@ def bounding(points: NDArray[np.float64]) -> NDArray[np.int64]:
         points: (n, d), not all zero, of rank r.
     """
     around = enclosure(points)
-    found: set[int] = set()
+    chosen: set[int] = set()
     for axis in around.axes:
-        found |= set(np.flatnonzero(combination(around.coordinates, axis)).tolist())
-    return np.array(sorted(found), dtype=np.int64)
+        chosen |= set(np.flatnonzero(combination(around.coordinates, axis)).tolist())
+    return np.array(sorted(chosen), dtype=np.int64)
 
 
 def sensitivities(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -102,14 +102,14 @@ def sensitivities(points: NDArray[np.float64]) -> NDArray[np.float64]:
     Args:
         points: (n, d) of rank r; a point that is zero has sensitivity 0.
     """
-    found = np.zeros(len(points))
+    bounds = np.zeros(len(points))
     left = np.flatnonzero((points != 0).any(1))
     rank = np.linalg.matrix_rank(points) if len(left) else 0
     number = 1
     while len(left) >= max(2 * rank**2, 1):
         some = bounding(points[left])
-        found[left[some]] = rank / number
+        bounds[left[some]] = rank / number
         left = np.delete(left, some)
         number += 1
-    found[left] = rank / number
-    return found
+    bounds[left] = rank / number
+    return bounds

@@ -1,4 +1,4 @@
-"""A network as SynFlow looks at it: positive weights, no biases, and homogeneous functions in place of all others.
+"""Makes a network positive and homogeneous for SynFlow: positive weights, no biases, homogeneous functions.
 
 Flow is conserved neuron by neuron where f(x) = x f'(x) for x >= 0 (Tanaka et al. 2020, section 4): of the usual
 functions ReLU, pooling, sums and batch normalisation without shift. The others are replaced while the network is
@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from typing_extensions import override
 
-from pruners._copies import copied
+from neuralnets.copies import copied
 
 _BIASES = ("bias", "in_proj_bias", "bias_k", "bias_v")
 
@@ -42,10 +42,10 @@ def positive(network: nn.Module) -> nn.Module:
         for parameter in copy.parameters():
             parameter.abs_()
         for module in copy.modules():
-            own = dict(module.named_parameters(recurse=False))
+            parameters = dict(module.named_parameters(recurse=False))
             for name in _BIASES:
-                if name in own:
-                    own[name].zero_()
+                if name in parameters:
+                    parameters[name].zero_()
             buffers = dict(module.named_buffers(recurse=False))
             if {"mean", "std"} <= buffers.keys():
                 buffers["mean"].zero_()
@@ -81,12 +81,12 @@ def synaptic_flow(network: nn.Module, inputs: Tensor, weights: Mapping[str, Tens
 def _made_up(total: Tensor) -> str | None:
     """The name of a function on the way to `total` whose derivative is defined in Python; None if there is none."""
     pending = [total.grad_fn]
-    seen: set[Node] = set()
+    visited: set[Node] = set()
     while pending:
         node = pending.pop()
-        if node is None or node in seen:
+        if node is None or node in visited:
             continue
-        seen.add(node)
+        visited.add(node)
         if issubclass(type(node), BackwardCFunction):
             return node.name().removesuffix("Backward")
         pending += [source for source, _ in node.next_functions]
@@ -96,7 +96,7 @@ def _made_up(total: Tensor) -> str | None:
 @final
 @dataclass(frozen=True)
 class _Call:
-    """The arguments of a call that was caught, by position and by name."""
+    """The arguments of an intercepted call, by position and by name."""
 
     args: Sequence[object]
     named: Mapping[str, object]
@@ -108,8 +108,8 @@ class _Call:
         return cast("Tensor", self.get(place, name))
 
     def factor(self, place: int, name: str) -> Tensor | float:
-        found = self.get(place, name)
-        return 1.0 if found is None else cast("Tensor", found)
+        value = self.get(place, name)
+        return 1.0 if value is None else cast("Tensor", value)
 
 
 def _identity(call: _Call) -> Tensor:
@@ -201,7 +201,7 @@ _STAND_INS: dict[Callable[..., object], Callable[[_Call], object]] = {
 
 @final
 class _Homogeneous(TorchFunctionMode):
-    """Inside, calls of the functions above are answered by their stand-ins, from modules and from forward() alike."""
+    """A context in which calls of the functions above go to their stand-ins, from modules and from forward() alike."""
 
     @override
     def __torch_function__(

@@ -1,4 +1,4 @@
-"""Batch normalisation behind a layer: found, and looked at as part of the layer."""
+"""Finds the batch normalisation behind each layer, and folds it into the layer's filters."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,9 +6,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from pruners._channels import NORMS, ChannelGroup, Side, filters
-from pruners._copies import copied
-from pruners._weights import LAYERS
+from neuralnets.copies import copied
+from neuralnets.layers import LAYERS, NORMS
+from pruners._channels import ChannelGroup, Side, filters
 
 
 def norms_behind(network: nn.Module, example: Tensor) -> dict[str, str]:
@@ -20,16 +20,16 @@ def norms_behind(network: nn.Module, example: Tensor) -> dict[str, str]:
     """
     model = copied(network).eval()
     outputs: dict[int, tuple[str, Tensor, int]] = {}
-    found: dict[str, str] = {}
+    norms: dict[str, str] = {}
 
     def note(name: str, output: Tensor) -> None:
         # the tensor is held, so that its identity is not given to another one
         outputs[id(output)] = (name, output, output._version)  # noqa: SLF001 - an activation in place raises it
 
-    def look(name: str, seen: Tensor) -> None:
-        layer, _, version = outputs.get(id(seen), ("", seen, -1))
-        if version == seen._version:  # noqa: SLF001
-            found[layer] = name
+    def look(name: str, inputs: Tensor) -> None:
+        layer, _, version = outputs.get(id(inputs), ("", inputs, -1))
+        if version == inputs._version:  # noqa: SLF001
+            norms[layer] = name
 
     for name, module in model.named_modules():
         if isinstance(module, LAYERS):
@@ -39,7 +39,7 @@ def norms_behind(network: nn.Module, example: Tensor) -> dict[str, str]:
     dtype = next(model.parameters()).dtype
     with torch.inference_mode(mode=False), torch.no_grad():
         model(torch.zeros(example.shape, device=example.device, dtype=dtype))
-    return found
+    return norms
 
 
 def folded_filters(network: nn.Module, group: ChannelGroup, behind: Mapping[str, str]) -> Tensor:
@@ -54,21 +54,21 @@ def folded_filters(network: nn.Module, group: ChannelGroup, behind: Mapping[str,
         group: The channels.
         behind: From `norms_behind`.
     """
-    found = []
+    parts = []
     bias = torch.zeros(group.size, dtype=torch.float64)
     folded = set()
     for side in group.sides:
         for weights, channels in filters(network, replace(group, sides=(side,))):
             layer = network.get_submodule(side.layer)
-            rows, own = weights.double().cpu(), _vector(layer, "bias", 0.0, len(weights))
+            rows, constants = weights.double().cpu(), _vector(layer, "bias", 0.0, len(weights))
             if side.layer in behind:
                 folded.add(behind[side.layer])
                 scale, shift = _affine(network.get_submodule(behind[side.layer]))
-                rows, own = rows * scale.unsqueeze(1), own * scale + shift
+                rows, constants = rows * scale.unsqueeze(1), constants * scale + shift
             inside = channels >= 0
-            bias.index_add_(0, channels[inside], own[inside])
-            found.append(_by_channel(rows[inside], channels[inside], group.size))
-    points = torch.cat([*found, bias.unsqueeze(1)], dim=1)
+            bias.index_add_(0, channels[inside], constants[inside])
+            parts.append(_by_channel(rows[inside], channels[inside], group.size))
+    points = torch.cat([*parts, bias.unsqueeze(1)], dim=1)
     later = [side for side in group.sides if side.layer not in folded and _is_norm(network, side)]
     return points if not later else _enlarged(points, network, later)
 
@@ -97,9 +97,9 @@ def _enlarged(points: Tensor, network: nn.Module, later: list[Side]) -> Tensor:
         shifts[number, side.channels[inside]] = shift[inside]
     most = scales.abs().argmax(0, keepdim=True)
     scale, shift = scales.gather(0, most).squeeze(0), shifts.gather(0, most).squeeze(0)
-    found: Tensor = points * scale.unsqueeze(1)
-    found[:, -1] += shift
-    return found
+    enlarged: Tensor = points * scale.unsqueeze(1)
+    enlarged[:, -1] += shift
+    return enlarged
 
 
 def _affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
@@ -116,5 +116,5 @@ def _vector(layer: nn.Module, name: str, default: float, size: int) -> Tensor:
     tensor = getattr(layer, name)
     if tensor is None:
         return torch.full((size,), default, dtype=torch.float64)
-    found: Tensor = tensor.detach().double().cpu()
-    return found
+    vector: Tensor = tensor.detach().double().cpu()
+    return vector

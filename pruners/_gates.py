@@ -1,4 +1,4 @@
-"""Gates on channels: what every layer that reads a channel sees of it is multiplied by a number.
+"""Multiplicative gates on channels, at the inputs of every layer that reads them.
 
 With a gate at 0 the network computes what is left of it without the channel, wherever activation, normalisation or
 pooling stand in between; so the gradient at 1 says, to first order, what removing the channel does to the loss.
@@ -10,8 +10,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from neuralnets.forward_hooks import attached
+from neuralnets.losses import criterion
 from pruners._channels import ChannelGroup
-from pruners._loss import loss
 
 
 @contextmanager
@@ -33,11 +34,8 @@ def gated(network: nn.Module, groups: Sequence[ChannelGroup], gates: Sequence[Te
             if side.direction == "in":
                 layer = network.get_submodule(side.layer)
                 handles.append(layer.register_forward_pre_hook(_multiplier(side.channels, gate)))
-    try:
+    with attached(handles):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def gate_gradients(
@@ -57,7 +55,7 @@ def gate_gradients(
     """
     gates = [torch.full((len(images), group.size), at, device=images.device, requires_grad=True) for group in groups]
     with gated(network, groups, gates):
-        total = loss(network(images), labels)
+        total = criterion(network(images), labels, reduction="sum")
     return torch.autograd.grad(total, gates)
 
 
@@ -66,15 +64,15 @@ def _multiplier(channels: Tensor, gate: Tensor) -> Callable[[nn.Module, tuple[Te
         index = channels.to(gate.device)
         # positions of no channel of the group are seen as they are
         factors = torch.where(index >= 0, gate[:, index.clamp_min(0)], 1.0)
-        seen = inputs[0]
-        if len(factors) not in (1, len(seen)):
+        values = inputs[0]
+        if len(factors) not in (1, len(values)):
             raise ValueError(
-                f"expected one row per example at {type(layer).__name__}, got {len(seen)} rows for {len(factors)}"
+                f"expected one row per example at {type(layer).__name__}, got {len(values)} rows for {len(factors)}"
             )
         if isinstance(layer, nn.Linear):
-            shape = (len(factors), *[1] * (seen.dim() - 2), -1)
+            shape = (len(factors), *[1] * (values.dim() - 2), -1)
         else:
-            shape = (len(factors), -1, *[1] * (seen.dim() - 2))
-        return (seen * factors.view(shape).to(seen.dtype), *inputs[1:])
+            shape = (len(factors), -1, *[1] * (values.dim() - 2))
+        return (values * factors.view(shape).to(values.dtype), *inputs[1:])
 
     return multiply

@@ -1,4 +1,4 @@
-"""The prune ratios at which Lost in Pruning retrained its networks, and those of lottery tickets.
+"""Published grids of prune ratios: those of Lost in Pruning, and those of lottery tickets.
 
 Liebenwein et al. 2021 (arXiv:2103.03014) prune in small steps and retrain after the last step of each cycle. The
 keep ratios fall geometrically, some grids end linearly; scores that are recomputed between two steps without

@@ -1,4 +1,4 @@
-"""Sampling by importance until a number of distinct items is found, with weights that leave every sum unbiased.
+"""Importance sampling of a number of distinct items, with weights that leave every sum unbiased.
 
 Drawing items with replacement, item j with probability p_j, until m distinct ones are found, and weighting each by its
 number of hits over its expected number, is biased: when the drawing ends depends on what was drawn. The same draws in
@@ -27,9 +27,9 @@ def arrivals(importance: Tensor, generator: torch.Generator) -> Tensor:
 def places(times: Tensor) -> Tensor:
     """(n,): how many items arrive no earlier; n for the first, 1 for the last."""
     order = times.argsort(stable=True)
-    found = torch.empty_like(times)
-    found[order] = torch.arange(len(times), 0, -1, dtype=times.dtype)
-    return found
+    ranks = torch.empty_like(times)
+    ranks[order] = torch.arange(len(times), 0, -1, dtype=times.dtype)
+    return ranks
 
 
 def unbiased_weights(importance: Tensor, times: Tensor, stays: Tensor) -> Tensor:

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from pruners._channels import CONVOLUTIONS
+from neuralnets.layers import CONVOLUTIONS, TRANSPOSED
 from pruners._layer_trials import Layers
 from pruners._ppo_lagrangian import Process
 
 
 @final
 class LayerEnvironment(Process):
-    """One step a layer.
+    """A Markov decision process that chooses the prune ratio of one layer per step.
 
     States are index, channels in and out, kernel, stride and padding (rows, columns) of the layer, each standardised
     over the layers, and the sum of the actions so far, divided by the number of layers.
@@ -53,7 +53,7 @@ class LayerEnvironment(Process):
 def _features(network: nn.Module, name: str) -> list[float]:
     """Channels in and out, kernel, stride, padding of the layer that has the parameter `name`."""
     layer = network.get_submodule(name.rpartition(".")[0])
-    if not isinstance(layer, CONVOLUTIONS):
+    if not isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED)):
         out, into = network.get_parameter(name).shape
         return [into, out, 1, 1, 1, 1, 0, 0]
     padding = layer.padding if isinstance(layer.padding, tuple) else _named(str(layer.padding), layer)

@@ -1,4 +1,4 @@
-"""Trying numbers of weights per layer: what is left of a network's training accuracy, without any retraining.
+"""Measures a network's training accuracy for given numbers of weights per layer, without any retraining.
 
 Within a layer the largest weights stay, so that a number says which. Batch-norm statistics stay as they are.
 """
@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pruners._copies import copied
+from neuralnets.copies import copied
+from neuralnets.weights import prunable
 from pruners._masks import Masks, keep_global, nonzero
-from pruners._weights import prunable
 
 
 @final
@@ -37,7 +37,7 @@ class Layers:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a network makes of training examples.
+    """Accuracy and loss of a network on training examples.
 
     Attributes:
         accuracy: In percent.
@@ -53,20 +53,20 @@ class Outcome:
         return 100 * math.exp(-self.loss)
 
 
-def layers_of(network: nn.Module) -> Layers:
+def read_layers(network: nn.Module) -> Layers:
     """The layers of `network` that have a weight left.
 
     Raises:
         ValueError: A weight is NaN.
     """
-    found = {name: weight.detach() for name, weight in prunable(network).items() if weight.any()}
-    for name, weight in found.items():
+    weights = {name: weight.detach() for name, weight in prunable(network).items() if weight.any()}
+    for name, weight in weights.items():
         if bool(weight.isnan().any()):
             raise ValueError(f"expected weights without NaN, got NaN in {name}")
     return Layers(
-        names=tuple(found),
-        ranks=tuple(_ranks(weight.abs()) for weight in found.values()),
-        sizes=tuple(int(weight.count_nonzero()) for weight in found.values()),
+        names=tuple(weights),
+        ranks=tuple(_ranks(weight.abs()) for weight in weights.values()),
+        sizes=tuple(int(weight.count_nonzero()) for weight in weights.values()),
     )
 
 
@@ -125,13 +125,13 @@ def trial(
 
 
 def _outcome(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> Outcome:
-    right, loss, seen = 0.0, 0.0, 0
+    right, loss, count = 0.0, 0.0, 0
     for images, labels in batches:
         logits = model(images)
         right += float((logits.argmax(1) == labels).sum())
         loss += float(F.cross_entropy(logits, labels, reduction="sum"))
-        seen += len(labels)
-    return Outcome(accuracy=100 * right / seen, loss=math.inf if math.isnan(loss) else loss / seen)
+        count += len(labels)
+    return Outcome(accuracy=100 * right / count, loss=math.inf if math.isnan(loss) else loss / count)
 
 
 def _ranks(sizes: Tensor) -> Tensor:

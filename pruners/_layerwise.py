@@ -1,4 +1,4 @@
-"""The same ratio in every layer, for methods that choose anew at every step of a training."""
+"""Masks with the same ratio in every layer, cheap enough for every step of a training."""
 
 from collections.abc import Mapping
 
@@ -22,7 +22,7 @@ def even_counts(alive: Mapping[str, Tensor], keep: int) -> dict[str, int]:
     return {name: int(mask.sum()) for name, mask in masks.items()}
 
 
-def largest_of_each(scores: Scores, counts: Mapping[str, int], alive: Mapping[str, Tensor]) -> Masks:
+def keep_largest(scores: Scores, counts: Mapping[str, int], alive: Mapping[str, Tensor]) -> Masks:
     """Of every layer the `counts` largest scores among what is alive; no sorting, so cheap enough for every step.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Scores → masks with exactly the asked number of survivors.
+"""Turns scores into masks with exactly the requested number of survivors, and applies them.
 
 A threshold test (`score > t`) keeps none or all of a tie, so that a network with many equal scores ends with too few
 or too many weights. Here ties are broken by position: of equal scores the one that stands first survives.
@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from neuralnets.copies import copied
+from neuralnets.weights import prunable
 from pruners._base import Scores
-from pruners._copies import copied
-from pruners._weights import prunable
 
 Masks = dict[str, Tensor]
 """Parameter name → True where the entry survives, in the shape of the parameter."""
@@ -62,8 +62,8 @@ def keep_layerwise(
     """
     priorities = {name: torch.zeros_like(score, dtype=torch.float64) for name, score in scores.items()}
     for name, score in scores.items():
-        own = _alive_scores({name: score}, alive)
-        priorities[name][alive[name]] = even_priorities(own, len(own) if shares is None else shares[name])
+        left = _alive_scores({name: score}, alive)
+        priorities[name][alive[name]] = even_priorities(left, len(left) if shares is None else shares[name])
     return keep_global(priorities, keep, alive)
 
 
@@ -93,11 +93,11 @@ def apply_masks(network: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
 
 
 def _alive_scores(scores: Scores, alive: Mapping[str, Tensor]) -> Tensor:
-    found = torch.cat([score.masked_select(alive[name]).double() for name, score in scores.items()])
-    if bool(found.isnan().any()):
+    values = torch.cat([score.masked_select(alive[name]).double() for name, score in scores.items()])
+    if bool(values.isnan().any()):
         name = next(name for name, score in scores.items() if score[alive[name]].isnan().any())
         raise ValueError(f"expected scores without NaN, got NaN for {name}")
-    return found
+    return values
 
 
 def _largest(scores: Tensor, keep: int) -> Tensor:

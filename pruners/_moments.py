@@ -1,4 +1,4 @@
-"""First and second moments of channels, as the layers behind read them."""
+"""Means and covariances of channels, as the layers behind read them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from neuralnets.forward_hooks import attached
 from pruners._activations import by_channel
 from pruners._channels import Side
 
@@ -17,7 +18,7 @@ _CONSTANT = 1e-12
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Moments:
-    """Of channels over examples and positions; on the CPU.
+    """First and second moments of channels over examples and positions; on the CPU.
 
     Attributes:
         mean: (size,), float64.
@@ -30,11 +31,11 @@ class Moments:
     @property
     def covariance(self) -> Tensor:
         """(size, size), float64; exactly zero in rows and columns of constant channels."""
-        found = self.square - self.mean.outer(self.mean)
-        varies = found.diagonal() > _CONSTANT * self.square.diagonal()
+        difference = self.square - self.mean.outer(self.mean)
+        varies = difference.diagonal() > _CONSTANT * self.square.diagonal()
         # NaN is neither: it is kept, to be seen
-        fixed = ~varies & ~found.diagonal().isnan()
-        return found.masked_fill(fixed.unsqueeze(0) | fixed.unsqueeze(1), 0)
+        fixed = ~varies & ~difference.diagonal().isnan()
+        return difference.masked_fill(fixed.unsqueeze(0) | fixed.unsqueeze(1), 0)
 
 
 @torch.no_grad()
@@ -51,17 +52,16 @@ def moments(network: nn.Module, sides: Sequence[tuple[Side, int]], batches: Iter
         network.get_submodule(side.layer).register_forward_pre_hook(total.look)
         for (side, _), total in zip(sides, totals, strict=True)
     ]
-    try:
+    with attached(handles):
         for images in batches:
             network(images)
-    finally:
-        for handle in handles:
-            handle.remove()
     return tuple(total.moments() for total in totals)
 
 
 @final
 class _Total:
+    """Sums over batches, from which moments are computed."""
+
     def __init__(self, side: Side, size: int) -> None:
         self._side, self._size = side, size
         self._count = 0
@@ -69,8 +69,8 @@ class _Total:
         self._products = torch.zeros(size, size, dtype=torch.float64)
 
     def look(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        seen = by_channel(inputs[0], self._side, self._size, last=isinstance(layer, nn.Linear))
-        values = seen.transpose(0, 1).flatten(1).double()
+        channels = by_channel(inputs[0], self._side, self._size, last=isinstance(layer, nn.Linear))
+        values = channels.transpose(0, 1).flatten(1).double()
         self._count += values.shape[1]
         self._sum += values.sum(1).cpu()
         self._products += (values @ values.T).cpu()

@@ -1,12 +1,11 @@
-"""At how many places a network uses each of its weights: what one weight costs in multiplications."""
+"""Counts how often a network multiplies with each of its weights: the cost of one weight."""
 
-import torch
 from torch import Tensor, nn
 
-from pruners._copies import copied
-from pruners._weights import LAYERS, RECURRENT, prunable
-
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+from neuralnets.copies import copied
+from neuralnets.forward_pass import multiplications
+from neuralnets.probes import ramp
+from neuralnets.weights import prunable
 
 
 def positions(network: nn.Module, example: Tensor) -> dict[str, int]:
@@ -16,41 +15,11 @@ def positions(network: nn.Module, example: Tensor) -> dict[str, int]:
         network: Not changed.
         example: (1, c, h, w), only its shape and device matter.
     """
-    model = copied(network).eval()
-    names = {id(weight): name for name, weight in prunable(model).items()}
-    found = dict.fromkeys(names.values(), 0)
-
-    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, object]) -> None:
-        first = output[0] if isinstance(output, tuple) else output
-        places = _places(module, inputs[0], first)
-        for name in (names[id(weight)] for weight in _weights(module) if id(weight) in names):
-            found[name] += places
-
-    for module in model.modules():
-        if isinstance(module, (*LAYERS, *RECURRENT, nn.MultiheadAttention)):
-            module.register_forward_hook(count)
-    parameter = next(model.parameters())
-    with torch.no_grad():
-        model(torch.zeros(example.shape, device=example.device, dtype=parameter.dtype))
-    return found
-
-
-def _places(module: nn.Module, inputs: Tensor, output: Tensor) -> int:
-    if isinstance(module, _TRANSPOSED):
-        return inputs[0, 0].numel()
-    if isinstance(module, nn.Linear | nn.MultiheadAttention):
-        return output.numel() // output.shape[-1]
-    if isinstance(module, RECURRENT):
-        return inputs.numel() // inputs.shape[-1]
-    return output[0, 0].numel()
-
-
-def _weights(module: nn.Module) -> list[Tensor]:
-    if isinstance(module, nn.MultiheadAttention):
-        # it reads the weight of out_proj without calling it
-        return [weight for name, weight in module.named_parameters() if name.endswith("proj_weight")] + [
-            module.out_proj.weight
-        ]
-    if isinstance(module, RECURRENT):
-        return [weight for name, weight in module.named_parameters(recurse=False) if name.startswith("weight_")]
-    return [module.get_parameter("weight")]
+    model = copied(network)
+    weights = prunable(model)
+    counts = dict.fromkeys(weights, 0)
+    images = ramp(example.shape[1:], example.device).to(next(model.parameters()).dtype)
+    for use in multiplications(model, images).uses:
+        for name in use.sources & counts.keys():
+            counts[name] += use.weight.numel() * use.positions
+    return {name: counts[name] // weight.numel() for name, weight in weights.items()}

@@ -47,7 +47,7 @@ class Process(ABC):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How the agent learns.
+    """Hyperparameters of the agent.
 
     Attributes:
         episodes: Number of episodes in all, at least `per_update`.
@@ -146,10 +146,10 @@ class _Agent(nn.Module):
 
     def heads(self, states: Tensor) -> Tensor:
         """(n, features) → (3, n): mean logit, value of rewards, value of costs."""
-        found = states.expand(3, -1, -1)
+        hidden = states.expand(3, -1, -1)
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            found = torch.baddbmm(bias, found.tanh() if layer else found, weight)
-        return found.squeeze(-1)
+            hidden = torch.baddbmm(bias, hidden.tanh() if layer else hidden, weight)
+        return hidden.squeeze(-1)
 
     def chance(self, mean: Tensor, logits: Tensor) -> Tensor:
         """Log-density of `logits`, the only part of the action's that depends on the agent."""
@@ -172,19 +172,19 @@ class _Multiplier:
 
 @final
 class _Scale:
-    """Centres and scales by mean and standard deviation of all numbers so far."""
+    """Standardises numbers by the mean and standard deviation of all of them so far."""
 
     def __init__(self) -> None:
-        self._seen = torch.zeros(0)
+        self._values = torch.zeros(0)
 
     def __call__(self, values: Tensor) -> Tensor:
-        self._seen = torch.cat([self._seen, values])
-        return (values - self._seen.mean()) / self.spread
+        self._values = torch.cat([self._values, values])
+        return (values - self._values.mean()) / self.spread
 
     @property
     def spread(self) -> float:
         """Standard deviation of all numbers so far, above 0."""
-        return float(self._seen.std()) + 1e-8
+        return float(self._values.std()) + 1e-8
 
 
 def _play(process: Process, agent: _Agent, first: Tensor, episodes: int, generator: Generator | None) -> _Played:
@@ -215,12 +215,12 @@ def _advantages(values: Tensor, last: Tensor, discount: float, trace: float) -> 
 
     Schulman et al. 2016 (arXiv:1506.02438, equation 16).
     """
-    found = torch.zeros_like(values)
-    found[:, -1] = last - values[:, -1]
+    advantages = torch.zeros_like(values)
+    advantages[:, -1] = last - values[:, -1]
     for step in range(values.shape[1] - 2, -1, -1):
         error = discount * values[:, step + 1] - values[:, step]
-        found[:, step] = error + discount * trace * found[:, step + 1]
-    return found
+        advantages[:, step] = error + discount * trace * advantages[:, step + 1]
+    return advantages
 
 
 def _update(

@@ -1,13 +1,13 @@
-"""One call: network and ratio in, pruned network out."""
+"""Prunes a network to a ratio in one call."""
 
 from collections.abc import Callable, Iterable
 
 from torch import Tensor, nn
 
+from neuralnets.weights import prunable
 from pruners._base import Context, Pruner, Train, pruned_copy
 from pruners._schedule import keep_for
 from pruners._use import without_unused
-from pruners._weights import prunable
 
 
 def prune(

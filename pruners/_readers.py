@@ -1,9 +1,10 @@
-"""The weights by which the layers behind a group read its channels."""
+"""Weights by which the layers behind a group of channels read them."""
 
 import torch
 from torch import Tensor, nn
 
-from pruners._channels import TRANSPOSED, ChannelGroup, Side
+from neuralnets.layers import TRANSPOSED
+from pruners._channels import ChannelGroup, Side
 
 
 def readers(group: ChannelGroup) -> tuple[Side, ...]:
@@ -40,14 +41,14 @@ def input_slots(layer: nn.Module, side: Side, size: int) -> Tensor:
 
 def largest_reading(network: nn.Module, group: ChannelGroup) -> Tensor:
     """(size,), float64, on the CPU: the largest absolute weight by which any layer reads each channel."""
-    found = torch.zeros(group.size, dtype=torch.float64)
+    largest = torch.zeros(group.size, dtype=torch.float64)
     for side in readers(group):
         layer = network.get_submodule(side.layer)
         sizes = layer.get_parameter("weight").detach().abs().movedim(input_dim(layer), 0).flatten(1)
         channels = input_channels(layer, side)
         inside = channels >= 0
-        found.scatter_reduce_(0, channels[inside], sizes.amax(1).double().cpu()[inside], "amax")
-    return found
+        largest.scatter_reduce_(0, channels[inside], sizes.amax(1).double().cpu()[inside], "amax")
+    return largest
 
 
 @torch.no_grad()

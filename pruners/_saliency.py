@@ -1,4 +1,4 @@
-"""What methods that prune at initialisation look at: as many examples of every class, and the slope of their loss."""
+"""Balanced training batches and loss gradients, for methods that prune at initialisation."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain, islice
@@ -7,13 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neuralnets.layers import BATCH_NORMS
+from neuralnets.losses import criterion
 from pruners._base import Context
 from pruners._data import examples
-from pruners._loss import loss
 
 Batch = tuple[Tensor, Tensor]
-
-_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 def balanced(network: nn.Module, context: Context, *, per_class: int, batch_size: int) -> list[Batch]:
@@ -36,7 +35,7 @@ def balanced(network: nn.Module, context: Context, *, per_class: int, batch_size
         raise ValueError("expected training examples to prune by, got none: give data that has a training split")
     batches = iter(context.batches())
     first = [*islice(batches, 1)]
-    if first and not _of_classes(first[0][1]):
+    if first and not _are_class_numbers(first[0][1]):
         return _even(examples(context, 10 * per_class), batch_size)
     with torch.no_grad():
         logits = network(torch.zeros(context.example.shape, device=context.example.device))
@@ -48,33 +47,33 @@ def balanced(network: nn.Module, context: Context, *, per_class: int, batch_size
     for images, labels in chain(first, batches):
         if len(labels) and int(labels.max()) >= classes:
             raise ValueError(f"expected labels below {classes}, as many as the network has, got {int(labels.max())}")
-        of_class = F.one_hot(labels, classes)
-        place = of_class.cumsum(0).gather(1, labels[:, None]).squeeze(1)
+        one_hot = F.one_hot(labels, classes)
+        place = one_hot.cumsum(0).gather(1, labels[:, None]).squeeze(1)
         take = place <= room[labels]
         taken.append((images[take], labels[take]))
-        room = room - of_class[take].sum(0)
+        room = room - one_hot[take].sum(0)
         if not bool(room.any()):
             break
     return _even(taken, batch_size)
 
 
-def _of_classes(truths: Tensor) -> bool:
+def _are_class_numbers(truths: Tensor) -> bool:
     return truths.dim() == 1 and not truths.is_floating_point()
 
 
 def _even(taken: Sequence[Batch], batch_size: int) -> list[Batch]:
-    found = [torch.cat(parts) for parts in zip(*taken, strict=True)]
-    if not found or not len(found[1]):
+    joined = [torch.cat(parts) for parts in zip(*taken, strict=True)]
+    if not joined or not len(joined[1]):
         raise ValueError("expected at least one training example to prune by, got none")
     # even parts: a last batch of one would have no batch statistics
-    parts = -(-len(found[1]) // batch_size)
-    return list(zip(found[0].tensor_split(parts), found[1].tensor_split(parts), strict=True))
+    parts = -(-len(joined[1]) // batch_size)
+    return list(zip(joined[0].tensor_split(parts), joined[1].tensor_split(parts), strict=True))
 
 
 def use_batch_statistics(network: nn.Module) -> None:
     """Let batch normalisation use the mean and variance of the batch; dropout stays as it is. Changes `network`."""
     for module in network.modules():
-        if isinstance(module, _BATCH_NORMS):
+        if isinstance(module, BATCH_NORMS):
             module.train()
 
 
@@ -89,7 +88,7 @@ def loss_slopes(
     """The gradient of the summed loss by each of `weights`; where logits are judged, of them over `temperature`."""
     images, labels = batch
     outputs = network(images)
-    total = loss(outputs if labels.is_floating_point() else outputs / temperature, labels)
+    total = criterion(outputs if labels.is_floating_point() else outputs / temperature, labels, reduction="sum")
     return torch.autograd.grad(
         total, list(weights.values()), create_graph=differentiable, allow_unused=True, materialize_grads=True
     )

@@ -9,17 +9,17 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from neuralnets.copies import copied
+from neuralnets.weights import leave_out, prunable, remaining
 from pruners._base import Context, Pruner, pruned_copy
 from pruners._budget import check_affordable, prune_to_cost
-from pruners._copies import copied
 from pruners._use import unused_weights
-from pruners._weights import leave_out, prunable, remaining
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One network of the family.
+    """One network of the cascade.
 
     Attributes:
         target_ratio: What was asked for: a share of the parent's prunable parameters, or of its cost.

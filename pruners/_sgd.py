@@ -1,4 +1,4 @@
-"""The plainest way to train, for callers without one of their own."""
+"""Plain stochastic gradient descent, for callers that bring no training of their own."""
 
 from collections.abc import Callable, Iterable
 from itertools import chain, islice, repeat
@@ -6,10 +6,10 @@ from itertools import chain, islice, repeat
 import torch
 from torch import Tensor, nn
 
+from neuralnets.copies import copied
+from neuralnets.losses import criterion
+from neuralnets.training_hook import Hook
 from pruners._base import Train
-from pruners._copies import copied
-from pruners._hooks import Hook
-from pruners._loss import loss
 from pruners._schedule import hold_zeros
 
 
@@ -42,7 +42,7 @@ def sgd(
             for step, (images, labels) in enumerate(islice(endless, steps)):
                 done = step / steps
                 optimizer.zero_grad()
-                total = loss(student(images), labels, reduction="mean")
+                total = criterion(student(images), labels)
                 penalty = hook.penalty(student, images, labels, done)
                 (total if penalty is None else total + penalty).backward()
                 hook.after_backward(student, done)

@@ -1,4 +1,4 @@
-"""How much of what a neuron sums up comes from one input channel, at most."""
+"""The largest share that one input channel contributes to what a neuron sums up."""
 
 from collections.abc import Iterator
 from math import prod
@@ -26,13 +26,13 @@ def largest_shares(layer: nn.Module, inputs: Tensor) -> Tensor:
         layer: A convolution, plain or transposed, or a linear layer.
         inputs: What it reads, (examples, ...).
     """
-    found = inputs.new_zeros(inputs.shape[-1 if isinstance(layer, nn.Linear) else 1])
+    shares = inputs.new_zeros(inputs.shape[-1 if isinstance(layer, nn.Linear) else 1])
     for columns, weight in _products(layer, inputs):
-        for seen in _signs(columns):
+        for signs in _signs(columns):
             for signed in _signs(weight):
-                best = _largest(signed.flatten(2), seen.flatten(2)).unflatten(1, weight.shape[2:])
-                found = torch.maximum(found, best.amax(2).flatten())
-    return found
+                best = _largest(signed.flatten(2), signs.flatten(2)).unflatten(1, weight.shape[2:])
+                shares = torch.maximum(shares, best.amax(2).flatten())
+    return shares
 
 
 def _signs(values: Tensor) -> Iterator[Tensor]:
@@ -43,16 +43,16 @@ def _signs(values: Tensor) -> Iterator[Tensor]:
 
 def _largest(weight: Tensor, columns: Tensor) -> Tensor:
     """Largest share of each entry (groups, n); weight (groups, outputs, n) and columns (places, groups, n) are >= 0."""
-    found = weight.new_zeros(weight.shape[0], weight.shape[2])
-    outputs = max(1, min(weight.shape[1], _MOST // found.numel()))
-    for rows in columns.split(max(1, _MOST // (found.numel() * outputs))):
+    largest = weight.new_zeros(weight.shape[0], weight.shape[2])
+    outputs = max(1, min(weight.shape[1], _MOST // largest.numel()))
+    for rows in columns.split(max(1, _MOST // (largest.numel() * outputs))):
         best = torch.zeros_like(rows)
         for part in weight.split(outputs, dim=1):
             sums = torch.einsum("pgn,gon->pgo", rows, part)
             per_sum = torch.where(sums <= _ZERO, 0.0, 1 / sums.clamp_min(_ZERO))
             best = torch.maximum(best, (part * per_sum.unsqueeze(3)).amax(2))
-        found = torch.maximum(found, (best * rows).amax(0))
-    return found
+        largest = torch.maximum(largest, (best * rows).amax(0))
+    return largest
 
 
 def _products(layer: nn.Module, inputs: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -81,11 +81,11 @@ def grouped_weight(layer: nn.Module) -> Tensor:
 
 def windows(layer: _ConvNd, inputs: Tensor) -> Tensor:
     """What stands under the kernel at every place: (examples, channels, places..., kernel...), not copied for each."""
-    seen = _spread(layer, inputs) if layer.transposed else _padded(layer, inputs)
+    unfolded = _spread(layer, inputs) if layer.transposed else _padded(layer, inputs)
     strides = [1] * len(layer.kernel_size) if layer.transposed else layer.stride
     for axis, (size, gap, step) in enumerate(zip(layer.kernel_size, layer.dilation, strides, strict=True)):
-        seen = seen.unfold(2 + axis, gap * (size - 1) + 1, step)[..., ::gap]
-    return seen
+        unfolded = unfolded.unfold(2 + axis, gap * (size - 1) + 1, step)[..., ::gap]
+    return unfolded
 
 
 def _padded(layer: _ConvNd, inputs: Tensor) -> Tensor:

@@ -1,12 +1,12 @@
-"""A network after a training in which a method had its part, in the form in which it came."""
+"""Trains a copy of a network with a method's hook, and returns it in the form in which it came."""
 
 import torch
 from torch import nn
 
+from neuralnets.copies import copied
+from neuralnets.training_hook import Hook
 from pruners._base import Context
-from pruners._copies import copied
 from pruners._data import trainer
-from pruners._hooks import Hook
 
 
 def trained(network: nn.Module, hook: Hook, context: Context) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The shape of most pruners of single weights: score every weight, share the budget out over the layers, mask."""
+"""Base class of most weight pruners: score every weight, share the budget out over the layers, mask."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ from typing import ClassVar, Literal, final
 from torch import nn
 from typing_extensions import override
 
+from neuralnets.weights import check_keep
 from pruners._allocation import Allocation, allocate
 from pruners._base import Context, Pruner, Scores
 from pruners._masks import apply_masks, nonzero
-from pruners._weights import check_keep
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightPruner(Pruner):
-    """A pruner of single weights that is nothing but a score.
+    """A weight pruner that is defined by a score.
 
     Attributes:
         allocation: How the budget is shared out over the layers, see `pruners._allocation`.

@@ -1,11 +1,12 @@
-"""How many channels of each group a pruned network has left, read off its shapes."""
+"""Reads off its shapes how many channels of each group a pruned network has left."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from pruners._channels import NORMS, ChannelGroup, Side
+from neuralnets.widths import width
+from pruners._channels import ChannelGroup
 
 _NO_CUT = "expected a network cut from the same architecture, got widths that no cut gives"
 
@@ -31,7 +32,7 @@ def kept_widths(parent: nn.Module, pruned: nn.Module, groups: Sequence[ChannelGr
     fewer: dict[tuple[str, str], int] = {}
     for group in groups:
         for side in group.sides:
-            before, after = (_width(each.get_submodule(side.layer), side) for each in (parent, pruned))
+            before, after = (width(each.get_submodule(side.layer), side.direction) for each in (parent, pruned))
             row = rows.setdefault((side.layer, side.direction), torch.zeros(len(groups), dtype=torch.float64))
             row[number[group]] = int((side.channels >= 0).sum()) / group.size
             fewer[side.layer, side.direction] = before - after
@@ -42,12 +43,3 @@ def kept_widths(parent: nn.Module, pruned: nn.Module, groups: Sequence[ChannelGr
     if not torch.equal(equations @ solution, gone) or bool((solution < 0).any() or (solution >= sizes).any()):
         raise ValueError(_NO_CUT)
     return {group: group.size - int(count) for group, count in zip(groups, solution, strict=True)}
-
-
-def _width(layer: nn.Module, side: Side) -> int:
-    if isinstance(layer, NORMS):
-        return int(layer.num_features)
-    if isinstance(layer, nn.PReLU):
-        return int(layer.num_parameters)
-    kind = "features" if isinstance(layer, nn.Linear) else "channels"
-    return int(getattr(layer, f"{side.direction}_{kind}"))

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.weights import check_keep, prunable
 from pruners._allocation import Allocation, allocate
 from pruners._base import Context, Need, Pruner
 from pruners._data import examples
 from pruners._layer_environment import LayerEnvironment
-from pruners._layer_trials import Layers, Outcome, layers_of, masks_for, to_budget, trial
+from pruners._layer_trials import Layers, Outcome, masks_for, read_layers, to_budget, trial
 from pruners._masks import apply_masks, nonzero
 from pruners._ppo_lagrangian import Settings, search
-from pruners._weights import check_keep, prunable
 
 
 @final
@@ -76,9 +76,9 @@ class ConstrainedRL(Pruner):
     @override
     def __call__(self, network: nn.Module, *, keep: int, context: Context) -> nn.Module:
         check_keep(network, keep)
-        layers, batches = layers_of(network), examples(context, self.examples)
+        layers, batches = read_layers(network), examples(context, self.examples)
         whole = sum(layers.sizes)
-        found = [_prior(self.prior, network, layers, keep, context.example)]
+        starts = [_prior(self.prior, network, layers, keep, context.example)]
         if keep < whole and len(layers.sizes) > 1:
             attempt = trial(network, layers, batches)
             environment = LayerEnvironment(network, layers, lambda counts: self._worth(attempt(counts)))
@@ -89,12 +89,12 @@ class ConstrainedRL(Pruner):
                 spread=self.spread,
                 best=self.again,
             )
-            start = _gone(found[0], layers)
+            start = _gone(starts[0], layers)
             for several in search(environment, settings, budget=100 * keep / whole, start=start, seed=context.seed):
-                found += [to_budget(layers, densities, keep) for densities in (1 - several).tolist()]
-            outcomes = {counts: attempt(counts) for counts in dict.fromkeys(found)}
-            found.sort(key=lambda counts: (-self._worth(outcomes[counts]), outcomes[counts].loss))
-        return apply_masks(network, masks_for(network, layers, found[0]))
+                starts += [to_budget(layers, densities, keep) for densities in (1 - several).tolist()]
+            outcomes = {counts: attempt(counts) for counts in dict.fromkeys(starts)}
+            starts.sort(key=lambda counts: (-self._worth(outcomes[counts]), outcomes[counts].loss))
+        return apply_masks(network, masks_for(network, layers, starts[0]))
 
     def _worth(self, outcome: Outcome) -> float:
         return outcome.accuracy if self.reward == "accuracy" else outcome.likelihood

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.copies import copied
 from pruners._base import Context
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import ChannelGroup, Keep
-from pruners._copies import copied
 from pruners._draws import generator
 from pruners._ellipsoid import sensitivities
 from pruners._folding import folded_filters, norms_behind

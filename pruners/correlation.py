@@ -1,4 +1,4 @@
-"""Correlation: of channels that say the same one stays, and speaks for the others."""
+"""Correlation pruning: of channels that correlate, one stays and takes over the others' weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,13 @@ from scipy.cluster.hierarchy import linkage
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.copies import copied
+from neuralnets.layers import TRANSPOSED
 from pruners._activations import first_reader
 from pruners._base import Context, Need
 from pruners._channel_allocation import ChannelAllocation
 from pruners._channel_pruner import ChannelPruner
-from pruners._channels import TRANSPOSED, ChannelGroup, Keep, Side
-from pruners._copies import copied
+from pruners._channels import ChannelGroup, Keep, Side
 from pruners._data import examples, scoring
 from pruners._folding import norms_behind
 from pruners._moments import Moments, moments
@@ -68,20 +69,20 @@ class Correlation(ChannelPruner):
     @override
     def score(self, network: nn.Module, groups: Sequence[ChannelGroup], context: Context) -> Sequence[Tensor]:
         sides = [(first_reader(group), group.size) for group in groups]
-        found = self._moments(network, sides, context)
+        moments_read = self._moments(network, sides, context)
         return [
-            merges(seen.covariance, seen.covariance.diagonal() * _reading_power(network, group))
-            for group, seen in zip(groups, found, strict=True)
+            merges(statistics.covariance, statistics.covariance.diagonal() * _reading_power(network, group))
+            for group, statistics in zip(groups, moments_read, strict=True)
         ]
 
     @override
     def refit(self, network: nn.Module, keep: Keep, context: Context) -> nn.Module:
         sides = [(group, side) for group, stays in keep.items() if not bool(stays.all()) for side in readers(group)]
-        found = self._moments(network, [(side, group.size) for group, side in sides], context)
+        moments_read = self._moments(network, [(side, group.size) for group, side in sides], context)
         behind = norms_behind(network, context.example)
         refitted = copied(network)
-        for (group, side), seen in zip(sides, found, strict=True):
-            _take_over(refitted, side, behind.get(side.layer), seen, keep[group])
+        for (group, side), statistics in zip(sides, moments_read, strict=True):
+            _take_over(refitted, side, behind.get(side.layer), statistics, keep[group])
         return refitted
 
     def _moments(self, network: nn.Module, sides: Sequence[tuple[Side, int]], context: Context) -> tuple[Moments, ...]:
@@ -137,32 +138,34 @@ def _reading_power(network: nn.Module, group: ChannelGroup) -> Tensor:
 
 
 @torch.no_grad()
-def _take_over(network: nn.Module, side: Side, norm: str | None, seen: Moments, stays: Tensor) -> None:
+def _take_over(network: nn.Module, side: Side, norm: str | None, statistics: Moments, stays: Tensor) -> None:
     """In the layer of `side`, in place: what channels that go contribute is predicted from those that stay.
 
     Args:
         network: Changed.
         side: Where the layer reads the channels.
         norm: Name of the normalisation directly behind the layer.
-        seen: What the layer reads.
+        statistics: What the layer reads.
         stays: (size,), bool, at least one.
     """
     layer = network.get_submodule(side.layer)
     weight, dim = layer.get_parameter("weight"), input_dim(layer)
     gone, left = (~stays).nonzero().squeeze(1), stays.nonzero().squeeze(1)
     # the largest correlation of a channel is where this is: its own deviation divides all of them
-    deviation = seen.covariance.diagonal().sqrt()
-    fits = torch.where(deviation > 0, seen.covariance.abs() / deviation, 0.0)
+    deviation = statistics.covariance.diagonal().sqrt()
+    fits = torch.where(deviation > 0, statistics.covariance.abs() / deviation, 0.0)
     speakers = left[fits[gone][:, left].argmax(1)]
-    target = None if isinstance(layer, TRANSPOSED) else _constant_of(network, layer, norm)
-    products = seen.square if target is None else seen.covariance
+    target = None if isinstance(layer, TRANSPOSED) else _bias_and_sign(network, layer, norm)
+    products = statistics.square if target is None else statistics.covariance
     size = products[speakers, speakers]
     slopes = torch.where(size > 0, products[gone, speakers] / size, 0.0)
-    slots = input_slots(layer, side, len(seen.mean)).to(weight.device)
+    slots = input_slots(layer, side, len(statistics.mean)).to(weight.device)
     lost = weight.index_select(dim, slots[gone].flatten()).double()
     if target is not None:
         tensor, sign = target
-        constants = (seen.mean[gone] - slopes * seen.mean[speakers]).to(lost).repeat_interleave(slots.shape[1])
+        constants = (
+            (statistics.mean[gone] - slopes * statistics.mean[speakers]).to(lost).repeat_interleave(slots.shape[1])
+        )
         # the constant, times all weights that read it
         tensor += sign * (lost.flatten(2).sum(2) if lost.dim() > 2 else lost).mv(constants).to(tensor)
     factors = slopes.to(lost).repeat_interleave(slots.shape[1])
@@ -170,7 +173,7 @@ def _take_over(network: nn.Module, side: Side, norm: str | None, seen: Moments, 
     weight.index_add_(dim, slots[speakers].flatten(), (lost * factors.view(shape)).to(weight))
 
 
-def _constant_of(network: nn.Module, layer: nn.Module, norm: str | None) -> tuple[Tensor, float] | None:
+def _bias_and_sign(network: nn.Module, layer: nn.Module, norm: str | None) -> tuple[Tensor, float] | None:
     """What a constant in a layer's output can be added to, and with which sign."""
     if isinstance(layer.bias, Tensor):
         return layer.bias, 1.0

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from typing_extensions import override
 
+from neuralnets.weights import prunable
 from pruners._base import Context, Need, Scores
 from pruners._data import scoring
 from pruners._saliency import Batch, balanced, loss_slopes, use_batch_statistics
 from pruners._weight_pruner import WeightPruner
-from pruners._weights import prunable
 
 
 @final
@@ -78,7 +78,7 @@ def hessian_gradient(
     for batch in batches:
         slopes = loss_slopes(network, weights, batch, temperature=temperature, differentiable=True)
         along = torch.stack([(g * slope).sum() for g, slope in zip(gradient, slopes, strict=True)]).sum() / examples
-        found = torch.autograd.grad(along, list(weights.values()), allow_unused=True, materialize_grads=True)
-        for name, product in zip(weights, found, strict=True):
+        along_gradient = torch.autograd.grad(along, list(weights.values()), allow_unused=True, materialize_grads=True)
+        for name, product in zip(weights, along_gradient, strict=True):
             products[name] += product
     return products

@@ -9,11 +9,11 @@ from typing import ClassVar, Literal, NamedTuple, final
 from torch import nn
 from typing_extensions import override
 
+from neuralnets.weights import check_keep
 from pruners._base import Context, Need, Pruner
 from pruners._data import examples
-from pruners._layer_trials import Outcome, layers_of, masks_for, trial
+from pruners._layer_trials import Outcome, masks_for, read_layers, trial
 from pruners._masks import apply_masks
-from pruners._weights import check_keep
 
 
 @final
@@ -49,7 +49,7 @@ class GreedyAllocation(Pruner):
     @override
     def __call__(self, network: nn.Module, *, keep: int, context: Context) -> nn.Module:
         check_keep(network, keep)
-        layers, batches = layers_of(network), examples(context, self.examples)
+        layers, batches = read_layers(network), examples(context, self.examples)
         counts = greedy_counts(trial(network, layers, batches), layers.sizes, keep, self.share)
         return apply_masks(network, masks_for(network, layers, counts))
 
@@ -95,7 +95,7 @@ def greedy_counts(
 
 
 class _Step(NamedTuple):
-    """What a layer would lose next; the smallest comes first.
+    """The next weights that a layer would lose; ordered by what they cost.
 
     Attributes:
         held: 0 where weights can go, 1 where the last one is held back, 2 where none is left.

@@ -8,14 +8,16 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.copies import copied
+from neuralnets.layers import TRANSPOSED
+from neuralnets.training_hook import Hook
+from neuralnets.weights import check_keep, remaining
+from neuralnets.widths import is_depthwise
 from pruners._base import Context, Need, Pruner
 from pruners._channel_allocation import ChannelAllocation, allocate_channels
-from pruners._channels import TRANSPOSED, ChannelGroup, Keep, filters, remove_channels
-from pruners._copies import copied
+from pruners._channels import ChannelGroup, Keep, filters, remove_channels
 from pruners._coupling import coupled_channels
-from pruners._hooks import Hook
 from pruners._trained import trained
-from pruners._weights import check_keep, remaining
 
 
 @final
@@ -149,19 +151,19 @@ class GrowingPenalty(Hook):
 
 def mean_sizes(network: nn.Module, groups: Sequence[ChannelGroup]) -> list[Tensor]:
     """Per group (size,), float64, on the CPU: mean |w| of all weights that produce the channel."""
-    found = []
+    sizes = []
     for group in groups:
         total, count = torch.zeros(2, group.size, dtype=torch.float64)
         for weights, channels in filters(network, group):
             inside = channels >= 0
             total.index_add_(0, channels[inside], weights.double().abs().sum(1).cpu()[inside])
             count.index_add_(0, channels[inside], torch.full((int(inside.sum()),), weights.shape[1]).double())
-        found.append(total / count.clamp_min(1))
-    return found
+        sizes.append(total / count.clamp_min(1))
+    return sizes
 
 
 def _penalise(network: nn.Module, group: ChannelGroup, strengths: Tensor) -> None:
-    of_each = torch.cat([strengths, strengths.new_zeros(1)])  # the last for positions of no channel of the group
+    strength = torch.cat([strengths, strengths.new_zeros(1)])  # the last for positions of no channel of the group
     for side in group.sides:
         layer = network.get_submodule(side.layer)
         if side.direction == "in" or isinstance(layer, nn.PReLU):
@@ -171,12 +173,11 @@ def _penalise(network: nn.Module, group: ChannelGroup, strengths: Tensor) -> Non
             if tensor is None or tensor.grad is None:
                 continue
             # a grouped convolution's transposed weight holds the positions of one group; all groups are alike
-            factors = of_each[side.channels[: tensor.shape[dim]]].to(tensor)
+            factors = strength[side.channels[: tensor.shape[dim]]].to(tensor)
             shape = [1] * tensor.dim()
             shape[dim] = -1
             tensor.grad.add_(tensor * factors.view(shape))
 
 
 def _filter_dim(layer: nn.Module) -> int:
-    depthwise = isinstance(layer, TRANSPOSED) and layer.groups == layer.in_channels == layer.out_channels > 1
-    return 1 if isinstance(layer, TRANSPOSED) and not depthwise else 0
+    return 1 if isinstance(layer, TRANSPOSED) and not is_depthwise(layer) else 0

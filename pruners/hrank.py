@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.forward_hooks import attached
+from neuralnets.layers import CONVOLUTIONS, NORMS, TRANSPOSED
 from pruners._base import Context, Need
 from pruners._channel_pruner import ChannelPruner
-from pruners._channels import CONVOLUTIONS, NORMS, ChannelGroup, Side
+from pruners._channels import ChannelGroup, Side
 from pruners._data import examples, scoring
 
 
@@ -63,7 +65,7 @@ class HRank(ChannelPruner):
 
 @dataclass(eq=False)
 class _Tally:
-    """Ranks seen at one side of a layer.
+    """Ranks of feature maps, added up at one side of a layer.
 
     Attributes:
         ranks: (channels on that side,), summed over `maps` images.
@@ -79,7 +81,8 @@ class _Tally:
 def _views(network: nn.Module, group: ChannelGroup) -> list[Side]:
     """The sides of layers at which the maps of `group` are looked at."""
     layers = [(side, network.get_submodule(side.layer)) for side in group.sides]
-    reading = [side for side, layer in layers if side.direction == "in" and isinstance(layer, CONVOLUTIONS)]
+    convolutions = (*CONVOLUTIONS, *TRANSPOSED)
+    reading = [side for side, layer in layers if side.direction == "in" and isinstance(layer, convolutions)]
     if _cover(reading, group):
         return reading
     scaled = [side for side, layer in layers if isinstance(layer, NORMS)]
@@ -89,8 +92,8 @@ def _views(network: nn.Module, group: ChannelGroup) -> list[Side]:
 
 
 def _cover(sides: Sequence[Side], group: ChannelGroup) -> bool:
-    found = torch.cat([torch.empty(0, dtype=torch.int64), *(side.channels for side in sides)])
-    return set(range(group.size)) <= set(found.tolist())
+    covered = torch.cat([torch.empty(0, dtype=torch.int64), *(side.channels for side in sides)])
+    return set(range(group.size)) <= set(covered.tolist())
 
 
 @contextmanager
@@ -99,17 +102,14 @@ def _watching(model: nn.Module, tallies: Mapping[Side, _Tally], rtol: float | No
         model.get_submodule(side.layer).register_forward_hook(_counter(side, tally, rtol))
         for side, tally in tallies.items()
     ]
-    try:
+    with attached(handles):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _counter(side: Side, tally: _Tally, rtol: float | None) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        seen = inputs[0] if side.direction == "in" else output.relu()
-        maps = _maps(seen.movedim(-1, 1) if isinstance(layer, nn.Linear) else seen)
+        values = inputs[0] if side.direction == "in" else output.relu()
+        maps = _maps(values.movedim(-1, 1) if isinstance(layer, nn.Linear) else values)
         if not bool(maps.isfinite().all()):
             raise ValueError(f"expected finite feature maps, got others at {side.layer}")
         ranks = torch.zeros(len(side.channels), dtype=torch.float64)
@@ -122,18 +122,18 @@ def _counter(side: Side, tally: _Tally, rtol: float | None) -> Callable[[nn.Modu
     return count
 
 
-def _maps(seen: Tensor) -> Tensor:
+def _maps(values: Tensor) -> Tensor:
     """Inputs or outputs of a layer, (examples, channels, ...), as matrices (examples, channels, rows, columns)."""
-    if seen.dim() < 4:
-        return seen.flatten(2)[..., None] if seen.dim() == 3 else seen[..., None, None]
-    return seen.flatten(2, -2)
+    if values.dim() < 4:
+        return values.flatten(2)[..., None] if values.dim() == 3 else values[..., None, None]
+    return values.flatten(2, -2)
 
 
 def _ranks(maps: Tensor, rtol: float | None) -> Tensor:
     if 1 in maps.shape[2:]:
         return maps.ne(0).flatten(2).any(2)
-    found: Tensor = torch.linalg.matrix_rank(maps, rtol=rtol)
-    return found
+    ranks: Tensor = torch.linalg.matrix_rank(maps, rtol=rtol)
+    return ranks
 
 
 def _mean(group: ChannelGroup, tallies: Mapping[Side, _Tally]) -> Tensor:

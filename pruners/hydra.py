@@ -10,19 +10,19 @@ from torch.func import functional_call
 from torch.nn.parameter import Parameter
 from typing_extensions import override
 
+from neuralnets.copies import copied
+from neuralnets.training_hook import Hook
+from neuralnets.weights import check_keep, prunable, remaining
 from pruners._base import Context, Need, Pruner
-from pruners._copies import copied
 from pruners._data import trainer
-from pruners._hooks import Hook
-from pruners._layerwise import even_counts, largest_of_each
+from pruners._layerwise import even_counts, keep_largest
 from pruners._masks import apply_masks, nonzero
-from pruners._weights import check_keep, prunable, remaining
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Hydra(Pruner):
-    """Trains a score for every weight, whose largest in each layer say which weights the loss is computed with.
+    """Trains a score for every weight; the weights with the largest scores of each layer stay.
 
     Sehwag et al. 2020 (arXiv:2002.10509). The loss is that of the caller's training: with a robust recipe, robustness
     is what is kept. In the forward pass a layer's weight is w where |s| is among the k largest of the layer and 0
@@ -54,12 +54,12 @@ class Hydra(Pruner):
         if not isinstance(scored, Scored):
             raise TypeError(f"expected training to return a copy of what it was given, got {type(scored).__name__}")
         scores = {name: score.to(alive[name].device) for name, score in scored.importance().items()}
-        return apply_masks(network, largest_of_each(scores, counts, alive))
+        return apply_masks(network, keep_largest(scores, counts, alive))
 
 
 @final
 class Scored(nn.Module):
-    """A network in which scores decide which weights count; the scores are all that learns.
+    """A network masked by trainable scores; nothing else is trained.
 
     The network inside keeps plain parameters, from which each forward pass computes the weights that it uses: copies,
     moves and masks work as with any network.
@@ -82,7 +82,7 @@ class Scored(nn.Module):
         weights = prunable(self.network)
         scores = dict(zip(self._names, (score.abs() for score in self.scores), strict=True))
         alive = {name: weight != 0 for name, weight in weights.items()}
-        masks = largest_of_each({name: score.detach() for name, score in scores.items()}, self._counts, alive)
+        masks = keep_largest({name: score.detach() for name, score in scores.items()}, self._counts, alive)
         return {name: weight * _straight_through(masks[name], scores[name]) for name, weight in weights.items()}
 
     def importance(self) -> dict[str, Tensor]:

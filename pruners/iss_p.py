@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.copies import copied
+from neuralnets.training_hook import Hook
+from neuralnets.weights import check_keep, prunable, remaining
 from pruners._base import Context, Need, Pruner
-from pruners._copies import copied
-from pruners._hooks import Hook
-from pruners._layerwise import even_counts, largest_of_each
+from pruners._layerwise import even_counts, keep_largest
 from pruners._masks import Masks, apply_masks, nonzero
 from pruners._trained import trained
-from pruners._weights import check_keep, prunable, remaining
 
 
 @final
@@ -59,10 +59,10 @@ class ISSP(Pruner):
             return copied(network)
         alive = nonzero(network)
         counts = even_counts(alive, keep)
-        found = trained(network, Shrinkage(alive, counts, alpha=self.alpha, until=self.shrink), context)
+        shrunk = trained(network, Shrinkage(alive, counts, alpha=self.alpha, until=self.shrink), context)
         # what became exactly zero cannot count as kept; where the choice is frozen, this is that choice
-        left = {name: mask & alive[name] for name, mask in nonzero(found).items()}
-        return apply_masks(found, largest_of_each(_sizes(found), counts, left))
+        left = {name: mask & alive[name] for name, mask in nonzero(shrunk).items()}
+        return apply_masks(shrunk, keep_largest(_sizes(shrunk), counts, left))
 
 
 @final
@@ -81,7 +81,7 @@ class Shrinkage(Hook):
         if masks is None:
             sizes = _sizes(network)
             alive = {name: mask.to(sizes[name].device) for name, mask in self._alive.items()}
-            masks = largest_of_each(sizes, self._counts, alive)
+            masks = keep_largest(sizes, self._counts, alive)
             if done >= self._until:
                 self._frozen = masks
         factor = self._alpha if self._frozen is None else 0.0

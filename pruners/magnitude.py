@@ -6,9 +6,9 @@ from typing import ClassVar, final
 from torch import nn
 from typing_extensions import override
 
+from neuralnets.weights import prunable
 from pruners._base import Context, Scores
 from pruners._weight_pruner import WeightPruner
-from pruners._weights import prunable
 
 
 @final

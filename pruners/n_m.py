@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.layers import TRANSPOSED
+from neuralnets.weights import check_keep, prunable
 from pruners._allocation import Allocation, allocate
 from pruners._base import Context, Pruner
-from pruners._channels import TRANSPOSED
 from pruners._masks import Masks, apply_masks, keep_global, nonzero
-from pruners._weights import check_keep, prunable
 
 
 @final
@@ -84,16 +84,16 @@ class NM(Pruner):
         shares = {
             name: float(loss.sum() / sizes[name].square().sum().clamp_min(1e-300)) for name, loss in losses.items()
         }
-        found = {}
+        priorities = {}
         for turn, name in enumerate(sorted(shares, key=lambda name: shares[name])):
             if not _divides(network, name, self.m):
-                found[name] = torch.zeros_like(sizes[name])
+                priorities[name] = torch.zeros_like(sizes[name])
                 continue
             lost = _grouped(network, name, losses[name], self.m)
             turns = _places(lost.sum(-1).flatten()).view(lost.shape[:-1])
             score = turn + (turns[..., None] + (_places(lost) + 1) / (self.m + 1)) / turns.numel()
-            found[name] = _ungrouped(network, name, score)
-        return found
+            priorities[name] = _ungrouped(network, name, score)
+        return priorities
 
 
 def _places(values: Tensor) -> Tensor:

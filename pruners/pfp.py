@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.copies import copied
+from neuralnets.forward_hooks import attached
 from pruners._base import Context, Need
 from pruners._channel_allocation import ChannelAllocation
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import ChannelGroup, Keep
-from pruners._copies import copied
 from pruners._data import examples, scoring
 from pruners._draws import generator
 from pruners._importance_sampling import arrivals, unbiased_weights
@@ -79,14 +80,14 @@ class PFP(ChannelPruner):
     def score(self, network: nn.Module, groups: Sequence[ChannelGroup], context: Context) -> Sequence[Tensor]:
         sensitivities = self._sensitivities(network, groups, context)
         uses = positions(network, context.example)
-        found = []
+        scores = []
         for group, each in zip(groups, sensitivities, strict=True):
             order = self._arrivals(group, each, context) if self.randomised else -each
             score = torch.empty_like(each)
             constant = max(self._constant(network, side.layer, uses) for side in readers(group))
             score[order.argsort(stable=True)] = errors(each, constant)
-            found.append(score)
-        return found
+            scores.append(score)
+        return scores
 
     @override
     def refit(self, network: nn.Module, keep: Keep, context: Context) -> nn.Module:
@@ -125,12 +126,12 @@ def sensitivities(network: nn.Module, groups: Sequence[ChannelGroup], batches: I
     with _watching(network, {side.layer for group in groups for side in readers(group)}, shares):
         for images in batches:
             network(images)
-    found = tuple(torch.zeros(group.size, dtype=torch.float64) for group in groups)
-    for group, each in zip(groups, found, strict=True):
+    largest = tuple(torch.zeros(group.size, dtype=torch.float64) for group in groups)
+    for group, each in zip(groups, largest, strict=True):
         for side in readers(group):
             inside = side.channels >= 0
             each.scatter_reduce_(0, side.channels[inside], shares[side.layer].double().cpu()[inside], "amax")
-    return found
+    return largest
 
 
 def errors(sensitivity: Tensor, constant: float) -> Tensor:
@@ -149,9 +150,9 @@ def errors(sensitivity: Tensor, constant: float) -> Tensor:
     # 3 (6 + 2 eps) a S / eps^2 > m - 1, solved for eps; the smallest m of theorem 2's ceiling
     mass = _K * constant * float(total)
     more = draws[1:] - 1
-    found = torch.where(more.isinf(), 0.0, (mass + (mass**2 + 6 * mass * more).sqrt()) / more)
-    first = 2 * found[:1] if count > 1 and found[0] > 0 else found.new_ones(1)
-    return torch.cat([first, found])
+    errors = torch.where(more.isinf(), 0.0, (mass + (mass**2 + 6 * mass * more).sqrt()) / more)
+    first = 2 * errors[:1] if count > 1 and errors[0] > 0 else errors.new_ones(1)
+    return torch.cat([first, errors])
 
 
 def _draws_for(probabilities: Tensor, count: int) -> Tensor:
@@ -170,17 +171,14 @@ def _draws_for(probabilities: Tensor, count: int) -> Tensor:
 
 
 @contextmanager
-def _watching(network: nn.Module, layers: Iterable[str], found: dict[str, Tensor]) -> Iterator[None]:
+def _watching(network: nn.Module, layers: Iterable[str], shares_by_layer: dict[str, Tensor]) -> Iterator[None]:
     def note(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def hook(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             shares = largest_shares(layer, inputs[0])
-            found[name] = torch.maximum(found[name], shares) if name in found else shares
+            shares_by_layer[name] = torch.maximum(shares_by_layer[name], shares) if name in shares_by_layer else shares
 
         return hook
 
     handles = [network.get_submodule(name).register_forward_pre_hook(note(name)) for name in sorted(layers)]
-    try:
+    with attached(handles):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()

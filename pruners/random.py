@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.weights import prunable
 from pruners._base import Context, Scores
 from pruners._weight_pruner import WeightPruner
-from pruners._weights import prunable
 
 
 @final

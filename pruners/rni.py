@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
+from neuralnets.copies import copied
+from neuralnets.training_hook import Hook
+from neuralnets.weights import check_keep, remaining
 from pruners._base import Context, Need, Pruner
 from pruners._bounded import Bounded, bounded, can_be_bounded, importances, unbounded
 from pruners._channel_allocation import ChannelAllocation, allocate_channels
 from pruners._channels import ChannelGroup, Keep, counter, filters, remove_channels
-from pruners._copies import copied
 from pruners._coupling import coupled_channels
 from pruners._data import trainer
-from pruners._hooks import Hook
-from pruners._weights import check_keep, remaining
 
 
 @final
@@ -130,14 +130,14 @@ def _gammas(network: nn.Module) -> list[Tensor]:
 
 def _score(network: nn.Module, group: ChannelGroup, trained: Mapping[str, Tensor]) -> Tensor:
     """(size,), float64, on the CPU: the largest importance of each channel; where it has none, its relative norm."""
-    found = torch.full((group.size,), -1.0, dtype=torch.float64)
+    largest = torch.full((group.size,), -1.0, dtype=torch.float64)
     for side in group.sides:
         if side.layer in trained:
             inside = side.channels >= 0
-            found.scatter_reduce_(0, side.channels[inside], trained[side.layer][inside], "amax")
+            largest.scatter_reduce_(0, side.channels[inside], trained[side.layer][inside], "amax")
     squares = torch.zeros(group.size, dtype=torch.float64)
     for weights, channels in filters(network, group):
         inside = channels >= 0
         squares.index_add_(0, channels[inside], weights.double().square().sum(1).cpu()[inside])
     norms = squares.sqrt() / squares.sqrt().amax().clamp_min(torch.finfo(squares.dtype).tiny)
-    return torch.where(found < 0, norms, found)
+    return torch.where(largest < 0, norms, largest)

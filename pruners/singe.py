@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.copies import copied
+from neuralnets.losses import criterion
+from neuralnets.weights import prunable
 from pruners._base import Context, Need
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import ChannelGroup, filters
-from pruners._copies import copied
 from pruners._data import examples, scoring
 from pruners._gates import gate_gradients, gated
-from pruners._loss import loss
-from pruners._weights import prunable
 
 _Batches = Sequence[tuple[Tensor, Tensor]]
 
@@ -96,19 +96,19 @@ def _variation(model: nn.Module, group: ChannelGroup, batches: _Batches, scales:
     # of a normalisation behind a filter matters.
     names = {f"{side.layer}.weight".removeprefix(".") for side in group.sides if side.direction == "out"}
     weights = {name: weight for name, weight in prunable(model).items() if name in names}
-    slopes_of = copied(model)
+    gradient = copied(model)
     total = torch.zeros(group.size, dtype=torch.float64)
     for scale in scales:
         slopes = [torch.zeros_like(weight) for weight in weights.values()]
         for images, labels in batches:
             gate = torch.full((1, group.size), scale, device=images.device)
             with gated(model, [group], [gate]):
-                mean = loss(model(images), labels) / _count(batches)
+                mean = criterion(model(images), labels, reduction="sum") / _count(batches)
             slopes = [a + b for a, b in zip(slopes, torch.autograd.grad(mean, list(weights.values())), strict=True)]
         with torch.no_grad():
             for name, slope in zip(weights, slopes, strict=True):
-                slopes_of.get_parameter(name).copy_(slope)
-        for (rows, channels), (changes, _) in zip(filters(model, group), filters(slopes_of, group), strict=True):
+                gradient.get_parameter(name).copy_(slope)
+        for (rows, channels), (changes, _) in zip(filters(model, group), filters(gradient, group), strict=True):
             products = (_norms(rows, p) * _norms(changes, p)).cpu()
             total.index_add_(0, channels[channels >= 0], products[channels >= 0])
     return total
@@ -119,5 +119,5 @@ def _count(batches: _Batches) -> int:
 
 
 def _norms(rows: Tensor, p: float) -> Tensor:
-    found: Tensor = torch.linalg.vector_norm(rows.double(), p, dim=1)
-    return found
+    norms: Tensor = torch.linalg.vector_norm(rows.double(), p, dim=1)
+    return norms

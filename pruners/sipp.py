@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 from typing_extensions import override
 
+from neuralnets.copies import copied
+from neuralnets.forward_hooks import attached
+from neuralnets.layers import LAYERS, RECURRENT
+from neuralnets.weights import prunable
 from pruners._base import Context, Need, Scores
-from pruners._copies import copied
 from pruners._data import examples, scoring
 from pruners._weight_pruner import WeightPruner
-from pruners._weights import LAYERS, RECURRENT, prunable
 
 Operation = Callable[[Tensor, Tensor], Tensor]
 """(inputs (examples, ...), weight) → outputs (examples, ...): what a layer does, without its bias."""
@@ -57,16 +59,16 @@ class SiPP(WeightPruner):
         _check_watched(network)
         with scoring(network) as model, torch.no_grad():
             names = {id(weight): name for name, weight in prunable(model).items()}
-            found = {name: torch.zeros_like(weight) for name, weight in prunable(model).items()}
+            largest = {name: torch.zeros_like(weight) for name, weight in prunable(model).items()}
 
-            def note(weight: Tensor, seen: Tensor) -> None:
+            def note(weight: Tensor, sensitivities: Tensor) -> None:
                 name = names[id(weight)]
-                found[name] = torch.maximum(found[name], seen)
+                largest[name] = torch.maximum(largest[name], sensitivities)
 
             with _watching(model, note):
                 for images, _ in examples(context, self.count):
                     model(images)
-        return found
+        return largest
 
 
 def _check_watched(network: nn.Module) -> None:
@@ -86,11 +88,8 @@ def _watching(network: nn.Module, note: Callable[[Tensor, Tensor], None]) -> Ite
             handles.append(module.register_forward_pre_hook(_attention(module, note), with_kwargs=True))
         elif isinstance(module, LAYERS):
             handles.append(module.register_forward_pre_hook(_layer(module, note)))
-    try:
+    with attached(handles):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _layer(module: nn.Module, note: Callable[[Tensor, Tensor], None]) -> Callable[[nn.Module, tuple[Tensor]], None]:
@@ -112,7 +111,7 @@ def _attention(
     module: nn.MultiheadAttention, note: Callable[[Tensor, Tensor], None]
 ) -> Callable[[nn.Module, tuple[Tensor, ...], dict[str, Tensor]], None]:
     bare, behind = copied(module), module.out_proj.weight
-    own = dict(module.named_parameters(recurse=False))
+    weights = dict(module.named_parameters(recurse=False))
     # with the identity behind it, attention puts out what its last projection reads
     opened = {f"out_proj.{name}": torch.zeros_like(each) for name, each in module.out_proj.named_parameters()}
     opened["out_proj.weight"] = torch.eye(len(behind), device=behind.device)
@@ -121,14 +120,14 @@ def _attention(
         del layer
         read = [*inputs, *(named[name] for name in ("query", "key", "value") if name in named)][:3]
         mixed = functional_call(bare, opened, inputs, named)[0]
-        *seen, last = (each if module.batch_first else each.transpose(0, 1) for each in (*read, mixed))
+        *attended, last = (each if module.batch_first else each.transpose(0, 1) for each in (*read, mixed))
         note(behind, sensitivity(F.linear, behind, last, last=True))
-        if "in_proj_weight" in own:
-            parts = zip(own["in_proj_weight"].chunk(3), seen, strict=True)
-            note(own["in_proj_weight"], torch.cat([sensitivity(F.linear, w, each, last=True) for w, each in parts]))
-        for name, each in zip(("q_proj_weight", "k_proj_weight", "v_proj_weight"), seen, strict=True):
-            if name in own:
-                note(own[name], sensitivity(F.linear, own[name], each, last=True))
+        if "in_proj_weight" in weights:
+            parts = zip(weights["in_proj_weight"].chunk(3), attended, strict=True)
+            note(weights["in_proj_weight"], torch.cat([sensitivity(F.linear, w, each, last=True) for w, each in parts]))
+        for name, each in zip(("q_proj_weight", "k_proj_weight", "v_proj_weight"), attended, strict=True):
+            if name in weights:
+                note(weights[name], sensitivity(F.linear, weights[name], each, last=True))
 
     return hook
 
@@ -142,14 +141,14 @@ def sensitivity(run: Operation, weight: Tensor, inputs: Tensor, *, last: bool) -
         inputs: (examples, ...), of either sign.
         last: Whether the outputs' channels are their last dimension, or else the second.
     """
-    found = torch.zeros_like(weight)
+    largest = torch.zeros_like(weight)
     for part in inputs.split(max(1, _MOST // weight.numel())):
         for signed in (part, -part):
             if bool((signed > 0).any()):
                 positive = signed.clamp_min(0)
                 for side in (weight, -weight):
-                    found = torch.maximum(found, _shares(run, side.clamp_min(0), positive, last=last))
-    return found
+                    largest = torch.maximum(largest, _shares(run, side.clamp_min(0), positive, last=last))
+    return largest
 
 
 def _shares(run: Operation, weight: Tensor, inputs: Tensor, *, last: bool) -> Tensor:

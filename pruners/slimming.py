@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.layers import NORMS
 from pruners._base import Context
 from pruners._channel_allocation import ChannelAllocation
 from pruners._channel_pruner import ChannelPruner
-from pruners._channels import NORMS, ChannelGroup, filters
+from pruners._channels import ChannelGroup, filters
 
 
 @final
@@ -38,10 +39,10 @@ class Slimming(ChannelPruner):
     @override
     def score(self, network: nn.Module, groups: Sequence[ChannelGroup], context: Context) -> Sequence[Tensor]:
         scales = [_scales(network, group) for group in groups]
-        known = [scale for scale in scales if scale is not None]
-        if not known:
+        scaled = [scale for scale in scales if scale is not None]
+        if not scaled:
             raise ValueError("expected batch normalisation with learnt scales, got a network without: use filter_norm")
-        typical = torch.cat(known).mean()
+        typical = torch.cat(scaled).mean()
         return [
             _stand_ins(network, group, typical) if scale is None else scale
             for group, scale in zip(groups, scales, strict=True)

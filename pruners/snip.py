@@ -6,11 +6,11 @@ from typing import ClassVar, Literal, final
 from torch import nn
 from typing_extensions import override
 
+from neuralnets.weights import prunable
 from pruners._base import Context, Need, Scores
 from pruners._data import scoring
 from pruners._saliency import balanced, loss_slopes, use_batch_statistics
 from pruners._weight_pruner import WeightPruner
-from pruners._weights import prunable
 
 
 @final

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 from typing_extensions import override
 
+from neuralnets.weights import check_keep, prunable, remaining
 from pruners._base import Context, Pruner
 from pruners._flow import positive, synaptic_flow
 from pruners._masks import apply_masks, keep_global, nonzero
-from pruners._weights import check_keep, prunable, remaining
 
 
 @final

@@ -10,10 +10,12 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from typing_extensions import override
 
+from neuralnets.copies import copied
+from neuralnets.forward_hooks import attached
+from neuralnets.layers import TRANSPOSED
 from pruners._base import Context, Need
 from pruners._channel_pruner import ChannelPruner
-from pruners._channels import TRANSPOSED, ChannelGroup, Keep, Side
-from pruners._copies import copied
+from pruners._channels import ChannelGroup, Keep, Side
 from pruners._data import examples, scoring
 from pruners._shares import grouped_weight, windows
 
@@ -98,8 +100,8 @@ def _products(
                 for parts in _contributions(model.get_submodule(layer), given, positions, generator):
                     for side, product in products.items():
                         if side.layer == layer:
-                            seen = _by_channel(parts, side, len(product))
-                            product.add_((seen.t() @ seen).cpu())
+                            channels = _by_channel(parts, side, len(product))
+                            product.add_((channels.t() @ channels).cpu())
     return products
 
 
@@ -116,11 +118,8 @@ def _noting(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, list[
         model.get_submodule(name).register_forward_pre_hook(lambda _, given, name=name: note(name, given[0]))
         for name in layers
     ]
-    try:
+    with attached(handles):
         yield inputs
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _contributions(layer: nn.Module, inputs: Tensor, positions: int, generator: torch.Generator) -> Iterator[Tensor]:
@@ -134,15 +133,15 @@ def _contributions(layer: nn.Module, inputs: Tensor, positions: int, generator: 
     places = outputs[0].numel() // width
     drawn = torch.randint(width * places, (positions, len(inputs)), generator=generator).to(inputs.device)
     weight, example = grouped_weight(layer), torch.arange(len(inputs), device=inputs.device)
-    seen = windows(layer, inputs) if isinstance(layer, _ConvNd) else inputs.reshape(len(inputs), places, -1)
+    read = windows(layer, inputs) if isinstance(layer, _ConvNd) else inputs.reshape(len(inputs), places, -1)
     for each in drawn:
         place, output = (each // width, each % width) if last else (each % places, each // places)
         group = output // weight.shape[1]
         if isinstance(layer, _ConvNd):
             where = torch.unravel_index(place, outputs.shape[2:])
-            under = seen.movedim(1, -1)[(example, *where)].movedim(-1, 1).flatten(2).unflatten(1, (layer.groups, -1))
+            under = read.movedim(1, -1)[(example, *where)].movedim(-1, 1).flatten(2).unflatten(1, (layer.groups, -1))
         else:
-            under = seen[example, place][:, None, :, None]
+            under = read[example, place][:, None, :, None]
         added = under.new_zeros(under.shape[:3])
         added[example, group] = (under[example, group] * weight[group, output % weight.shape[1]]).sum(2)
         yield added.flatten(1)
@@ -152,8 +151,8 @@ def _by_channel(parts: Tensor, side: Side, size: int) -> Tensor:
     """(examples, size), float64."""
     channels = side.channels.to(parts.device)
     inside = channels >= 0
-    found = parts.new_zeros(len(parts), size, dtype=torch.float64)
-    return found.index_add_(1, channels[inside], parts[:, inside].double())
+    sums = parts.new_zeros(len(parts), size, dtype=torch.float64)
+    return sums.index_add_(1, channels[inside], parts[:, inside].double())
 
 
 def _joined(products: Sequence[Tensor], group: ChannelGroup) -> Tensor:

@@ -12,12 +12,12 @@ from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from typing_extensions import override
 
+from neuralnets.losses import criterion
+from neuralnets.weights import check_keep, prunable
 from pruners._allocation import Allocation, allocate
 from pruners._base import Context, Need, Pruner
 from pruners._data import examples, scoring
-from pruners._loss import loss
 from pruners._masks import Masks, apply_masks, nonzero
-from pruners._weights import check_keep, prunable
 
 _MOST = 2**28
 """Numbers held at once as gradients, and as what blocks need: 1 GiB in float32, 2 GiB in float64."""
@@ -85,8 +85,8 @@ class WoodFisher(Pruner):
             scores = {name: torch.zeros_like(weight) for name, weight in weights.items()}
             for part in parts:
                 for name, rows in taken(part).items():
-                    found = _each_block(removal_losses, rows, [weights[name][alive[name]]], self.block, self.damping)
-                    scores[name][alive[name]] = found
+                    losses = _each_block(removal_losses, rows, [weights[name][alive[name]]], self.block, self.damping)
+                    scores[name][alive[name]] = losses
             masks = allocate(self.allocation, scores, keep, alive, network, context.example)
             step = joint_step if self.joint else summed_step
             moved = dict(weights)
@@ -120,8 +120,8 @@ def _factor(gradients: Tensor, damping: float) -> Tensor:
     """The Cholesky factor of N damping I + G G^T."""
     count = gradients.shape[1]
     kernel = gradients @ gradients.mT + count * damping * torch.eye(count, dtype=torch.float64, device=gradients.device)
-    found: tuple[Tensor, Tensor] = torch.linalg.cholesky_ex(kernel)
-    factor, failed = found
+    result: tuple[Tensor, Tensor] = torch.linalg.cholesky_ex(kernel)
+    factor, failed = result
     if bool(failed.any()) or not bool(factor.isfinite().all()):
         raise ValueError(
             f"expected gradients small enough for a damping of {damping:g}, got up to {float(gradients.abs().max()):g}"
@@ -150,7 +150,7 @@ def _each_block(
     size = max(1, min(size, columns))
     padding = -columns % size
     together = max(1, _MOST // (count * (size + count)))
-    found = [
+    blocks = [
         work(
             F.pad(rows, (0, padding))[:, start * size : (start + together) * size]
             .double()
@@ -161,7 +161,7 @@ def _each_block(
         ).flatten()
         for start in range(0, (columns + padding) // size, together)
     ]
-    return torch.cat([rows.new_zeros(0, dtype=torch.float64), *found])[:columns]
+    return torch.cat([rows.new_zeros(0, dtype=torch.float64), *blocks])[:columns]
 
 
 def example_gradients(
@@ -182,10 +182,10 @@ def example_gradients(
     weights = {name: fixed[name] for name in names}
 
     def mean(weights: dict[str, Tensor], images: Tensor, labels: Tensor) -> Tensor:
-        return loss(functional_call(network, {**fixed, **weights}, (images,)), labels, reduction="mean")
+        return criterion(functional_call(network, {**fixed, **weights}, (images,)), labels)
 
     slopes = vmap(grad(mean), in_dims=(None, 0, 0))
-    found: dict[str, list[Tensor]] = {name: [] for name in names}
+    gradients: dict[str, list[Tensor]] = {name: [] for name in names}
     for images, labels in zip(data[0].split(_TOGETHER), data[1].split(_TOGETHER), strict=True):
         try:
             with sdpa_kernel(SDPBackend.MATH):  # fused attention runs set by set
@@ -193,8 +193,8 @@ def example_gradients(
         except RuntimeError as error:
             raise ValueError(f"expected a network that torch.func can take gradients of, got: {error}") from error
         for name in names:
-            found[name].append(each[name][:, alive[name]])
-    return {name: torch.cat(rows) for name, rows in found.items()}
+            gradients[name].append(each[name][:, alive[name]])
+    return {name: torch.cat(rows) for name, rows in gradients.items()}
 
 
 def _stacked(batches: list[tuple[Tensor, Tensor]], size: int) -> tuple[Tensor, Tensor]:

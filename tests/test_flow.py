@@ -70,7 +70,7 @@ def result(digits, trained, tmp_path_factory):
         pruner=(Magnitude(), FilterNorm()),
         ratios=(0.5, 0.9),
         retrain=Standard(epochs=1, shift=0),
-        judging=JUDGING,
+        evaluation_settings=JUDGING,
     )
 
 
@@ -167,14 +167,14 @@ def test_the_same_call_again_computes_nothing(result, digits, trained, monkeypat
         pruner=(Magnitude(), FilterNorm()),
         ratios=(0.5, 0.9),
         retrain=Standard(epochs=1, shift=0),
-        judging=JUDGING,
+        evaluation_settings=JUDGING,
     )
     assert timeless(json.loads(json.dumps(again.summary))) == timeless(json.loads(json.dumps(result.summary)))
 
 
 def test_another_run_is_refused_in_the_same_folder(result, digits):
     with pytest.raises(UsageError, match="belongs to another run"):
-        sweep(network(seed=1), digits, out=result.folder, ratios=(0.5,), judging=JUDGING)
+        sweep(network(seed=1), digits, out=result.folder, ratios=(0.5,), evaluation_settings=JUDGING)
 
 
 def test_amending_adds_work_and_keeps_what_is_there(result, digits, trained, tmp_path, monkeypatch):
@@ -191,7 +191,7 @@ def test_amending_adds_work_and_keeps_what_is_there(result, digits, trained, tmp
             pruner=(Magnitude(), FilterNorm()),
             ratios=(0.5, 0.9),
             retrain=Standard(epochs=1, shift=0),
-            judging=more,
+            evaluation_settings=more,
             amend=amend,
         )
 

@@ -1,4 +1,4 @@
-"""The attack contract: images in, images inside the budget out. Success is judged by the task, not by the attack."""
+"""The contract of an attack: images in, images inside the budget out; the task decides whether it succeeded."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Norm = Literal["linf", "l2", "l1"]
 
 
 class Flag(StrEnum):
-    """Why a network may only seem robust, seen on a whole batch: AutoAttack's own checks (Croce and Hein 2020)."""
+    """A sign that a network only seems robust, on a whole batch: AutoAttack's own checks (Croce and Hein 2020)."""
 
     RANDOMISED = "randomised"
     PROBABILITIES = "softmax output"
@@ -23,7 +23,7 @@ class Flag(StrEnum):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How far an image may be moved.
+    """A norm, and the radius within which an image may be moved.
 
     Attributes:
         norm: "linf", "l2" or "l1".
@@ -37,7 +37,7 @@ class Budget:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Attacked:
-    """What an attack returns.
+    """The images that an attack returns, and its flags.
 
     Attributes:
         images: (n, c, h, w): where no adversarial example was found, the image itself or any other in the budget.

@@ -1,4 +1,4 @@
-"""pyautoattack's attacks, one after another on what is left: its own loop, with the stages in our hands."""
+"""Runs pyautoattack's attacks one after another, each on the images that are left."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -14,8 +14,8 @@ from typing_extensions import override
 
 from evalsuite.attacks._base import Budget, Flag
 from evalsuite.data._base import Batch
-from evalsuite.device import device_of
 from evalsuite.problems import decided
+from neuralnets.device import device_of
 
 NORMS: Final = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 _TELLS: Final = {
@@ -29,7 +29,7 @@ _BLACK_BOX: Final = "square"
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Broken:
-    """What a sequence of attacks has done.
+    """The images that a sequence of attacks has broken, and by which stage.
 
     Attributes:
         images: (n, c, h, w): adversarial where one of them succeeded, else the image itself.
@@ -67,7 +67,7 @@ def run(attacks: pyautoattack.AutoAttack, batch: Batch) -> Broken:
     Does the same as `run_standard_evaluation` with this batch as its batch, number by number.
     """
     images = batch.images.contiguous()
-    found, stage = images.clone(), torch.full((len(batch),), -1, device=images.device)
+    moved_images, stage = images.clone(), torch.full((len(batch),), -1, device=images.device)
     # what the attacks tell their log (zero gradients) the task finds out for itself
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []), torch.no_grad(), _heard():
         left = (decided(attacks.get_logits(images)) == batch.labels).nonzero().flatten()
@@ -77,9 +77,9 @@ def run(attacks: pyautoattack.AutoAttack, batch: Batch) -> Broken:
             labels = batch.labels[left]
             moved = _perturb(attacks, name)(images[left].clone(), labels.clone()).detach()
             broken = decided(attacks.get_logits(moved)) != labels
-            found[left[broken]], stage[left[broken]] = moved[broken], number
+            moved_images[left[broken]], stage[left[broken]] = moved[broken], number
             left = left[~broken]
-    return Broken(images=found, stage=stage)
+    return Broken(images=moved_images, stage=stage)
 
 
 def black_box(attacks: pyautoattack.AutoAttack, broken: Broken) -> Tensor | None:
@@ -113,8 +113,15 @@ def _perturb(attacks: pyautoattack.AutoAttack, name: str) -> Callable[[Tensor, T
     if name == "fab-t":
         attacks.fab.n_restarts = 1
     fab, apgd, targeted = attacks.fab, attacks.apgd, attacks.apgd_targeted
-    known = {"apgd-ce": apgd, "apgd-dlr": apgd, "apgd-t": targeted, "fab": fab, "fab-t": fab, "square": attacks.square}
-    attack = known[name]
+    by_name = {
+        "apgd-ce": apgd,
+        "apgd-dlr": apgd,
+        "apgd-t": targeted,
+        "fab": fab,
+        "fab-t": fab,
+        "square": attacks.square,
+    }
+    attack = by_name[name]
     attack.seed = attacks.get_seed()
     perturb: Callable[[Tensor, Tensor], Tensor] = attack.perturb
     return perturb

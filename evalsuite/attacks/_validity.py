@@ -1,4 +1,4 @@
-"""Signs that a network hides from attacks instead of withstanding them, seen without regard to the attack."""
+"""Flags networks that hide from attacks instead of withstanding them, whatever the attack."""
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +17,14 @@ def doubts(network: nn.Module, images: Tensor) -> frozenset[Flag]:
     """What two passes of the same images (n, c, h, w) show: other outputs, or outputs that are no logits."""
     with torch.inference_mode():
         first, second = network(images).float(), network(images).float()
-    found: set[Flag] = set()
+    flags: set[Flag] = set()
     apart = (_unit(first) - _unit(second)).norm(dim=1)
     if bool((apart > _SAME).any()) or bool((first.argmax(1) != second.argmax(1)).any()):
-        found.add(Flag.RANDOMISED)
+        flags.add(Flag.RANDOMISED)
     inside = bool((first > -_SUMS).all()) and bool((first < 1 + _SUMS).all())
     if inside and bool(((first.sum(1) - 1).abs() < _SUMS).all()):
-        found.add(Flag.PROBABILITIES)
-    return frozenset(found)
+        flags.add(Flag.PROBABILITIES)
+    return frozenset(flags)
 
 
 def zero_gradient(network: nn.Module, batch: Batch) -> Tensor:
@@ -67,9 +67,9 @@ def unbounded(network: nn.Module, batch: Batch, seed: int) -> Tensor:
 
 
 def _margins(logits: Tensor, labels: Tensor) -> Tensor:
-    own = logits.gather(1, labels[:, None]).squeeze(1)
+    label_logits = logits.gather(1, labels[:, None]).squeeze(1)
     others = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
-    margins: Tensor = own - others
+    margins: Tensor = label_logits - others
     return margins
 
 

@@ -45,7 +45,7 @@ class Pgd(Attack):
         images, labels, norm, eps = batch.images, batch.labels, budget.norm, budget.eps
         stream = keys(seed, f"pgd/{norm}", batch.ids).to(images.device)
         length = eps * (self.step if self.step is not None else 2.5 / self.steps)
-        found = images.clone()
+        attacked = images.clone()
         active = torch.arange(len(images), device=images.device)
         moved = _project(images + _start(stream, images.shape[1:], norm) * eps, images, norm, eps)
         for _ in range(self.steps):
@@ -53,14 +53,14 @@ class Pgd(Attack):
             logits = network(moved)
             (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels[active], reduction="sum"), moved)
             moved = moved.detach()
-            found[active] = moved
+            attacked[active] = moved
             alive = decided(logits) == labels[active]
             active, moved, gradient = active[alive], moved[alive], gradient[alive]
             if not len(active):
                 break
             moved = _project(moved + length * _steepest(gradient, norm), images[active], norm, eps)
-        found[active] = moved
-        return Attacked(images=found)
+        attacked[active] = moved
+        return Attacked(images=attacked)
 
 
 def _start(stream: Tensor, shape: Sequence[int], norm: Norm) -> Tensor:

@@ -10,10 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from evalsuite.config.spec import LIBRARIES, Spec, digest
-from evalsuite.data.named_files import files_of, tree, walk
 from evalsuite.errors import UsageError
 from evalsuite.files.given_paths import expanded, is_file
 from evalsuite.networks.checkpoints.header import described
+from evalsuite.parts.data_files import files_of, tree, walk
 from evalsuite.parts.data_names import parse_data_name
 from evalsuite.parts.recorded_data import check_recorded
 from evalsuite.parts.registry import third_party

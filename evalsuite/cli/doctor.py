@@ -101,9 +101,9 @@ def _examine(options: dict[str, object], *, as_json: bool) -> None:
     """The first lines of every run, as a table; ends as a run would that must not assume what it had to assume."""
     import torch
 
-    from evalsuite.cli._caution import caution
     from evalsuite.cli._console import reporter
     from evalsuite.config.build_inputs import build_inputs
+    from evalsuite.config.caution import caution
     from evalsuite.config.spec import resolve
     from evalsuite.data import choose
     from evalsuite.inputs.understanding import check, examine

@@ -8,11 +8,11 @@ import click
 from evalsuite.cli._console import echo, reporter, write_json
 from evalsuite.cli._options import JSON, judge_options, reading_options, run_options, settled
 from evalsuite.errors import UnknownNameError, UsageError
+from evalsuite.inputs.candidate_names import PARENT, candidate_names, shipped_names
 
 if TYPE_CHECKING:
     from evalsuite.config.spec import Spec
 
-PARENT = "parent"
 _FILE = click.Path(path_type=Path)
 
 
@@ -60,10 +60,10 @@ def command(
     from evalsuite.cli._typed import default_out, finished, request_digest
 
     spec = settled(options)
-    files = _named([Path(part.strip()) for value in candidates for part in value.split(",") if part.strip()])
+    files = candidate_names([Path(part.strip()) for value in candidates for part in value.split(",") if part.strip()])
     pairs = [_pair(part, files) for value in shipped for part in value.split(",") if part.strip()]
     out = spec.out or default_out(spec.ckpt)
-    held = _distinct(pairs, files)
+    held = shipped_names(pairs, files)
     request = request_digest(spec, {**files, **{f"{name} shipped as {of}": file for name, of, file in held}})
     results = finished(out, request)
     if results is not None:
@@ -94,10 +94,10 @@ def _run(
 ) -> dict[str, object]:
     import torch
 
-    from evalsuite.cli._caution import caution
     from evalsuite.cli._typed import typed
     from evalsuite.config.build import judging
     from evalsuite.config.build_inputs import build_candidate, build_inputs
+    from evalsuite.config.caution import caution
     from evalsuite.pipeline import Origin, ShippedFile, evaluate
     from evalsuite.progress import READING
     from evalsuite.records.heartbeat import recorded
@@ -118,19 +118,6 @@ def _run(
         return evaluate(loaded, networks, judging(spec), out=out, origin=origin, reporter=progress, shipped=held)
 
 
-def _named(files: list[Path]) -> dict[str, Path]:
-    """Files by their name without its ending, and with it where that is not enough to tell them apart."""
-    stems = [file.stem for file in files]
-    named: dict[str, Path] = {}
-    for file in files:
-        short = file.stem not in {PARENT, "separate"} and stems.count(file.stem) == 1
-        name = file.stem if short else file.name
-        if name in named:
-            raise UsageError(f"--candidates: expected files with different names, got {named[name]} and {file}")
-        named[name] = file
-    return named
-
-
 def _pair(part: str, candidates: dict[str, Path]) -> tuple[str, Path]:
     """`NAME=FILE` → the network's name and the file."""
     name, equals, file = (each.strip() for each in part.partition("="))
@@ -139,19 +126,6 @@ def _pair(part: str, candidates: dict[str, Path]) -> tuple[str, Path]:
     if name not in {PARENT, *candidates}:
         raise UnknownNameError("candidate", name, (PARENT, *candidates))
     return name, Path(file)
-
-
-def _distinct(pairs: list[tuple[str, Path]], candidates: dict[str, Path]) -> list[tuple[str, str, Path]]:
-    """Name in results, name of the network, file."""
-    found: list[tuple[str, str, Path]] = []
-    taken = {PARENT, *candidates}
-    for of, file in pairs:
-        name = file.name if file.name not in taken else f"{file.name} as {of}"
-        if name in taken:
-            raise UsageError(f"--shipped: expected files with different names, got {file} twice")
-        taken.add(name)
-        found.append((name, of, file))
-    return found
 
 
 def _code(results: dict[str, object]) -> int:

@@ -18,10 +18,10 @@ def command(as_json: bool, **options: object) -> None:
     """Make the family: prune (and retrain) a network at increasing ratios; networks go to OUT/networks."""
     import torch
 
-    from evalsuite.cli._caution import caution
     from evalsuite.cli._typed import default_out, typed
     from evalsuite.config.build import making
     from evalsuite.config.build_inputs import build_inputs
+    from evalsuite.config.caution import caution
     from evalsuite.config.spec import resolve
     from evalsuite.pipeline import Origin, only_prune
     from evalsuite.progress import READING

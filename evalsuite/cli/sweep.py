@@ -54,10 +54,10 @@ def command(ctx: click.Context, /, amend: bool, as_json: bool, **options: object
 def _run(spec: "Spec", out: Path, request: str | None, *, amend: bool) -> dict[str, object]:
     import torch
 
-    from evalsuite.cli._caution import caution
     from evalsuite.cli._typed import typed
     from evalsuite.config.build import judging, making
     from evalsuite.config.build_inputs import build_inputs
+    from evalsuite.config.caution import caution
     from evalsuite.pipeline import Origin, run
     from evalsuite.progress import READING
     from evalsuite.records.heartbeat import recorded

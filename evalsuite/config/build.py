@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final, TypeVar
 
 import torch
 
+from evalsuite.config.options import GivenParts
 from evalsuite.config.settings import Judging, Making
 from evalsuite.config.spec import Spec
 from evalsuite.data.slices import read as read_slices
@@ -18,33 +20,39 @@ from evalsuite.parts.names import name as spelled
 from evalsuite.parts.names import parse
 from evalsuite.parts.registry import names
 from evalsuite.process.third_party_code import others_code
+from evalsuite.tasks._base import Task
 from evalsuite.tasks._names import expand
 from evalsuite.training import Recipe, named
 from pruners import Pruner
 from pruners.regularisers import Regulariser
 
+Part = TypeVar("Part")
+_NAMED: Final = GivenParts()
 
-def making(spec: Spec, inputs: Inputs) -> Making:
-    """How the family is to be made."""
-    recipe = recipe_for(spec.retrain, inputs.parent.arch, inputs.dataset.name, spec.epochs, again=True)
+
+def making(spec: Spec, inputs: Inputs, parts: GivenParts = _NAMED) -> Making:
+    """How the family is to be made; `parts` stand in the place of those that `spec` names."""
+    recipe = parts.recipe
+    if recipe is None:
+        recipe = recipe_for(spec.retrain, inputs.parent.arch, inputs.dataset.name, spec.epochs, again=True)
     if recipe is not None and inputs.dataset.train is None:
         raise UsageError(
-            f"--retrain {spec.retrain}: {inputs.dataset.name} has no training examples; use --retrain none"
+            f"--retrain {spelled(recipe)}: {inputs.dataset.name} has no training examples; use --retrain none"
         )
     if spec.rewind == "weights" and spec.early is None:
         raise UsageError("--rewind weights: expected --early FILE, the early checkpoint that evalsuite train wrote")
     early = None if spec.early is None or spec.rewind != "weights" else _early(spec, inputs)
     made = Making(
-        pruners=tuple(parse("pruners", name, Pruner) for name in spec.pruner),
+        pruners=_parsed("pruners", parts.pruners or spec.pruner, Pruner),
         ratios=spec.ratios,
         one_shot=spec.schedule == "one-shot",
         budget=spec.budget,
         recipe=recipe,
-        full=_full_recipe(spec, inputs),
+        full=_full_recipe(spec, inputs) if parts.recipe is None else None,
         rewind=spec.rewind,
         rewind_to=early,
         adapters=spec.adapters,
-        regularisers=tuple(parse("pruners.regularisers", name, Regulariser) for name in spec.regularise),
+        regularisers=_parsed("pruners.regularisers", parts.regularisers or spec.regularise, Regulariser),
         controls=spec.controls,
         seeds=spec.seeds,
     )
@@ -88,11 +96,15 @@ def _full_recipe(spec: Spec, inputs: Inputs) -> Recipe | None:
     return recipe_for(spec.retrain, inputs.parent.arch, inputs.dataset.name, None, again=False)
 
 
-def judging(spec: Spec) -> Judging:
-    """What the family is to be asked."""
+def judging(spec: Spec, parts: GivenParts = _NAMED) -> Judging:
+    """What the family is to be asked; `parts` as for `making`."""
     slices = None if spec.slices is None else read_slices(spec.slices)
+    tasks = spec.tasks if parts.tasks is None else parts.tasks
     return Judging(
-        tasks=expand(spec.tasks),
+        tasks=(
+            *expand(task for task in tasks if isinstance(task, str)),
+            *(task for task in tasks if isinstance(task, Task)),
+        ),
         measures=None if spec.measures is None else _measures(spec.measures, sliced=slices is not None),
         required=spec.require,
         margin=spec.margin,
@@ -103,6 +115,10 @@ def judging(spec: Spec) -> Judging:
         seed=spec.seed,
         slices=slices,
     )
+
+
+def _parsed(package: str, values: Sequence[str | Part], base: type[Part]) -> tuple[Part, ...]:
+    return tuple(value if isinstance(value, base) else parse(package, str(value), base) for value in values)
 
 
 def _measures(asked: Sequence[str], *, sliced: bool) -> tuple[str, ...]:

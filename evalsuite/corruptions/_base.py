@@ -1,4 +1,4 @@
-"""The corruption contract: a batched tensor function with published constants, seeded per example."""
+"""The contract of a corruption: a batched tensor function with published constants, seeded per example."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""Batches cut into blocks that fit the processor's cache."""
+"""Cuts batches into blocks that fit the processor's cache."""
 
 from collections.abc import Callable
 from functools import wraps

@@ -1,4 +1,4 @@
-"""Which published constants hold for an image, and how far its lengths are from theirs.
+"""Selects the published constants for an image's size, and scales their lengths to others.
 
 The corruptions were published for four sizes: 32 px (CIFAR-10-C), 64 px (Tiny-ImageNet-C), 224 px (ImageNet-C) and
 299 px (ImageNet-C for Inception). Other sizes take the nearest of them and scale what is a length.

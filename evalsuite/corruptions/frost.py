@@ -51,11 +51,11 @@ class Frost(Corruption):
     @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
         raise_refusal(self.refuses((images.shape[1], images.shape[2], images.shape[3])))
-        of_image, of_frost = constants(_IMAGE_AND_FROST, self.severity, images.shape)
+        image_weight, frost_weight = constants(_IMAGE_AND_FROST, self.severity, images.shape)
         pictures, sizes = textures(self.texture, _scale(images.shape))
         crop = _crop(pictures.to(images.device), sizes, keys.to(images.device), images.shape[2], images.shape[3])
         pane = crop if images.shape[1] == 3 else gray(crop)
-        return from_levels(of_image * levels(images) + of_frost * pane)
+        return from_levels(image_weight * levels(images) + frost_weight * pane)
 
     @override
     def refuses(self, shape: tuple[int, int, int]) -> str | None:

@@ -50,8 +50,8 @@ class MotionBlur(Corruption):
         radius, sigma = self._radius_and_sigma(shape)
         if 1 - float(weights(radius, sigma)[0]) >= NEXT_LEVEL:
             return None
-        found = f"{size(shape)} (sigma {sigma:.3g} px)"
-        return f"expected images on which the scaled trail reaches the next pixel, got {found}"
+        given = f"{size(shape)} (sigma {sigma:.3g} px)"
+        return f"expected images on which the scaled trail reaches the next pixel, got {given}"
 
     def _radius_and_sigma(self, shape: tuple[int, ...]) -> tuple[float, float]:
         radius, sigma = constants(_RADIUS_AND_SIGMA, self.severity, shape)

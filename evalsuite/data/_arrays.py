@@ -1,4 +1,4 @@
-"""Numpy archives (.npz), read in a child process: arrays of plain numbers and texts by name."""
+"""Reads numpy archives (.npz) in a child process: arrays of plain numbers and texts by name."""
 
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
@@ -24,7 +24,7 @@ _WORST_RATIO: Final = 50
 @final
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """What was read.
+    """The arrays of an archive.
 
     Attributes:
         arrays: By name, those that were asked for.

@@ -1,4 +1,4 @@
-"""What a data set is to the rest of the project: fixed, ordered examples with images in [0, 1]."""
+"""The contract of a data set: fixed, ordered examples with images in [0, 1]."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -66,7 +66,7 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same examples on `device`."""
-        accepted, targets = (None if of is None else of.to(device) for of in (self.accepted, self.targets))
+        accepted, targets = (None if column is None else column.to(device) for column in (self.accepted, self.targets))
         there = replace(self, images=self.images.to(device), labels=self.labels.to(device))
         return replace(there, accepted=accepted, targets=targets)
 
@@ -95,7 +95,7 @@ class Examples:
     problem: Problem = CLASSIFICATION
 
     @classmethod
-    def of(cls, images: Images, labels: Tensor) -> "Examples":
+    def from_labels(cls, images: Images, labels: Tensor) -> "Examples":
         """All of `images`, in their own order; `labels` are whole numbers of any type.
 
         Raises:
@@ -106,7 +106,7 @@ class Examples:
         return cls(images=images, labels=labels.long(), positions=torch.arange(len(labels)))
 
     @classmethod
-    def asking(cls, problem: Problem, images: Images, targets: Targets) -> "Examples":
+    def from_targets(cls, problem: Problem, images: Images, targets: Targets) -> "Examples":
         """All of `images`, in their own order, with right answers that are no class numbers."""
         none, positions = torch.zeros(len(images), dtype=torch.int64), torch.arange(len(images))
         return cls(images=images, labels=none, positions=positions, targets=targets, problem=problem)
@@ -161,8 +161,8 @@ class Examples:
 
     def _written(self, targets: Tensor) -> list[str]:
         # what is observed of an example depends on the facts of the problem too, such as its scale
-        asked = f"{self.problem!r} version {self.problem.version}"
-        return [f"{_sha(row)} {asked}" for row in targets.cpu().contiguous().numpy()]
+        question = f"{self.problem!r} version {self.problem.version}"
+        return [f"{_sha(row)} {question}" for row in targets.cpu().contiguous().numpy()]
 
     @cached_property
     def image_ids(self) -> tuple[str, ...]:
@@ -262,6 +262,6 @@ class Source(ABC):
     def files(self) -> tuple[Path, ...] | None:
         """Every file that the data are read from; empty where they come with a library, None where it cannot be told.
 
-        `evalsuite.data.named_files.files_of` tells the same from the name alone.
+        `evalsuite.parts.data_files.files_of` tells the same from the name alone.
         """
         return None

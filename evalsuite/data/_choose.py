@@ -1,4 +1,4 @@
-"""A fixed, stratified order of examples: the first 500 of 2000 chosen are the 500 chosen."""
+"""Draws a fixed, stratified order of examples: the first 500 of 2000 chosen are the 500 chosen."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""The two CIFAR data sets differ in their files' names only."""
+"""Reads CIFAR-10 and CIFAR-100, whose files differ in their names only."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ def cifar(kind: type[datasets.CIFAR10], title: str) -> Archive:
     names = [name for name, _ in (*kind.train_list, *kind.test_list)] + [kind.meta["filename"]]
 
     def read(root: Path, *, train: bool, download: bool) -> Split:
-        found = kind(root, train=train, download=download)
-        images = torch.from_numpy(found.data).permute(0, 3, 1, 2).contiguous()
-        return Split(images=images, labels=torch.tensor(found.targets), classes=found.classes)
+        published = kind(root, train=train, download=download)
+        images = torch.from_numpy(published.data).permute(0, 3, 1, 2).contiguous()
+        return Split(images=images, labels=torch.tensor(published.targets), classes=published.classes)
 
     return Archive(title=title, files=[f"{kind.base_folder}/{name}" for name in names], read=read)

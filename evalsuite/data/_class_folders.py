@@ -1,4 +1,4 @@
-"""Photos in one folder a class, whose folders are matched with the classes of another data set."""
+"""Reads photos in one folder a class, and matches the folders with the classes of another data set."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -59,7 +59,7 @@ def class_folders(
         raise UsageError(f"expected one folder a class in {root}, got none")
     accepted = _accepted(root, folders, classes, mapping)
     photos = read_class_folders(root, accepted)
-    paths = sorted(path for found in photos.values() for path in found.photos)
+    paths = sorted(path for files in photos.values() for path in files.photos)
     answers = [accepted[Path(path).relative_to(root).parts[0]] for path in paths]
     sized = common_size(survey((), paths), border=border) == shape[1]
     images = Photos(
@@ -86,10 +86,10 @@ def _accepted(
     """Class numbers by folder."""
     if mapping is not None:
         table = _table(mapping)
-        known = {folder: table[folder] for folder in folders if folder in table}
-        if not known:
+        mapped = {folder: table[folder] for folder in folders if folder in table}
+        if not mapped:
             raise UsageError(f"expected {mapping} to name folders of {root} ({some(folders)}), got {some(table)}")
-        return {folder: _numbers(names, classes, f"{mapping}: {folder}") for folder, names in known.items()}
+        return {folder: _numbers(names, classes, f"{mapping}: {folder}") for folder, names in mapped.items()}
     if unknown := sorted(folder for folder in folders if _number(folder, classes) is None):
         raise UsageError(
             f"expected the folders of {root} to be called by the names or numbers of the classes ({some(classes)}), "
@@ -99,13 +99,13 @@ def _accepted(
 
 
 def _numbers(names: Sequence[str], classes: Sequence[str], where: str) -> tuple[int, ...]:
-    found = [(name, _number(name, classes)) for name in names]
-    if not found or (unknown := [name for name, number in found if number is None]):
+    numbered = [(name, _number(name, classes)) for name in names]
+    if not numbered or (unknown := [name for name, number in numbered if number is None]):
         raise UsageError(
             f"{where}: expected classes by name ({some(classes)}) or number (0 to {len(classes) - 1}), "
-            f"got {some(unknown) if found else 'none'}"
+            f"got {some(unknown) if numbered else 'none'}"
         )
-    return tuple(dict.fromkeys(number for _, number in found if number is not None))
+    return tuple(dict.fromkeys(number for _, number in numbered if number is not None))
 
 
 def _number(name: str, classes: Sequence[str]) -> int | None:
@@ -124,8 +124,8 @@ def _table(path: Path) -> Mapping[str, tuple[str, ...]]:
     content = read_regular(path, "a mapping of folders to classes (JSON or CSV)", most=MOST_BYTES)
     try:
         if path.suffix.lower() in {".csv", ".tsv"}:
-            return _of_csv(read_delimited(content, str(path)))
-        return _of_json(read_text(content, str(path)))
+            return _read_csv(read_delimited(content, str(path)))
+        return _read_json(read_text(content, str(path)))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RefusedInputError(
             f'expected {path} to be JSON like {{"folder": "class"}} or CSV with the columns folder and class, '
@@ -133,20 +133,20 @@ def _table(path: Path) -> Mapping[str, tuple[str, ...]]:
         ) from error
 
 
-def _of_json(text: str) -> dict[str, tuple[str, ...]]:
+def _read_json(text: str) -> dict[str, tuple[str, ...]]:
     raw = json.loads(text)
     if not isinstance(raw, dict):
         raise TypeError(f"an object, not {type(raw).__name__}")
-    found: dict[str, tuple[str, ...]] = {}
+    classes_by_folder: dict[str, tuple[str, ...]] = {}
     for folder, value in raw.items():
         values = value if isinstance(value, list) else [value]
         if not all(isinstance(v, str | int) and not isinstance(v, bool) for v in values):
             raise TypeError(f"names or numbers under {folder[:80]!r}")
-        found[folder] = tuple(str(v) for v in values)
-    return found
+        classes_by_folder[folder] = tuple(str(v) for v in values)
+    return classes_by_folder
 
 
-def _of_csv(table: Delimited) -> dict[str, tuple[str, ...]]:
+def _read_csv(table: Delimited) -> dict[str, tuple[str, ...]]:
     header = table.rows[0].values if table.rows else ()
     if not {"folder", "class"} <= set(header):
         raise KeyError(f"the columns {some(header)}")

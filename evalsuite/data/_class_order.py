@@ -1,4 +1,4 @@
-"""Which class has which number, told from the names of folders; and what the names of classes are worth."""
+"""Numbers classes by the names of their folders, and says how far such numbers can be trusted."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -96,7 +96,7 @@ def numbered_labels(where: str) -> Interpretation:
         where: What holds the labels.
     """
     reason = "the network's outputs are taken to be numbered alike"
-    return _reading_of(f"the numbers in {where}", "assumed", reason, _OUTPUTS)
+    return _order_reading(f"the numbers in {where}", "assumed", reason, _OUTPUTS)
 
 
 def class_names(names: Sequence[str], reason: str) -> Interpretation:
@@ -155,10 +155,10 @@ def _ordered(names: tuple[str, ...], basis: Basis, reason: str, *, option: str =
 
 
 def _reading(names: Sequence[str], basis: Basis, reason: str, option: str) -> Interpretation:
-    return _reading_of(some(names), basis, reason, option)
+    return _order_reading(some(names), basis, reason, option)
 
 
-def _reading_of(value: str, basis: Basis, reason: str, option: str) -> Interpretation:
+def _order_reading(value: str, basis: Basis, reason: str, option: str) -> Interpretation:
     return Interpretation(topic=_TOPIC, value=value, basis=basis, reason=reason, option=option)
 
 

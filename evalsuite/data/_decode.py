@@ -1,4 +1,4 @@
-"""A photo's file → 8 bits a channel, gray or RGB, whatever the file keeps."""
+"""Decodes photos of any format to 8 bits a channel, gray or RGB."""
 
 import contextlib
 import struct
@@ -160,8 +160,8 @@ def wide_values(file: Image.Image, image: Image.Image, path: str) -> npt.NDArray
 
 def _tag(file: Image.Image, tag: int, default: int) -> int:
     """A TIFF file's entry; `default` where the file has none or is of another format."""
-    told = file.tag_v2.get(tag, default) if isinstance(file, TiffImageFile) else default
-    return int(told[0] if isinstance(told, tuple) else told)
+    value = file.tag_v2.get(tag, default) if isinstance(file, TiffImageFile) else default
+    return int(value[0] if isinstance(value, tuple) else value)
 
 
 def _eight_bits(values: npt.NDArray[np.float64], white_value: float, path: str) -> npt.NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""The same image twice: in training and in held-out examples, or more than once in the latter."""
+"""Finds images that stand in training and held-out examples, or more than once among the latter."""
 
 import hashlib
 from collections import Counter
@@ -16,7 +16,7 @@ from evalsuite.errors import RefusedInputError, UsageError
 
 @runtime_checkable
 class Files(Protocol):
-    """Images that are read from files when asked for: too dear to decode all of them for a comparison."""
+    """Images that are read from files when needed: too dear to decode all of them for a comparison."""
 
     @property
     def paths(self) -> Sequence[str]:
@@ -31,10 +31,10 @@ def shared(train: Examples, test: Examples) -> Tensor:
     pixel, are the same when their answers are too: other patients may share all measurements.
     """
     if isinstance(train.images, Files) and isinstance(test.images, Files):
-        return _found(*_of_files(_paths(train, train.images), _paths(test, test.images)))
+        return _positions_in(*_file_digests(_paths(train, train.images), _paths(test, test.images)))
     if is_table(train):
-        return _found(train.ids, test.ids)
-    return _found(train.image_ids, test.image_ids)
+        return _positions_in(train.ids, test.ids)
+    return _positions_in(train.image_ids, test.image_ids)
 
 
 @final
@@ -96,18 +96,18 @@ def check_disjoint(train: Examples, test: Examples) -> None:
     Raises:
         UsageError: Some do; the first of them are told.
     """
-    found = shared(train, test).tolist()
-    if found:
-        first = ", ".join(str(i) for i in found[:5]) + (", ..." if len(found) > 5 else "")
+    twins = shared(train, test).tolist()
+    if twins:
+        first = ", ".join(str(i) for i in twins[:5]) + (", ..." if len(twins) > 5 else "")
         raise UsageError(
-            f"expected held-out examples that are not in the training examples, got {len(found)} that are "
+            f"expected held-out examples that are not in the training examples, got {len(twins)} that are "
             f"(at positions {first}): a network must not be judged on what it was trained on"
         )
 
 
-def _found(train: Sequence[str], test: Sequence[str]) -> Tensor:
-    known = set(train) - {""}
-    return torch.tensor([i for i, digest in enumerate(test) if digest in known], dtype=torch.int64)
+def _positions_in(train: Sequence[str], test: Sequence[str]) -> Tensor:
+    digests = set(train) - {""}
+    return torch.tensor([i for i, digest in enumerate(test) if digest in digests], dtype=torch.int64)
 
 
 def _paths(examples: Examples, images: Files) -> list[str]:
@@ -118,10 +118,10 @@ def _contents(examples: Examples) -> Sequence[str]:
     """What tells an image from others, of files byte by byte; empty where no other file has its size."""
     # small images of a super-resolution are made from photos, which need not be decoded either
     images = getattr(examples.images, "large", examples.images)
-    return _of_files(_paths(examples, images))[0] if isinstance(images, Files) else examples.image_ids
+    return _file_digests(_paths(examples, images))[0] if isinstance(images, Files) else examples.image_ids
 
 
-def _of_files(*groups: Sequence[str]) -> tuple[list[str], ...]:
+def _file_digests(*groups: Sequence[str]) -> tuple[list[str], ...]:
     """Digests of files, empty where no other file, of another group if there are several, has the same size."""
     sizes = [[_size(path) for path in paths] for paths in groups]
     if len(groups) == 1:

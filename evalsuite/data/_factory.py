@@ -1,4 +1,4 @@
-"""Data sets made by a user's own function: `package.module:factory`."""
+"""Loads data sets made by a user's own function: `package.module:factory`."""
 
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, runtime_checkable
@@ -91,7 +91,7 @@ def _examples(pairs: Pairs, where: str) -> Examples:
             raise UsageError(f"expected {where} to hold examples, got none")
         images, labels = zip(*(pairs[position] for position in range(len(pairs))), strict=True)
     stack = torch.stack([_image(image, images[0], where) for image in images])
-    examples = Examples.of(stack, torch.tensor([_label(label, where) for label in labels]))
+    examples = Examples.from_labels(stack, torch.tensor([_label(label, where) for label in labels]))
     _check_scale(examples, where)
     return examples
 

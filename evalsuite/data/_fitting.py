@@ -1,4 +1,4 @@
-"""Which size the images of a data set of photos have, and whether photos are resized for it."""
+"""Decides which size the images of a data set of photos have, and whether photos are resized for it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""The idx format of MNIST and its successors, compressed by gzip (LeCun, Cortes and Burges 1998)."""
+"""Reads the idx format of MNIST and its successors, compressed by gzip (LeCun, Cortes and Burges 1998)."""
 
 import gzip
 import math

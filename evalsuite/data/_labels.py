@@ -1,4 +1,4 @@
-"""Class numbers out of an array of labels, however they are kept."""
+"""Parses class numbers out of arrays of labels: whole numbers of any type, or one-hot rows."""
 
 from dataclasses import dataclass
 from typing import Final, final
@@ -23,7 +23,7 @@ class Labels:
     reading: Interpretation
 
 
-def labels_of(values: Array, where: str) -> Labels:
+def parse_labels(values: Array, where: str) -> Labels:
     """Class numbers out of whole numbers (n,) or (n, 1) of any type, or of rows with a single one each.
 
     Raises:

@@ -1,4 +1,4 @@
-"""From what stands behind `--data` to a data set whose training and held-out examples do not mix."""
+"""Loads a data set by its name on the command line, and checks that its two halves are disjoint."""
 
 from dataclasses import MISSING, Field, fields, replace
 from typing import Final, get_args, get_type_hints
@@ -101,8 +101,8 @@ def _source(parsed: DataName, name: str) -> Source:
     for option in parsed.options:
         key, _, value = option.partition("=")
         if key not in accepted or key in given:
-            known = ", ".join(sorted(accepted.keys() - set(required))) or "none"
-            raise UsageError(f"expected an option of the data set {parsed.kind} ({known}), got {option!r}")
+            options = ", ".join(sorted(accepted.keys() - set(required))) or "none"
+            raise UsageError(f"expected an option of the data set {parsed.kind} ({options}), got {option!r}")
         given[key] = value
     hints = get_type_hints(kind)
     return kind(**{key: _converted(key, value, hints[key]) for key, value in given.items()})
@@ -173,9 +173,9 @@ def _separated(dataset: Dataset) -> Dataset:
     twins = shared(dataset.train, dataset.test)
     if not len(twins):
         return dataset
-    own = torch.ones(len(dataset.test), dtype=torch.bool)
-    own[twins] = False
-    if not own.any():
+    kept = torch.ones(len(dataset.test), dtype=torch.bool)
+    kept[twins] = False
+    if not kept.any():
         raise RefusedInputError(
             f"expected held-out examples in {dataset.name} that are not training examples, got none: "
             f"all {len(twins)} stand in both"
@@ -188,7 +188,7 @@ def _separated(dataset: Dataset) -> Dataset:
     )
     return replace(
         dataset,
-        test=dataset.test.select(own.nonzero()[:, 0]),
+        test=dataset.test.select(kept.nonzero()[:, 0]),
         overlap=dataset.overlap + len(twins),
         interpretations=(*dataset.interpretations, reading),
     )

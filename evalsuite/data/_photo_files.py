@@ -1,4 +1,4 @@
-"""Which files below a folder are photos, and which are left out."""
+"""Lists the files below a folder that are photos, and those that are left out."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -11,8 +11,8 @@ from PIL import Image
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from evalsuite.data._decode import opened
-from evalsuite.data.named_files import walk
 from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.parts.data_files import walk
 
 # what else cameras, phones and the web write; each is read where this installation of Pillow can
 _MORE = (".jfif", ".jpe", ".jp2", ".j2k", ".gif", ".avif", ".heic", ".heif", ".apng", ".pnm", ".pbm", ".dib", ".qoi")
@@ -21,7 +21,7 @@ _MORE = (".jfif", ".jpe", ".jp2", ".j2k", ".gif", ".avif", ".heic", ".heif", ".a
 @final
 @dataclass(frozen=True, kw_only=True)
 class PhotoFiles:
-    """The files of a folder.
+    """The photos and the other files of a folder.
 
     Attributes:
         photos: Paths of those that are read, in the order of torchvision's `make_dataset`.
@@ -55,14 +55,14 @@ def read_class_folders(tree: Path, folders: Collection[str]) -> dict[str, PhotoF
     """
     files = {name: photo_files(tree / name) for name in folders}
     readable = " ".join(suffixes())
-    if not any(found.photos for found in files.values()):
-        left_out = listed(sum((found.left_out for found in files.values()), Counter[str]()))
+    if not any(entry.photos for entry in files.values()):
+        left_out = listed(sum((entry.left_out for entry in files.values()), Counter[str]()))
         kinds = f", only {left_out}" if left_out else ""
         raise UsageError(f"expected images ({readable}) in the class folders of {tree}, got none{kinds}")
-    for name, found in files.items():
-        if found.left_out and not found.photos:
+    for name, entry in files.items():
+        if entry.left_out and not entry.photos:
             raise RefusedInputError(
-                f"expected photos that can be read ({readable}) in {tree / name}, got only {listed(found.left_out)}: "
+                f"expected photos that can be read ({readable}) in {tree / name}, got only {listed(entry.left_out)}: "
                 f"convert them, or remove the folder"
             )
     return files

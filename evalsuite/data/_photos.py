@@ -1,4 +1,4 @@
-"""Images that are read from photos' files when they are asked for."""
+"""Images that are decoded from photos' files when they are needed."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Fit = Literal["resize", "resize others", "keep", "centre"]
 @final
 @dataclass(frozen=True, kw_only=True)
 class Photos:
-    """Photos, decoded when asked for.
+    """Photos, decoded when needed.
 
     Attributes:
         paths: One file per image.

@@ -1,4 +1,4 @@
-"""Which value of an array of images is white, and what makes that doubtful."""
+"""Decides which value of an array of images is white, and says what makes that doubtful."""
 
 from typing import Final
 

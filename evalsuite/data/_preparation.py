@@ -1,4 +1,4 @@
-"""How photos become images of one size: what the user says, what networks of one origin are used to, and defaults."""
+"""Settings by which photos become images of one size: the user's, those of a network's library, and defaults."""
 
 from dataclasses import dataclass
 from typing import Literal, final

@@ -1,4 +1,4 @@
-"""Which folder below a folder of photos holds training examples, and which held-out ones."""
+"""Finds the folders of training and of held-out examples below a folder of photos."""
 
 import re
 import unicodedata
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final, final
 
 from evalsuite.data._class_order import some
-from evalsuite.data.named_files import is_litter
 from evalsuite.errors import UsageError
 from evalsuite.interpretation import Interpretation
+from evalsuite.parts.data_files import is_litter
 
 _ROLES: Final = {
     "train": frozenset({"train", "training"}),
@@ -53,8 +53,8 @@ def labelled_splits(root: Path) -> Splits:
     if train is None and not held_out:
         _check_no_splits_below(root, folders)
         return Splits(train=None, test=root, reading=_reading(root.name or str(root), "the folder itself", given=True))
-    known = None if train is None else {spelled_alike(name) for name in subfolders(train)}
-    labelled = [folder for folder in held_out if folder is not None and _has_labels(folder, known)]
+    classes = None if train is None else {spelled_alike(name) for name in subfolders(train)}
+    labelled = [folder for folder in held_out if folder is not None and _has_labels(folder, classes)]
     if not labelled:
         raise _without_labels(root, train, [folder for folder in held_out if folder is not None], folders)
     test = labelled[0]
@@ -145,9 +145,9 @@ def _telling_words(name: str) -> list[str]:
     return [word for word in whole if word not in _GENERIC]
 
 
-def _has_labels(folder: Path, known: Collection[str] | None) -> bool:
+def _has_labels(folder: Path, classes: Collection[str] | None) -> bool:
     names = subfolders(folder)
-    return bool(names) and (known is None or any(spelled_alike(name) in known for name in names))
+    return bool(names) and (classes is None or any(spelled_alike(name) in classes for name in names))
 
 
 def _without_labels(root: Path, train: Path | None, held_out: list[Path], folders: Collection[str]) -> UsageError:

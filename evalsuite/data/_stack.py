@@ -1,4 +1,4 @@
-"""Images in one numpy file and their labels in another, as CIFAR-10-C and CIFAR-10.1 are published."""
+"""Reads images in one numpy file and labels in another, as CIFAR-10-C and CIFAR-10.1 are published."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from evalsuite.data._base import Examples
-from evalsuite.data._labels import labels_of
+from evalsuite.data._labels import parse_labels
 from evalsuite.data._pixel_values import check_white
 from evalsuite.errors import RefusedInputError, UsageError
 
@@ -21,7 +21,7 @@ Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 @final
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """Images that are read from the file when asked for.
+    """Images that are read from the file when needed.
 
     Attributes:
         rows: (n, h, w, c), uint8, mapped into memory.
@@ -62,7 +62,7 @@ def stacked(images: Path, labels: Path, *, part: int = 0, parts: int = 1) -> Exa
     kept = slice(part * size, (part + 1) * size)
     stack = Stack(rows=rows[kept])
     _check_some(stack, str(images))
-    return Examples.of(stack, torch.from_numpy(labels_of(truth, str(labels)).numbers[kept]))
+    return Examples.from_labels(stack, torch.from_numpy(parse_labels(truth, str(labels)).numbers[kept]))
 
 
 def _check_some(stack: Stack, where: str) -> None:
@@ -77,10 +77,10 @@ def _mapped(path: Path) -> Array:
         beside = sorted(file.name for file in path.parent.glob("*.npy"))
         raise UsageError(f"expected the file {path}, got {', '.join(beside) or 'no .npy file'} in {path.parent}")
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise RefusedInputError(f"expected {path} to be a whole numpy file (.npy), got an error: {reason}") from error
-    if not isinstance(found, np.ndarray):
+    if not isinstance(array, np.ndarray):
         raise RefusedInputError(f"expected {path} to be a single numpy array (.npy), got an archive")
-    return found
+    return array

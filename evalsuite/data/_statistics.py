@@ -1,4 +1,4 @@
-"""Mean and standard deviation per channel, for the normalisation inside the network."""
+"""Computes mean and standard deviation per channel, for the normalisation inside the network."""
 
 import torch
 
@@ -46,8 +46,8 @@ def training_statistics(dataset: Dataset) -> tuple[tuple[float, ...], tuple[floa
 def knows_statistics(dataset: Dataset) -> bool:
     """Whether `mean` and `std` of `dataset` are those of its training images; of photos they are a custom."""
     if dataset.train is None:
-        told = (dataset.mean, dataset.std) != neutral_statistics(len(dataset.mean))
-        return told and not isinstance(dataset.test.images, Files)
+        computed = (dataset.mean, dataset.std) != neutral_statistics(len(dataset.mean))
+        return computed and not isinstance(dataset.test.images, Files)
     return not isinstance(dataset.train.images, Files)
 
 

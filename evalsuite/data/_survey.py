@@ -1,4 +1,4 @@
-"""What the headers of a folder's photos say, before any of them is decoded: sizes, types, cameras' orientations."""
+"""Surveys the headers of a folder's photos, before any is decoded: sizes, types, cameras' orientations."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ _MOST_TRAINING = 5000
 # a stereo or depth image behind a photo is no further frame of it
 _SINGLE: Final = frozenset({"JPEG", "MPO"})
 _UPRIGHT = 1
-_LEAST_OF_SIXTEEN_BITS = 4096
+_LEAST_SIXTEEN_BIT_WHITE = 4096
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """What a photo's file says before its pixels.
+    """The fields of a photo's header.
 
     Attributes:
         path: The file.
@@ -122,7 +122,7 @@ def _depth(wide: Sequence[Header], preparation: Preparation) -> Interpretation:
     value = f"{' or '.join(f'{each:g}' for each in sorted(whites))} is white in {len(wide)} photos of more than 8 bits"
     if preparation.scale is not None:
         return Interpretation(topic="pixel values", value=value, basis="given", reason="?scale=")
-    if max(whites) == 2**16 - 1 and highest < _LEAST_OF_SIXTEEN_BITS:
+    if max(whites) == 2**16 - 1 and highest < _LEAST_SIXTEEN_BIT_WHITE:
         raise RefusedInputError(
             f"expected photos of 16 bits to use more than 12 of them, got values up to {highest:g} in all "
             f"{len(chosen)} that were looked at, e.g. {chosen[0].path}: add ?scale=VALUE with the value that is white, "

@@ -1,4 +1,4 @@
-"""Tables of numbers: columns become channels of one pixel, and what is asked for becomes numbers to be found."""
+"""Turns tables of numbers into examples: columns become channels of one pixel, targets are scaled to [0, 1]."""
 
 from collections.abc import Sequence
 
@@ -46,7 +46,7 @@ def table(
         columns = np.clip((rows - low) / np.where(high > low, high - low, 1.0), 0.0, 1.0)
         numbers = answers if raw else (answers - least) / spread
         images = torch.from_numpy(columns).float()[:, :, None, None]
-        return Examples.asking(problem, images, torch.from_numpy(numbers).float())
+        return Examples.from_targets(problem, images, torch.from_numpy(numbers).float())
 
     trained, held_out = examples(*train), examples(*test)
     mean, std = channel_statistics(trained)

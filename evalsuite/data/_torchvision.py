@@ -1,4 +1,4 @@
-"""Where torchvision's data sets are looked for, and how they are read or downloaded by its own code."""
+"""Locates torchvision's data sets, and reads or downloads them by its own code."""
 
 import contextlib
 import pickle
@@ -13,8 +13,8 @@ from torch import Tensor
 from evalsuite.data._base import Dataset, Examples
 from evalsuite.data._class_order import published_classes
 from evalsuite.data._statistics import channel_statistics
-from evalsuite.data.named_files import archive_roots
 from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.parts.data_files import archive_roots
 
 
 @final
@@ -42,7 +42,7 @@ class Read(Protocol):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """A data set that torchvision knows.
+    """A data set that torchvision reads.
 
     Attributes:
         title: As its authors spell it.
@@ -100,7 +100,7 @@ def dataset(
     name: str, pair: tuple[Split, Split], statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 ) -> Dataset:
     """The data set of the training and held-out `pair`; statistics are those of the training images unless given."""
-    train, test = (Examples.of(split.images, split.labels) for split in pair)
+    train, test = (Examples.from_labels(split.images, split.labels) for split in pair)
     channels, height, width = pair[0].images.shape[1:]
     mean, std = statistics or channel_statistics(train)
     return Dataset(

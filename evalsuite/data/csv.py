@@ -1,4 +1,4 @@
-"""A table of numbers in a file."""
+"""Regression on a table of numbers in a file."""
 
 import re
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from typing_extensions import override
 
 from evalsuite.data._base import Dataset, Source
 from evalsuite.data._table import Rows, split, split_reading, table
-from evalsuite.data.named_files import table_files
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.files.delimited import DELIMITERS, Row, read_delimited
 from evalsuite.files.given_paths import expanded
 from evalsuite.files.regular_files import read_regular
 from evalsuite.interpretation import Interpretation
+from evalsuite.parts.data_files import table_files
 
 Decimal = Literal["point", "comma"]
 
@@ -55,8 +55,8 @@ class Csv(Source):
 
     @override
     def load(self) -> Dataset:
-        own = _read(expanded(self.path), self.decimal)
-        names, rows = own.names, own.rows
+        read_table = _read(expanded(self.path), self.decimal)
+        names, rows = read_table.names, read_table.rows
         targets = tuple(filter(None, self.target.split(",")))
         if not targets or not set(targets) < set(names):
             got = f"({_listed(names)}), got {self.target!r}"
@@ -78,23 +78,23 @@ class Csv(Source):
             train=train,
             test=test,
             raw=self.raw,
-            readings=self._readings(own, len(test[0])),
+            readings=self._readings(read_table, len(test[0])),
         )
 
     @override
     def files(self) -> tuple[Path, ...]:
         return table_files(expanded(self.path), self.test)
 
-    def _readings(self, own: _Table, held_out: int) -> list[Interpretation]:
-        columns = f"{len(own.names)} with a {DELIMITERS.get(own.delimiter, repr(own.delimiter))} in between"
+    def _readings(self, table: _Table, held_out: int) -> list[Interpretation]:
+        columns = f"{len(table.names)} with a {DELIMITERS.get(table.delimiter, repr(table.delimiter))} in between"
         decimal = Interpretation(
             topic="decimal mark",
-            value=own.decimal,
+            value=table.decimal,
             basis="given" if self.decimal else "measured",
             reason="?decimal=" if self.decimal else "no number has the other",
             option="?decimal=point|comma",
         )
-        drawn = split_reading(held_out, len(own.rows), option="?test=FILE")
+        drawn = split_reading(held_out, len(table.rows), option="?test=FILE")
         chosen = Interpretation(topic="held-out rows", value=f"those of {self.test}", basis="given", reason="?test=")
         return [
             Interpretation(topic="columns", value=columns, basis="measured"),

@@ -1,4 +1,4 @@
-"""A regression that comes with scikit-learn: no download, training in seconds."""
+"""The diabetes regression that comes with scikit-learn: no download, training in seconds."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -27,7 +27,7 @@ class Digits(Source):
     def load(self) -> Dataset:
         bunch = load_digits()
         images = torch.from_numpy(bunch.images / 16.0).float().unsqueeze(1)
-        order = choose(Examples.of(images, torch.from_numpy(bunch.target)), len(images), seed=0)
+        order = choose(Examples.from_labels(images, torch.from_numpy(bunch.target)), len(images), seed=0)
         test, train = order.select(torch.arange(600)), order.select(torch.arange(600, len(order)))
         mean, std = channel_statistics(train)
         classes = tuple(str(digit) for digit in range(10))

@@ -10,7 +10,7 @@ from typing_extensions import override
 from evalsuite.data._base import Dataset, Source
 from evalsuite.data._idx import read_idx
 from evalsuite.data._torchvision import Archive, Split, dataset, download, on_disk
-from evalsuite.data.named_files import FASHION_MNIST_PACKAGE, fashion_files
+from evalsuite.parts.data_files import FASHION_MNIST_PACKAGE, fashion_files
 
 _PARTS = tuple(f"{split}-{part}-ubyte" for split in ("train", "t10k") for part in ("images-idx3", "labels-idx1"))
 
@@ -47,5 +47,5 @@ class FashionMnist(Source):
 
 
 def _read(root: Path, *, train: bool, download: bool) -> Split:
-    found = datasets.FashionMNIST(root, train=train, download=download)
-    return Split(images=found.data.unsqueeze(1), labels=found.targets, classes=found.classes)
+    published = datasets.FashionMNIST(root, train=train, download=download)
+    return Split(images=published.data.unsqueeze(1), labels=published.targets, classes=published.classes)

@@ -19,10 +19,10 @@ from evalsuite.data._preparation import CROP, NOTHING_WANTED, Alpha, Interpolati
 from evalsuite.data._splits import Splits, check_same_classes, labelled_splits, subfolders
 from evalsuite.data._statistics import IMAGENET, channel_statistics, neutral_statistics
 from evalsuite.data._survey import photo_readings, survey
-from evalsuite.data.named_files import folder_files, is_litter
 from evalsuite.errors import UsageError
 from evalsuite.files.given_paths import expanded
 from evalsuite.interpretation import Interpretation
+from evalsuite.parts.data_files import folder_files, is_litter
 
 
 @final
@@ -129,7 +129,7 @@ class Folder(Source):
         images = Photos(
             paths=half.paths, size=fit.size, channels=self.channels, preparation=fit.preparation, fit=fit.fit
         )
-        return Examples.of(images, torch.tensor(half.labels))
+        return Examples.from_labels(images, torch.tensor(half.labels))
 
     def _statistics(self, train: Examples | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
         if self.channels == 3:
@@ -158,10 +158,10 @@ class _Half:
         beside = Counter(
             entry.suffix.lower() for entry in tree.iterdir() if entry.is_file() and not is_litter(entry.name)
         )
-        left_out = {name: found.left_out for name, found in files.items()} | {f"{tree.name} itself": beside}
+        left_out = {name: photo_files.left_out for name, photo_files in files.items()} | {f"{tree.name} itself": beside}
         return cls(
-            paths=tuple(path for found in files.values() for path in found.photos),
-            labels=tuple(numbers[name] for name, found in files.items() for _ in found.photos),
+            paths=tuple(path for photo_files in files.values() for path in photo_files.photos),
+            labels=tuple(numbers[name] for name, photo_files in files.items() for _ in photo_files.photos),
             left_out={name: types for name, types in left_out.items() if types},
         )
 
@@ -170,20 +170,20 @@ def _completeness(train: _Half | None, test: _Half, classes: Sequence[str], file
     """Files that are left out, and classes of which there is nothing."""
     readings = []
     halves = {"training": train, "held-out": test}
-    for half, found in halves.items():
-        if found is None:
+    for half, read_half in halves.items():
+        if read_half is None:
             continue
-        if found.left_out:
-            types = sum(found.left_out.values(), Counter[str]())
+        if read_half.left_out:
+            types = sum(read_half.left_out.values(), Counter[str]())
             readings.append(
                 Interpretation(
                     topic="left-out files",
-                    value=f"{types.total()} beside {len(found.paths)} {half} photos: {listed(types)}",
+                    value=f"{types.total()} beside {len(read_half.paths)} {half} photos: {listed(types)}",
                     basis="measured",
-                    reason=f"in {some(found.left_out)}",
+                    reason=f"in {some(read_half.left_out)}",
                 )
             )
-        missing = sorted(set(range(len(classes))) - set(found.labels))
+        missing = sorted(set(range(len(classes))) - set(read_half.labels))
         if missing:
             readings.append(
                 Interpretation(

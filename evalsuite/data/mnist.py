@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from evalsuite.data._base import Dataset, Source
 from evalsuite.data._torchvision import Archive, Split, dataset, download, on_disk
-from evalsuite.data.named_files import archive_files
+from evalsuite.parts.data_files import archive_files
 
 _FILES = tuple(
     f"MNIST/raw/{split}-{part}-ubyte" for split in ("train", "t10k") for part in ("images-idx3", "labels-idx1")
@@ -32,5 +32,5 @@ class Mnist(Source):
 
 
 def _read(root: Path, *, train: bool, download: bool) -> Split:
-    found = datasets.MNIST(root, train=train, download=download)
-    return Split(images=found.data.unsqueeze(1), labels=found.targets, classes=[str(digit) for digit in range(10)])
+    split = datasets.MNIST(root, train=train, download=download)
+    return Split(images=split.data.unsqueeze(1), labels=split.targets, classes=[str(digit) for digit in range(10)])

@@ -13,7 +13,7 @@ from typing_extensions import override
 from evalsuite.data._arrays import Array, read_archive
 from evalsuite.data._base import Dataset, Examples, Source
 from evalsuite.data._class_order import class_names, numbered_labels, some
-from evalsuite.data._labels import labels_of
+from evalsuite.data._labels import parse_labels
 from evalsuite.data._pixel_values import TOPIC, check_white, white_taken
 from evalsuite.data._statistics import channel_statistics, neutral_statistics
 from evalsuite.errors import RefusedInputError, UsageError
@@ -72,7 +72,7 @@ class Npz(Source):
                     basis="measured",
                     reason="by the number of channels",
                 ),
-                labels_of(arrays["y_test"], f"y_test in {self.path}").reading,
+                parse_labels(arrays["y_test"], f"y_test in {self.path}").reading,
             ),
         )
 
@@ -84,13 +84,13 @@ class Npz(Source):
         if not {f"x_{part}", f"y_{part}"} <= arrays.keys():
             raise RefusedInputError(f"expected both x_{part} and y_{part} in {self.path}, got only one of them")
         images = _images(arrays[f"x_{part}"], f"x_{part} in {self.path}", self.scale)
-        labels = torch.from_numpy(labels_of(arrays[f"y_{part}"], f"y_{part} in {self.path}").numbers)
+        labels = torch.from_numpy(parse_labels(arrays[f"y_{part}"], f"y_{part} in {self.path}").numbers)
         if len(images) != len(labels) or not images.numel():
             raise RefusedInputError(
                 f"expected as many images as labels, and at least one, for {part} in {self.path}, "
                 f"got {len(images)} and {len(labels)}"
             )
-        return Examples.of(images, labels)
+        return Examples.from_labels(images, labels)
 
     def _pixels(self, arrays: Mapping[str, Array]) -> tuple[Interpretation, ...]:
         if self.scale is not None:

@@ -1,4 +1,4 @@
-"""Attributes of the held-out examples that the user knows and the labels do not tell: site, camera, sex, weather."""
+"""Attributes of held-out examples that labels do not hold, from a user's table: site, camera, sex, weather."""
 
 import hashlib
 from collections.abc import Sequence
@@ -59,11 +59,11 @@ class Slices:
                 f"{self.path}: expected a row for each of {len(chosen)} held-out examples, got none for "
                 f"{len(missing)} of them, the first with the id {missing[0]}"
             )
-        found: dict[str, list[int]] = {}
+        positions: dict[str, list[int]] = {}
         for place, attribute in enumerate(self.attributes):
             number = {value: k for k, value in enumerate(self.values(attribute))} | {"": -1}
-            found[attribute] = [number[self.rows[where[key]][place]] for key in chosen]
-        return found
+            positions[attribute] = [number[self.rows[where[key]][place]] for key in chosen]
+        return positions
 
     def check_rows(self, expected: Sequence[int], data: str) -> None:
         """Make sure that the table has one row an example, where rows stand in the data set's order.
@@ -97,7 +97,7 @@ def read(path: Path) -> Slices:
     header, body = rows[0].values, rows[1:]
     _check(path, header, body)
     has_ids = header[0].lower() == _ID
-    found = Slices(
+    slices = Slices(
         path=path,
         digest=hashlib.sha256(content).hexdigest(),
         attributes=header[1:] if has_ids else header,
@@ -105,8 +105,8 @@ def read(path: Path) -> Slices:
         ids=tuple(row.values[0] for row in body) if has_ids else None,
         last_line=rows[-1].line,
     )
-    _check_values(found)
-    return found
+    _check_values(slices)
+    return slices
 
 
 def _check(path: Path, header: Sequence[str], body: Sequence[Row]) -> None:
@@ -115,13 +115,13 @@ def _check(path: Path, header: Sequence[str], body: Sequence[Row]) -> None:
         raise UsageError(
             f"{path}, line 1: expected distinct names of one or more attributes, got {', '.join(header[:5])}"
         )
-    seen: dict[str, int] = {}
+    lines: dict[str, int] = {}
     for line, values in body:
         if len(values) != len(header):
             raise UsageError(f"{path}, line {line}: expected {len(header)} values, got {len(values)}")
-        if len(names) < len(header) and seen.setdefault(values[0], line) != line:
+        if len(names) < len(header) and lines.setdefault(values[0], line) != line:
             raise UsageError(
-                f"{path}, line {line}: expected every id once, got {values[0]} as in line {seen[values[0]]}"
+                f"{path}, line {line}: expected every id once, got {values[0]} as in line {lines[values[0]]}"
             )
 
 

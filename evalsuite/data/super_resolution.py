@@ -1,4 +1,4 @@
-"""Photos that are made smaller, to be made larger again."""
+"""Super-resolution of a folder of photos, which are made smaller and are the right answers."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,10 +14,10 @@ from evalsuite.data._photo_files import is_photo, suffixes
 from evalsuite.data._photos import Photos
 from evalsuite.data._splits import plain_splits
 from evalsuite.data._survey import photo_readings, survey
-from evalsuite.data.named_files import is_litter, tree
 from evalsuite.errors import UsageError
 from evalsuite.files.given_paths import expanded
 from evalsuite.interpretation import Interpretation
+from evalsuite.parts.data_files import is_litter, tree
 from evalsuite.problems.super_resolution import SuperResolution
 
 CHANNELS = ("red", "green", "blue")
@@ -135,13 +135,15 @@ def pairs(name: str, *, train: Images | None, test: Images, factor: int, size: i
 
 
 def _examples(large: Images, factor: int) -> Examples:
-    return Examples.asking(SuperResolution(factor=factor), Smaller(large=large, factor=factor), Large(images=large))
+    return Examples.from_targets(
+        SuperResolution(factor=factor), Smaller(large=large, factor=factor), Large(images=large)
+    )
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Smaller:
-    """Large images, made smaller when asked for."""
+    """Large images, made smaller when needed."""
 
     large: Images
     factor: int

@@ -28,6 +28,6 @@ class Svhn(Source):
 
 
 def _read(root: Path, *, train: bool, download: bool) -> Split:
-    found = datasets.SVHN(root, split="train" if train else "test", download=download)
-    images = torch.from_numpy(found.data).contiguous()
-    return Split(images=images, labels=torch.from_numpy(found.labels), classes=[str(digit) for digit in range(10)])
+    published = datasets.SVHN(root, split="train" if train else "test", download=download)
+    images = torch.from_numpy(published.data).contiguous()
+    return Split(images=images, labels=torch.from_numpy(published.labels), classes=[str(digit) for digit in range(10)])

@@ -19,10 +19,10 @@ from evalsuite.data._photos import Photos
 from evalsuite.data._preparation import Preparation
 from evalsuite.data._statistics import IMAGENET
 from evalsuite.data._survey import photo_readings, survey
-from evalsuite.data.named_files import voc_files
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.files.given_paths import expanded
 from evalsuite.interpretation import Interpretation
+from evalsuite.parts.data_files import voc_files
 from evalsuite.problems.segmentation import VOID, Segmentation
 
 _VOID = 255
@@ -61,9 +61,9 @@ class Voc(Source):
 
     @override
     def load(self) -> Dataset:
-        own = self.classes != len(CLASSES)
+        custom = self.classes != len(CLASSES)
         mean, std = IMAGENET
-        classes = tuple(f"class {number}" for number in range(self.classes)) if own else CLASSES
+        classes = tuple(f"class {number}" for number in range(self.classes)) if custom else CLASSES
         train, test = self._read("train"), self._read("val")
         headers = survey(train.images.paths, test.images.paths)
         return Dataset(
@@ -78,7 +78,7 @@ class Voc(Source):
                 Interpretation(
                     topic="held-out photos", value="val", basis="recorded", reason=f"of ImageSets, VOC{self.year}"
                 ),
-                Interpretation(topic="class names", value=some(classes), basis="assumed" if own else "recorded"),
+                Interpretation(topic="class names", value=some(classes), basis="assumed" if custom else "recorded"),
                 self._size_reading(),
                 *photo_readings(headers, test.images.preparation, frozenset()),
             ),
@@ -104,18 +104,18 @@ class Voc(Source):
     def _read(self, part: str) -> "_Half":
         root = expanded(self.path)
         try:
-            found = VOCSegmentation(str(root), year=self.year, image_set=part)
+            listed = VOCSegmentation(str(root), year=self.year, image_set=part)
         except (OSError, RuntimeError, ValueError) as error:
             expected = f"JPEGImages, SegmentationClass and ImageSets/Segmentation/{part}.txt"
             raise UsageError(f"expected {expected} in {root}/VOCdevkit/VOC{self.year}, got: {error}") from error
-        if outside := [image for image in found.images if not _is_inside(Path(image), root)]:
+        if outside := [image for image in listed.images if not _is_inside(Path(image), root)]:
             raise RefusedInputError(
                 f"expected names of photos in JPEGImages, one a line of ImageSets/Segmentation/{part}.txt in {root}, "
                 f"got one that leads elsewhere: {outside[0]!r}"
             )
         return _Half(
-            images=Photos(paths=tuple(found.images), size=self._size, channels=3, preparation=Preparation(crop=1.0)),
-            masks=Masks(paths=tuple(found.masks), size=self._size, classes=self.classes),
+            images=Photos(paths=tuple(listed.images), size=self._size, channels=3, preparation=Preparation(crop=1.0)),
+            masks=Masks(paths=tuple(listed.masks), size=self._size, classes=self.classes),
         )
 
 
@@ -135,13 +135,13 @@ class _Half:
     masks: "Masks"
 
     def examples(self) -> Examples:
-        return Examples.asking(Segmentation(), self.images, self.masks)
+        return Examples.from_targets(Segmentation(), self.images, self.masks)
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Masks:
-    """Class numbers of pixels, decoded when asked for.
+    """Class numbers of pixels, decoded when needed.
 
     Attributes:
         paths: One palette image a mask; the palette's index is the class, 255 is void.
@@ -172,7 +172,7 @@ class Masks:
             raise RefusedInputError(f"expected {path} to hold class numbers (a palette or gray image), got mode {mode}")
         resized = functional.resize(mask, [self.size], interpolation=InterpolationMode.NEAREST)
         numbers = torch.from_numpy(np.array(functional.center_crop(resized, [self.size] * 2))).long()
-        found = numbers.where(numbers != _VOID, VOID)
-        if int(found.max()) >= self.classes:
-            raise RefusedInputError(f"expected classes below {self.classes} in {path}, got {int(found.max())}")
-        return found
+        classes = numbers.where(numbers != _VOID, VOID)
+        if int(classes.max()) >= self.classes:
+            raise RefusedInputError(f"expected classes below {self.classes} in {path}, got {int(classes.max())}")
+        return classes

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from bounds import full_float32
 from evalsuite.data._base import Batch, Examples
 from evalsuite.engines._base import Engine, ItemResult, NetworkObservations
 from evalsuite.engines.items import BankItem, CompareItem, NetworkRef, ObserveItem, PairwiseItem, WorkItem, shard_digest
@@ -21,6 +20,7 @@ from evalsuite.process.culprit import is_own
 from evalsuite.process.third_party_code import OutputError, others_code
 from evalsuite.tasks._abilities import ComparesToParent, Pairwise, UsesBank, bank_size
 from evalsuite.tasks._base import Observations, Task, TaskOutput
+from neuralnets.precision import full_float32
 
 _NO_BANKS: Mapping[str, Examples] = MappingProxyType({})
 _PICTURES: Final = 8

@@ -19,9 +19,7 @@ from typing import Final, Literal, final
 import torch
 from torch import Tensor, nn
 
-from bounds import full_float32
 from evalsuite.data import Examples
-from evalsuite.device import device_of
 from evalsuite.errors import RefusedInputError
 from evalsuite.networks.checkpoints.checkpoint import Checkpoint
 from evalsuite.networks.normalized import Normalized
@@ -29,6 +27,8 @@ from evalsuite.networks.programs.program import artefact_in
 from evalsuite.process.third_party_code import others_code
 from evalsuite.records.facts import ShippedFacts
 from evalsuite.statistics.proportion import clopper_pearson
+from neuralnets.device import device_of
+from neuralnets.precision import full_float32
 
 _TOLERANCE: Final = 1e-4
 """Of the largest output: libraries round float32 in other places; two networks that differ are further apart."""
@@ -94,7 +94,7 @@ def compare_outputs(
         of=shipped.tested_as,
         file=str(shipped.path),
         sha256=shipped.checkpoint.file_digest or "",
-        kind="checkpoint" if artefact is None else artefact.told.kind,
+        kind="checkpoint" if artefact is None else artefact.info.kind,
         n=len(examples),
         disagreements=disagreements,
         share=disagreements / len(examples),

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from evalsuite.data import Examples
-from evalsuite.device import device_of
 from evalsuite.engines.items import NetworkRef
 from evalsuite.engines.networks import NetworkLoader
 from evalsuite.networks.repeatable import doubts
 from evalsuite.process.third_party_code import others_code
 from evalsuite.records.store import Store
+from neuralnets.device import device_of
 
 _FEW: Final = 32
 

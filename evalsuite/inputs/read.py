@@ -296,7 +296,7 @@ def normalised_as_given(network: nn.Module, rule: str | None, dataset: Dataset) 
     """
     network = copied(network)
     precise = single(network)
-    wrapped, reading = normalisation.of_python(network, rule, _of_data(dataset, rule), dataset.shape[0])
+    wrapped, reading = normalisation.in_front(network, rule, _of_data(dataset, rule), dataset.shape[0])
     return Checkpoint(
         network=wrapped.eval(),
         arch=None,

@@ -17,7 +17,6 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from evalsuite.data import Dataset, Examples, knows_statistics
-from evalsuite.device import device_of
 from evalsuite.interpretation import Interpretation
 from evalsuite.measures._base import Paired
 from evalsuite.networks.checkpoints import normalisation
@@ -26,6 +25,7 @@ from evalsuite.networks.normalized import Normalized
 from evalsuite.problems import Classification
 from evalsuite.records.facts import StandardFacts
 from evalsuite.statistics.compare import Comparison, compare
+from neuralnets.device import device_of
 
 Losses = npt.NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""What a network answers to a few images that are no photographs: whether its code is what it was.
+"""Fingerprints a network by its outputs for a few synthetic images, which change when its code does.
 
 A network's digest tells its weights and its modules, not the code that they run: a `forward` may be corrected between
 two runs, a library may be another. The answers tell.
@@ -9,9 +9,9 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from bounds import full_float32
-from evalsuite.device import device_of
 from evalsuite.networks.repeatable import differ
+from neuralnets.device import device_of
+from neuralnets.precision import full_float32
 
 Answers = list[list[float]]
 """Some outputs for each image."""

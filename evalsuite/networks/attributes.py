@@ -1,4 +1,4 @@
-"""What a network computes with beside tensors and layers: numbers that its modules keep, such as attention heads."""
+"""Numbers that modules compute with beside tensors and layers, such as a number of attention heads."""
 
 import re
 from collections.abc import Mapping
@@ -12,16 +12,16 @@ Scalars = Mapping[str, Mapping[str, Scalar]]
 
 def scalars(network: nn.Module) -> Scalars:
     """Public numbers and words of all modules that are not torch's own; the latter tell theirs in their `repr`."""
-    found = {name: _own(module) for name, module in network.named_modules() if _speaks_not_for_itself(module)}
-    return {name: own for name, own in found.items() if own}
+    values = {name: _public_scalars(module) for name, module in network.named_modules() if _repr_hides_state(module)}
+    return {name: numbers for name, numbers in values.items() if numbers}
 
 
 def restore(network: nn.Module, values: Scalars) -> None:
     """Puts back what `scalars` gave; names and types that `network` does not have are passed over."""
     modules = dict(network.named_modules())
-    for name, own in values.items():
-        present = _own(modules[name]) if name in modules else {}
-        for key, value in own.items():
+    for name, numbers in values.items():
+        present = _public_scalars(modules[name]) if name in modules else {}
+        for key, value in numbers.items():
             if key in present and type(present[key]) is type(value):
                 setattr(modules[name], key, value)
 
@@ -31,10 +31,11 @@ def structure(network: nn.Module) -> str:
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(network))
 
 
-def _own(module: nn.Module) -> dict[str, Scalar]:
+def _public_scalars(module: nn.Module) -> dict[str, Scalar]:
     public = {key: value for key, value in vars(module).items() if not key.startswith("_") and key != "training"}
     return {key: value for key, value in sorted(public.items()) if isinstance(value, int | float | str | bool)}
 
 
-def _speaks_not_for_itself(module: nn.Module) -> bool:
+def _repr_hides_state(module: nn.Module) -> bool:
+    """Whether `module` computes with numbers that its `repr` does not show."""
     return isinstance(module, nn.MultiheadAttention) or not type(module).__module__.startswith("torch.nn.")

@@ -1,4 +1,4 @@
-"""Who a network is: a digest of what it computes with."""
+"""Digests of networks: a hash of all that a network computes with."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from evalsuite.networks.attributes import scalars, structure
 from evalsuite.networks.effective_weights import named_tensors
 from evalsuite.networks.packed_weights import packed
-from evalsuite.networks.transient_buffers import remembered
+from evalsuite.networks.transient import transient_buffers
 
 _BOOK_KEEPING = "num_batches_tracked"
 
@@ -23,7 +23,7 @@ def network_digest(network: nn.Module, shape: tuple[int, int, int] | None = None
     `num_batches_tracked`, the device, training mode and `requires_grad` do not. Nor does what it remembers of its last
     pass, where the `shape` of its images is told.
     """
-    fleeting = frozenset[str]() if shape is None else remembered(network, shape)
+    fleeting = frozenset[str]() if shape is None else transient_buffers(network, shape)
     words = json.dumps([structure(network), scalars(network)], sort_keys=True)
     lasting = {name: tensor for name, tensor in named_tensors(network) if name not in fleeting}
     tensors = tensor_digest({**lasting, **packed(network)})

@@ -1,4 +1,4 @@
-"""Tensors as the network uses them: masks multiplied in."""
+"""Multiplies masks into the weights that they belong to: tensors as the network uses them."""
 
 from collections.abc import Iterator, Mapping
 
@@ -17,8 +17,8 @@ def effective(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if name.endswith("_orig") and _fits(tensor, tensors.get(f"{name.removesuffix('_orig')}_mask")):
             plain = name.removesuffix("_orig")
             merged[plain] = _masked(tensor, tensors[f"{plain}_mask"])
-        elif _PARAMETRIZED in name and name.endswith(".original") and _fits(tensor, tensors.get(_mask_of(name))):
-            merged[_plain(name)] = _masked(tensor, tensors[_mask_of(name)])
+        elif _PARAMETRIZED in name and name.endswith(".original") and _fits(tensor, tensors.get(_mask_name(name))):
+            merged[_plain(name)] = _masked(tensor, tensors[_mask_name(name)])
         elif not _is_mask(name, tensors):
             merged[name] = tensor
     return merged
@@ -48,7 +48,7 @@ def _is_mask(name: str, tensors: Mapping[str, Tensor]) -> bool:
     return original is not None and _fits(original, tensors[name])
 
 
-def _mask_of(original: str) -> str:
+def _mask_name(original: str) -> str:
     return f"{original.removesuffix('.original')}.0.mask"
 
 

@@ -1,4 +1,4 @@
-"""Normalisation as part of the network: what stands around every network that is judged."""
+"""Wraps a network so that it takes images in [0, 1] and normalises them itself."""
 
 from collections.abc import Sequence
 from typing import cast, final

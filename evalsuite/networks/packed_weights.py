@@ -1,4 +1,4 @@
-"""What quantised modules of torch keep beside parameters and buffers: weights packed for a library's kernels."""
+"""Reads the packed weights of torch's quantised modules, which are neither parameters nor buffers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -22,9 +22,9 @@ def packed(network: nn.Module) -> dict[str, Tensor]:
     """
     # shared ones under all of their names
     learnt, kept = network.named_parameters(remove_duplicate=False), network.named_buffers(remove_duplicate=False)
-    known = {name for name, _ in (*learnt, *kept)}
+    registered = {name for name, _ in (*learnt, *kept)}
     state = network.state_dict()
-    return {k: v for name, value in state.items() if name not in known for k, v in _plain(name, value)}
+    return {k: v for name, value in state.items() if name not in registered for k, v in _plain(name, value)}
 
 
 def weight_and_bias(module: nn.Module) -> tuple[Tensor, Tensor | None] | None:

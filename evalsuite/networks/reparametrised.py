@@ -1,4 +1,4 @@
-"""Weights that torch keeps as the parts from which it makes them: weight norm and spectral norm, old form and new."""
+"""Computes weights from the parts in which torch keeps them: weight norm and spectral norm, old form and new."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final

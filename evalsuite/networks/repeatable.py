@@ -1,4 +1,4 @@
-"""Whether a network's answer to an image is one: the same again, and the same whatever stands beside it."""
+"""Checks that a network's outputs for an image are the same again, and whatever stands beside it in the batch."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What is asked of a network: which outputs it gives, how wrong they are on one example, and what is written down."""
+"""Problems: the kinds of outputs a network has, their losses, and what is recorded of one example."""
 
 from evalsuite.problems._base import Column, Observations, Problem
 from evalsuite.problems._logits import NOT_FINITE, decided, probabilities

@@ -1,4 +1,4 @@
-"""The problem contract: what right answers are, how outputs are held against them, and what is written down."""
+"""The contract of a problem: right answers, the loss of an output, and what is recorded of an example."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ Observations = Mapping[str, Column]
 @final
 @dataclass(frozen=True, kw_only=True)
 class Guess:
-    """The best answer that takes no network: what any network has to be better than.
+    """The best constant answer: a baseline that takes no network.
 
     Attributes:
         words: In a few words, e.g. "always 'cat'".
@@ -46,7 +46,7 @@ class Constant(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Problem(ABC):
-    """What is asked of a network. Subclasses are frozen keyword-only dataclasses; fields are facts of the data.
+    """A kind of prediction. Subclasses are frozen keyword-only dataclasses; fields are facts of the data.
 
     Attributes:
         title: What a reader sees, e.g. "semantic segmentation".

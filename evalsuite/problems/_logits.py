@@ -1,4 +1,4 @@
-"""Logits → classes and probabilities, whatever a network really puts out."""
+"""Turns logits into classes and probabilities, also where a network puts out probabilities or NaN."""
 
 from typing import Final
 

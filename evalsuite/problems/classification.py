@@ -1,4 +1,4 @@
-"""Which class is this?"""
+"""Image classification."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which numbers belong to this?"""
+"""Regression of one or several numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which class is every pixel?"""
+"""Semantic segmentation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,10 +52,10 @@ class Segmentation(Problem):
 
         Where outputs are not finite the first two are NaN.
         """
-        found = outputs.argmax(1)
-        intersections, unions = _overlaps(found, truths, outputs.shape[1])
+        predicted = outputs.argmax(1)
+        intersections, unions = _overlaps(predicted, truths, outputs.shape[1])
         judged = (truths != VOID).flatten(1)
-        wrong = (found != truths).flatten(1) & judged
+        wrong = (predicted != truths).flatten(1) & judged
         finite = outputs.flatten(1).isfinite().all(1)
         iou, pixel_error = _mean(intersections, unions), wrong.sum(1) / judged.sum(1).clamp(min=1)
         return {
@@ -63,16 +63,16 @@ class Segmentation(Problem):
             "pixel_error": pixel_error.where(finite, torch.nan).cpu().numpy(),
             "intersections": intersections.int().cpu().numpy(),
             "unions": unions.int().cpu().numpy(),
-            "map": found.short().flatten(1).cpu().numpy(),
+            "map": predicted.short().flatten(1).cpu().numpy(),
         }
 
 
-def _overlaps(found: Tensor, truths: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+def _overlaps(predicted: Tensor, truths: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     """Pixels in which both maps have a class, and in which at least one has it, (n, classes) each."""
     judged = truths != VOID
-    extra = torch.full_like(found, classes)  # a class for what is not judged, cut off below
-    maps = (torch.where(judged, of, extra).flatten(1) for of in (truths, found))
-    theirs, ours = (F.one_hot(of, classes + 1)[..., :classes].bool() for of in maps)
+    extra = torch.full_like(predicted, classes)  # a class for what is not judged, cut off below
+    maps = (torch.where(judged, classes_map, extra).flatten(1) for classes_map in (truths, predicted))
+    theirs, ours = (F.one_hot(classes_map, classes + 1)[..., :classes].bool() for classes_map in maps)
     return (theirs & ours).sum(1), (theirs | ours).sum(1)
 
 

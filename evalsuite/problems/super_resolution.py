@@ -1,4 +1,4 @@
-"""What does the image look like with more pixels?"""
+"""Super-resolution."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,8 +48,8 @@ class SuperResolution(Problem):
 
     @override
     def losses(self, outputs: Tensor, truths: Tensor) -> Tensor:
-        found, true = (self._judged(images) for images in (outputs.clamp(0, 1), truths))
-        return 1 - (_psnr(found, true) / TOP).clamp(0, 1)
+        enlarged, true = (self._judged(images) for images in (outputs.clamp(0, 1), truths))
+        return 1 - (_psnr(enlarged, true) / TOP).clamp(0, 1)
 
     @override
     def observe(self, outputs: Tensor, truths: Tensor) -> Observations:
@@ -59,23 +59,23 @@ class SuperResolution(Problem):
         """
         numbers = outputs.float()
         images = numbers.where(numbers.isfinite().flatten(1).all(1)[:, None, None, None], torch.nan).clamp(0, 1)
-        found, true = self._judged(images), self._judged(truths)
-        similar = {"ssim": _ssim(found, true).cpu().numpy()} if min(found.shape[2:]) >= _WINDOW else {}
-        return {"psnr": _psnr(found, true).cpu().numpy(), **similar, "values": images.flatten(1).cpu().numpy()}
+        enlarged, true = self._judged(images), self._judged(truths)
+        similar = {"ssim": _ssim(enlarged, true).cpu().numpy()} if min(enlarged.shape[2:]) >= _WINDOW else {}
+        return {"psnr": _psnr(enlarged, true).cpu().numpy(), **similar, "values": images.flatten(1).cpu().numpy()}
 
     def _judged(self, images: Tensor) -> Tensor:
         return images[..., self.factor : -self.factor, self.factor : -self.factor]
 
 
-def _psnr(found: Tensor, true: Tensor) -> Tensor:
+def _psnr(enlarged: Tensor, true: Tensor) -> Tensor:
     """10 log10(1 / mean squared error), (n,), at most 100 dB, which stand for equal images."""
-    squared = (found.double() - true.double()).square().flatten(1).mean(1)
+    squared = (enlarged.double() - true.double()).square().flatten(1).mean(1)
     return (-10 * squared.clamp(min=1e-10).log10()).float()
 
 
-def _ssim(found: Tensor, true: Tensor) -> Tensor:
+def _ssim(enlarged: Tensor, true: Tensor) -> Tensor:
     """Structural similarity (Wang et al. 2004), (n,): Gaussian window of 11 pixels and sigma 1.5, where it fits."""
-    place = torch.arange(_WINDOW, device=found.device, dtype=torch.float64) - _WINDOW // 2
+    place = torch.arange(_WINDOW, device=enlarged.device, dtype=torch.float64) - _WINDOW // 2
     line = torch.exp(-(place**2) / (2 * _SIGMA**2))
     line = line / line.sum()
 
@@ -83,11 +83,11 @@ def _ssim(found: Tensor, true: Tensor) -> Tensor:
         one_channel = images.double().flatten(0, 1)[:, None]
         return F.conv2d(F.conv2d(one_channel, line[None, None, :, None]), line[None, None, None, :])
 
-    mean_found, mean_true = blurred(found), blurred(true)
-    var_found = blurred(found.double() ** 2) - mean_found**2
+    mean_enlarged, mean_true = blurred(enlarged), blurred(true)
+    var_enlarged = blurred(enlarged.double() ** 2) - mean_enlarged**2
     var_true = blurred(true.double() ** 2) - mean_true**2
-    covariance = blurred(found.double() * true.double()) - mean_found * mean_true
+    covariance = blurred(enlarged.double() * true.double()) - mean_enlarged * mean_true
     c1, c2 = _K1**2, _K2**2
-    top = (2 * mean_found * mean_true + c1) * (2 * covariance + c2)
-    bottom = (mean_found**2 + mean_true**2 + c1) * (var_found + var_true + c2)
-    return (top / bottom).flatten(1).mean(1).view(len(found), -1).mean(1).float()
+    top = (2 * mean_enlarged * mean_true + c1) * (2 * covariance + c2)
+    bottom = (mean_enlarged**2 + mean_true**2 + c1) * (var_enlarged + var_true + c2)
+    return (top / bottom).flatten(1).mean(1).view(len(enlarged), -1).mean(1).float()

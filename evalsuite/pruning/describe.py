@@ -44,7 +44,7 @@ class Made:
 def counted(network: nn.Module, shape: tuple[int, int, int]) -> Cost | None:
     """What `network` costs for one image of `shape`; None for files that do not tell it."""
     artefact = artefact_in(network)
-    return cost(network, shape) if artefact is None else artefact.told.cost
+    return cost(network, shape) if artefact is None else artefact.info.cost
 
 
 def describe(
@@ -85,20 +85,20 @@ def describe(
 
 def _peak(network: nn.Module, shape: tuple[int, int, int], artefact: Artefact | None) -> float | None:
     """None where the memory is not torch's."""
-    return None if artefact is not None and artefact.told.kind == "onnx" else peak_megabytes(network, shape)
+    return None if artefact is not None and artefact.info.kind == "onnx" else peak_megabytes(network, shape)
 
 
 def _megabytes(own: Cost | None, artefact: Artefact | None) -> float:
     """Of a file its size, of other networks that of their tensors."""
     if artefact is not None:
-        return artefact.told.megabytes
+        return artefact.info.megabytes
     assert own is not None  # noqa: S101 - only files are not counted
     return own.megabytes
 
 
 def _uncounted(artefact: Artefact | None, own: Cost | None, whole: Cost | None) -> str | None:
     if own is None:
-        return None if artefact is None else artefact.told.uncounted
+        return None if artefact is None else artefact.info.uncounted
     if whole is None:
         return "ratios are to the parent's counts, which cannot be told"
     return None if whole.prunable and whole.flops else "a forward pass of the parent uses no prunable weight"

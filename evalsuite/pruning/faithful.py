@@ -13,10 +13,12 @@ from torch.nn.parameter import Parameter
 
 from evalsuite.errors import UsageError
 from evalsuite.networks.copies import copied
-from evalsuite.networks.costs._multiplications import Multiplications, multiplications, storage_key
 from evalsuite.networks.costs._weights_in_use import InUse, Nonzeros, prunable_names, weights_in_use
 from evalsuite.parts.names import name
 from evalsuite.pruning.refusals import refusing
+from neuralnets.forward_pass import Multiplications, multiplications
+from neuralnets.probes import ramp
+from neuralnets.storage import storage_key
 from pruners import ChannelPruner, Pruner, coupled_channels, prunable
 
 _SHOWN: Final = 3
@@ -36,7 +38,7 @@ def check_faithful(network: nn.Module, pruners: Sequence[Pruner], image: Tensor)
         UsageError: A copy of `network` computes with tensors of another network, nothing of it is prunable, a layer
             does not use its own weight, or for pruners of single weights: zeros that are stored are not zero in use.
     """
-    images = torch.linspace(0, 1, image.numel()).reshape(image.shape).to(image.device)
+    images = ramp(image.shape[1:], image.device)
     copy = copied(network)
     before, followed = multiplications(network, images), multiplications(copy, images)
     _check_own_tensors(network, before, followed)

@@ -133,15 +133,15 @@ class _Named(Hook):
 
 @final
 class HookChain(Hook):
-    """Several hooks as one."""
+    """Calls several hooks one after another, as one hook."""
 
     def __init__(self, hooks: Sequence[Hook]) -> None:
         self._hooks = tuple(hooks)
 
     @override
     def penalty(self, network: nn.Module, images: Tensor, labels: Tensor, done: float) -> Tensor | None:
-        found = [each.penalty(network, images, labels, done) for each in self._hooks]
-        terms = [term for term in found if term is not None]
+        penalties = [each.penalty(network, images, labels, done) for each in self._hooks]
+        terms = [term for term in penalties if term is not None]
         return torch.stack(terms).sum() if terms else None
 
     @override

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from evalsuite.report import _svg
 from evalsuite.report import _words as words
@@ -67,9 +68,9 @@ def chosen(index: Index, group: Group) -> tuple[Task, ...]:
     return tuple(min(reversed(members), key=lambda t: _reach(index, t)) for members in stems.values())
 
 
-def _reach_of_panels(index: Index, tasks: Sequence[Task]) -> tuple[float, float]:
+def _reach_of_panels(index: Index, tasks: Sequence[Task], measure: str | None = None) -> tuple[float, float]:
     """Margins below and above the parent that hold the bands of all panels, within reason."""
-    cells = [index.cell(t.name, n.id) for t in tasks for line in index.lines for n in line.networks]
+    cells = [index.cell(t.name, n.id, measure) for t in tasks for line in index.lines for n in line.networks]
     known = [(c, max(index.margin(c.task), SMALLEST_SCALE)) for c in cells if c is not None]
     low = min((c.difference_low / scale for c, scale in known if c.difference_low is not None), default=0.0)
     high = max((c.difference_high / scale for c, scale in known if c.difference_high is not None), default=0.0)
@@ -89,28 +90,40 @@ def _known(index: Index, task: Task) -> bool:
 
 def _panel(index: Index, task: Task, prefix: str, reach: tuple[float, float], *, key: str) -> Panel:
     measure = index.shown(task.name)
-    curves = tuple(_curve(index, line, task, look) for look, line in enumerate(index.lines))
-    cells = [index.cell(task.name, n.id) for line in index.lines for n in line.networks]
+    name, finding = index.named(task.name, measure), _finding(index, task)
+    svg = _svg.inline(_figure(index, task, measure, reach), key=key, title=f"{name}: {finding}")
+    return Panel(task=words.name(name.removeprefix(prefix)), finding=finding, svg=svg)
+
+
+def figure(index: Index, task: Task, measure: str) -> Figure:
+    """The panel of one task as `measure` reads it, with room for all of its bands."""
+    return _figure(index, task, measure, _reach_of_panels(index, [task], measure))
+
+
+def _figure(index: Index, task: Task, measure: str, reach: tuple[float, float]) -> Figure:
+    curves = tuple(_curve(index, line, task, measure, look) for look, line in enumerate(index.lines))
+    cells = [index.cell(task.name, n.id, measure) for line in index.lines for n in line.networks]
     parent = next((c.parent_loss for c in cells if c is not None and c.parent_loss is not None), None)
     controls = [
         (n.prune_ratio or 0.0, c.loss)
         for n in index.controls
-        if (c := index.cell(task.name, n.id)) and c.loss is not None
+        if (c := index.cell(task.name, n.id, measure)) and c.loss is not None
     ]
-    unit, name = index.unit(measure), index.named(task.name, measure)
-    figure = loss_panel(
-        curves, parent=parent, margin=index.margin(task.name), controls=controls, reach=reach, unit=unit
+    return loss_panel(
+        curves,
+        parent=parent,
+        margin=index.margin(task.name),
+        controls=controls,
+        reach=reach,
+        unit=index.unit(measure),
     )
-    finding = _finding(index, task)
-    svg = _svg.inline(figure, key=key, title=f"{name}: {finding}")
-    return Panel(task=words.name(name.removeprefix(prefix)), finding=finding, svg=svg)
 
 
-def _curve(index: Index, line: Line, task: Task, look: int) -> Curve:
+def _curve(index: Index, line: Line, task: Task, measure: str, look: int) -> Curve:
     steps = tuple(
         _step(cell, n.prune_ratio)
         for n in line.networks
-        if n.prune_ratio is not None and (cell := index.cell(task.name, n.id)) is not None
+        if n.prune_ratio is not None and (cell := index.cell(task.name, n.id, measure)) is not None
     )
     return Curve(family=line.family.id, look=look, steps=steps)
 

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from neuralnets.forward_hooks import attached
+
 
 def classifier(network: nn.Module, image: Tensor) -> nn.Linear | None:
     """The last linear layer, if its output is the logits as they are, else None. Runs `image` (1, c, h, w).
@@ -19,12 +21,8 @@ def classifier(network: nn.Module, image: Tensor) -> nn.Linear | None:
         last[:] = [(layer, output)]
 
     handles = [layer.register_forward_hook(note) for layer in network.modules() if isinstance(layer, nn.Linear)]
-    try:
-        with torch.inference_mode():
-            logits = network(image)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with attached(handles), torch.inference_mode():
+        logits = network(image)
     # a broken network puts out what is not a number, from the same layer as any other
     if not last or last[0][1].shape != logits.shape or not _same(last[0][1], logits):
         return None
@@ -53,8 +51,5 @@ def penultimate(networks: Sequence[nn.Module], image: Tensor) -> Iterator[list[T
         return layer.register_forward_pre_hook(note)
 
     handles = [noting(place, network) for place, network in enumerate(networks)]
-    try:
+    with attached(handles):
         yield found
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from evalsuite.data._base import Batch
-from evalsuite.device import device_of
 from evalsuite.randomness import keys
 from evalsuite.tasks._abilities import ChecksNetworks, UsesBank
 from evalsuite.tasks._base import Column, Domain, Observations, Task, TaskOutput
@@ -19,6 +18,7 @@ from evalsuite.tasks._outliers import KINDS, outliers
 from evalsuite.tasks._penultimate import classifier, penultimate
 from evalsuite.tasks._photo_outliers import content, drawn, photos
 from evalsuite.tasks._predict import predict
+from neuralnets.device import device_of
 
 _BANK = 10_000
 

@@ -14,10 +14,10 @@ from evalsuite.data._base import Batch, Dataset, Examples
 from evalsuite.data._class_folders import class_folders
 from evalsuite.data._disjoint import fold
 from evalsuite.data._stack import stacked
-from evalsuite.data.named_files import tree
 from evalsuite.data.npz import Npz
 from evalsuite.errors import UsageError
 from evalsuite.files.given_paths import expanded
+from evalsuite.parts.data_files import tree
 from evalsuite.tasks._abilities import ComparesToParent, OwnExamples
 from evalsuite.tasks._base import Observations, Task, TaskOutput
 from evalsuite.tasks._predict import predict

@@ -1,4 +1,4 @@
-"""Random views of a whole batch at once, by tensor operations."""
+"""Augments a whole batch at once by tensor operations: shifts, mirrors, crops."""
 
 import math
 
@@ -41,8 +41,8 @@ def flip_together(images: Tensor, truths: Tensor, generator: Generator) -> tuple
     """
     mirrored = torch.rand(len(images), generator=generator) < 0.5
     images, truths = (
-        torch.where(mirrored.to(of.device).reshape(-1, *[1] * (of.ndim - 1)), of.flip(-1), of)
-        for of in (images, truths)
+        torch.where(mirrored.to(values.device).reshape(-1, *[1] * (values.ndim - 1)), values.flip(-1), values)
+        for values in (images, truths)
     )
     return images, truths
 

@@ -1,4 +1,4 @@
-"""The recipe contract: everything about training that is not the network, the examples or the seed."""
+"""The contract of a recipe: all of a training that is not the network, the examples or the seed."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
@@ -8,7 +8,7 @@ from torch import Generator, Tensor, nn
 
 from evalsuite.errors import UsageError
 from evalsuite.problems import Classification, Problem
-from evalsuite.training._criterion import criterion
+from neuralnets.losses import criterion
 
 Kind = TypeVar("Kind", bound="Recipe")
 
@@ -16,7 +16,7 @@ Kind = TypeVar("Kind", bound="Recipe")
 @final
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far training has come; told after every epoch.
+    """The state of a training after an epoch, as a caller hears of it.
 
     Attributes:
         epoch: Finished epochs, from 1.
@@ -47,11 +47,11 @@ class Recipe(ABC):
         weight_decay: Factor of half the squared norm of all parameters, at least 0.
         nesterov: Whether the gradient is taken after the momentum step (Sutskever et al. 2013).
         ahead: Steps whose images are `prepared` together.
-        of_classes: Whether the loss is defined only where the right answer is one class an image.
+        needs_class_labels: Whether the loss is defined only where the right answer is one class an image.
     """
 
     ahead: ClassVar[int] = 1
-    of_classes: ClassVar[bool] = False
+    needs_class_labels: ClassVar[bool] = False
 
     epochs: int
     batch_size: int
@@ -122,11 +122,11 @@ class Recipe(ABC):
 
     def refuses(self, problem: Problem) -> str | None:
         """Why networks cannot be trained by this recipe for `problem`, or None where they can."""
-        if self.of_classes and not isinstance(problem, Classification):
+        if self.needs_class_labels and not isinstance(problem, Classification):
             return f"its loss asks about one class an image, and the data are about {problem.title}"
         return None
 
-    def opened(self, network: nn.Module, images: Tensor) -> nn.Module:
+    def prepare_network(self, network: nn.Module, images: Tensor) -> nn.Module:
         """What `loss` is handed for `network`, from the first step of a training to the last; here `network` itself.
 
         For losses that look into a network: it is taken apart once, before the first step.
@@ -141,7 +141,7 @@ class Recipe(ABC):
         del images
         return network
 
-    def at(self, done: float) -> "Recipe":
+    def scheduled_at(self, done: float) -> "Recipe":
         """The recipe for the step before which the share `done`, in [0, 1), of training lies; here always the same.
 
         For losses with a schedule of their own, such as the growing radius of certified training.
@@ -152,7 +152,7 @@ class Recipe(ABC):
     def prescribed(self, *, architecture: str, data: str) -> "Recipe":
         """The recipe as its source sets it for this architecture and data set, by their names; here as it is.
 
-        What was set to something else than the default stays (`keeping`).
+        What was set to something else than the default stays (`with_overrides`).
         """
         del architecture, data
         return self
@@ -170,8 +170,8 @@ class Recipe(ABC):
         return 0.01 * self.learning_rate
 
 
-def keeping(asked: Kind, published: Kind) -> Kind:
-    """`published`, except for the fields that `asked` has set to something else than their default."""
-    set_by_hand = [field.name for field in fields(asked) if getattr(asked, field.name) != field.default]
-    changed = {name: getattr(asked, name) for name in set_by_hand}
+def with_overrides(given: Kind, published: Kind) -> Kind:
+    """`published`, except for the fields that `given` has set to something else than their default."""
+    set_by_hand = [field.name for field in fields(given) if getattr(given, field.name) != field.default]
+    changed = {name: getattr(given, name) for name in set_by_hand}
     return replace(published, **changed)

@@ -1,4 +1,4 @@
-"""Training examples for those who only look at them: batches as they are, not augmented."""
+"""Batches of training examples without augmentation, for methods that only look at them."""
 
 from collections.abc import Callable, Iterator
 
@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 
 from evalsuite.data import Examples
 from evalsuite.randomness import derive
-from evalsuite.training._feed import feed
+from evalsuite.training._loader import feed
 
 
 def batches(

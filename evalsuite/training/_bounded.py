@@ -1,4 +1,4 @@
-"""What certified recipes share: cross-entropy at the worst logits that bounds leave open, and a ball that grows."""
+"""Base class of certified recipes: cross-entropy at the worst logits within bounds, on a ball that grows."""
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ class Bounded(Scheduled):
         full: Share of all steps after which it has grown, in [start, 1].
     """
 
-    of_classes: ClassVar[bool] = True
+    needs_class_labels: ClassVar[bool] = True
     # radii as in the recipe pgd
     settings: ClassVar[Settings] = {"digits": {"eps": 0.1}, "mnist": {"eps": 0.3}, "fashion-mnist": {"eps": 0.1}}
     times: ClassVar[int] = 3  # the radius has to grow
@@ -52,7 +52,7 @@ class Bounded(Scheduled):
             raise UsageError(f"expected full to be in [start, 1] = [{self.start}, 1], got {self.full}")
 
     @override
-    def at(self, done: float) -> Self:
+    def scheduled_at(self, done: float) -> Self:
         grown = self.grown(done)
         return replace(self, eps=grown * self.eps, kappa=1 - grown * (1 - self.kappa))
 
@@ -65,18 +65,18 @@ class Bounded(Scheduled):
 
     @override
     @final
-    def opened(self, network: nn.Module, images: Tensor) -> nn.Module:
-        return TakenApart(network, _graph(network, images))
+    def prepare_network(self, network: nn.Module, images: Tensor) -> nn.Module:
+        return TracedNetwork(network, _graph(network, images))
 
     @override
     @final
     def loss(self, network: nn.Module, images: Tensor, labels: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        graph = network.graph if isinstance(network, TakenApart) else _graph(network, images)
-        seen, logits = bounds.at_batch(graph, images)
+        graph = network.graph if isinstance(network, TracedNetwork) else _graph(network, images)
+        graph_at_batch, logits = bounds.at_batch(graph, images)
         clean = F.cross_entropy(logits, labels)
         if self.kappa == 1:
             return clean, logits
-        low = self.margins(seen, bounds.linf_ball(images, self.eps), labels)
+        low = self.margins(graph_at_batch, bounds.linf_ball(images, self.eps), labels)
         return self.kappa * clean + (1 - self.kappa) * worst_cross_entropy(low), logits
 
     @abstractmethod
@@ -85,8 +85,8 @@ class Bounded(Scheduled):
 
 
 @final
-class TakenApart(nn.Module):
-    """A network that is trained, with its graph: tracing costs as much as a step of a small network."""
+class TracedNetwork(nn.Module):
+    """A network in training together with its graph: tracing costs as much as a step of a small network."""
 
     def __init__(self, network: nn.Module, graph: bounds.Graph) -> None:
         nn.Module.__init__(self)

@@ -1,4 +1,4 @@
-"""Batch-norm recalibration: pruning shifts activations, and the running statistics have to follow."""
+"""Recalibrates batch-norm statistics, which pruning has shifted the activations away from."""
 
 import torch
 from torch import Generator, nn

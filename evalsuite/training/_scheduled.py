@@ -1,4 +1,4 @@
-"""What most recipes share: one rise and fall of the learning rate, shifted and mirrored images; losses differ."""
+"""Base class of most recipes: learning rate up and down once, shifted and mirrored images; losses differ."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from evalsuite.errors import UsageError
 from evalsuite.training._augment import flip_together, shift_and_flip
-from evalsuite.training._base import Recipe, keeping
+from evalsuite.training._base import Recipe, with_overrides
 
 Settings = Mapping[str, Mapping[str, float]]
 """Name of a data set → hyperparameters by name."""
@@ -84,4 +84,4 @@ class Scheduled(Recipe):
         if data not in _SCHEDULES:
             return self
         published = replace(self, **{**_SCHEDULES[data], **self.settings.get(data, {})})  # type: ignore[arg-type]
-        return keeping(self, replace(published, epochs=self.times * published.epochs))
+        return with_overrides(self, replace(published, epochs=self.times * published.epochs))

@@ -1,11 +1,11 @@
-"""How well a network does: the one number that test sets are usually boiled down to."""
+"""Scores a network on a test set: one minus the mean loss."""
 
 import torch
 from torch import nn
 
 from evalsuite.data import Examples
 from evalsuite.errors import UsageError
-from evalsuite.training._modes import evaluating
+from neuralnets.modes import evaluating
 
 
 def score(network: nn.Module, examples: Examples, *, device: torch.device, batch_size: int = 128) -> float:

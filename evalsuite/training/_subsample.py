@@ -1,4 +1,4 @@
-"""A way round a defect of oneDNN that channel-pruned networks run into."""
+"""Works round a crash of oneDNN in training channel-pruned networks."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Training: a network, examples and a recipe become a trained copy of the network."""
+"""Trains a copy of a network on examples by a recipe."""
 
 import math
 import time
@@ -18,9 +18,9 @@ from evalsuite.process.culprit import is_own
 from evalsuite.process.third_party_code import OutputError
 from evalsuite.randomness import derive
 from evalsuite.training._base import Progress, Recipe
-from evalsuite.training._feed import Feed, feed
-from evalsuite.training._hooks import Hook
+from evalsuite.training._loader import Feed, feed
 from evalsuite.training._subsample import subsampled
+from neuralnets.training_hook import Hook
 
 _CHECKED_EVERY = 25
 
@@ -68,10 +68,10 @@ def train(  # noqa: PLR0913 - one keyword a question
     generator = Generator().manual_seed(derive(seed, "train"))
     batch_size = min(recipe.batch_size, len(examples))
     start = time.monotonic()
-    with _own_randomness(device, derive(seed, "dropout")), subsampled(student):
+    with _forked_randomness(device, derive(seed, "dropout")), subsampled(student):
         loop = _Loop(
             student=student.train(),
-            opened=recipe.opened(student, source.batch(torch.arange(1))[0]),
+            ready=recipe.prepare_network(student, source.batch(torch.arange(1))[0]),
             recipe=recipe,
             problem=examples.problem,
             optimizer=_optimizer(student, recipe),
@@ -89,8 +89,8 @@ def train(  # noqa: PLR0913 - one keyword a question
             loss, score = loop.epoch(epoch, source, order[: loop.steps_per_epoch])
             if progress is not None:
                 left = (time.monotonic() - start) / (epoch + 1) * (recipe.epochs - epoch - 1)
-                told = Progress(epoch=epoch + 1, epochs=recipe.epochs, loss=loss, score=score, seconds_left=left)
-                progress(told)
+                report = Progress(epoch=epoch + 1, epochs=recipe.epochs, loss=loss, score=score, seconds_left=left)
+                progress(report)
     return student.to(memory_format=torch.contiguous_format).eval()
 
 
@@ -98,7 +98,7 @@ def train(  # noqa: PLR0913 - one keyword a question
 @dataclass(frozen=True, kw_only=True)
 class _Loop:
     student: nn.Module
-    opened: nn.Module
+    ready: nn.Module
     recipe: Recipe
     problem: Problem
     optimizer: torch.optim.SGD
@@ -110,15 +110,15 @@ class _Loop:
     early: Callable[[int, nn.Module], None] | None
 
     def epoch(self, epoch: int, source: Feed, order: tuple[Tensor, ...]) -> tuple[float, float]:
-        loss, missed, seen = torch.zeros((), device=source.device), torch.zeros((), device=source.device), 0
+        loss, missed, count = torch.zeros((), device=source.device), torch.zeros((), device=source.device), 0
         for place, (images, labels) in enumerate(self.batches(source, order)):
             step = epoch * self.steps_per_epoch + place
             batch_loss, batch_missed = self.step(step, images, labels)
-            loss, missed, seen = loss + batch_loss * len(labels), missed + batch_missed, seen + len(labels)
+            loss, missed, count = loss + batch_loss * len(labels), missed + batch_missed, count + len(labels)
             # a look at a number makes a GPU wait, so not at every step
             if (step + 1) % _CHECKED_EVERY == 0 or place + 1 == len(order):
                 self.check(loss, epoch)
-        return float(loss) / seen, (seen - float(missed)) / seen
+        return float(loss) / count, (count - float(missed)) / count
 
     def batches(self, source: Feed, order: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
         for first in range(0, len(order), self.recipe.ahead):
@@ -129,13 +129,13 @@ class _Loop:
 
     def step(self, step: int, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         done = step / (self.recipe.epochs * self.steps_per_epoch)
-        recipe = self.recipe.at(done)
+        recipe = self.recipe.scheduled_at(done)
         rate = recipe.rate(step, self.steps_per_epoch) if self.constant_rate is None else self.constant_rate
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        views, labels = self.seen(recipe, images, labels)
+        views, labels = self._views(recipe, images, labels)
         self.optimizer.zero_grad()
-        loss, logits = recipe.loss(self.opened, views, labels, self.generator)
+        loss, logits = recipe.loss(self.ready, views, labels, self.generator)
         if not is_own(recipe):
             _check(loss, logits, type(recipe).__name__)
         penalty = None if self.hook is None else self.hook.penalty(self.student, views, labels, done)
@@ -151,7 +151,7 @@ class _Loop:
             self.early(step + 1, self.student)
         return loss.detach(), self.problem.losses(logits.detach(), labels).sum()
 
-    def seen(self, recipe: Recipe, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def _views(self, recipe: Recipe, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """What the network sees of images, and what it should answer."""
         if self.problem.views:
             images = recipe.augment(images, self.generator)
@@ -195,7 +195,7 @@ def _optimizer(student: nn.Module, recipe: Recipe) -> torch.optim.SGD:
 
 
 @contextmanager
-def _own_randomness(device: torch.device, seed: int) -> Iterator[None]:
+def _forked_randomness(device: torch.device, seed: int) -> Iterator[None]:
     # dropout draws from torch's global generators: they are seeded here and put back after
     on_gpu = device.type == "cuda"
     with torch.random.fork_rng(devices=[device] if on_gpu else []):

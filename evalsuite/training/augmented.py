@@ -57,9 +57,9 @@ class Augmented(Scheduled):
         # a corruption takes little longer for fifty images than for six
         for kind, strength in torch.stack((corruption, severity), 1).unique(dim=0).tolist():
             if strength:
-                own = ((corruption == kind) & (severity == strength)).nonzero()[:, 0]
-                there = own.to(images.device)
-                changed[there] = _part(MIX1[kind], strength)(images[there], keys[own])
+                matching = ((corruption == kind) & (severity == strength)).nonzero()[:, 0]
+                there = matching.to(images.device)
+                changed[there] = _part(MIX1[kind], strength)(images[there], keys[matching])
         return changed
 
     @property
@@ -90,10 +90,10 @@ def usable(shape: tuple[int, int, int], severities: tuple[int, ...]) -> tuple[in
     Raises:
         UsageError: There are none.
     """
-    found = [k for k, kind in enumerate(MIX1) if all(_part(kind, s).refuses(shape) is None for s in severities)]
-    if not found:
+    applicable = [k for k, kind in enumerate(MIX1) if all(_part(kind, s).refuses(shape) is None for s in severities)]
+    if not applicable:
         raise UsageError(f"expected images that a corruption of mix1 can be applied to, got images of {shape}")
-    return tuple(found)
+    return tuple(applicable)
 
 
 def _part(kind: str, severity: int) -> Corruption:

@@ -33,8 +33,8 @@ class CrownIbp(Bounded):
             raise UsageError(f"expected beta to be in [0, 1], got {self.beta}")
 
     @override
-    def at(self, done: float) -> "CrownIbp":
-        return replace(Bounded.at(self, done), beta=1 - self.grown(done) * (1 - self.beta))
+    def scheduled_at(self, done: float) -> "CrownIbp":
+        return replace(Bounded.scheduled_at(self, done), beta=1 - self.grown(done) * (1 - self.beta))
 
     @override
     def margins(self, graph: bounds.Graph, ball: bounds.Box, labels: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from evalsuite.errors import UsageError
-from evalsuite.training._criterion import criterion
 from evalsuite.training._scheduled import Scheduled
+from neuralnets.losses import criterion
 
 
 @final

@@ -1,4 +1,4 @@
-"""Certified training with interval bounds: a box is sent through the network, and its worst corner is learnt from."""
+"""Certified training with interval bounds: cross-entropy at the worst corner of the output box."""
 
 from dataclasses import dataclass
 from typing import final

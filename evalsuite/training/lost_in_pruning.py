@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 from typing_extensions import override
 
 from evalsuite.training._augment import is_script, resized_crop_and_flip, shift_and_flip
-from evalsuite.training._base import Recipe, keeping
+from evalsuite.training._base import Recipe, with_overrides
 
 
 @final
@@ -57,8 +57,8 @@ class LostInPruning(Recipe):
 
     @override
     def prescribed(self, *, architecture: str, data: str) -> "LostInPruning":
-        found = _PUBLISHED.get(architecture.partition("?")[0].replace("-", "_"), self)
-        return keeping(self, replace(found, flip=found.flip and not is_script(data)))
+        published = _PUBLISHED.get(architecture.partition("?")[0].replace("-", "_"), self)
+        return with_overrides(self, replace(published, flip=published.flip and not is_script(data)))
 
     @override
     def retraining(self) -> "LostInPruning":

@@ -8,10 +8,10 @@ from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from evalsuite.errors import UsageError
-from evalsuite.training._ascent import ascend
-from evalsuite.training._criterion import criterion
-from evalsuite.training._modes import evaluating
+from evalsuite.training._pgd_steps import ascend
 from evalsuite.training._scheduled import Scheduled, Settings
+from neuralnets.losses import criterion
+from neuralnets.modes import evaluating
 
 
 @final

@@ -1,4 +1,4 @@
-"""TRADES: accuracy on the images, and the same answer all around them."""
+"""TRADES: cross-entropy on the images, and a penalty on other outputs nearby."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -9,9 +9,9 @@ from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from evalsuite.errors import UsageError
-from evalsuite.training._ascent import ascend
-from evalsuite.training._modes import evaluating
+from evalsuite.training._pgd_steps import ascend
 from evalsuite.training._scheduled import Scheduled, Settings
+from neuralnets.modes import evaluating
 
 _NUDGE = 0.001
 
@@ -32,7 +32,7 @@ class Trades(Scheduled):
         step: Length of a step as a share of eps, above 0.
     """
 
-    of_classes: ClassVar[bool] = True
+    needs_class_labels: ClassVar[bool] = True
     # MNIST: the authors' radius, steps and beta; other radii as in the recipe pgd
     settings: ClassVar[Settings] = {
         "digits": {"eps": 0.1},
@@ -69,9 +69,9 @@ class Trades(Scheduled):
         start = images + _NUDGE * torch.randn(images.shape, generator=generator).to(images.device)
         with evaluating(network):
             with torch.no_grad():
-                said = network(images)
+                logits = network(images)
             return ascend(
-                lambda moved: divergence(said, network(moved)),
+                lambda moved: divergence(logits, network(moved)),
                 images,
                 start,
                 eps=self.eps,
@@ -80,6 +80,6 @@ class Trades(Scheduled):
             )
 
 
-def divergence(said: Tensor, other: Tensor) -> Tensor:
-    """Kullback-Leibler divergence of what `other` says from what `said` says, logits (n, classes), summed over n."""
-    return F.kl_div(other.log_softmax(1), said.log_softmax(1), reduction="sum", log_target=True)
+def divergence(reference: Tensor, other: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of the logits `other` (n, classes) from the logits `reference`, summed over n."""
+    return F.kl_div(other.log_softmax(1), reference.log_softmax(1), reduction="sum", log_target=True)

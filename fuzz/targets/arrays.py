@@ -86,7 +86,7 @@ def _shifted(folder: Path) -> object:
     from evalsuite.tasks._names import parse
 
     shape = (3, 4, 4)
-    blank = Examples.of(torch.zeros(3, *shape, dtype=torch.uint8), torch.arange(3))
+    blank = Examples.from_labels(torch.zeros(3, *shape, dtype=torch.uint8), torch.arange(3))
     dataset = Dataset(
         name="blank", classes=("a", "b", "c"), shape=shape, train=None, test=blank, mean=(0.0,) * 3, std=(1.0,) * 3
     )

@@ -161,9 +161,9 @@ def _pickles(_: Path) -> Sequence[bytes]:
 
 
 def _scanned(data: bytes, _: Path) -> object:
-    from evalsuite.networks.checkpoints._pickles import globals_of, harmless, stand_ins
+    from evalsuite.networks.checkpoints._pickles import harmless, imported_names, stand_ins
 
-    names = globals_of(data)
+    names = imported_names(data)
     return [harmless(name) for name in names], stand_ins(names)
 
 

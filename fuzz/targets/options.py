@@ -79,7 +79,7 @@ def _checked_tasks(data: bytes, _: Path) -> object:
     tasks = expand(spec.tasks)
     again = expand([name(task) for task in tasks])
     assert [name(task) for task in again] == [name(task) for task in tasks]
-    blank = Examples.of(torch.zeros(3, 3, 8, 8, dtype=torch.uint8), torch.arange(3))
+    blank = Examples.from_labels(torch.zeros(3, 3, 8, 8, dtype=torch.uint8), torch.arange(3))
     dataset = Dataset(
         name="blank", classes=("a", "b", "c"), shape=(3, 8, 8), train=None, test=blank, mean=(0.0,) * 3, std=(1.0,) * 3
     )
@@ -100,7 +100,7 @@ def _normalisation(data: bytes, _: Path) -> object:
 def _data(data: bytes, _: Path) -> object:
     """Names of data; those that name code of the user's own are left alone."""
     from evalsuite.data import load
-    from evalsuite.data.named_files import files_of
+    from evalsuite.parts.data_files import files_of
     from evalsuite.parts.data_names import parse_data_name
     from evalsuite.parts.registry import names
 

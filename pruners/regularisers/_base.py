@@ -9,7 +9,7 @@ from typing import ClassVar, final
 from torch import Tensor, nn
 from typing_extensions import override
 
-from pruners._hooks import Hook
+from neuralnets.training_hook import Hook
 
 
 @dataclass(frozen=True, kw_only=True)

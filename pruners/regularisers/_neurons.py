@@ -1,4 +1,4 @@
-"""What the neurons of a network say to a batch, with gradients, and without a trace on the network."""
+"""Reads the activations of a network's neurons for a batch, with gradients, and leaves the network unchanged."""
 
 from dataclasses import dataclass
 from typing import final
@@ -6,13 +6,14 @@ from typing import final
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from pruners._weights import LAYERS
+from neuralnets.forward_hooks import attached
+from neuralnets.layers import LAYERS
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Neurons:
-    """Values of the neurons.
+    """Activations of a network's neurons for a batch.
 
     Attributes:
         hidden: What convolutions and linear layers read, behind activation, normalisation and pooling, in the order of
@@ -30,18 +31,14 @@ def neurons(network: nn.Module, images: Tensor) -> Neurons:
 
     Buffers are lent as copies: batch-norm statistics stay where they are, whatever the mode.
     """
-    seen: list[Tensor] = []
+    read: list[Tensor] = []
 
     def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if not any(inputs[0] is other for other in seen):
-            seen.append(inputs[0])
+        if not any(inputs[0] is other for other in read):
+            read.append(inputs[0])
 
     handles = [layer.register_forward_pre_hook(note) for layer in network.modules() if isinstance(layer, LAYERS)]
-    try:
-        logits: Tensor = functional_call(
-            network, {name: buffer.clone() for name, buffer in network.named_buffers()}, (images,)
-        )
-    finally:
-        for handle in handles:
-            handle.remove()
-    return Neurons(hidden=tuple(seen[1:]), logits=logits)
+    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    with attached(handles):
+        logits: Tensor = functional_call(network, buffers, (images,))
+    return Neurons(hidden=tuple(read[1:]), logits=logits)

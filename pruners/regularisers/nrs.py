@@ -55,10 +55,10 @@ class Nrs(Regulariser):
         graph = trace(network, images[:1])
 
         def penalty(images: Tensor, _labels: Tensor) -> Tensor:
-            found = preactivations(graph, linf_ball(images, self.eps))
-            if not found:
+            intervals = preactivations(graph, linf_ball(images, self.eps))
+            if not intervals:
                 raise ValueError("expected a network with ReLUs to make stable, got none")
-            return self.weight * torch.cat([nrs(each) for each in found]).mean()
+            return self.weight * torch.cat([nrs(each) for each in intervals]).mean()
 
         return penalty
 

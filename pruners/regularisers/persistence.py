@@ -59,9 +59,9 @@ class Persistence(Regulariser):
 
     @override
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        said = neurons(network, images)
-        chosen = [_loudest(layer.flatten(1), self.share) for layer in said.hidden]
-        edges = deaths(torch.cat([*chosen, said.logits.flatten(1)], dim=1))
+        values = neurons(network, images)
+        chosen = [_loudest(layer.flatten(1), self.share) for layer in values.hidden]
+        edges = deaths(torch.cat([*chosen, values.logits.flatten(1)], dim=1))
         if self.variant == "t1" or not len(edges):
             return -self.weight * edges.sum()
         return self.weight * (self.a * _deviation(edges) - (1 - self.a) * edges.mean())

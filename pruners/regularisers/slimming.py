@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.layers import BATCH_NORMS
 from pruners.regularisers._base import Regulariser
-
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 @final
@@ -26,7 +25,7 @@ class Slimming(Regulariser):
 
     @override
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        norms = [module for module in network.modules() if isinstance(module, _NORMS) and module.affine]
+        norms = [module for module in network.modules() if isinstance(module, BATCH_NORMS) and module.affine]
         if not norms:
             raise ValueError("expected a network with scales of batch normalisation to penalise, got none")
         return self.weight * torch.cat([norm.weight for norm in norms]).abs().sum()

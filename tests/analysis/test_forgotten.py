@@ -41,7 +41,12 @@ def result(digits, tmp_path_factory):
     tasks = (Clean(), Noise(level=0.2, draws=2), Noise(level=0.1))
     judging = Judging(tasks=tasks, measures=("error",), examples=120, margin=0.1)
     return sweep(
-        network(), digits, out=tmp_path_factory.mktemp("run"), ratios=RATIOS, judging=judging, accept_parent=True
+        network(),
+        digits,
+        out=tmp_path_factory.mktemp("run"),
+        ratios=RATIOS,
+        evaluation_settings=judging,
+        accept_parent=True,
     )
 
 
@@ -119,6 +124,6 @@ def test_seeds_of_one_pruner_at_one_ratio_are_a_population_and_a_single_network_
 
 def test_one_network_leaves_no_section(digits, tmp_path):
     judging = Judging(tasks=(Clean(),), measures=("error",), examples=60, margin=0.1)
-    found = sweep(network(), digits, out=tmp_path, ratios=(0.5,), judging=judging, accept_parent=True)
+    found = sweep(network(), digits, out=tmp_path, ratios=(0.5,), evaluation_settings=judging, accept_parent=True)
     assert found.summary["exemplars"] == []
     assert 'id="exemplars"' not in (tmp_path / "report.html").read_text()

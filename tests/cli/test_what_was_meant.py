@@ -117,7 +117,7 @@ def test_one_rule_for_both_front_doors(evalsuite, state_dict, lenet, tmp_path):
         assert evalsuite("evaluate", *typed, *told, "--out", run).code == 0
         by_python = package.sweep(
             lenet.network, "digits", out=tmp_path / f"py-{run.name}", ratios=(0.5,), tasks=["clean"],
-            options={"examples": 200}, normalise=rule, accept_parent=True,
+            examples=200, normalise=rule, accept_parent=True,
         )  # fmt: skip
         assert parent_error(run) == parent_error(by_python.folder)
         basis = "assumed" if rule is None else "given"

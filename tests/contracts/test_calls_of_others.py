@@ -21,36 +21,38 @@ BUILDERS = {"create_model", "get_model", "load_model", "InferenceSession"}
 """Functions of libraries that make a network."""
 
 _ENGINE = "called by the engine, which stands in a boundary at every shard (engines/local.py)"
-_TRAINING = "called in training, inside `refusing` (making/retraining.py, making/parents.py) or of estimates.py"
-_READING = "called while inputs are read, inside `inputs.read_inputs`, `inputs.candidate` or `api.sweep`"
-_FAMILY = "called by making/family.py, which stands in a boundary at every network"
+_TRAINING = (
+    "called in training, inside `refusing` (pruning/retraining.py, pruning/train_parent.py) or of preview/estimates.py"
+)
+_READING = "called while inputs are read, inside boundaries of inputs/read.py and config/build_inputs.py"
+_FAMILY = "called by pruning/family.py, which stands in a boundary at every network"
 ALLOWED = {
     "attacks/": _ENGINE,
     "tasks/": _ENGINE,
     "training/": _TRAINING,
     "networks/normalized.py": "the one place at which a network is called by all others",
-    "networks/artefact.py": f"the file that it runs is a network; {_READING}, and by the engine",
-    "networks/answers.py": "called by unchanged.py, in a boundary",
-    "networks/latency.py": "called by making/timing.py and making/family.py, in boundaries",
-    "networks/memory.py": _FAMILY,
-    "networks/repeatable.py": "called by pipeline.py and understanding.py, in boundaries",
-    "networks/_multiplications.py": f"{_FAMILY}; and by making/faithful.py, in the boundary of pipeline.py",
-    "networks/_pour.py": _READING,
-    "networks/_onnx.py": _READING,
-    "networks/_onnx_cost.py": _READING,
-    "networks/_symbolic.py": "functions of numbers that evalsuite itself names",
-    "networks/_timm.py": _READING,
-    "networks/_torchvision.py": _READING,
-    "networks/_robustbench.py": _READING,
-    "networks/_upgrade.py": _READING,
-    "networks/_factory.py": "inside `users_code`",
+    "networks/programs/program.py": f"the file that it runs is a network; {_READING}, and by the engine",
+    "networks/answers.py": "called by inputs/unchanged.py, in a boundary",
+    "networks/costs/latency.py": "called by pruning/timing.py and pruning/family.py, in boundaries",
+    "networks/costs/memory.py": _FAMILY,
+    "networks/repeatable.py": "called by pipeline.py and inputs/understanding.py, in boundaries",
+    "networks/checkpoints/_load_tensors.py": _READING,
+    "networks/programs/_onnx.py": _READING,
+    "networks/programs/_onnx_cost.py": _READING,
+    "networks/programs/_symbolic.py": "functions of numbers that evalsuite itself names",
+    "networks/architectures/_timm.py": _READING,
+    "networks/architectures/_torchvision.py": _READING,
+    "networks/architectures/_robustbench.py": _READING,
+    "networks/checkpoints/_upgrade.py": _READING,
+    "networks/architectures/_factory.py": "inside `users_code`",
     "data/_factory.py": "inside `users_code`",
-    "importing.py": "inside `users_code`",
-    "registry.py": "entry points inside `users_code`; the other modules are evalsuite's own",
-    "store.py": "looks networks up",
-    "standard.py": "called by understanding.py, in a boundary",
-    "shipped.py": "in a boundary",
-    "estimates.py": "in boundaries",
+    "parts/importing.py": "inside `users_code`",
+    "parts/registry.py": "entry points inside `users_code`; the other modules are evalsuite's own",
+    "records/store.py": "looks networks up",
+    "inputs/standard.py": "called by inputs/understanding.py, in a boundary",
+    "evaluation/equivalence.py": "in a boundary",
+    "preview/estimates.py": "in boundaries",
+    "__init__.py": "imports evalsuite's own modules",
     "cli/__init__.py": "imports evalsuite's own commands",
     "cli/_parts.py": "imports evalsuite's own parts",
 }

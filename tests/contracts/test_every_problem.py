@@ -47,13 +47,15 @@ def examples(kind: str, n: int, seed: int) -> Examples:
     images = photos(n, seed)
     brightest = images.argmax(1)
     if kind == "classification":
-        return Examples.of(images, images.mean((2, 3)).argmax(1))
+        return Examples.from_labels(images, images.mean((2, 3)).argmax(1))
     if kind == "segmentation":
         brightest[:, 0] = VOID
-        return Examples.asking(PROBLEMS[kind], images, brightest)
+        return Examples.from_targets(PROBLEMS[kind], images, brightest)
     if kind == "super_resolution":
-        return Examples.asking(PROBLEMS[kind], nn.functional.avg_pool2d(images, 2), images)
-    return Examples.asking(PROBLEMS[kind], images, torch.stack([images.mean((1, 2, 3)), images.amax((1, 2, 3))], 1))
+        return Examples.from_targets(PROBLEMS[kind], nn.functional.avg_pool2d(images, 2), images)
+    return Examples.from_targets(
+        PROBLEMS[kind], images, torch.stack([images.mean((1, 2, 3)), images.amax((1, 2, 3))], 1)
+    )
 
 
 def network(kind: str, seed: int) -> nn.Module:
@@ -123,7 +125,7 @@ def swept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         pruner=[Magnitude(), FilterNorm()],
         ratios=[0.4, 0.8],
         retrain=named("standard?epochs=1&batch_size=16&learning_rate=0.01", architecture="", data=""),
-        judging=Judging(tasks=expand(SWEPT), margin=0.3, examples=40),
+        evaluation_settings=Judging(tasks=expand(SWEPT), margin=0.3, examples=40),
         accept_parent=True,  # its weights are random
     )
     return kind, out
@@ -193,7 +195,7 @@ def test_outputs_that_are_not_finite_pass_no_gate(kind: str, value: float, tmp_p
         data(kind),
         out=tmp_path,
         ratios=[0.4],
-        judging=Judging(tasks=expand(("clean",)), measures=measures, margin=0.9, examples=40),
+        evaluation_settings=Judging(tasks=expand(("clean",)), measures=measures, margin=0.9, examples=40),
         accept_parent=True,
     )
     results, backing = read_back(tmp_path)

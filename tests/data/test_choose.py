@@ -11,7 +11,7 @@ from evalsuite.errors import UsageError
 
 def of_labels(labels: list[int]) -> Examples:
     images = torch.arange(len(labels), dtype=torch.float32).view(-1, 1, 1, 1)
-    return Examples.of(images, torch.tensor(labels))
+    return Examples.from_labels(images, torch.tensor(labels))
 
 
 def chosen(labels: list[int], n: int, seed: int = 0) -> list[int]:

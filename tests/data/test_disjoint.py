@@ -15,15 +15,15 @@ def pictures(values: list[int]) -> Tensor:
 
 
 def test_the_same_pixels_are_found_whatever_the_label_and_the_type() -> None:
-    train = Examples.of(pictures([1, 2, 3]), torch.tensor([0, 0, 0]))
-    test = Examples.of(pictures([9, 3, 8, 1]).float() / 255, torch.tensor([1, 1, 1, 1]))
+    train = Examples.from_labels(pictures([1, 2, 3]), torch.tensor([0, 0, 0]))
+    test = Examples.from_labels(pictures([9, 3, 8, 1]).float() / 255, torch.tensor([1, 1, 1, 1]))
     assert shared(train, test).tolist() == [1, 3]
     with pytest.raises(UsageError, match=r"got 2 that are \(at positions 1, 3\)"):
         check_disjoint(train, test)
 
 
 def test_only_examples_count_not_what_else_lies_in_the_same_tensor() -> None:
-    everything = Examples.of(pictures([1, 2, 3, 4]), torch.zeros(4))
+    everything = Examples.from_labels(pictures([1, 2, 3, 4]), torch.zeros(4))
     train, test = everything.select([0, 1]), everything.select([2, 3])
     assert shared(train, test).tolist() == []
     check_disjoint(train, test)
@@ -31,7 +31,7 @@ def test_only_examples_count_not_what_else_lies_in_the_same_tensor() -> None:
 
 
 def test_many_positions_are_cut_short() -> None:
-    examples = Examples.of(pictures(list(range(8))), torch.zeros(8))
+    examples = Examples.from_labels(pictures(list(range(8))), torch.zeros(8))
     with pytest.raises(UsageError, match=r"got 8 that are \(at positions 0, 1, 2, 3, 4, \.\.\.\)"):
         check_disjoint(examples, examples)
 
@@ -43,7 +43,7 @@ def test_files_are_compared_byte_by_byte_without_being_decoded(tmp_path: Path) -
 
     def photos(*names: str) -> Examples:
         paths = tuple(str(tmp_path / f"{name}.png") for name in names)
-        return Examples.of(Photos(paths=paths, size=4, channels=1), torch.zeros(len(paths)))
+        return Examples.from_labels(Photos(paths=paths, size=4, channels=1), torch.zeros(len(paths)))
 
     train = photos("a", "not-an-image")
     assert shared(train, photos("b", "copy-of-a")).tolist() == [1]

@@ -47,7 +47,7 @@ def eight_bit():
 
 def whole():
     images = levels(0.1, 0.2, 0.3, 0.4)
-    everything = Examples.of(images, torch.tensor([0, 1, 2, 0]))
+    everything = Examples.from_labels(images, torch.tensor([0, 1, 2, 0]))
     return Dataset(name="?", classes=("a", "b", "c"), shape=(1, 2, 2), train=everything.select([0, 1]),
                    test=everything.select([2, 3]), mean=(0.5,), std=(0.5,))
 
@@ -204,13 +204,16 @@ def test_images_outside_0_to_1_are_refused(factory: str, got: str) -> None:
     [
         ({"classes": ("a", "b")}, "from 0 to 1, got labels from 0 to 2"),
         ({"shape": (1, 2, 3)}, r"to be \(1, 2, 3\), got \(1, 2, 2\)"),
-        ({"test": Examples.of(torch.zeros(0, 1, 2, 2), torch.zeros(0))}, "test of .* to hold examples, got none"),
+        (
+            {"test": Examples.from_labels(torch.zeros(0, 1, 2, 2), torch.zeros(0))},
+            "test of .* to hold examples, got none",
+        ),
     ],
 )
 def test_a_source_whose_examples_contradict_it_is_refused(
     monkeypatch: pytest.MonkeyPatch, change: dict[str, object], message: str
 ) -> None:
-    examples = Examples.of(torch.zeros(3, 1, 2, 2), torch.arange(3))
+    examples = Examples.from_labels(torch.zeros(3, 1, 2, 2), torch.arange(3))
     facts = {"name": "x", "classes": ("a", "b", "c"), "shape": (1, 2, 2), "train": None, "test": examples}
     made = Dataset(**{**facts, "mean": (0.0,), "std": (1.0,), **change})
     monkeypatch.setattr("evalsuite.data._load.from_factory", lambda *_: made)

@@ -10,8 +10,8 @@ from PIL import Image
 
 from evalsuite.data import Source, load
 from evalsuite.data._load import _source
-from evalsuite.data.named_files import files_of
 from evalsuite.errors import UsageError
+from evalsuite.parts.data_files import files_of
 from evalsuite.parts.data_names import parse_data_name
 from evalsuite.parts.registry import names
 
@@ -155,7 +155,7 @@ def test_of_a_factory_and_of_unknown_names_nothing_can_be_told() -> None:
 
 def test_files_are_told_without_torch(house: Path) -> None:
     code = (
-        "import sys; from evalsuite.data.named_files import files_of; "
+        "import sys; from evalsuite.parts.data_files import files_of; "
         f"print([str(files_of(name)) for name in {list(NAMES)!r}]); sys.exit('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)

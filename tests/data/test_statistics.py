@@ -13,7 +13,7 @@ from evalsuite.errors import UsageError
 
 def test_mean_and_standard_deviation_are_numpys() -> None:
     images = torch.randint(0, 256, (5000, 3, 4, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    mean, std = channel_statistics(Examples.of(images, torch.zeros(5000)).select(torch.arange(4999)))
+    mean, std = channel_statistics(Examples.from_labels(images, torch.zeros(5000)).select(torch.arange(4999)))
     reference = images[:4999].numpy() / 255
     np.testing.assert_allclose(mean, reference.mean((0, 2, 3)), rtol=1e-6)
     np.testing.assert_allclose(std, reference.std((0, 2, 3)), rtol=1e-6)
@@ -21,7 +21,7 @@ def test_mean_and_standard_deviation_are_numpys() -> None:
 
 def test_a_constant_channel_can_still_be_divided_by() -> None:
     # the floor is one grey level of 255
-    _, std = channel_statistics(Examples.of(torch.full((2, 1, 3, 3), 0.5), torch.zeros(2)))
+    _, std = channel_statistics(Examples.from_labels(torch.full((2, 1, 3, 3), 0.5), torch.zeros(2)))
     assert std == pytest.approx((1 / 255,))
 
 
@@ -45,7 +45,9 @@ def test_of_photos_the_statistics_of_the_training_images_are_computed(tmp_path: 
 
 
 def test_in_memory_they_are_those_of_the_data_set() -> None:
-    examples = Examples.of(torch.rand(6, 1, 2, 2, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 2)
+    examples = Examples.from_labels(
+        torch.rand(6, 1, 2, 2, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 2
+    )
     data = Dataset(
         name="d", classes=("a", "b"), shape=(1, 2, 2), train=examples, test=examples, mean=(0.4,), std=(0.2,)
     )

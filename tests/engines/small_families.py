@@ -24,7 +24,7 @@ class Counting(torch.nn.Module):
 
 def examples(n=600):
     images = (torch.rand(n, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 255).to(torch.uint8)
-    return Examples.of(images, torch.arange(n) % 3)
+    return Examples.from_labels(images, torch.arange(n) % 3)
 
 
 def refs(count):

@@ -57,7 +57,7 @@ def images(n, seed):
 
 
 def dataset(**changed):
-    train, test = (Examples.of(images(n, seed), torch.arange(n) % 3) for n, seed in ((60, 0), (20, 1)))
+    train, test = (Examples.from_labels(images(n, seed), torch.arange(n) % 3) for n, seed in ((60, 0), (20, 1)))
     made = Dataset(
         name="toy", classes=("a", "b", "c"), shape=(1, 4, 4), train=train, test=test, mean=(0.5,), std=(0.5,)
     )
@@ -188,11 +188,11 @@ def test_another_bank_is_another_address(tmp_path):
         used = choose(data.train, 40, 0).positions
         left_out = next(k for k in range(60) if k not in used.tolist())
         pixels[left_out] = 0
-        same = dataset(train=Examples.of(pixels, data.train.labels))
+        same = dataset(train=Examples.from_labels(pixels, data.train.labels))
         assert plan(store, members, same)[1].items == ()  # it is not in the bank
         pixels = pixels.clone()
         pixels[used[5]] = 0
-        changed = dataset(train=Examples.of(pixels, data.train.labels))
+        changed = dataset(train=Examples.from_labels(pixels, data.train.labels))
         assert plan(store, members, changed)[1].items != ()
         for task in (replace(TASK, bank=41), replace(TASK, knn=2), Ood(outliers="blobs")):
             assert plan(store, members, task=task)[1].items != ()
@@ -232,7 +232,7 @@ def test_data_and_networks_that_cannot_be_asked_say_why(tmp_path):
     network = Small(0).eval()
     assert why_unavailable(TASK, dataset(), [network]) is None
     assert "the data have no training examples" in why_unavailable(TASK, dataset(train=None), [network])
-    few = dataset(train=Examples.of(images(2, 0), torch.arange(2)))
+    few = dataset(train=Examples.from_labels(images(2, 0), torch.arange(2)))
     assert "at least 3, and the data have 2 training examples" in why_unavailable(TASK, few, [network])
     assert why_unavailable(Ood(outliers="blobs"), dataset(train=None), [network]) is None
     bare = nn.Sequential(nn.Conv2d(1, 3, 4), nn.Flatten()).eval()
@@ -276,7 +276,7 @@ def test_a_sweep_of_digits_tells_the_area_that_scikit_learn_tells(tmp_path):
             parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(len(parameter))) / 5)
     task, measure = "ood/noise?knn=5", "ood_auroc?score=knn"
     judging = Judging(tasks=(parse(task), Ood(outliers="noise")), examples=120, measures=("ood_auroc", measure))
-    found = sweep(network, digits, out=tmp_path, ratios=(0.5,), judging=judging, accept_parent=True)
+    found = sweep(network, digits, out=tmp_path, ratios=(0.5,), evaluation_settings=judging, accept_parent=True)
     cells = {(c["task"], c["measure"], c["network"]): c for c in found.summary["cells"]}
     assert ("ood/noise", measure, "parent") not in cells
     # the other scores are those of the task without neighbours

@@ -40,7 +40,7 @@ def examples():
     images = torch.zeros(N, 1, 1, 2)
     images[:, 0, 0, 0] = torch.linspace(0, 1, N)
     images[:, 0, 0, 1] = 0.5
-    return Examples.of(images, torch.zeros(N, dtype=torch.int64))
+    return Examples.from_labels(images, torch.zeros(N, dtype=torch.int64))
 
 
 def held(examples, more):
@@ -100,7 +100,7 @@ class Says(nn.Module):
 
 
 def held_outputs(problem, targets, expected, found):
-    examples = Examples.asking(problem, torch.zeros(len(targets), 1, 4, 4), targets)
+    examples = Examples.from_targets(problem, torch.zeros(len(targets), 1, 4, 4), targets)
     shipped = Checkpoint(network=wrapped(Says(found)), arch=None, class_count=2, shape=(1, 4, 4), file_digest="ab" * 32)
     return compare_outputs(
         wrapped(Says(expected)),

@@ -42,7 +42,7 @@ class Elsewhere(Task, OwnExamples):
     def examples(self, dataset: Dataset) -> Examples:
         READ.append(self.at)
         arrays = np.load(self.at)
-        return Examples.of(torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"]))
+        return Examples.from_labels(torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"]))
 
     def files(self) -> Sequence[Path]:
         return (Path(self.at),)
@@ -69,8 +69,8 @@ def images(n, seed):
 
 
 def dataset(**changed):
-    test = Examples.of(images(30, 0), torch.arange(30) % 3)
-    train = Examples.of(images(20, 1), torch.arange(20) % 3)
+    test = Examples.from_labels(images(30, 0), torch.arange(30) % 3)
+    train = Examples.from_labels(images(20, 1), torch.arange(20) % 3)
     made = Dataset(
         name="toy", classes=("a", "b", "c"), shape=(1, 2, 2), train=train, test=test, mean=(0.5,), std=(0.5,)
     )
@@ -108,7 +108,7 @@ def own(tmp_path):
 def test_observations_of_own_examples_are_read_with_their_labels(own, tmp_path):
     judging = Judging(tasks=(Clean(), own), examples=20, measures=("error", "worst_class"))
     found = sweep(
-        Brightest(), dataset(), out=tmp_path / "run", ratios=(0.1,), judging=judging, accept_parent=True
+        Brightest(), dataset(), out=tmp_path / "run", ratios=(0.1,), evaluation_settings=judging, accept_parent=True
     ).summary
     cells = {(c["task"], c["measure"], c["network"]): c for c in found["cells"]}
     name = next(t["name"] for t in found["tasks"] if t["kind"] == "elsewhere")
@@ -177,7 +177,7 @@ def test_examples_that_do_not_fit_are_refused_before_anything_is_made(x, y, told
             dataset(),
             out=tmp_path / "run",
             ratios=(0.1,),
-            judging=Judging(tasks=(task,)),
+            evaluation_settings=Judging(tasks=(task,)),
             accept_parent=True,
         )
     assert not list((tmp_path / "run").glob("networks/*"))

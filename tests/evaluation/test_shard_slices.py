@@ -52,7 +52,7 @@ def run(digits, slices, out):
     judging = Judging(
         tasks=tasks, measures=MEASURES, examples=200, examples_for={"corruption": 150}, margin=0.1, slices=slices
     )
-    return sweep(network(), digits, out=out, ratios=(0.9,), judging=judging, accept_parent=True).summary
+    return sweep(network(), digits, out=out, ratios=(0.9,), evaluation_settings=judging, accept_parent=True).summary
 
 
 def cell(summary, task, measure):

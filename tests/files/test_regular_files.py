@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from evalsuite.data.named_files import walk
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.files.regular_files import opened, read_regular, size_of
+from evalsuite.parts.data_files import walk
 
 
 def test_a_file_is_read_whole_through_links(tmp_path: Path) -> None:

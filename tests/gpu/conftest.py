@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import nn
 
-from bounds import full_float32
 from evalsuite.data import Batch, Dataset, Examples, load
 from evalsuite.problems import Column, Observations
 from evalsuite.training import named, train
+from neuralnets.precision import full_float32
 from pruners import Context, keep_for, remaining
 from pruners.magnitude import Magnitude
 
@@ -63,7 +63,7 @@ def digits() -> Dataset:
 
     def larger(examples: Examples) -> Examples:
         images = nn.functional.interpolate(examples.pixels(range(len(examples))), (16, 16), mode="bilinear")
-        return Examples.of(images, examples.labels)
+        return Examples.from_labels(images, examples.labels)
 
     small = load("digits")
     return Dataset(

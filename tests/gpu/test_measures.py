@@ -38,13 +38,13 @@ def other_problem(kind):
     images = photos(24, 1)
     means = torch.stack([images.mean((1, 2, 3)), images.amax((1, 2, 3))], 1)
     examples, head = {
-        "segmentation": (Examples.asking(Segmentation(), images, images.argmax(1)), [nn.Conv2d(8, 3, 1)]),
+        "segmentation": (Examples.from_targets(Segmentation(), images, images.argmax(1)), [nn.Conv2d(8, 3, 1)]),
         "super_resolution": (
-            Examples.asking(SuperResolution(factor=2), nn.functional.avg_pool2d(images, 2), images),
+            Examples.from_targets(SuperResolution(factor=2), nn.functional.avg_pool2d(images, 2), images),
             [nn.Conv2d(8, 12, 1), nn.PixelShuffle(2)],
         ),
         "regression": (
-            Examples.asking(Regression(scale=(1.0, 1.0)), images, means),
+            Examples.from_targets(Regression(scale=(1.0, 1.0)), images, means),
             [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2)],
         ),
     }[kind]

@@ -18,13 +18,11 @@ def test_a_network_of_ones_own_is_swept_and_gone_on_with(family, digits, device,
         "device": str(device),
     }
     options = {"examples": 40, "margin": 0.3}
-    first = evalsuite.sweep(network, digits, out=tmp_path / "run", options=options, **settings)
+    first = evalsuite.sweep(network, digits, out=tmp_path / "run", **options, **settings)
     # the caller's network stays where it is
     assert all(parameter.device.type == "cpu" for parameter in network.parameters())
     assert first.summary["complete"]
-    again = evalsuite.sweep(network, digits, out=tmp_path / "run", options=options, **settings)
+    again = evalsuite.sweep(network, digits, out=tmp_path / "run", **options, **settings)
     assert again.summary["cells"] == first.summary["cells"]
-    more = evalsuite.sweep(
-        network, digits, out=tmp_path / "run", options={**options, "examples": 60}, amend=True, **settings
-    )
+    more = evalsuite.sweep(network, digits, out=tmp_path / "run", **{**options, "examples": 60}, amend=True, **settings)
     assert {cell["n"] for cell in more.summary["cells"]} == {60}

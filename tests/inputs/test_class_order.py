@@ -14,7 +14,7 @@ from evalsuite.inputs.class_order import TOPIC, in_network_order, names_given
 
 def dataset(*classes: str) -> Dataset:
     images, labels = torch.rand(6, 1, 2, 2), torch.arange(6) % len(classes)
-    examples = Examples.of(images, labels)
+    examples = Examples.from_labels(images, labels)
     return Dataset(name="d", classes=classes, shape=(1, 2, 2), train=examples, test=examples, mean=(0.0,), std=(1.0,))
 
 

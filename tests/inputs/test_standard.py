@@ -34,7 +34,7 @@ def written(labels: Tensor) -> Dataset:
     """Images that say their class in the first pixel."""
     images = torch.full((len(labels), 1, 2, 2), 0.5)
     images[:, 0, 0, 0] = labels / 9
-    examples = Examples.of(images, labels)
+    examples = Examples.from_labels(images, labels)
     classes = tuple("abcdefghij")
     return Dataset(name="w", classes=classes, shape=(1, 2, 2), train=None, test=examples, mean=(0.5,), std=(0.25,))
 

@@ -77,12 +77,12 @@ def test_a_program_for_batches_of_four_takes_any_number(network, n, tmp_path):
     path = tmp_path / "four.pt2"
     torch.export.save(torch.export.export(network, (images(4),)), path)
     found = read(path).network
-    assert artefact_in(found).told.batch == 4
+    assert artefact_in(found).info.batch == 4
     torch.testing.assert_close(found(images(n)), network(images(n)), atol=1e-6, rtol=0)
 
 
 def test_a_program_is_counted_like_its_network(network, program):
-    counted, expected = artefact_in(read(program).network).told.cost, cost(network, SHAPE)
+    counted, expected = artefact_in(read(program).network).info.cost, cost(network, SHAPE)
     same = ("parameters", "nonzero", "prunable", "prunable_nonzero", "flops", "dense_flops")
     assert [getattr(counted, each) for each in same] == [getattr(expected, each) for each in same]
     assert expected.prunable_nonzero < 0.7 * expected.prunable
@@ -97,7 +97,7 @@ def test_attention_and_norms_are_counted_like_the_network(tmp_path):
     path = tmp_path / "attention.pt2"
     torch.export.save(torch.export.export(network, (images(2),), dynamic_shapes=ANY), path)
     found = read(path)
-    counted, expected = artefact_in(found.network).told.cost, cost(network, SHAPE)
+    counted, expected = artefact_in(found.network).info.cost, cost(network, SHAPE)
     torch.testing.assert_close(found.network(images(3)), network(images(3)), atol=1e-5, rtol=0)
     assert (counted.parameters, counted.prunable) == (expected.parameters, expected.prunable)
     assert counted.dense_flops == expected.dense_flops
@@ -162,7 +162,7 @@ def test_an_int8_program(tmp_path):
     pixels = (images(6).flatten(1) * 255).round()
     expected = (pixels @ quantised.weight.T.float()) * quantised.scale / 255
     torch.testing.assert_close(found(images(6)), expected, atol=1e-5, rtol=1e-5)
-    counted = artefact_in(found).told.cost
+    counted = artefact_in(found).info.cost
     zeros = int((quantised.weight == 0).sum())
     assert zeros > 0
     assert (counted.prunable, counted.prunable_nonzero) == (640, 640 - zeros)
@@ -185,7 +185,7 @@ def test_a_program_that_torchao_quantised(network, tmp_path):
     torch.export.save(torch.export.export(converted, (images(8),), dynamic_shapes=ANY), path)
     found = read(path).network
     assert torch.equal(found(images(5, seed=1)), torch.export.load(path).module()(images(5, seed=1)))
-    counted, expected = artefact_in(found).told.cost, cost(network, SHAPE)
+    counted, expected = artefact_in(found).info.cost, cost(network, SHAPE)
     assert (counted.parameters, counted.prunable, counted.dense_flops) == (
         expected.parameters, expected.prunable, expected.dense_flops,
     )  # fmt: skip

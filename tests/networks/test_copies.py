@@ -13,10 +13,9 @@ from evalsuite.errors import UsageError
 from evalsuite.networks.checkpoints._widths import narrow
 from evalsuite.networks.copies import copied
 from evalsuite.networks.digest import network_digest
-from evalsuite.networks.transient_buffers import remembered
+from evalsuite.networks.transient import transient_buffers
 from evalsuite.training import recalibrate, train
 from evalsuite.training.standard import Standard
-from pruners._copies import copied as copied_by_pruners
 from pruners.magnitude import Magnitude
 
 CPU = torch.device("cpu")
@@ -47,16 +46,6 @@ def test_a_copy_computes_the_same_and_shares_nothing(remembering, digits):
     assert remembering.fc.weight.any()
 
 
-def test_of_other_networks_a_copy_is_the_deep_copy():
-    network = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
-    network[0].weight.requires_grad_(requires_grad=False)
-    twin = nn.Sequential(network, network[0])  # a layer in two places stays one
-    made, expected = copied(twin), deepcopy(twin)
-    assert made[0][0] is made[1]
-    assert [p.requires_grad for p in made.parameters()] == [p.requires_grad for p in expected.parameters()]
-    assert all(torch.equal(a, b) for a, b in zip(made.buffers(), expected.buffers(), strict=True))
-
-
 def test_training_recalibration_and_narrowing_take_it(remembering, digits):
     kept = {name: tensor.clone() for name, tensor in remembering.state_dict().items()}
     examples = digits.train.select(range(60))
@@ -85,9 +74,7 @@ def test_a_sweep_judges_it_and_finds_it_again(remembering, digits, tmp_path, mon
     membranes = remembering.lif1.mem
 
     def swept(**more):
-        return sweep(
-            remembering, digits, out=tmp_path, ratios=(0.5,), options={"examples": 10}, accept_parent=True, **more
-        ).summary
+        return sweep(remembering, digits, out=tmp_path, ratios=(0.5,), examples=10, accept_parent=True, **more).summary
 
     summary = swept(tasks=("clean",))
     # it has a batch norm, so that the parent with its statistics measured again stands beside
@@ -105,12 +92,12 @@ def test_a_sweep_judges_it_and_finds_it_again(remembering, digits, tmp_path, mon
 
 
 def test_what_a_network_remembers_is_told_from_constants(remembering):
-    assert remembered(remembering, (1, 8, 8)) == {"lif1.mem", "lif2.mem", "lif3.mem"}
+    assert transient_buffers(remembering, (1, 8, 8)) == {"lif1.mem", "lif2.mem", "lif3.mem"}
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
-    assert remembered(network, (1, 8, 8)) == frozenset()
+    assert transient_buffers(network, (1, 8, 8)) == frozenset()
     network.register_buffer("table", torch.arange(4), persistent=False)
     before = network_digest(network, (1, 8, 8))
-    assert remembered(network, (1, 8, 8)) == frozenset()
+    assert transient_buffers(network, (1, 8, 8)) == frozenset()
     network.table += 1
     assert network_digest(network, (1, 8, 8)) != before
 
@@ -124,77 +111,11 @@ def test_a_pass_does_not_change_who_a_network_is(remembering, digits):
     assert network_digest(remembering, (1, 8, 8)) != before
 
 
-class _Holding(nn.Module):
-    """A layer that holds something beside its tensors."""
-
-    def __init__(self, **held):
-        super().__init__()
-        self.fc = nn.Linear(2, 2)
-        for name, value in held.items():
-            setattr(self, name, value)
-
-    def forward(self, x):
-        return self.fc(x)
-
-
-def _condition_alone():
-    return {"ready": threading.Condition()}
-
-
-def _condition_on_a_lock():
-    lock = threading.Lock()
-    return {"lock": lock, "again": threading.RLock(), "ready": threading.Condition(lock)}
-
-
-@pytest.mark.parametrize("copy", [copied, copied_by_pruners])
-@pytest.mark.parametrize("held", [_condition_alone, _condition_on_a_lock])
-def test_locks_and_conditions_are_made_anew(copy, held):
-    network = nn.Sequential(_Holding(**held()))
-    with network[0].ready:  # a lock that is held when the copy is made
-        twin = copy(network)[0]
-        assert twin.ready.acquire(blocking=False)
-        twin.ready.notify_all()  # raises where its lock is not the one that was acquired
-        twin.ready.release()
-    assert torch.equal(twin.fc.weight, network[0].fc.weight)
-    for name in held():
-        assert type(getattr(twin, name)) is type(getattr(network[0], name))
-        assert getattr(twin, name) is not getattr(network[0], name)
-    if hasattr(twin, "lock"):
-        with twin.lock:
-            twin.ready.notify_all()
-
-
-def test_what_cannot_be_copied_is_named(tmp_path):
-    with (tmp_path / "log.txt").open("w") as file:
-        held = {"an open file": file, "generator": (each for each in "abc"), "Event": threading.Event()}
-        held |= {"list": [file], "dict": {"a": file}}
-        for words, value in held.items():
-            network = nn.Sequential(nn.Linear(2, 2), nn.Sequential(_Holding(log=value)))
-            with pytest.raises(UsageError, match=rf"got .*{words} in '1\.0\.log' \(.+\): make it in forward"):
-                copied(network)
-
-
-class Keeping(nn.Sequential):
-    """Remembers maps of its last pass in containers."""
-
-    def __init__(self) -> None:
-        super().__init__(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
-        self.maps, self.listed = {}, [[]]
-
-    def forward(self, images):
-        self.maps["first"] = self[0](images)
-        self.listed[0] = [self.maps["first"].relu()]
-        return super().forward(images)
-
-
-@pytest.mark.parametrize("copy", [copied, copied_by_pruners])
-def test_what_is_remembered_in_containers_is_copied_as_values(copy):
-    network = Keeping()
-    images = torch.rand(3, 1, 8, 8)
-    expected = network(images)
-    made = copy(network)
-    assert torch.equal(made.maps["first"], network.maps["first"])
-    assert torch.equal(made.listed[0][0], network.listed[0][0])
-    assert made.maps["first"].is_leaf
-    assert not network.maps["first"].is_leaf
-    assert torch.equal(made(images), expected)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_what_cannot_be_copied_is_a_mistake_of_the_user():
+    network = nn.Sequential(nn.Linear(2, 2))
+    network[0].log = threading.Event()
+    with pytest.raises(UsageError, match=r"got .*Event in '0\.log' \(.+\): make it in forward"):
+        copied(network)
+    with pytest.raises(UsageError, match=r"got TorchScript.*: give its state_dict with --arch NAME"):
+        copied(torch.jit.script(nn.Linear(2, 2)))

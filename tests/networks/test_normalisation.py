@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from evalsuite.errors import UsageError
-from evalsuite.networks.checkpoints.normalisation import TOPIC, as_parent, of_python, statistics_for
+from evalsuite.networks.checkpoints.normalisation import TOPIC, as_parent, in_front, statistics_for
 from evalsuite.networks.normalized import Normalized
 
 DATA = ((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
@@ -46,14 +46,14 @@ def test_units_of_255_are_told_in_units_of_1() -> None:
 
 
 def test_without_a_word_nothing_is_applied_and_that_is_an_assumption() -> None:
-    network, reading = of_python(nn.Flatten(), None, DATA, 3)
+    network, reading = in_front(nn.Flatten(), None, DATA, 3)
     assert network.mean.tolist() == [0.0] * 3
     assert (reading.topic, reading.basis) == (TOPIC, "assumed")
     assert reading.option.startswith("--normalise")
 
 
 def test_what_the_user_says_is_applied_and_computed() -> None:
-    network, reading = of_python(nn.Flatten(), "0.5/0.25", DATA, 3)
+    network, reading = in_front(nn.Flatten(), "0.5/0.25", DATA, 3)
     images = torch.rand(2, 3, 2, 2)
     assert torch.allclose(network(images), ((images - 0.5) / 0.25).flatten(1))
     assert reading.basis == "given"
@@ -61,13 +61,13 @@ def test_what_the_user_says_is_applied_and_computed() -> None:
 
 def test_a_network_that_says_how_it_is_normalised_is_not_contradicted() -> None:
     own = Normalized(nn.Flatten(), *DATA)
-    network, reading = of_python(own, "data", DATA, 3)
+    network, reading = in_front(own, "data", DATA, 3)
     assert (network is own, reading.basis) == (True, "recorded")
     with pytest.raises(UsageError, match="leave the option out"):
-        of_python(own, "imagenet", DATA, 3)
+        in_front(own, "imagenet", DATA, 3)
 
 
 def test_a_candidate_of_which_nothing_is_said_is_told_to_be_read_as_its_parent() -> None:
-    _, reading = of_python(nn.Flatten(), None, DATA, 3)
+    _, reading = in_front(nn.Flatten(), None, DATA, 3)
     assert "as the parent" in as_parent(reading).reason
     assert as_parent(reading).basis == "assumed"

@@ -50,7 +50,7 @@ def test_an_onnx_file_gives_what_its_network_gives(network, onnx_file, n):
 
 
 def test_an_onnx_file_is_counted_like_its_network(network, onnx_file):
-    counted, expected = artefact_in(read(onnx_file).network).told.cost, cost(network, SHAPE)
+    counted, expected = artefact_in(read(onnx_file).network).info.cost, cost(network, SHAPE)
     same = ("parameters", "nonzero", "prunable", "prunable_nonzero", "flops", "dense_flops")
     assert [getattr(counted, each) for each in same] == [getattr(expected, each) for each in same]
 
@@ -58,7 +58,7 @@ def test_an_onnx_file_is_counted_like_its_network(network, onnx_file):
 @pytest.mark.parametrize(("batch", "n"), [(1, 3), (4, 1), (4, 4), (4, 9)])
 def test_an_onnx_file_for_one_size_of_batch_takes_any_number(network, onnx_file, batch, n, tmp_path):
     found = read(fixed(onnx_file, tmp_path / "fixed.onnx", batch)).network
-    assert artefact_in(found).told.batch == batch
+    assert artefact_in(found).info.batch == batch
     torch.testing.assert_close(found(images(n)), network(images(n)), atol=1e-5, rtol=0)
 
 
@@ -103,7 +103,7 @@ def test_static_int8_onnx(network, float_onnx, form, tmp_path):
     )
     found = read(path).network
     assert torch.equal(found(images(5)), sessions(path, images(5)))
-    counted, expected = artefact_in(found).told.cost, cost(network, SHAPE)
+    counted, expected = artefact_in(found).info.cost, cost(network, SHAPE)
     assert (counted.parameters, counted.prunable, counted.dense_flops) == (
         expected.parameters, expected.prunable, expected.dense_flops,
     )  # fmt: skip

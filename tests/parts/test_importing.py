@@ -94,7 +94,7 @@ def of_float_labels():
 
 
 def of_fractions():
-    return dataset(Examples.of(IMAGES, torch.tensor([0.0, 0.5, 1.0])))
+    return dataset(Examples.from_labels(IMAGES, torch.tensor([0.0, 0.5, 1.0])))
 
 
 def dataset(examples):

@@ -88,7 +88,7 @@ def test_what_a_network_raises_is_what_it_says(error, told):
     line = str(caught.value)
     assert line.startswith("x, clean, examples 0 to 2: expected the network to run, got ")
     assert told in line
-    assert "(test_boundary.py, line " in line
+    assert "(test_third_party_code.py, line " in line
     assert line.endswith("--debug shows the traceback")
     assert line.isprintable()
     assert caught.value.__cause__ is error

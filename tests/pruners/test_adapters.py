@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neuralnets.training_hook import Hook
+from neuralnets.weights import prunable, remaining
 from pruners._adapters import adapted, merged
 from pruners._base import Context
-from pruners._hooks import Hook
 from pruners._schedule import cascade
 from pruners._sgd import sgd
-from pruners._weights import prunable, remaining
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from neuralnets.weights import prunable
 from pruners._allocation import Allocation, allocate
 from pruners._base import Context
 from pruners._masks import Masks
 from pruners._positions import positions
-from pruners._weights import prunable
 from pruners.magnitude import Magnitude
 
 Build = Callable[[str], nn.Module]

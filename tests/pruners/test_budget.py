@@ -8,11 +8,11 @@ import torch
 from torch import nn
 from typing_extensions import override
 
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context, Need, Pruner
 from pruners._budget import prune_to_cost
 from pruners._positions import positions
 from pruners._schedule import cascade
-from pruners._weights import prunable, remaining
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
 

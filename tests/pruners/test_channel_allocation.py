@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from neuralnets.weights import remaining
 from pruners._channel_allocation import ChannelAllocation, allocate_channels, channel_costs
 from pruners._channels import remove_channels
 from pruners._coupling import coupled_channels
-from pruners._weights import remaining
 
 Build = Callable[[str], nn.Module]
 EXAMPLE = torch.zeros(1, 3, 8, 8)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neuralnets.weights import remaining
 from pruners._base import Context
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import ChannelGroup, Keep
-from pruners._weights import remaining
 
 Build = Callable[[str], nn.Module]
 CONTEXT = Context(example=torch.zeros(1, 3, 8, 8))

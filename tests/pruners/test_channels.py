@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from neuralnets.weights import remaining
 from pruners._channels import ChannelGroup, Side, counter, filters, mask_channels, remove_channels
-from pruners._weights import remaining
 
 
 def group(size: int, *sides: tuple[str, str, list[int]]) -> ChannelGroup:

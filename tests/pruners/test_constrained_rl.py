@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from neuralnets.weights import prunable, remaining
 from pruners._allocation import Allocation
 from pruners._base import Context
-from pruners._layer_trials import layers_of, trial
-from pruners._weights import prunable, remaining
+from pruners._layer_trials import read_layers, trial
 from pruners.constrained_rl import ConstrainedRL
 from pruners.magnitude import Magnitude
 
@@ -77,9 +77,9 @@ def test_it_is_never_worse_than_the_prior_on_its_examples(prior: Allocation, rew
     method = ConstrainedRL(episodes=20, prior=prior, reward=reward)
     after = method(network, keep=120, context=given)
     assert remaining(after) == 120
-    sizes = layers_of(network).sizes
-    attempts = [trial(each, layers_of(each), list(given.batches())) for each in (before, after)]
-    was, now = (attempt(layers_of(each).sizes) for attempt, each in zip(attempts, (before, after), strict=True))
+    sizes = read_layers(network).sizes
+    attempts = [trial(each, read_layers(each), list(given.batches())) for each in (before, after)]
+    was, now = (attempt(read_layers(each).sizes) for attempt, each in zip(attempts, (before, after), strict=True))
     assert getattr(now, reward) >= getattr(was, reward)
     # within a layer the largest stay
     for weight, kept, size in zip(prunable(network).values(), prunable(after).values(), sizes, strict=True):

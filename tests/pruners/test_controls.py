@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
 from pruners._channel_pruner import ChannelPruner
 from pruners._controls import copycat, reinitialised, same_ratios_random, shuffled, width_reduced
 from pruners._coupling import coupled_channels
-from pruners._weights import prunable, remaining
 from pruners._widths import kept_widths
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
 from pruners._coupling import coupled_channels
 from pruners._ellipsoid import sensitivities
 from pruners._folding import folded_filters, norms_behind
 from pruners._importance_sampling import arrivals, places, unbiased_weights
-from pruners._weights import prunable, remaining
 from pruners.coreset import Coreset, principal
 
 Build = Callable[[str], nn.Module]

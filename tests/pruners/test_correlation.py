@@ -7,10 +7,10 @@ import torch
 from scipy.sparse.csgraph import minimum_spanning_tree
 from torch import Tensor, nn
 
+from neuralnets.weights import remaining
 from pruners._base import Context
 from pruners._channels import ChannelGroup, _tensors, remove_channels
 from pruners._coupling import coupled_channels
-from pruners._weights import remaining
 from pruners.correlation import Correlation, merges
 
 Build = Callable[[str], nn.Module]

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from neuralnets.weights import prunable, remaining
 from pruners._channels import ChannelGroup, counter, mask_channels, remove_channels
 from pruners._coupling import coupled_channels
-from pruners._weights import prunable, remaining
 
 Build = Callable[[str], nn.Module]
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune as reference
 
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
 from pruners._channels import remove_channels
 from pruners._coupling import coupled_channels
-from pruners._weights import prunable, remaining
 from pruners.filter_norm import FilterNorm
 
 Build = Callable[[str], nn.Module]

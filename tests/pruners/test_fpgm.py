@@ -7,9 +7,9 @@ import torch
 from scipy.spatial.distance import cdist
 from torch import Tensor, nn
 
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
 from pruners._coupling import coupled_channels
-from pruners._weights import prunable, remaining
 from pruners.fpgm import FPGM
 
 Build = Callable[[str], nn.Module]

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
-from pruners._weights import prunable, remaining
 from pruners.grasp import GraSP, hessian_gradient
 
 Build = Callable[[str], nn.Module]

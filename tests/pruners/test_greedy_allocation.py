@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
 from pruners._layer_trials import Outcome
-from pruners._weights import prunable, remaining
 from pruners.greedy_allocation import GreedyAllocation, greedy_counts
 
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from neuralnets.training_hook import Hook
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
 from pruners._channels import ChannelGroup, mask_channels
 from pruners._coupling import coupled_channels
-from pruners._hooks import Hook
 from pruners._sgd import sgd
-from pruners._weights import prunable, remaining
 from pruners.filter_norm import FilterNorm
 from pruners.greg import GReg, GrowingPenalty, mean_sizes
 

@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neuralnets.training_hook import Hook
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
-from pruners._hooks import Hook
 from pruners._schedule import hold_zeros
 from pruners._sgd import sgd
-from pruners._weights import prunable, remaining
 from pruners.hydra import Hydra, Scored
 from pruners.magnitude import Magnitude
 

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
 from pruners._sgd import sgd
-from pruners._weights import prunable, remaining
 from pruners.iss_p import ISSP, Shrinkage
 
 Build = Callable[[str], nn.Module]

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from pruners._layer_environment import LayerEnvironment
-from pruners._layer_trials import layers_of
+from pruners._layer_trials import read_layers
 
 
 def network() -> nn.Module:
@@ -37,7 +37,7 @@ def environment(seen: list[tuple[int, ...]] | None = None) -> LayerEnvironment:
         return float(counts[0])
 
     model = network()
-    return LayerEnvironment(model, layers_of(model), reward)
+    return LayerEnvironment(model, read_layers(model), reward)
 
 
 def test_states_are_the_papers() -> None:
@@ -56,7 +56,7 @@ def test_states_are_the_papers() -> None:
 
 def test_features_that_do_not_differ_are_zero() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
-    states = LayerEnvironment(model, layers_of(model), lambda counts: 0.0).states(torch.zeros(1, 1))
+    states = LayerEnvironment(model, read_layers(model), lambda counts: 0.0).states(torch.zeros(1, 1))
     assert states.tolist() == [[1.0] + [0.0] * 9]
 
 

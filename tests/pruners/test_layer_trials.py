@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pruners._layer_trials import Layers, Outcome, layers_of, masks_for, to_budget, trial
+from pruners._layer_trials import Layers, Outcome, masks_for, read_layers, to_budget, trial
 from pruners._masks import apply_masks
 
 
@@ -80,7 +80,7 @@ def test_the_largest_weights_stay_and_of_equal_ones_the_first() -> None:
     with torch.no_grad():
         network[0].weight.copy_(torch.tensor([[1.0, -3.0, 0.0], [2.0, -2.0, 2.0]]))
         network[1].weight.copy_(torch.tensor([[0.5, -0.5]]))
-    found = layers_of(network)
+    found = read_layers(network)
     assert found.sizes == (5, 2)
     assert torch.equal(found.ranks[0], torch.tensor([[4, 0, 5], [1, 2, 3]]))
     masks = masks_for(network, found, (3, 1))
@@ -92,7 +92,7 @@ def test_empty_layers_are_left_out() -> None:
     network = net()
     with torch.no_grad():
         network[0].weight.zero_()
-    found = layers_of(network)
+    found = read_layers(network)
     assert found.names == ("2.weight",)
     assert not masks_for(network, found, (4,))["0.weight"].any()
 
@@ -102,12 +102,12 @@ def test_weights_that_are_not_numbers_are_refused() -> None:
     with torch.no_grad():
         network[2].weight[0, 0] = math.nan
     with pytest.raises(ValueError, match=r"expected weights without NaN, got NaN in 2\.weight"):
-        layers_of(network)
+        read_layers(network)
 
 
 def test_attempts_are_what_the_pruned_network_does() -> None:
     network, data = net(), batches()
-    found = layers_of(network)
+    found = read_layers(network)
     attempt = trial(network, found, data)
     images, labels = (torch.cat(each) for each in zip(*data, strict=True))
     # down and up again: nothing of an earlier attempt is left
@@ -124,7 +124,7 @@ def test_attempts_are_what_the_pruned_network_does() -> None:
 def test_the_network_that_is_tried_is_a_copy_in_evaluation_mode() -> None:
     network = nn.Sequential(net(), nn.Dropout(0.5)).train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    attempt = trial(network, layers_of(network), batches())
+    attempt = trial(network, read_layers(network), batches())
     assert attempt((4, 4)) == attempt((4, 4))
     assert network.training
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
@@ -134,7 +134,7 @@ def test_outputs_that_are_not_numbers_are_worth_nothing() -> None:
     network = net()
     with torch.no_grad():
         network[2].bias.fill_(math.nan)
-    outcome = trial(network, layers_of(network), batches())((20, 15))
+    outcome = trial(network, read_layers(network), batches())((20, 15))
     assert outcome.loss == math.inf
     assert outcome.likelihood == 0
     assert Outcome(accuracy=0, loss=0).likelihood == 100

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune as reference
 
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
-from pruners._weights import prunable, remaining
 from pruners.magnitude import Magnitude
 
 CONTEXT = Context(example=torch.zeros(1, 4))

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.ao.pruning import WeightNormSparsifier
 
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
-from pruners._weights import prunable, remaining
 from pruners.n_m import NM
 
 Build = Callable[[str], nn.Module]

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from evalsuite.parts.names import parse
 from evalsuite.parts.registry import names
+from neuralnets.losses import criterion
 from pruners import Context, Pruner, prunable, remaining, sgd
-from pruners._loss import loss
 
 OTHERS = ("segmentation", "regression")
 REFUSED = {
@@ -85,6 +85,6 @@ def test_it_prunes_or_says_why_not(name: str, kind: str) -> None:
 def test_a_saliency_is_that_of_the_squared_error() -> None:
     # one linear weight w = 3 on x = 2 with the answer 1: d/dw (w x - 1)² = 2 (6 - 1) 2 = 20, SNIP's |w g| = 60
     outputs = torch.tensor([[6.0]], requires_grad=True)
-    loss(outputs, torch.tensor([[1.0]])).backward()
+    criterion(outputs, torch.tensor([[1.0]]), reduction="sum").backward()
     assert outputs.grad is not None
     assert outputs.grad.item() * 2 == 20

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from neuralnets.weights import remaining
 from pruners._base import Context
 from pruners._channels import remove_channels
 from pruners._coupling import coupled_channels
-from pruners._weights import remaining
 from pruners.pfp import PFP, errors, sensitivities
 
 Build = Callable[[str], nn.Module]

@@ -7,8 +7,8 @@ from torch import nn
 
 from evalsuite.networks.architectures.by_name import build as architecture
 from evalsuite.networks.costs.cost import cost
+from neuralnets.weights import prunable
 from pruners._positions import positions
-from pruners._weights import prunable
 
 Build = Callable[[str], nn.Module]
 NAMES = ("chain", "projection", "padding", "vgg", "dense", "mobile", "grouped", "decoder", "transformer", "mixed")

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
+from neuralnets.weights import prunable
 from pruners._base import Context
-from pruners._weights import prunable
 from pruners.random import Random
 
 EXAMPLE = torch.zeros(1, 4)

@@ -7,11 +7,12 @@ import torch
 from scipy.optimize import brentq
 from torch import Tensor, nn
 
+from neuralnets.layers import BATCH_NORMS
+from neuralnets.training_hook import Hook
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
-from pruners._bounded import BATCH_NORMS, Bounded, bounded, can_be_bounded, importances, unbounded
-from pruners._hooks import Hook
+from pruners._bounded import Bounded, bounded, can_be_bounded, importances, unbounded
 from pruners._sgd import sgd
-from pruners._weights import prunable, remaining
 from pruners.rni import RNI, Receding, receding
 
 Build = Callable[[str], nn.Module]

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
 from pruners._schedule import cascade, hold_zeros, keep_for, rewound
-from pruners._weights import prunable, remaining
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
 from pruners.random import Random

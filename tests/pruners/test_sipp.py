@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
-from pruners._weights import prunable, remaining
 from pruners.sipp import SiPP
 
 Build = Callable[[str], nn.Module]

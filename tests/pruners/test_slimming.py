@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
 from pruners._coupling import coupled_channels
-from pruners._weights import prunable, remaining
 from pruners.slimming import Slimming
 
 Build = Callable[[str], nn.Module]

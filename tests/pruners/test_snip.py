@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
 from pruners._saliency import balanced
-from pruners._weights import prunable, remaining
 from pruners.snip import SNIP
 
 Build = Callable[[str], nn.Module]

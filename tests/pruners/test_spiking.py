@@ -9,9 +9,9 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from neuralnets.copies import copied
 from pruners import Context, Hook, Pruner, prunable, remaining, sgd
 from pruners._channels import mask_channels, remove_channels
-from pruners._copies import copied
 from pruners._coupling import coupled_channels
 from pruners._data import scoring
 from pruners._gates import gate_gradients

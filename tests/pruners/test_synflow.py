@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from neuralnets.weights import prunable, remaining
 from pruners._base import Context
 from pruners._flow import positive, synaptic_flow
-from pruners._weights import prunable, remaining
 from pruners.magnitude import Magnitude
 from pruners.synflow import SynFlow
 

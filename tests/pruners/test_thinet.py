@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from neuralnets.weights import remaining
 from pruners._base import Context
 from pruners._channels import mask_channels, remove_channels
 from pruners._coupling import coupled_channels
-from pruners._weights import remaining
 from pruners.thinet import ThiNet
 
 Build = Callable[[str], nn.Module]

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neuralnets.weights import prunable, remaining
 from pruners import woodfisher
 from pruners._base import Context
 from pruners._masks import apply_masks
-from pruners._weights import prunable, remaining
 from pruners.magnitude import Magnitude
 from pruners.woodfisher import WoodFisher, example_gradients, joint_step, removal_losses, summed_step
 

@@ -245,7 +245,7 @@ def digits():
 
 
 def sweep(network, digits, out, **more):
-    options = {"ratios": (0.5,), "tasks": ["clean"], "options": {"examples": 60}, "device": "cpu"}
+    options = {"ratios": (0.5,), "tasks": ["clean"], "examples": 60, "device": "cpu"}
     options["accept_parent"] = True  # weights are random
     return evalsuite.sweep(network, digits, out=out, **{**options, **more}).summary
 

@@ -46,7 +46,7 @@ def sweep(digits, out, ratios, **more):
     pruners = (Magnitude(), FilterNorm())
     options = {
         "tasks": ["clean"],
-        "options": {"examples": 20},
+        "examples": 20,
         "device": "cpu",
         "pruner": pruners,
         "accept_parent": True,

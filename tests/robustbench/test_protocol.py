@@ -83,7 +83,7 @@ def test_cifar_10_c_is_read_as_it_reads_it(zoo: ModuleType, tmp_path: Path) -> N
         classes=("ant", "bee", "cat"),
         shape=(3, 32, 32),
         train=None,
-        test=Examples.of(torch.zeros(3, 3, 32, 32), torch.arange(3)),
+        test=Examples.from_labels(torch.zeros(3, 3, 32, 32), torch.arange(3)),
         mean=(0.5,) * 3,
         std=(0.5,) * 3,
     )

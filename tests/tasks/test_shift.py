@@ -26,7 +26,7 @@ CLASSES = ("ant", "bee", "cat")
 
 def dataset(**changed):
     images = torch.zeros(6, 3, SIDE, SIDE, dtype=torch.uint8)
-    test = Examples.of(images, torch.arange(6) % 3)
+    test = Examples.from_labels(images, torch.arange(6) % 3)
     made = Dataset(
         name="toy", classes=CLASSES, shape=(3, SIDE, SIDE), train=None, test=test, mean=(0.5,) * 3, std=(0.5,) * 3
     )

@@ -84,7 +84,7 @@ class Seen(nn.Module):
 
 def test_a_network_sees_each_image_once_an_epoch_and_most_of_them_corrupted() -> None:
     given = images(48)
-    examples = Examples.of((given * 255).round().to(torch.uint8), torch.arange(48) % 10)
+    examples = Examples.from_labels((given * 255).round().to(torch.uint8), torch.arange(48) % 10)
     shown: list[Tensor] = []
 
     class Spy(Seen):

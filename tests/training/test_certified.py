@@ -140,14 +140,14 @@ def test_worst_cross_entropy_by_hand() -> None:
 
 def test_the_radius_grows_and_kappa_falls(make: Make) -> None:
     recipe = make(eps=0.2, kappa=0.4, start=0.2, full=0.6)
-    seen = [recipe.at(done) for done in (0.0, 0.2, 0.3, 0.5, 0.6, 0.9)]
+    seen = [recipe.scheduled_at(done) for done in (0.0, 0.2, 0.3, 0.5, 0.6, 0.9)]
     assert [each.eps for each in seen] == pytest.approx([0, 0, 0.05, 0.15, 0.2, 0.2])
     assert [each.kappa for each in seen] == pytest.approx([1, 1, 0.85, 0.55, 0.4, 0.4])
     assert all(each.rate(7, 5) == recipe.rate(7, 5) for each in seen)
     at_once = make(eps=0.2, kappa=0.4, start=0.0, full=0.0)
-    assert at_once.at(0.0).eps == 0.2
+    assert at_once.scheduled_at(0.0).eps == 0.2
     late = make(eps=0.2, start=1.0, full=1.0)
-    assert late.at(0.99).eps == 0
+    assert late.scheduled_at(0.99).eps == 0
 
 
 def certified(network: nn.Module, examples: Examples, eps: float) -> float:

@@ -46,9 +46,11 @@ def test_margins_are_mixed_by_hand(beta: float) -> None:
 
 def test_intervals_take_over_while_the_radius_grows() -> None:
     recipe = CrownIbp(eps=0.1, beta=0.2, start=0.25, full=0.75)
-    assert [recipe.at(done).beta for done in (0.0, 0.25, 0.5, 0.75, 0.9)] == pytest.approx([1, 1, 0.6, 0.2, 0.2])
-    assert recipe.at(0.5).eps == pytest.approx(0.05)
-    assert CrownIbp(beta=1.0).at(0.9).beta == 1
+    assert [recipe.scheduled_at(done).beta for done in (0.0, 0.25, 0.5, 0.75, 0.9)] == pytest.approx(
+        [1, 1, 0.6, 0.2, 0.2]
+    )
+    assert recipe.scheduled_at(0.5).eps == pytest.approx(0.05)
+    assert CrownIbp(beta=1.0).scheduled_at(0.9).beta == 1
 
 
 @pytest.mark.parametrize("beta", [-0.1, 1.1, math.nan])

@@ -11,7 +11,6 @@ from evalsuite.errors import UsageError
 from evalsuite.problems.regression import Regression
 from evalsuite.problems.segmentation import VOID, Segmentation
 from evalsuite.training import Recipe, batches, named, score, train
-from evalsuite.training._criterion import criterion
 
 CPU = torch.device("cpu")
 
@@ -20,7 +19,7 @@ def regression(n: int = 128) -> Examples:
     """Answers that are a linear function of two columns."""
     columns = torch.rand(n, 2, 1, 1, generator=torch.Generator().manual_seed(0))
     answers = 0.3 + 0.5 * columns[:, 0, 0] - 0.2 * columns[:, 1, 0]
-    return Examples.asking(Regression(scale=(1.0,)), columns, answers)
+    return Examples.from_targets(Regression(scale=(1.0,)), columns, answers)
 
 
 def segmentation(n: int = 32) -> Examples:
@@ -28,16 +27,7 @@ def segmentation(n: int = 32) -> Examples:
     images = torch.rand(n, 1, 6, 6, generator=torch.Generator().manual_seed(0))
     masks = (images[:, 0] > 0.5).long()
     masks[:, 0] = VOID
-    return Examples.asking(Segmentation(), images, masks)
-
-
-def test_the_criterion_is_told_by_the_type_of_the_answers() -> None:
-    # squared errors 1 and 9; cross-entropy of a coin is log 2, void pixels left out
-    assert criterion(torch.tensor([[1.0, 3.0]]), torch.zeros(1, 2)).item() == 5
-    assert criterion(torch.tensor([[1.0, 3.0]]), torch.zeros(1, 2), reduction="sum").item() == 10
-    masks = torch.tensor([[[0, VOID]]])
-    assert criterion(torch.zeros(1, 2, 1, 2), masks, reduction="sum").item() == pytest.approx(0.6931472)
-    assert criterion(torch.zeros(1, 2, 1, 2), masks).item() == pytest.approx(0.6931472)
+    return Examples.from_targets(Segmentation(), images, masks)
 
 
 def test_a_linear_network_finds_a_linear_function() -> None:
@@ -102,7 +92,7 @@ def test_mirrored_masks_teach_which_side_is_which() -> None:
     # and "either" from these and their mirror images
     images = torch.zeros(64, 1, 1, 2)
     images[..., 0] = 1
-    examples = Examples.asking(Segmentation(), images, images[:, 0].long())
+    examples = Examples.from_targets(Segmentation(), images, images[:, 0].long())
     for flip, certain in (("false", True), ("true", False)):
         recipe = named(f"standard?epochs=30&weight_decay=0&flip={flip}", architecture="", data="")
         blind = train(Columns(), examples, recipe, seed=0, device=CPU)
@@ -131,8 +121,8 @@ def test_robust_recipes_know_other_losses(recipe: str) -> None:
 def test_answers_that_do_not_fit_in_memory_are_read_batch_by_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     examples = segmentation()
     whole = list(batches(examples, seed=0, device=CPU, size=8)())
-    monkeypatch.setattr("evalsuite.training._feed._held", lambda *_: pytest.fail("expected nothing to be held"))
-    monkeypatch.setattr("evalsuite.training._feed.feed.__kwdefaults__", {"memory": 10})
+    monkeypatch.setattr("evalsuite.training._loader._held", lambda *_: pytest.fail("expected nothing to be held"))
+    monkeypatch.setattr("evalsuite.training._loader.feed.__kwdefaults__", {"memory": 10})
     again = list(batches(examples, seed=0, device=CPU, size=8)())
     for (images, truths), (same, answers) in zip(whole, again, strict=True):
         assert torch.equal(images, same)

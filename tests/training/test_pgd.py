@@ -9,8 +9,7 @@ from evalsuite.data import Examples, load
 from evalsuite.data._base import Batch
 from evalsuite.errors import UsageError
 from evalsuite.training import named, score, train
-from evalsuite.training._ascent import ascend
-from evalsuite.training._modes import evaluating
+from evalsuite.training._pgd_steps import ascend
 from evalsuite.training.pgd import Pgd
 from evalsuite.training.standard import Standard
 
@@ -62,14 +61,6 @@ def test_ascent_of_a_linear_objective_ends_in_the_corner() -> None:
     torch.testing.assert_close(one.flatten(), torch.tensor([0.55, 0.45, 1.0, 0.0]))
     assert images.flatten().tolist() == pytest.approx([0.5, 0.5, 0.95, 0.02])
     assert not found.requires_grad
-
-
-def test_evaluating_puts_every_module_back() -> None:
-    network = small_cnn().train()
-    network[1].eval()
-    with evaluating(network) as inside:
-        assert not any(module.training for module in inside.modules())
-    assert [module.training for module in network] == [True, False, *[True] * 7]
 
 
 @pytest.mark.parametrize("eps", [0.03, 0.3])

@@ -11,7 +11,7 @@ CPU = torch.device("cpu")
 
 def of_images(n: int, seed: int = 0) -> Examples:
     images = torch.rand(n, 2, 5, 5, generator=Generator().manual_seed(seed))
-    return Examples.of(images, torch.zeros(n))
+    return Examples.from_labels(images, torch.zeros(n))
 
 
 def network() -> nn.Module:
@@ -80,7 +80,7 @@ def test_a_network_without_batch_norm_is_copied_unread() -> None:
             pytest.fail("read")
 
     plain = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3, track_running_stats=False))
-    copied = recalibrate(plain, Examples.of(Unread(), torch.zeros(9)), seed=0, device=CPU)
+    copied = recalibrate(plain, Examples.from_labels(Unread(), torch.zeros(9)), seed=0, device=CPU)
     assert copied is not plain
     assert torch.equal(copied[0].weight, plain[0].weight)
 

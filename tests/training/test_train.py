@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 from evalsuite.data import Examples, load
 from evalsuite.errors import EvalsuiteError, UsageError
 from evalsuite.training import Recipe, named, score, train
-from evalsuite.training._feed import feed
+from evalsuite.training._loader import feed
 from evalsuite.training.standard import Standard
 
 CPU = torch.device("cpu")
@@ -38,7 +38,7 @@ def small_cnn() -> nn.Module:
 def few(n: int = 40, classes: int = 10) -> Examples:
     generator = Generator().manual_seed(3)
     images = torch.randint(0, 256, (n, 1, 8, 8), dtype=torch.uint8, generator=generator)
-    return Examples.of(images, torch.arange(n) % classes)
+    return Examples.from_labels(images, torch.arange(n) % classes)
 
 
 def state(network: nn.Module) -> dict[str, Tensor]:

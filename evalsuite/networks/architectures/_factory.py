@@ -1,4 +1,4 @@
-"""Networks from a callable of the user's own: `package.module:factory`."""
+"""Builds networks by a callable of the user's own: `package.module:factory`."""
 
 import inspect
 from collections.abc import Callable
@@ -43,5 +43,5 @@ def _find(path: str) -> Callable[..., object]:
     factory = getattr(import_users_module(module_name), name, None)
     if not callable(factory):
         raise UsageError(f"expected a callable {name!r} in {module_name}, got {factory!r}")
-    found: Callable[..., object] = factory
-    return found
+    checked: Callable[..., object] = factory
+    return checked

@@ -1,4 +1,4 @@
-"""How weights are drawn: He's rule, from a random state of their own."""
+"""Draws initial weights by He's rule, from a random state of their own."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -20,7 +20,7 @@ from evalsuite.networks.architectures.input_convention import Arguments, Convent
 
 
 class _Photos(TypedDict):
-    """Fields of `Convention`."""
+    """What torchvision's networks expect of their images; fields of `Convention`."""
 
     shape: tuple[int, int, int]
     crop: float | None
@@ -112,10 +112,10 @@ def switches(name: str, arguments: Arguments, digest: str) -> tuple[Arguments, t
 
 def _published(name: str, digest: str) -> models.WeightsEnum | None:
     """Whose file begins its sha256 as torchvision's file names say."""
-    return next((each for each in models.get_model_weights(name) if digest.startswith(_digest_of(each))), None)
+    return next((each for each in models.get_model_weights(name) if digest.startswith(_published_digest(each))), None)
 
 
-def _digest_of(weights: models.WeightsEnum) -> str:
+def _published_digest(weights: models.WeightsEnum) -> str:
     match = re.search(r"-([0-9a-f]{8,})\.pth$", weights.url)
     # no digest begins with a space
     return match[1] if match else " "
@@ -123,15 +123,15 @@ def _digest_of(weights: models.WeightsEnum) -> str:
 
 def spelled_out(name: str) -> list[str]:
     """`torchvision:NAME` if there is such a network, else nothing."""
-    return [f"torchvision:{name}"] if name in _known() else []
+    return [f"torchvision:{name}"] if name in _names() else []
 
 
 def _check(name: str) -> None:
-    if name not in _known():
-        raise UnknownNameError("torchvision network", name, _known())
+    if name not in _names():
+        raise UnknownNameError("torchvision network", name, _names())
 
 
-def _known() -> list[str]:
+def _names() -> list[str]:
     return [*models.list_models(module=models), *models.list_models(module=models.segmentation)]
 
 

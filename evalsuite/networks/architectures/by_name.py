@@ -188,12 +188,12 @@ def _configured(name: str, settings: Arguments) -> Architecture:
     if name not in BUILT_IN:
         raise unknown(name)
     part = BUILT_IN[name]
-    known = [field.name for field in fields(part)]
+    accepted = [field.name for field in fields(part)]
     for key in settings:
-        if key not in known:
-            raise UsageError(f"expected a setting of {name} ({', '.join(known) or 'it has none'}), got {key!r}")
+        if key not in accepted:
+            raise UsageError(f"expected a setting of {name} ({', '.join(accepted) or 'it has none'}), got {key!r}")
     try:
-        preset = {key: getattr(part, key) for key in known}
+        preset = {key: getattr(part, key) for key in accepted}
         return TypeAdapter(type(part)).validate_python({**preset, **settings})
     except ValidationError as error:
         first = error.errors()[0]

@@ -1,4 +1,4 @@
-"""What networks of one origin expect of their images unless told otherwise."""
+"""Conventions for input images: the size, channels and normalisation that a library's networks expect."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 @final
 @dataclass(frozen=True, kw_only=True)
 class Convention:
-    """None: the origin has no convention, the user's data decide.
+    """What networks of one library expect of their images; None: the user's data decide.
 
     Attributes:
         mean: Per-channel mean of images in [0, 1] by which the networks normalise.

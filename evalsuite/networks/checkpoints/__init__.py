@@ -1,1 +1,1 @@
-"""Checkpoint files: read, written, and poured into an architecture."""
+"""Reads and writes checkpoint files, and loads their tensors into an architecture."""

@@ -1,4 +1,4 @@
-"""Tensors of a file ⇄ tensors of a network: under which prefix they stand, and what stands beside them."""
+"""Matches the tensors of a file with those of a network: under which prefix they stand, what stands beside them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping

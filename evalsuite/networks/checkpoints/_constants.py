@@ -1,4 +1,4 @@
-"""What a network's constructor sets and no training changes: a checkpoint may do without it, if nothing is drawn."""
+"""Finds buffers that a constructor sets and no training changes: a checkpoint may lack them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path

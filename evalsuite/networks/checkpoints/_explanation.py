@@ -1,4 +1,4 @@
-"""Why the tensors of a file are not those of a network, in one line."""
+"""Explains in one line why the tensors of a file do not fit a network."""
 
 import difflib
 from collections.abc import Iterable, Sequence

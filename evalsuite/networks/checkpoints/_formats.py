@@ -1,4 +1,4 @@
-"""Bytes of a file → tensors, told by what the bytes are, never by the file's name."""
+"""Reads tensors out of a file, in the format that its bytes show, whatever its name is."""
 
 import hashlib
 import io
@@ -19,8 +19,8 @@ from torch import Tensor
 
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.files.regular_files import read_regular
-from evalsuite.networks.checkpoints._handed import pack, unpack
-from evalsuite.networks.checkpoints._pickles import LONGEST_GLOBAL, globals_of, harmless, stand_ins
+from evalsuite.networks.checkpoints._pickles import LONGEST_GLOBAL, harmless, imported_names, stand_ins
+from evalsuite.networks.checkpoints._plain_tensors import pack, unpack
 from evalsuite.networks.checkpoints._records import Records, records
 from evalsuite.networks.checkpoints._weight_sets import WeightSet, weight_sets
 from evalsuite.process.confined import Limits, run_apart
@@ -41,7 +41,7 @@ _RUN_AS_IT_IS: Final = ", which is run as it is: name it under --candidates or -
 @final
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What a file holds.
+    """The tensors, whole networks and records of a file.
 
     Attributes:
         digest: sha256 of the file's bytes, 64 hex digits.
@@ -71,7 +71,7 @@ class Contents:
 @final
 @dataclass(frozen=True, kw_only=True)
 class _Described:
-    """What the child process says of the tensors, which it hands back in the order of their names."""
+    """Names, types and shapes of tensors, as the child process describes them, in the order of their names."""
 
     sets: tuple["_Set", ...]
     header: str | None = None
@@ -98,7 +98,7 @@ class _Parsed:
 
 @final
 class _NeedsTrustError(Exception):
-    """The names that the file imports."""
+    """A file imports names that only a trusted file may; carries the names."""
 
 
 def read_contents(path: Path, trusted: frozenset[str]) -> Contents:
@@ -227,22 +227,22 @@ def _safetensors(path: Path, data: bytes) -> _Parsed:
 
 def _torch(path: Path, data: bytes) -> _Parsed:
     pickled = _data_pickle(path, data) if data[:2] == b"PK" else data
-    seen = globals_of(pickled)
-    if any(len(name) >= LONGEST_GLOBAL for name in seen):
+    imported = imported_names(pickled)
+    if any(len(name) >= LONGEST_GLOBAL for name in imported):
         # torch goes through what it refuses many times to explain it
         raise RefusedInputError(f"expected a file from torch.save, got one that imports names of no module: {path}")
     try:
-        loaded = _load(data, weights_only=True, beside=stand_ins(seen))
+        loaded = _load(data, weights_only=True, beside=stand_ins(imported))
     except Exception as error:
-        if isinstance(error, pickle.UnpicklingError) and not all(map(harmless, seen)):
-            raise _NeedsTrustError(*(name[:_LONGEST_NAME] for name in seen[:_MOST_GLOBALS])) from error
+        if isinstance(error, pickle.UnpicklingError) and not all(map(harmless, imported)):
+            raise _NeedsTrustError(*(name[:_LONGEST_NAME] for name in imported[:_MOST_GLOBALS])) from error
         raise RefusedInputError(
             f"expected a whole file from torch.save, got a damaged one: {path}: {_reason(error)}"
         ) from error
     return _Parsed(sets=_sets(path, loaded, len(data)), records=records(loaded))
 
 
-def _trusted(path: Path, data: bytes, digest: str, seen: tuple[str, ...]) -> Contents:
+def _trusted(path: Path, data: bytes, digest: str, imported: tuple[str, ...]) -> Contents:
     try:
         loaded = _load(data, weights_only=False)
     except (ImportError, AttributeError) as error:
@@ -251,7 +251,7 @@ def _trusted(path: Path, data: bytes, digest: str, seen: tuple[str, ...]) -> Con
         raise RefusedInputError(
             f"expected a whole file from torch.save, got a damaged one: {path}: {_reason(error)}"
         ) from error
-    return Contents(digest=digest, sets=_sets(path, loaded, len(data)), globals=seen, records=records(loaded))
+    return Contents(digest=digest, sets=_sets(path, loaded, len(data)), globals=imported, records=records(loaded))
 
 
 def _load(data: bytes, *, weights_only: bool, beside: Sequence[tuple[type, str]] = ()) -> object:
@@ -355,8 +355,8 @@ def _check_claims(path: Path, tensors: Mapping[str, Tensor], size: int) -> None:
 
 def _reason(error: Exception) -> str:
     """One line, without torch's advice to read the file without care."""
-    said = str(error).rpartition("WeightsUnpickler error: ")[2]
-    return " ".join(said.split())[:_LONGEST_REASON] or type(error).__name__
+    reason = str(error).rpartition("WeightsUnpickler error: ")[2]
+    return " ".join(reason.split())[:_LONGEST_REASON] or type(error).__name__
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Names that a network gives to its tensors, and what a checkpoint of it may do without."""
+"""Lists the names that a network gives to its tensors, and those that a checkpoint may lack."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from typing import final
 
 from torch import Tensor, nn
 
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+from neuralnets.layers import TRANSPOSED
+
 COUNTER = "num_batches_tracked"
 """How many batches a batch norm has met: nothing that an evaluation computes with."""
 
@@ -51,7 +52,7 @@ def layout(network: nn.Module) -> Layout:
         transposed=frozenset(
             f"{name}.weight" if name else "weight"
             for name, module in network.named_modules()
-            if isinstance(module, _TRANSPOSED)
+            if isinstance(module, TRANSPOSED)
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Which names a pickle would import, found without running it, and what stands in for those that carry no weights."""
+"""Lists the names that a pickle would import, without running it, and gives stand-ins for those without weights."""
 
 import io
 import pickletools
@@ -29,21 +29,21 @@ _PUT: Final = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 _GET: Final = frozenset({"GET", "BINGET", "LONG_BINGET"})
 
 
-def globals_of(stream: bytes) -> tuple[str, ...]:
+def imported_names(stream: bytes) -> tuple[str, ...]:
     """Dotted names in the order in which they are met, each once; a stream that ends early gives what came before.
 
     Names that no module has are cut.
 
     Old torch files are several pickles one behind the other, then raw numbers: reading stops where it makes no sense.
     """
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     source = io.BytesIO(stream)
     while True:
         try:
             for name in _globals(source):
-                found[name[:LONGEST_GLOBAL]] = None
+                names[name[:LONGEST_GLOBAL]] = None
         except Exception:  # noqa: BLE001  (untrusted bytes; torch's own reader decides whether the file is whole)
-            return tuple(found)
+            return tuple(names)
 
 
 def harmless(name: str) -> bool:
@@ -60,7 +60,7 @@ def harmless(name: str) -> bool:
 
 @final
 class _Record:
-    """Stands in for an object beside the weights, whatever it is built from: nothing of it is kept, nothing is run."""
+    """Stands in for an object beside the weights: keeps nothing and runs nothing, whatever it is built from."""
 
     def __new__(cls, *_: object) -> Self:
         """Takes any arguments."""
@@ -72,7 +72,7 @@ class _Record:
 
 @final
 class _Dictionary:
-    """Stands in for kinds of dictionaries: a plain one, which keeps what is put into it."""
+    """Stands in for any kind of dictionary, and keeps what is put into it."""
 
     def __new__(cls, *_: object) -> dict[object, object]:  # type: ignore[misc]  # what unpickling is to go on with
         """An empty dictionary, whatever the arguments."""
@@ -81,7 +81,7 @@ class _Dictionary:
 
 @final
 class _List:
-    """Stands in for kinds of lists: a plain one."""
+    """Stands in for any kind of list."""
 
     def __new__(cls, *_: object) -> list[object]:  # type: ignore[misc]  # as above
         """An empty list, whatever the arguments."""

@@ -1,4 +1,4 @@
-"""How the names in a file were read, in words: prefixes, other spellings, masks, and what was left out."""
+"""Describes in words how the names in a file were read: prefixes, other spellings, masks, what was left out."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""What a checkpoint says beside its weights, in words and numbers: names of the classes, a normalisation of images."""
+"""Reads what a checkpoint records beside its weights: names of the classes, a normalisation of images."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,13 +21,13 @@ _NO_IMAGES: Final = re.compile(
     r"metric|loss|acc|result|score|history|optim|sched|target|label|output|reward", re.IGNORECASE
 )
 # a single number may be anything elsewhere
-_OF_IMAGES: Final = re.compile(r"norm|transform|preproc|image|img|pixel|input", re.IGNORECASE)
+_ABOUT_IMAGES: Final = re.compile(r"norm|transform|preproc|image|img|pixel|input", re.IGNORECASE)
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Records:
-    """What was found.
+    """Class names and normalisations recorded in a checkpoint.
 
     Attributes:
         classes: Names of the outputs, in their order, by the keys that lead to them, joined by dots.
@@ -102,7 +102,7 @@ def _numbers(path: tuple[str, ...], key: str, value: object) -> tuple[float, ...
     if isinstance(value, Tensor):
         value = value.flatten().tolist() if value.numel() <= _MOST_CHANNELS else ()
     if isinstance(value, int | float) and not isinstance(value, bool):
-        value = [value] if _OF_IMAGES.search(".".join((*path, key))) else ()
+        value = [value] if _ABOUT_IMAGES.search(".".join((*path, key))) else ()
     if not isinstance(value, Sequence) or isinstance(value, str | bytes) or len(value) > _MOST_CHANNELS:
         return ()
     numbers = [each for each in value if isinstance(each, int | float) and not isinstance(each, bool)]

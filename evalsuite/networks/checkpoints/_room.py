@@ -1,4 +1,4 @@
-"""Whether a file may hold the network that its header describes, told before anything is allocated."""
+"""Checks, before anything is allocated, that a file can hold the network that its header describes."""
 
 import math
 from collections.abc import Callable

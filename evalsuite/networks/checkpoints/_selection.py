@@ -1,4 +1,4 @@
-"""Which set of weights of a file is the network's: the one that fits, or the one that the user names."""
+"""Selects the set of weights in a file that is the network's: the one that fits, or the one that the user names."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Other names for the same tensors: masks and other parts put together, wrappers left out, names of other writers."""
+"""Translates tensor names of other writers, and merges masks and other parts into the weights that they make up."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -53,9 +53,9 @@ def spellings(tensors: Mapping[str, Tensor], layout: Layout) -> Iterator[Spellin
 def _put_together(tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
     """Masks and other parts put together, but for those that the network itself keeps as parts."""
     names = frozenset(layout.names)
-    own = {name: tensor for name, tensor in tensors.items() if _stands_in(name, names)}
-    others = {name: tensor for name, tensor in tensors.items() if name not in own}
-    made = {**own, **baked(effective(others), layout.transposed)}
+    plain = {name: tensor for name, tensor in tensors.items() if _stands_in(name, names)}
+    others = {name: tensor for name, tensor in tensors.items() if name not in plain}
+    made = {**plain, **baked(effective(others), layout.transposed)}
     # in the order of the file, as far as names are the file's
     return {name: made[name] for name in (*(each for each in tensors if each in made), *made)}
 

@@ -1,4 +1,4 @@
-"""Old and foreign names, brought up to date by the network's own library.
+"""Renames the tensors of old checkpoints by the rules of the network's own library.
 
 Modules of torch and torchvision carry hooks for files of their earlier versions, and timm a filter for each family of
 networks that knows how others name the same layers.
@@ -81,11 +81,11 @@ def _by_filter(tensors: Mapping[str, Tensor], network: nn.Module) -> dict[str, T
     module = type(network).__module__
     if not module.startswith("timm."):
         return None
-    own_filter = cast("_Filter | None", getattr(import_module(module), "checkpoint_filter_fn", None))
-    if own_filter is None:
+    library_filter = cast("_Filter | None", getattr(import_module(module), "checkpoint_filter_fn", None))
+    if library_filter is None:
         return None
     try:
-        renamed = own_filter(dict(tensors), network)
+        renamed = library_filter(dict(tensors), network)
     except Exception:  # noqa: BLE001  (as above)
         return None
     if not isinstance(renamed, Mapping):

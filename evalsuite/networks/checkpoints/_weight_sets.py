@@ -1,4 +1,4 @@
-"""Sets of weights in what a checkpoint file holds: every mapping that has tensors by name, and every whole network."""
+"""Finds sets of weights in a checkpoint's contents: mappings from names to tensors, and whole networks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Which of the whole networks in a trusted file is meant."""
+"""Selects one of the whole networks in a trusted file."""
 
 from collections.abc import Sequence
 from pathlib import Path

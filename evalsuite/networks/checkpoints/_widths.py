@@ -1,11 +1,11 @@
-"""Channel-pruned networks: widths read off the shapes of their tensors.
+"""Narrows a network to the widths of a channel-pruned one, read off the shapes of its tensors.
 
 A file that holds the tensors of a narrower network says everything but the code; the code is the full network's.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, final
+from typing import final
 
 import torch
 from torch import nn
@@ -13,25 +13,16 @@ from torchvision.models import VisionTransformer
 
 from evalsuite.errors import UsageError
 from evalsuite.networks.copies import copied
+from neuralnets.layers import CONVOLUTIONS, NORMS, RECURRENT, TRANSPOSED
+from neuralnets.widths import fit_widths
 
 Shape = tuple[int, ...]
-_CONVOLUTIONS: Final = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_TRANSPOSED: Final = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_NORMS: Final = (
-    nn.BatchNorm1d,
-    nn.BatchNorm2d,
-    nn.BatchNorm3d,
-    nn.SyncBatchNorm,
-    nn.InstanceNorm1d,
-    nn.InstanceNorm2d,
-    nn.InstanceNorm3d,
-)
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Narrowed:
-    """A network with the widths asked for.
+    """A network with the requested widths.
 
     Attributes:
         network: A copy; the tensors that changed shape hold no meaningful values yet.
@@ -70,7 +61,7 @@ def narrow(network: nn.Module, shapes: Mapping[str, Shape]) -> Narrowed:
             changed.append(name)
             touched = True
         if touched:
-            _tell(module)
+            fit_widths(module)
     for module in network.modules():
         if isinstance(module, VisionTransformer):
             module.hidden_dim = module.conv_proj.out_channels
@@ -124,47 +115,13 @@ def _projected(module: nn.Module) -> int | None:
 def _reachable(module: nn.Module, old: Shape, new: Shape) -> bool:
     if len(old) != len(new) or not all(0 < n <= o for n, o in zip(new, old, strict=True)):
         return False
-    if isinstance(module, nn.RNNBase | nn.RNNCellBase):
+    if isinstance(module, RECURRENT):
         # their kernels read beyond the end of weights that are narrower than the layer says
         return False
-    if isinstance(module, (*_CONVOLUTIONS, *_TRANSPOSED)):
+    if isinstance(module, (*CONVOLUTIONS, *TRANSPOSED)):
         return old[2:] == new[2:]
-    layers = (nn.Linear, nn.LayerNorm, nn.GroupNorm, nn.PReLU, nn.MultiheadAttention, *_NORMS)
+    layers = (nn.Linear, nn.LayerNorm, nn.GroupNorm, nn.PReLU, nn.MultiheadAttention, *NORMS)
     return isinstance(module, layers) or sum(o != n for o, n in zip(old, new, strict=True)) == 1
-
-
-def _tell(module: nn.Module) -> None:
-    if isinstance(module, _CONVOLUTIONS):
-        _tell_convolution(module)
-    elif isinstance(module, _TRANSPOSED):
-        module.in_channels, module.out_channels = module.weight.shape[0], module.weight.shape[1] * module.groups
-    elif isinstance(module, nn.Linear):
-        module.out_features, module.in_features = module.weight.shape
-    elif isinstance(module, _NORMS):
-        told = module.running_mean if module.running_mean is not None else module.weight
-        module.num_features = len(told)
-    elif isinstance(module, nn.LayerNorm):
-        module.normalized_shape = tuple(module.weight.shape)
-    else:
-        _tell_rarer(module)
-
-
-def _tell_convolution(module: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> None:
-    filters, inputs = module.weight.shape[:2]
-    if inputs == 1 and module.groups == module.in_channels > 1:
-        # depthwise: a channel that goes takes its group along
-        module.groups = filters // (module.out_channels // module.groups)
-    module.out_channels, module.in_channels = filters, inputs * module.groups
-
-
-def _tell_rarer(module: nn.Module) -> None:
-    if isinstance(module, nn.GroupNorm):
-        module.num_channels = len(module.weight)
-    elif isinstance(module, nn.PReLU):
-        module.num_parameters = len(module.weight)
-    elif isinstance(module, nn.MultiheadAttention):
-        module.embed_dim = module.kdim = module.vdim = module.in_proj_weight.shape[1]
-        module.head_dim = module.embed_dim // module.num_heads
 
 
 def _times(shape: Shape) -> str:

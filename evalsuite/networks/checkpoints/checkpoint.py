@@ -1,4 +1,4 @@
-"""Reading and writing networks as files.
+"""Reads and writes networks as files.
 
 Written: safetensors with a header that describes the network. Read: that, and what users have - state dicts of any
 spelling, masked, channel-pruned - without running code from the file.
@@ -23,14 +23,14 @@ from evalsuite.networks.architectures.by_name import build, runs_users_code, spl
 from evalsuite.networks.architectures.input_convention import NO_ARGUMENTS, Arguments
 from evalsuite.networks.attributes import restore as restore_scalars
 from evalsuite.networks.attributes import scalars
-from evalsuite.networks.checkpoints import _foreign
+from evalsuite.networks.checkpoints import _third_party
 from evalsuite.networks.checkpoints._formats import Contents, read_contents
-from evalsuite.networks.checkpoints._pour import outputs, pour, pour_aligned
+from evalsuite.networks.checkpoints._load_tensors import load_aligned, load_tensors, outputs
 from evalsuite.networks.checkpoints._room import check_room
 from evalsuite.networks.checkpoints._selection import select
 from evalsuite.networks.checkpoints.extras import Statistics
 from evalsuite.networks.checkpoints.header import Header, Step, decode, encode
-from evalsuite.networks.checkpoints.input_normalisation import of_network
+from evalsuite.networks.checkpoints.input_normalisation import built_in
 from evalsuite.networks.digest import tensor_digest
 from evalsuite.networks.effective_weights import effective
 from evalsuite.networks.normalized import Normalized
@@ -42,7 +42,7 @@ _LONGEST_REASON: Final = 300
 @final
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A trained network with what has to be known to judge it.
+    """A trained network with all that is needed to evaluate it.
 
     Attributes:
         network: Takes images in [0, 1]; in evaluation mode.
@@ -90,7 +90,7 @@ def write(path: Path, checkpoint: Checkpoint) -> str:
         # a file is handed on; where data lie on this machine is nobody's business
         data=None if checkpoint.data is None else portable(checkpoint.data, str(Path.cwd())),
         lineage=tuple(dict(step) for step in checkpoint.lineage),
-        attributes={name: dict(own) for name, own in scalars(checkpoint.network).items()},
+        attributes={name: dict(values) for name, values in scalars(checkpoint.network).items()},
         tensors=tensor_digest(tensors),
         written_by=__version__,
     )
@@ -144,9 +144,9 @@ def read(  # noqa: PLR0913  (a front door has many bells)
     """
     contents = read_contents(path, trusted)
     if contents.header is not None:
-        checkpoint = _own(path, contents, contents.header, arch, arguments)
+        checkpoint = _read_described(path, contents, contents.header, arch, arguments)
         return replace(checkpoint, interpretations=_recorded(checkpoint.network, normalise, weights))
-    request = _foreign.Request(
+    request = _third_party.Request(
         arch=arch,
         arguments=arguments,
         classes=len(classes) if isinstance(classes, Sequence) else classes,
@@ -155,7 +155,7 @@ def read(  # noqa: PLR0913  (a front door has many bells)
         given=normalise,
         weights=weights,
     )
-    result = _foreign.read(path, contents, request)
+    result = _third_party.read(path, contents, request)
     return Checkpoint(
         network=result.network,
         arch=result.arch,
@@ -183,10 +183,10 @@ def restore(path: Path, network: nn.Module) -> nn.Module:
     name = "the given network"
     if header is None:
         aligned = select(path, contents.sets, network, arch=name, weights=None).candidate.aligned
-        return pour_aligned(aligned, network, path=path, name=name, read_heads=True).network.eval()
-    poured = pour(contents.tensors, network, path=path, name=name, read_heads=False)
-    restore_scalars(poured.network, header.attributes)
-    return poured.network.eval()
+        return load_aligned(aligned, network, path=path, name=name, read_heads=True).network.eval()
+    loaded = load_tensors(contents.tensors, network, path=path, name=name, read_heads=False)
+    restore_scalars(loaded.network, header.attributes)
+    return loaded.network.eval()
 
 
 def check_fits(checkpoint: Checkpoint, expected: tuple[int, ...], shape: tuple[int, int, int]) -> None:
@@ -200,16 +200,16 @@ def check_fits(checkpoint: Checkpoint, expected: tuple[int, ...], shape: tuple[i
     Raises:
         UsageError: It does not take such images, or gives other outputs.
     """
-    found = outputs(checkpoint.network, shape)
-    if found == expected:
+    actual = outputs(checkpoint.network, shape)
+    if actual == expected:
         return
-    if len(found) == len(expected) == 1:
-        raise UsageError(f"expected a network for the {expected[0]} classes of the data, got one for {found[0]}")
-    asked, given = ("x".join(map(str, each)) for each in (expected, found))
-    raise UsageError(f"expected a network that gives {asked} numbers for an image of the data, got {given}")
+    if len(actual) == len(expected) == 1:
+        raise UsageError(f"expected a network for the {expected[0]} classes of the data, got one for {actual[0]}")
+    wanted, given = ("x".join(map(str, each)) for each in (expected, actual))
+    raise UsageError(f"expected a network that gives {wanted} numbers for an image of the data, got {given}")
 
 
-def _own(path: Path, contents: Contents, text: str, arch: str | None, arguments: Arguments) -> Checkpoint:
+def _read_described(path: Path, contents: Contents, text: str, arch: str | None, arguments: Arguments) -> Checkpoint:
     header = decode(text, path)
     _check_sum(path, contents, header)
     name, settings = (header.arch, header.arguments)
@@ -233,7 +233,7 @@ def _own(path: Path, contents: Contents, text: str, arch: str | None, arguments:
         first = " ".join(str(error).split())[:_LONGEST_REASON]
         raise RefusedInputError(f"expected a header of a network that can be built, got {first}: {path}") from error
     blank = Normalized(bare, (0.0,) * channels, (1.0,) * channels)
-    network = pour(contents.tensors, blank, path=path, name=name, read_heads=False).network.eval()
+    network = load_tensors(contents.tensors, blank, path=path, name=name, read_heads=False).network.eval()
     restore_scalars(network, header.attributes)
     assert isinstance(network, Normalized)  # noqa: S101  (a copy of `blank`)
     count = outputs(network, header.shape)[0]
@@ -275,7 +275,7 @@ def _recorded(network: Normalized, given: Statistics | None, weights: str | None
     one = reason if weights is None else f"{reason}, which holds one set; --weights {weights} is not taken"
     return (
         Interpretation(topic="weights", value="the whole file", basis="recorded", reason=one),
-        of_network(network.mean.tolist(), network.std.tolist(), given, reason),
+        built_in(network.mean.tolist(), network.std.tolist(), given, reason),
     )
 
 

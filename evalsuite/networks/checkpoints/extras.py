@@ -1,4 +1,4 @@
-"""What stands in a file beside the tensors of a network: what may be left out, and what may not."""
+"""Classifies tensors that a file has beside those of a network: which may be ignored, and which may not."""
 
 import re
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ _MEASURED: Final = re.compile(
 # counters and settings of a training loop
 _COUNTED: Final = re.compile(r"epoch|epochs|step|steps|iteration|iterations|lr|decay|updates|best|momentum")
 # what layers call the numbers that they compute with
-_OF_LAYERS: Final = re.compile(
+_LAYER_NAMES: Final = re.compile(
     r"weight|bias|running_mean|running_var|gamma|beta|scale|kernel|weight_g|weight_v|weight_orig|weight_mask"
 )
 PAIRS: Final = (
@@ -43,7 +43,7 @@ PAIRS: Final = (
     ("input_mean", "input_std"),
     ("_mean", "_std"),
 )
-_OF_PAIRS: Final = frozenset(name for pair in PAIRS for name in pair)
+_PAIRED_NAMES: Final = frozenset(name for pair in PAIRS for name in pair)
 _MOST_CHANNELS: Final = 16
 # what is normalised there are answers, not images
 _ANSWERS: Final = frozenset({"target", "targets", "label", "labels", "output", "outputs", "reward", "y"})
@@ -53,7 +53,7 @@ _AVERAGED: Final = frozenset({"ema", "swa", "shadow", "averaged", "average", "po
 @final
 @dataclass(frozen=True, kw_only=True)
 class Beside:
-    """What only the file has, by its names there.
+    """Tensors and records that only the file has, by its names.
 
     Attributes:
         ignored: No part of what the network computes: counters, measurements, training's own heads, copies.
@@ -113,13 +113,13 @@ def _kind(name: str, tensor: Tensor, prefix: str, wanted: Layout) -> _Kind:
         return "ignored"
     if under and _inside(rest, wanted):
         return "unexpected"
-    if not tensor.is_floating_point() or _speaks_of(_MEASURED, name, prefix):
+    if not tensor.is_floating_point() or _mentions(_MEASURED, name, prefix):
         return "ignored"
-    layer = tensor.ndim > 1 or tensor.numel() > _MOST_CHANNELS or _OF_LAYERS.fullmatch(last(name)) is not None
-    if not layer and _speaks_of(_COUNTED, name, prefix):
+    layer = tensor.ndim > 1 or tensor.numel() > _MOST_CHANNELS or _LAYER_NAMES.fullmatch(last(name)) is not None
+    if not layer and _mentions(_COUNTED, name, prefix):
         return "ignored"
-    part_of_more = _in_sequence(name, prefix) or (layer and (under or _numbered_alike(name, prefix)))
-    if part_of_more or last(name) in _OF_PAIRS:
+    structured = _in_sequence(name, prefix) or (layer and (under or _numbered_alike(name, prefix)))
+    if structured or last(name) in _PAIRED_NAMES:
         return "unexpected"
     return "weighty" if layer else "unclear"
 
@@ -142,7 +142,7 @@ def _is_idle(rest: str, tensor: Tensor, matched: Mapping[str, Tensor], wanted: L
     )
 
 
-def _speaks_of(words: re.Pattern[str], name: str, prefix: str) -> bool:
+def _mentions(words: re.Pattern[str], name: str, prefix: str) -> bool:
     return any(words.fullmatch(word) for word in re.split(r"[._]", name.removeprefix(prefix).lower()))
 
 

@@ -1,4 +1,4 @@
-"""What evalsuite writes into the header of its own checkpoints."""
+"""The header of evalsuite's own checkpoints: encoding and decoding."""
 
 import json
 from collections.abc import Mapping
@@ -68,10 +68,10 @@ def decode(text: str, path: Path) -> Header:
     try:
         return TypeAdapter(Header).validate_json(text)
     except ValidationError as error:
-        told = _format(text)
-        if told.startswith("evalsuite-checkpoint/") and told != FORMAT:
+        written = _format(text)
+        if written.startswith("evalsuite-checkpoint/") and written != FORMAT:
             raise UsageError(
-                f"expected a file of format {FORMAT}, got {told!r} from another version: {path}"
+                f"expected a file of format {FORMAT}, got {written!r} from another version: {path}"
             ) from error
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))[:_LONGEST_PLACE] or "header"

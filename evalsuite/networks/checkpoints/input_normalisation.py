@@ -1,4 +1,4 @@
-"""By which mean and standard deviation the images of a network are normalised: what the file or its library says."""
+"""Decides by which mean and standard deviation images are normalised: the file's, the user's or the library's."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -58,7 +58,7 @@ def normalisation(
     return nothing, _interpretation(nothing, "assumed", "neither the file nor an option says otherwise")
 
 
-def of_network(mean: Sequence[float], std: Sequence[float], given: Statistics | None, reason: str) -> Interpretation:
+def built_in(mean: Sequence[float], std: Sequence[float], given: Statistics | None, reason: str) -> Interpretation:
     """For a network that brings its normalisation along, as a part: doubtful where the user says another one.
 
     Args:

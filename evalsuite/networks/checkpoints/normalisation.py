@@ -1,4 +1,4 @@
-"""Which normalisation stands before a network, and who says so.
+"""Puts the normalisation of images in front of a network, and records who chose it.
 
 One rule for every front door: a network is normalised by what its file records, else by what the user says, else by the
 custom of the library whose network it is, and else not at all. Nothing is derived from the data unless the user asks
@@ -57,7 +57,7 @@ def statistics_for(rule: str, data: Statistics, channels: int) -> Statistics:
     return centre, spread
 
 
-def of_python(
+def in_front(
     network: nn.Module, rule: str | None, data: Statistics, channels: int
 ) -> tuple[Normalized, Interpretation]:
     """A network that was made in Python, normalised as the user says, and what was taken.

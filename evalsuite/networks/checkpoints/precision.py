@@ -1,4 +1,4 @@
-"""Numbers of a file → numbers of a network: half and double precision are converted, integers never are weights."""
+"""Converts tensors of a file to the types of a network: half and double precision, never integers."""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""How many entries of a network's prunable weights a forward pass uses, and how many of those are zero."""
+"""Counts the entries of prunable weights that a forward pass uses, and how many of those are zero."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,21 +7,16 @@ from typing import Final, final
 import torch
 from torch import Tensor, nn
 
-from evalsuite.networks.costs._multiplications import Use
+from neuralnets.forward_pass import Use
+from neuralnets.weights import is_prunable_weight
 
-_SINGLE: Final = (
-    *(nn.Conv1d, nn.Conv2d, nn.Conv3d),
-    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
-    nn.Linear,
-)
-_PROJECTIONS: Final = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
 _PARAMETRIZED: Final = ".parametrizations."
 
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class InUse:
-    """A weight as a forward pass uses it.
+    """Counts for one weight that a forward pass uses.
 
     Attributes:
         sources: The parameters that it is computed from; one that is used as it is stored has itself.
@@ -36,7 +31,7 @@ class InUse:
 
 @final
 class Nonzeros:
-    """Counts nonzero entries, of tensors that share theirs once: of large networks that takes longest."""
+    """Counts nonzero entries, once for tensors that share them: of large networks that takes longest."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[int, int], tuple[Tensor, int]] = {}
@@ -58,16 +53,16 @@ def prunable_names(network: nn.Module) -> frozenset[str]:
     """
     first = {id(parameter): name for name, parameter in network.named_parameters()}
     modules = dict(network.named_modules(remove_duplicate=False))
-    found = set()
+    names = set()
     for name, parameter in network.named_parameters(remove_duplicate=False):
         owner, _, last = name.rpartition(".")
         if _PARAMETRIZED in f".{name}":
             owner, _, rest = f".{name}".rpartition(_PARAMETRIZED)
             owner, last = owner.removeprefix("."), rest.partition(".")[0]
         plain = last.removesuffix("_orig").removesuffix("_g").removesuffix("_v")
-        if _is_weight(modules[owner], plain):
-            found.add(first[id(parameter)])
-    return frozenset(found)
+        if is_prunable_weight(modules[owner], plain):
+            names.add(first[id(parameter)])
+    return frozenset(names)
 
 
 def weights_in_use(
@@ -78,30 +73,22 @@ def weights_in_use(
     for use in uses:
         if use.sources & prunable:
             groups.setdefault(use.sources, []).append(use)
-    found: list[InUse] = []
+    weights: list[InUse] = []
     counted: set[str] = set()
     # what is stored as it is used comes first: copies of it in another type are the same weight
     for sources, same in sorted(groups.items(), key=lambda item: (not item[1][0].stored, len(item[0]))):
-        own = sources & prunable
-        if own <= counted:
+        learnt = sources & prunable
+        if learnt <= counted:
             continue
-        counted |= own
-        whole = sum(parameters[name].numel() for name in own)
+        counted |= learnt
+        whole = sum(parameters[name].numel() for name in learnt)
         stored = [use for use in same if use.stored]
-        entries, nonzero = _of_stored(stored, nonzeros) if stored else _of_computed(same, whole)
-        found.append(InUse(sources=sources, entries=entries, nonzero=nonzero))
-    return found
+        entries, nonzero = _count_stored(stored, nonzeros) if stored else _count_computed(same, whole)
+        weights.append(InUse(sources=sources, entries=entries, nonzero=nonzero))
+    return weights
 
 
-def _is_weight(module: nn.Module, name: str) -> bool:
-    if isinstance(module, _SINGLE):
-        return name == "weight"
-    if isinstance(module, nn.MultiheadAttention):
-        return name in _PROJECTIONS
-    return isinstance(module, nn.RNNBase | nn.RNNCellBase) and name.startswith("weight_")
-
-
-def _of_stored(uses: Sequence[Use], nonzeros: Nonzeros) -> tuple[int, int]:
+def _count_stored(uses: Sequence[Use], nonzeros: Nonzeros) -> tuple[int, int]:
     """Entries and nonzeros of the union of views of one parameter."""
     largest = max(uses, key=lambda use: use.weight.numel())
     if all(_covers(largest.weight, use.weight) for use in uses):
@@ -132,7 +119,7 @@ def _is_dense(tensor: Tensor) -> bool:
     return True
 
 
-def _of_computed(uses: Sequence[Use], whole: int) -> tuple[int, int]:
+def _count_computed(uses: Sequence[Use], whole: int) -> tuple[int, int]:
     """Entries and nonzeros of what is computed from parameters of `whole` entries; equal weights count once."""
     distinct = list(_distinct(uses))
     entries = sum(weight.numel() for weight in distinct)

@@ -1,23 +1,23 @@
-"""What a network costs, counted from the tensors that a forward pass uses: parameters, multiplications, bytes."""
+"""Counts what a network costs: parameters, multiplications, bytes, from the tensors that a forward pass uses."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, final
 
-import torch
 from torch import Tensor, nn
 
-from evalsuite.device import device_of
 from evalsuite.interpretation import Interpretation
-from evalsuite.networks.costs._multiplications import multiplications
 from evalsuite.networks.costs._weights_in_use import Nonzeros, prunable_names, weights_in_use
 from evalsuite.networks.effective_weights import named_tensors
 from evalsuite.networks.packed_weights import CONVOLUTIONS, megabytes, weight_and_bias
+from neuralnets.device import device_of
+from neuralnets.forward_hooks import attached
+from neuralnets.forward_pass import multiplications
+from neuralnets.probes import noise, ramp
 
 _MOSTLY: Final = 0.5
 _SHOWN: Final = 3
-_PROBES: Final = 8
 
 
 @final
@@ -62,11 +62,11 @@ def cost(network: nn.Module, shape: tuple[int, int, int]) -> Cost:
     parameters = [tensor for name, tensor in named.items() if name not in buffers] + _in_packed(network)
     packed: list[_Packed] = []
     with _noting(network, packed):
-        followed = multiplications(network, _ramp(shape, device_of(network)))
+        followed = multiplications(network, ramp(shape, device_of(network)))
     learnt, candidates = dict(network.named_parameters()), prunable_names(network)
     uses = list(followed.uses)
     if candidates - followed.used:
-        others = multiplications(network, _noise(shape, device_of(network)))
+        others = multiplications(network, noise(shape, device_of(network)))
         uses += [use for use in others.uses if not use.sources & followed.used]
     nonzeros = Nonzeros()
     weights = weights_in_use(uses, learnt, candidates, nonzeros)
@@ -106,7 +106,7 @@ def _listed(names: Sequence[str]) -> str:
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Packed:
-    """One call of a quantised layer: its weight, as the numbers that it stands for, and where it was used."""
+    """One call of a quantised layer: its dequantised weight, and at how many positions it was used."""
 
     module: nn.Module
     weight: Tensor
@@ -126,22 +126,10 @@ def _noting(network: nn.Module, packed: list[_Packed]) -> Iterator[None]:
 
     quantised = [module for module in network.modules() if weight_and_bias(module) is not None]
     handles = [module.register_forward_hook(note) for module in quantised]
-    try:
+    with attached(handles):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _in_packed(network: nn.Module) -> list[Tensor]:
-    found = [both for module in network.modules() if (both := weight_and_bias(module)) is not None]
-    return [tensor for both in found for tensor in both if tensor is not None]
-
-
-def _ramp(shape: tuple[int, int, int], device: torch.device) -> Tensor:
-    # no two pixels alike: what is zero of a blank image may be no zero of another
-    return torch.linspace(0, 1, shape[0] * shape[1] * shape[2]).reshape(1, *shape).to(device)
-
-
-def _noise(shape: tuple[int, int, int], device: torch.device) -> Tensor:
-    return torch.rand(_PROBES, *shape, generator=torch.Generator().manual_seed(0)).to(device)
+    quantised = [both for module in network.modules() if (both := weight_and_bias(module)) is not None]
+    return [tensor for both in quantised for tensor in both if tensor is not None]

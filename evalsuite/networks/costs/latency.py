@@ -1,8 +1,7 @@
-"""How long networks take, measured."""
+"""Measures the latency of networks."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import final
@@ -11,13 +10,14 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
-from evalsuite.device import device_of
+from neuralnets.device import device_of
+from neuralnets.modes import evaluating
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """Seconds for one batch.
+    """Seconds for one batch: median and confidence interval.
 
     Attributes:
         median: Of n times.
@@ -60,11 +60,11 @@ def latency(
     """
     rank = _rank(runs, confidence)
     images = _images(network, shape, batch)
-    with _evaluating(network):
+    with evaluating(network), torch.inference_mode():
         for _ in range(warm_up):
             network(images)
         times = [_seconds(network, images) for _ in range(runs)]
-    return _of(times, rank)
+    return _summary(times, rank)
 
 
 def latencies(
@@ -102,23 +102,10 @@ def latencies(
         for place in torch.randperm(len(networks), generator=draw).tolist():
             network = networks[place]
             images = _images(network, shape, batch)
-            with _evaluating(network):
+            with evaluating(network), torch.inference_mode():
                 network(images)  # what ran before has left its own data in the caches
                 times[place].append(median(_seconds(network, images) for _ in range(runs)))
-    return [_of(each, rank) for each in times]
-
-
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    """Inside, `network` is in evaluation and inference mode; afterwards in the mode in which it was."""
-    modes = {module: module.training for module in network.modules()}
-    try:
-        network.eval()
-        with torch.inference_mode():
-            yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    return [_summary(each, rank) for each in times]
 
 
 def _images(network: nn.Module, shape: tuple[int, int, int], batch: int) -> Tensor:
@@ -134,7 +121,7 @@ def _seconds(network: nn.Module, images: Tensor) -> float:
     return time.perf_counter() - start
 
 
-def _of(times: Sequence[float], rank: int) -> Latency:
+def _summary(times: Sequence[float], rank: int) -> Latency:
     ordered = sorted(times)
     return Latency(median=median(ordered), low=ordered[rank - 1], high=ordered[-rank], n=len(ordered))
 

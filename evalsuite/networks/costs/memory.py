@@ -1,4 +1,4 @@
-"""How much memory a forward pass holds at once, measured."""
+"""The peak memory of a forward pass, measured."""
 
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,7 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from typing_extensions import override
 
-from evalsuite.device import device_of
+from neuralnets.device import device_of
+from neuralnets.modes import evaluating
+from neuralnets.storage import storage_key
 
 
 def peak_megabytes(network: nn.Module, shape: tuple[int, int, int], *, batch: int = 1) -> float:
@@ -24,35 +26,25 @@ def peak_megabytes(network: nn.Module, shape: tuple[int, int, int], *, batch: in
         shape: (channels, height, width) of the images.
         batch: Images a batch, at least 1.
     """
-    own = {_key(t.untyped_storage()): t for t in (*network.parameters(), *network.buffers())}
-    held = sum(tensor.untyped_storage().nbytes() for tensor in own.values())
+    stored = {storage_key(t): t for t in (*network.parameters(), *network.buffers())}
+    held = sum(tensor.untyped_storage().nbytes() for tensor in stored.values())
     device = device_of(network)
-    modes = {module: module.training for module in network.modules()}
-    try:
-        network.eval()
-        with torch.no_grad(), _Live(own) as live:
-            network(torch.full((batch, *shape), 0.5, device=device))
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    with evaluating(network), torch.no_grad(), _LiveStorages(stored) as live:
+        network(torch.full((batch, *shape), 0.5, device=device))
     return float(held + live.most) / 1e6
 
 
-def _key(storage: torch.UntypedStorage) -> int:
-    return int(storage._cdata)  # noqa: SLF001 - a storage's identity; torch tells it nowhere else
-
-
 @final
-class _Live(TorchDispatchMode):
-    """Adds up the storages that are alive, and remembers the most.
+class _LiveStorages(TorchDispatchMode):
+    """Adds up the bytes of the tensors that are alive while operators run, and keeps the maximum.
 
     Attributes:
         most: Bytes.
     """
 
-    def __init__(self, known: Iterable[int]) -> None:
+    def __init__(self, ignored: Iterable[int]) -> None:
         TorchDispatchMode.__init__(self)
-        self._known = set(known)
+        self._counted = set(ignored)
         self._now, self.most = 0, 0
 
     @override
@@ -66,18 +58,18 @@ class _Live(TorchDispatchMode):
         made = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(made):
             if isinstance(tensor, Tensor):
-                self._see(tensor.untyped_storage())
+                self._add(tensor.untyped_storage())
         return made
 
-    def _see(self, storage: torch.UntypedStorage) -> None:
-        key, size = _key(storage), storage.nbytes()
-        if key in self._known:
+    def _add(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage_key(storage), storage.nbytes()
+        if key in self._counted:
             return
-        self._known.add(key)
+        self._counted.add(key)
         self._now += size
         self.most = max(self.most, self._now)
         weakref.finalize(storage, self._gone, key, size)
 
     def _gone(self, key: int, size: int) -> None:
-        self._known.discard(key)
+        self._counted.discard(key)
         self._now -= size

@@ -1,4 +1,4 @@
-"""What some operators do not check themselves, checked before they are run.
+"""Checks arguments that some operators do not check themselves, before they run.
 
 Tried one by one with arguments that do not fit: these read past the end of a tensor, crashed, or gave what happened to
 be in memory. All others of `_operators.ALLOWED` refused such arguments themselves.

@@ -1,4 +1,4 @@
-"""Parts of a JSON document that somebody else wrote, as the types that they have to have."""
+"""Validates parts of a third party's JSON document as the types that they have to have."""
 
 from collections.abc import Mapping, Sequence
 

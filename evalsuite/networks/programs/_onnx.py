@@ -24,8 +24,8 @@ from evalsuite.networks.programs._onnx_cost import onnx_cost
 from evalsuite.networks.programs._onnx_external_tensors import outside, size_beside, take_in
 from evalsuite.networks.programs._onnx_graph import foreign_operator, sized_by_pixels
 from evalsuite.networks.programs._onnx_messages import Model, graphs, sparse_tensors
-from evalsuite.networks.programs._trial import first_line, lacks_memory, limits_of_trial, trial_images
-from evalsuite.networks.programs.program import Artefact, Told
+from evalsuite.networks.programs._trial import first_line, lacks_memory, trial_images, trial_limits
+from evalsuite.networks.programs.program import Artefact, FileInfo
 from evalsuite.process.confined import Limits, run_apart
 
 _FLOAT32 = "tensor(float)"
@@ -94,12 +94,12 @@ def read_onnx(path: Path, data: bytes, digest: str, shape: tuple[int, int, int])
             _run(path, network, images)
         onnx_cost(read.model, (batch or 1, *shape))
 
-    run_apart(try_out, path=path, limits=limits_of_trial(size, shape))
+    run_apart(try_out, path=path, limits=trial_limits(size, shape))
     read = _whole(onnx, path, data, digest)
     network, batch = _loaded(runtime, path, read, shape)
     _run(path, network, torch.full((batch or 1, *shape), 0.5))
     counted = onnx_cost(read.model, (batch or 1, *shape))
-    told = Told(
+    info = FileInfo(
         kind="onnx",
         sha256=read.sha256,
         batch=batch,
@@ -107,7 +107,7 @@ def read_onnx(path: Path, data: bytes, digest: str, shape: tuple[int, int, int])
         cost=None if isinstance(counted, str) else counted,
         uncounted=counted if isinstance(counted, str) else None,
     )
-    return Artefact(network, told, shape)
+    return Artefact(network, info, shape)
 
 
 def _loaded(
@@ -162,10 +162,10 @@ def digest_with_tensors(path: Path, data: bytes) -> str:
     onnx = _library("onnx")
     size = len(data) + size_beside(path, data)
     digest = sha256(data).hexdigest()
-    told = run_apart(lambda: _whole(onnx, path, data, digest).sha256, path=path, limits=Limits.for_size(size))
-    if not isinstance(told, str):
+    whole = run_apart(lambda: _whole(onnx, path, data, digest).sha256, path=path, limits=Limits.for_size(size))
+    if not isinstance(whole, str):
         raise RefusedInputError(f"expected an ONNX file, got one whose reader gives no digest: {path}")
-    return told
+    return whole
 
 
 def _whole(onnx: ModuleType, path: Path, data: bytes, digest: str) -> _Read:
@@ -227,15 +227,15 @@ def _batch(path: Path, session: _Session, shape: tuple[int, int, int]) -> int | 
         raise UsageError(
             f"expected an ONNX network with one input and one output, got {len(inputs)} and {len(outputs)}: {path}"
         )
-    told = [each if isinstance(each, int) else None for each in inputs[0].shape]
-    fits = len(told) == 4 and all(given in {None, size} for given, size in zip(told[1:], shape, strict=True))
+    sizes = [each if isinstance(each, int) else None for each in inputs[0].shape]
+    fits = len(sizes) == 4 and all(given in {None, size} for given, size in zip(sizes[1:], shape, strict=True))
     if not fits or inputs[0].type != _FLOAT32:
-        given = "x".join("n" if each is None else str(each) for each in told)
+        given = "x".join("n" if each is None else str(each) for each in sizes)
         raise UsageError(
             f"expected an ONNX network for {_FLOAT32} of shape nx{_times(shape)}, got one for {inputs[0].type} of "
             f"shape {given}: {path}"
         )
-    return told[0]
+    return sizes[0]
 
 
 def _times(shape: Sequence[int]) -> str:

@@ -1,4 +1,4 @@
-"""What an ONNX network costs, counted from its file."""
+"""Counts what an ONNX network costs, from its file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Array = npt.NDArray[np.generic]
 @final
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    """Where an operator has its weight, and that weight's zero, among its inputs; None: zero is 0."""
+    """Positions of an operator's weight, and of the weight's zero point, among its inputs; None: zero is 0."""
 
     weight: int
     zero: int | None = None
@@ -58,7 +58,7 @@ class _Node(Protocol):
 @final
 @dataclass(frozen=True, kw_only=True)
 class _Weight:
-    """A weight as the file keeps it, and where it is not zero."""
+    """A stored weight, and where it is not zero."""
 
     name: str
     size: int
@@ -77,15 +77,15 @@ def onnx_cost(data: bytes, images: tuple[int, ...]) -> Cost | str:
     nodes: Sequence[_Node] = model.graph.node
     if any(node.op_type in _WHOLE for node in nodes) or model.functions:
         return "the file has branches, loops or functions, whose operations are not counted"
-    known: dict[str, Array] = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
-    known |= {n.output[0]: onnx.numpy_helper.to_array(n.attribute[0].t) for n in nodes if _is_tensor(n)}
+    arrays: dict[str, Array] = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    arrays |= {n.output[0]: onnx.numpy_helper.to_array(n.attribute[0].t) for n in nodes if _is_tensor(n)}
     shapes = _shapes(onnx, data, images)
     made_by = {name: node for node in nodes for name in node.output}
     weights: dict[str, _Weight] = {}
     flops: list[tuple[int, int]] = []
     for node in nodes:
         place = _WEIGHTED.get(node.op_type)
-        weight = None if place is None else _weight(node, place, known, made_by)
+        weight = None if place is None else _weight(node, place, arrays, made_by)
         if weight is None:
             continue
         positions = _positions(node, shapes)
@@ -95,14 +95,14 @@ def onnx_cost(data: bytes, images: tuple[int, ...]) -> Cost | str:
         flops.append((weight.nonzero * positions, weight.size * positions))
     if not weights:
         return "no weights of convolutions or linear layers were found in the file"
-    learnt = _learnt(nodes, known)
-    others = [array for name, array in known.items() if name not in weights and name in learnt]
+    learnt = _learnt(nodes, arrays)
+    others = [array for name, array in arrays.items() if name not in weights and name in learnt]
     return Cost(
         parameters=sum(w.size for w in weights.values()) + sum(a.size for a in others),
         nonzero=sum(w.nonzero for w in weights.values()) + sum(int(np.count_nonzero(a)) for a in others),
         prunable=sum(w.size for w in weights.values()),
         prunable_nonzero=sum(w.nonzero for w in weights.values()),
-        flops=sum(own for own, _ in flops),
+        flops=sum(sparse for sparse, _ in flops),
         dense_flops=sum(dense for _, dense in flops),
         megabytes=len(data) / 1e6,
     )
@@ -112,23 +112,23 @@ def _is_tensor(node: _Node) -> bool:
     return node.op_type == "Constant" and [each.name for each in node.attribute] == ["value"]
 
 
-def _weight(node: _Node, place: _Place, known: Mapping[str, Array], made_by: Mapping[str, _Node]) -> _Weight | None:
+def _weight(node: _Node, place: _Place, arrays: Mapping[str, Array], made_by: Mapping[str, _Node]) -> _Weight | None:
     """The weight of an operator; None where it multiplies activations."""
     if len(node.input) <= place.weight:
         return None
-    name, zero = node.input[place.weight], _at(node, place.zero, known)
-    while name not in known:
+    name, zero = node.input[place.weight], _at(node, place.zero, arrays)
+    while name not in arrays:
         source = made_by.get(name)
         if source is None or source.op_type not in _THROUGH | {"DequantizeLinear"}:
             return None
-        zero = _at(source, 2, known) if source.op_type == "DequantizeLinear" else zero
+        zero = _at(source, 2, arrays) if source.op_type == "DequantizeLinear" else zero
         name = source.input[0]
-    array = known[name]
+    array = arrays[name]
     return _Weight(name=name, size=array.size, nonzero=int(np.count_nonzero(array != _spread(zero, array))))
 
 
-def _at(node: _Node, position: int | None, known: Mapping[str, Array]) -> Array | None:
-    return known.get(node.input[position]) if position is not None and len(node.input) > position else None
+def _at(node: _Node, position: int | None, arrays: Mapping[str, Array]) -> Array | None:
+    return arrays.get(node.input[position]) if position is not None and len(node.input) > position else None
 
 
 def _spread(zero: Array | None, array: Array) -> Array:
@@ -149,11 +149,13 @@ def _positions(node: _Node, shapes: Mapping[str, tuple[int, ...]]) -> int | None
     return prod(shape[2:]) if "Conv" in node.op_type else prod(shape[1:-1])
 
 
-def _learnt(nodes: Sequence[_Node], known: Mapping[str, Array]) -> set[str]:
+def _learnt(nodes: Sequence[_Node], arrays: Mapping[str, Array]) -> set[str]:
     """Constants of more than one number that are neither scales and zero points nor shapes and axes."""
     used = {name for node in nodes for name in node.input}
     scales = {name for node in nodes for k, name in enumerate(node.input) if k in _scales(node.op_type)}
-    return {name for name in (used & known.keys()) - scales if known[name].size > 1 and known[name].dtype != _INDICES}
+    return {
+        name for name in (used & arrays.keys()) - scales if arrays[name].size > 1 and arrays[name].dtype != _INDICES
+    }
 
 
 def _scales(operator: str) -> frozenset[int]:
@@ -178,9 +180,9 @@ def _shapes(onnx: ModuleType, data: bytes, images: tuple[int, ...]) -> dict[str,
         inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
     except Exception:  # noqa: BLE001 - foreign code over a foreign file; what is not told is said
         return {}
-    found: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for value in (*inferred.graph.value_info, *inferred.graph.output, *inferred.graph.input):
         dims = value.type.tensor_type.shape.dim
         if all(dim.HasField("dim_value") for dim in dims):
-            found[value.name] = tuple(dim.dim_value for dim in dims)
-    return found
+            shapes[value.name] = tuple(dim.dim_value for dim in dims)
+    return shapes

@@ -1,4 +1,4 @@
-"""Files beside an ONNX file, in which it keeps tensors."""
+"""Reads the files beside an ONNX file in which it keeps tensors."""
 
 import os
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What an ONNX graph may hold: operators that only compute, and sizes that do not depend on what the images show."""
+"""Checks that an ONNX graph holds operators that only compute, and no sizes that depend on pixels."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -65,21 +65,21 @@ def sized_by_pixels(model: Model) -> str | None:
 
 @final
 class _SizedByPixels(ValueError):  # noqa: N818 - a message on its way up, caught above
-    """Names the operator."""
+    """An operator makes a tensor whose size depends on pixels; carries the operator's name."""
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class _Flow:
-    """Follows the images' numbers through the graph.
+    """Follows which values of a graph depend on the images.
 
     Attributes:
         functions: Of the file, by domain and name.
-        known: By function and by which inputs follow from pixels: which outputs do.
+        memo: By function and by which inputs follow from pixels: which outputs do.
     """
 
     functions: Mapping[tuple[str, str], Function]
-    known: dict[tuple[str, str, tuple[bool, ...]], tuple[bool, ...]] = field(default_factory=dict)
+    memo: dict[tuple[str, str, tuple[bool, ...]], tuple[bool, ...]] = field(default_factory=dict)
 
     def follow(self, steps: Sequence[Node], given: Set[str], depth: int) -> Set[str]:
         """Names of all values that follow from the values `given`, these included.
@@ -112,11 +112,11 @@ class _Flow:
 
     def _called(self, function: Function, follows: Sequence[bool], depth: int) -> tuple[bool, ...]:
         key = (function.domain, function.name, tuple(follows))
-        if key not in self.known:
+        if key not in self.memo:
             given = {name for name, each in zip(function.input, follows, strict=False) if each}
             reached = self.follow(function.node, given, depth + 1)
-            self.known[key] = tuple(name in reached for name in function.output)
-        return self.known[key]
+            self.memo[key] = tuple(name in reached for name in function.output)
+        return self.memo[key]
 
     def _inside(self, node: Node, graph: Graph, follows: Sequence[bool], reached: Set[str], depth: int) -> bool:
         """Whether an output of a branch or body follows from pixels."""
@@ -128,15 +128,15 @@ class _Flow:
         }
         outputs = [each.name for each in graph.output]
         while True:
-            found = self.follow(graph.node, reached | given, depth + 1)
+            pixels = self.follow(graph.node, reached | given, depth + 1)
             if not exact:
-                return any(name in found for name in outputs)
-            if outputs and outputs[0] in found:
+                return any(name in pixels for name in outputs)
+            if outputs and outputs[0] in pixels:
                 raise _SizedByPixels("Loop")
             # what one round gives is what the next one takes
-            again = {value.name for value, name in zip(graph.input[1:], outputs, strict=False) if name in found}
+            again = {value.name for value, name in zip(graph.input[1:], outputs, strict=False) if name in pixels}
             if again <= given:
-                return any(name in found for name in outputs)
+                return any(name in pixels for name in outputs)
             given |= again
 
 

@@ -1,4 +1,4 @@
-"""The messages of an ONNX file, as far as they are read here, and every one of a kind wherever it stands."""
+"""Types for the protobuf messages of an ONNX file, as far as they are read, and a walk over all messages of a kind."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol, cast

@@ -1,4 +1,4 @@
-"""Operators that a program of torch.export may hold.
+"""Lists the operators that a program of torch.export may hold.
 
 What is not listed is refused, whatever it does: torch has more than 3000 operators, among them some that read and
 write past the end of a tensor (`_reshape_alias`), overwrite whole lists of weights (`_foreach_*`), build broken sparse

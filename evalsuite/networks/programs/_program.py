@@ -1,4 +1,4 @@
-"""Programs of torch.export, run operator by operator from their description.
+"""Runs programs of torch.export operator by operator, from their description.
 
 torch.export.load is never called: it unpickles what it finds in the archive, evaluates texts as expressions for shapes
 and compiles guards, so a file could run any code. Here the description is data - one of the operators that networks
@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from evalsuite.errors import RefusedInputError
 from evalsuite.networks.programs._json import Json, as_list, as_mapping
-from evalsuite.networks.programs._steps import Step, Value, keep, name_in, names_in, read_step, value_of
+from evalsuite.networks.programs._steps import Step, Value, keep, name_in, names_in, read_step, resolve
 from evalsuite.networks.programs._symbolic import NotUnderstoodError
 
 _UNEVEN: Final = 2
@@ -53,7 +53,7 @@ class Called:
 @final
 @dataclass(frozen=True, kw_only=True)
 class _Growth:
-    """How many bytes a program's values have: `first` for one image, `more` for each further one of `shape`."""
+    """Bytes of a program's values: `first` for one image, `more` for each further one of `shape`."""
 
     shape: tuple[int, ...]
     first: int
@@ -107,26 +107,26 @@ class Program(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         try:
             self.check_growth(len(images))
-            found = self.run(images, lambda _: None)
+            outputs = self.run(images, lambda _: None)
         except NotUnderstoodError as error:
             raise RefusedInputError(f"expected a program that can be run on {len(images)} images: {error}") from error
-        if not isinstance(found, Tensor):
-            raise RefusedInputError(f"expected a program that gives a tensor, got {type(found).__name__}")
-        return found
+        if not isinstance(outputs, Tensor):
+            raise RefusedInputError(f"expected a program that gives a tensor, got {type(outputs).__name__}")
+        return outputs
 
     def tensor(self, name: str) -> Tensor:
         """One of the network's tensors, by its name in the graph."""
         return self.get_buffer(self._named[name])
 
-    def run(self, images: Tensor, seen: Callable[[Called], None]) -> Value:
-        """What the program gives; `seen` hears of every step.
+    def run(self, images: Tensor, on_step: Callable[[Called], None]) -> Value:
+        """What the program gives; `on_step` hears of every step.
 
         Raises:
             NotUnderstoodError: A step may not be run on what it is given.
         """
-        return self._run(images, {name: self.get_buffer(buffer) for name, buffer in self._named.items()}, seen)
+        return self._run(images, {name: self.get_buffer(buffer) for name, buffer in self._named.items()}, on_step)
 
-    def grow_with_batch(self, shape: tuple[int, ...], known: Mapping[int, int]) -> None:
+    def grow_with_batch(self, shape: tuple[int, ...], sizes: Mapping[int, int]) -> None:
         """From now on, refuse batches for which the program takes more memory than in proportion to their images.
 
         A program may compute sizes from the number of images: one that was run for a few may be made to take all
@@ -134,12 +134,12 @@ class Program(nn.Module):
 
         Args:
             shape: Of an image.
-            known: For two or more sizes of batch, 1 among them: bytes of all values that are computed.
+            sizes: For two or more sizes of batch, 1 among them: bytes of all values that are computed.
         """
-        largest = max(known)
-        more = max(known[largest] - known[1], 0) // (largest - 1)
-        self._growth = _Growth(shape=shape, first=known[1], more=more)
-        self._weighed = set(known)
+        largest = max(sizes)
+        more = max(sizes[largest] - sizes[1], 0) // (largest - 1)
+        self._growth = _Growth(shape=shape, first=sizes[1], more=more)
+        self._weighed = set(sizes)
 
     def check_growth(self, count: int) -> None:
         """Computes sizes for a batch of `count` images.
@@ -167,20 +167,20 @@ class Program(nn.Module):
             self._run(images, tensors, lambda called: made.append(called.size))
         return sum(made)
 
-    def _run(self, images: Tensor, tensors: Mapping[str, Tensor], seen: Callable[[Called], None]) -> Value:
-        known: dict[str, Value] = {**tensors, self.images: images.clone() if self._writes else images}
+    def _run(self, images: Tensor, tensors: Mapping[str, Tensor], on_step: Callable[[Called], None]) -> Value:
+        values: dict[str, Value] = {**tensors, self.images: images.clone() if self._writes else images}
         fixed = {_storage(tensor) for tensor in tensors.values()} if self._writes else set()
         for each, dropped in zip(self._steps, self._dropped, strict=True):
-            given = [value_of(argument, known, images.device) for argument in each.arguments]
+            given = [resolve(argument, values, images.device) for argument in each.arguments]
             if each.mutates:
                 _check_written(each, given, fixed)
             made = each.run(given, images.device)
             names = tuple(name_in(argument) for argument in each.arguments)
-            seen(Called(target=each.target, given=tuple(given), names=names, made=made))
-            keep(each.outputs, made, known)
+            on_step(Called(target=each.target, given=tuple(given), names=names, made=made))
+            keep(each.outputs, made, values)
             for name in dropped:
-                known.pop(name, None)
-        return value_of(self._output, known, images.device)
+                values.pop(name, None)
+        return resolve(self._output, values, images.device)
 
 
 def _check_written(step: Step, given: Sequence[Value], fixed: Set[int]) -> None:
@@ -196,13 +196,13 @@ def _storage(tensor: Tensor) -> int:
 
 
 def _origins(steps: Sequence[Step], tensors: Mapping[str, Tensor]) -> Mapping[str, frozenset[str]]:
-    found = {name: frozenset({name}) for name in tensors}
+    origins = {name: frozenset({name}) for name in tensors}
     for each in steps:
         given = names_in(each.arguments)
-        if given <= found.keys():
-            made_of = frozenset(origin for name in given for origin in found[name])
-            found.update(dict.fromkeys(names_in(each.outputs), made_of))
-    return found
+        if given <= origins.keys():
+            sources = frozenset(origin for name in given for origin in origins[name])
+            origins.update(dict.fromkeys(names_in(each.outputs), sources))
+    return origins
 
 
 def _last_uses(steps: Sequence[Step], output: Json) -> list[set[str]]:

@@ -1,4 +1,4 @@
-"""What an exported program costs, counted from its graph as it runs."""
+"""Counts what an exported program costs, while its graph runs."""
 
 import torch
 from torch import Tensor
@@ -46,7 +46,7 @@ def program_cost(program: Program, images: Tensor) -> Cost | str:
         nonzero=sum(int(torch.count_nonzero(t)) for t in (*weights.values(), *others)),
         prunable=sum(t.numel() for t in weights.values()),
         prunable_nonzero=sum(int(torch.count_nonzero(t)) for t in weights.values()),
-        flops=sum(own for own, _ in flops),
+        flops=sum(sparse for sparse, _ in flops),
         dense_flops=sum(dense for _, dense in flops),
         megabytes=sum(b.numel() * b.element_size() for b in program.buffers()) / 1e6,
     )

@@ -1,4 +1,4 @@
-"""Archives of torch.export.save (`.pt2`) → a program and its tensors, without unpickling or evaluating anything."""
+"""Reads archives of torch.export.save (`.pt2`) into a program and its tensors, without unpickling or evaluating."""
 
 import io
 import json
@@ -18,8 +18,8 @@ from evalsuite.networks.programs._program import Program
 from evalsuite.networks.programs._program_cost import program_cost
 from evalsuite.networks.programs._steps import DTYPES
 from evalsuite.networks.programs._symbolic import ForeignOperatorError, NotUnderstoodError
-from evalsuite.networks.programs._trial import first_line, lacks_memory, limits_of_trial, trial_images
-from evalsuite.networks.programs.program import Artefact, Told
+from evalsuite.networks.programs._trial import first_line, lacks_memory, trial_images, trial_limits
+from evalsuite.networks.programs.program import Artefact, FileInfo
 from evalsuite.process.confined import run_apart
 from evalsuite.process.plain_values import Plain
 
@@ -47,12 +47,12 @@ def read_program(path: Path, data: bytes, digest: str, shape: tuple[int, int, in
         RefusedInputError: The archive is damaged, holds something that would have to be trusted, or takes too much.
         UsageError: The program does not take images of `shape`.
     """
-    sizes = run_apart(lambda: _try_out(path, data, shape), path=path, limits=limits_of_trial(len(data), shape))
+    sizes = run_apart(lambda: _try_out(path, data, shape), path=path, limits=trial_limits(len(data), shape))
     program, batch = _loaded(path, data, shape)
     if batch is None:
         program.grow_with_batch(shape, _by_batch(path, sizes))
     counted = program_cost(program, torch.full((batch or 1, *shape), 0.5))
-    told = Told(
+    info = FileInfo(
         kind="torch.export",
         sha256=digest,
         batch=batch,
@@ -60,7 +60,7 @@ def read_program(path: Path, data: bytes, digest: str, shape: tuple[int, int, in
         cost=None if isinstance(counted, str) else counted,
         uncounted=counted if isinstance(counted, str) else None,
     )
-    return Artefact(program, told, shape)
+    return Artefact(program, info, shape)
 
 
 def _try_out(path: Path, data: bytes, shape: tuple[int, int, int]) -> list[tuple[int, int]]:
@@ -183,8 +183,8 @@ def _program(description: Json, parts: Mapping[str, bytes]) -> tuple[Program, Js
 
 
 def _config(parts: Mapping[str, bytes], folder: str) -> Json:
-    found = parts.get(f"data/{folder}/model_{folder}_config.json", b'{"config": {}}')
-    return as_mapping(as_mapping(json.loads(found)).get("config"))
+    config = parts.get(f"data/{folder}/model_{folder}_config.json", b'{"config": {}}')
+    return as_mapping(as_mapping(json.loads(config)).get("config"))
 
 
 def _tensor(parts: Mapping[str, bytes], folder: str, entry: Json) -> Tensor:
@@ -207,25 +207,25 @@ def _tensor(parts: Mapping[str, bytes], folder: str, entry: Json) -> Tensor:
 
 
 def _numbers(meta: Json, key: str) -> list[int]:
-    found: list[int] = []
+    numbers: list[int] = []
     for each in as_list(meta.get(key)):
         number = as_mapping(each).get("as_int")
         if not isinstance(number, int) or number < 0:
             raise NotUnderstoodError(f"expected tensors of known sizes, got {key} {number!r}")
-        found.append(number)
-    return found
+        numbers.append(number)
+    return numbers
 
 
 def _batch(path: Path, user: Json, shape: tuple[int, int, int]) -> int | None:
     """How many images the program takes at once; None: any number."""
-    told = [as_mapping(each).get("as_int") for each in as_list(user.get("sizes"))]
+    sizes = [as_mapping(each).get("as_int") for each in as_list(user.get("sizes"))]
     # a size without a number is one that may vary
-    fits = len(told) == 4 and all(given in {None, size} for given, size in zip(told[1:], shape, strict=True))
+    fits = len(sizes) == 4 and all(given in {None, size} for given, size in zip(sizes[1:], shape, strict=True))
     if not fits or DTYPES.get(user.get("dtype")) is not torch.float32:
-        given = "x".join("n" if each is None else str(each) for each in told)
+        given = "x".join("n" if each is None else str(each) for each in sizes)
         wanted = f"nx{'x'.join(map(str, shape))}"
         raise UsageError(
             f"expected a program for float32 images of shape {wanted}, got one for {DTYPES.get(user.get('dtype'))} "
             f"of shape {given}: {path}"
         )
-    return told[0] if isinstance(told[0], int) else None
+    return sizes[0] if isinstance(sizes[0], int) else None

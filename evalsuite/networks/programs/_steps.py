@@ -1,4 +1,4 @@
-"""Steps of an exported program: an operator's name and its arguments, read from their description and run."""
+"""Reads one step of an exported program, an operator's name and arguments, from its description, and runs it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -130,7 +130,7 @@ def read_step(node: Json) -> Step:
     return Step(target=target, call=call, inputs=inputs, outputs=outputs)
 
 
-def value_of(argument: Json, known: Mapping[str, Value], device: torch.device) -> Value:
+def resolve(argument: Json, values: Mapping[str, Value], device: torch.device) -> Value:
     """What an argument stands for.
 
     Raises:
@@ -142,9 +142,9 @@ def value_of(argument: Json, known: Mapping[str, Value], device: torch.device) -
     if kind in _LISTS:
         return [_number(each) for each in as_list(value)]
     if kind in _NAMED:
-        return _named(as_mapping(value), known)
+        return _named(as_mapping(value), values)
     if kind in _LISTED:
-        return [_named(as_mapping(each), known) for each in as_list(value)]
+        return [_named(as_mapping(each), values) for each in as_list(value)]
     constants: Mapping[str, Callable[[], Value]] = {
         "as_none": lambda: None,
         "as_int_lists": lambda: value,
@@ -159,7 +159,7 @@ def value_of(argument: Json, known: Mapping[str, Value], device: torch.device) -
         raise NotUnderstoodError(f"expected dense numbers of a known type, got {kind} {value!r:.100}") from None
 
 
-def keep(outputs: Sequence[Json], made: Value, known: dict[str, Value]) -> None:
+def keep(outputs: Sequence[Json], made: Value, values: dict[str, Value]) -> None:
     """Enters what a step made under its names.
 
     Raises:
@@ -173,9 +173,9 @@ def keep(outputs: Sequence[Json], made: Value, known: dict[str, Value]) -> None:
         if kind == "as_tensors":
             parts = value if isinstance(value, tuple | list) else ()
             names = [as_name(as_mapping(each).get("name")) for each in as_list(named)]
-            known.update(zip(names, parts, strict=False))
+            values.update(zip(names, parts, strict=False))
         elif kind != "as_none" and (name := name_in(output)) is not None:
-            known[name] = value
+            values[name] = value
 
 
 def name_in(argument: Json) -> str | None:
@@ -187,12 +187,12 @@ def name_in(argument: Json) -> str | None:
 
 def names_in(arguments: Sequence[Json]) -> set[str]:
     """All names in `arguments`, those in lists too."""
-    found = {name_in(each) for each in arguments}
+    names = {name_in(each) for each in arguments}
     for each in arguments:
         _, value = only_entry(each)
         if isinstance(value, list):
-            found |= {name_in({"as_tensor": part.get("as_tensor", part)}) for part in value if isinstance(part, dict)}
-    return {name for name in found if name is not None}
+            names |= {name_in({"as_tensor": part.get("as_tensor", part)}) for part in value if isinstance(part, dict)}
+    return {name for name in names if name is not None}
 
 
 def _operator(target: str) -> Callable[..., object]:
@@ -211,7 +211,7 @@ def _operator(target: str) -> Callable[..., object]:
 def _check(target: str, argument: Json) -> None:
     """Make sure that an argument is a number, a text, some of these, or a name."""
     kind, value = only_entry(argument)
-    known = _NAMED | _LISTED | {"as_none", "as_int_lists", "as_scalar_type", "as_memory_format", "as_layout"}
+    accepted = _NAMED | _LISTED | {"as_none", "as_int_lists", "as_scalar_type", "as_memory_format", "as_layout"}
     if kind in _NUMBERS:
         fits = _is_number(kind, value)
     elif kind in _LISTS:
@@ -221,7 +221,7 @@ def _check(target: str, argument: Json) -> None:
         several = [each for part in as_list(value) for each in as_list(part)]
         fits = len(several) <= _LONGEST and all(_is_number("as_int", each) for each in several)
     else:
-        fits = kind in known | {"as_device"}
+        fits = kind in accepted | {"as_device"}
     if not fits:
         raise NotUnderstoodError(
             f"expected tensors and numbers as arguments of {target}, got {kind!r:.100} {value!r:.100}"
@@ -249,7 +249,7 @@ def _layout(value: object) -> torch.layout:
     return torch.strided
 
 
-def _named(named: Json, known: Mapping[str, Value]) -> Value:
+def _named(named: Json, values: Mapping[str, Value]) -> Value:
     """A value by its name; numbers and nothing may stand there themselves."""
     if "as_none" in named:
         return None
@@ -260,6 +260,6 @@ def _named(named: Json, known: Mapping[str, Value]) -> Value:
         if len(plain) != 1 or not _is_number(*plain[0]):
             raise NotUnderstoodError(f"expected a name or a number, got {sorted(named)}")
         return _number(plain[0][1])
-    if not isinstance(name, str) or name not in known:
+    if not isinstance(name, str) or name not in values:
         raise NotUnderstoodError(f"expected a name that stands before, got {name!r:.100}")
-    return known[name]
+    return values[name]

@@ -1,4 +1,4 @@
-"""Arithmetic on sizes, as programs of torch.export do it: Python's own operators, on numbers only and within bounds."""
+"""Evaluates arithmetic on sizes in programs of torch.export: Python's operators, on numbers only and within bounds."""
 
 import operator
 from collections.abc import Callable, Mapping
@@ -10,15 +10,15 @@ import torch
 _LARGEST: Final = 2**62
 _PLAIN: Final = ("add", "sub", "mul", "floordiv", "truediv", "mod", "neg", "and_", "or_", "not_")
 _COMPARED: Final = ("eq", "ne", "lt", "le", "gt", "ge")
-_OF_TORCH: Final = ("sym_int", "sym_float", "sym_max", "sym_min", "sym_not")
+_TORCH_NAMES: Final = ("sym_int", "sym_float", "sym_max", "sym_min", "sym_not")
 
 
 class NotUnderstoodError(ValueError):
-    """The description is not one of a network that can be run; says what was expected."""
+    """A description is not one of a network that can be run; says what was expected."""
 
 
 class ForeignOperatorError(NotUnderstoodError):
-    """It holds an operator that is not run."""
+    """A program holds an operator that is not on the list of those that are run."""
 
 
 def _bounded(name: str, function: Callable[..., object]) -> Callable[..., object]:
@@ -49,7 +49,7 @@ def _part(values: object, at: object) -> object:
 
 WORDS: Final[Mapping[str, Callable[..., object]]] = MappingProxyType(
     {f"_operator.{name}": _bounded(name, getattr(operator, name)) for name in (*_PLAIN, *_COMPARED)}
-    | {f"torch.{name}": _bounded(name, getattr(torch, name)) for name in _OF_TORCH}
+    | {f"torch.{name}": _bounded(name, getattr(torch, name)) for name in _TORCH_NAMES}
     | {"_operator.pow": _bounded("pow", _power), "_operator.getitem": _part}
 )
 """Functions by the names that descriptions of programs give them."""

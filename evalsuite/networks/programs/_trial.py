@@ -1,4 +1,4 @@
-"""How an exported file is tried out in a child process before it is run here: on which images, within which limits."""
+"""Tries an exported file out in a child process before it is run here: on which images, within which limits."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -14,7 +14,7 @@ _BYTES_A_PIXEL: Final = 2500
 _LONGEST: Final = 300
 
 
-def limits_of_trial(size: int, shape: tuple[int, int, int]) -> Limits:
+def trial_limits(size: int, shape: tuple[int, int, int]) -> Limits:
     """For a file of `size` bytes that takes images of `shape` (channels, height, width), run a few times."""
     return Limits.for_size(size + _BYTES_A_PIXEL * shape[1] * shape[2])
 

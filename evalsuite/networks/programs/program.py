@@ -1,4 +1,4 @@
-"""A network as it is shipped: a file that is run as it is, not rebuilt from an architecture."""
+"""Exported networks: a file that is run as it is shipped, not rebuilt from an architecture."""
 
 import warnings
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from evalsuite.device import device_of
 from evalsuite.networks.costs.cost import Cost
+from neuralnets.device import device_of
 
 Kind = Literal["torch.export", "onnx"]
 _ROUNDING: Final = 1e-5
@@ -18,8 +18,8 @@ _ROUNDING: Final = 1e-5
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Told:
-    """What is known of a file without running it on examples.
+class FileInfo:
+    """What is read off an exported file without running it on examples.
 
     Attributes:
         kind: Its format.
@@ -40,43 +40,43 @@ class Told:
 
 @final
 class Artefact(nn.Module):
-    """Takes images (n, c, h, w) in [0, 1], any n, and gives logits (n, classes), whatever batch the file was made for.
+    """A network that runs an exported file: images (n, c, h, w) in [0, 1], any n, to logits (n, classes).
 
     A file made for one size of batch is run batch by batch, the last one filled up with copies of its last image.
     Where the logits of an image depend on the other images of the batch (dynamic quantisation takes its range from all
     of them), every image is run alone, as it is in use: filled up with copies of itself.
 
     Attributes:
-        told: What is known of the file.
+        info: What is known of the file.
         alone: Whether images are run one by one.
         place: An empty tensor that says where images are expected.
     """
 
-    def __init__(self, core: nn.Module, told: Told, shape: tuple[int, int, int]) -> None:
+    def __init__(self, core: nn.Module, info: FileInfo, shape: tuple[int, int, int]) -> None:
         """Wraps what runs the file; `core` is kept, not copied. Runs a few images of `shape`."""
         nn.Module.__init__(self)
-        self.told = told
+        self.info = info
         self.core = core
         self.place = nn.Parameter(torch.empty(0), requires_grad=False)
         self.alone = False
-        self.alone = told.batch != 1 and self._neighbours_matter(shape)
+        self.alone = info.batch != 1 and self._neighbours_matter(shape)
 
     @override
     def forward(self, images: Tensor) -> Tensor:
-        size = self.told.batch
+        size = self.info.batch
         if size is None and not self.alone:
             return self._run(images)
         size = size or 1
         if self.alone:
             parts = [image[None].expand(size, -1, -1, -1) for image in images]
             return torch.cat([self._run(part)[:1] for part in parts]) if parts else self._run(images)
-        found = [self._filled(part, size) for part in images.split(size)]
-        return torch.cat(found)
+        outputs = [self._filled(part, size) for part in images.split(size)]
+        return torch.cat(outputs)
 
     @override
     def __repr__(self) -> str:
         # what it is made of stands in the file: digests of networks are made from these words
-        return f"Artefact({self.told.kind}, sha256={self.told.sha256}, alone={self.alone})"
+        return f"Artefact({self.info.kind}, sha256={self.info.sha256}, alone={self.alone})"
 
     def _filled(self, part: Tensor, size: int) -> Tensor:
         missing = size - len(part)
@@ -89,12 +89,12 @@ class Artefact(nn.Module):
 
     def _neighbours_matter(self, shape: tuple[int, int, int]) -> bool:
         ramp = torch.linspace(0, 1, shape[0] * shape[1] * shape[2]).reshape(1, *shape)
-        size = self.told.batch or 3
+        size = self.info.batch or 3
         with torch.no_grad():
-            own = self._run(ramp.expand(size, -1, -1, -1))[0]
+            alike = self._run(ramp.expand(size, -1, -1, -1))[0]
             beside = self._run(torch.cat([ramp, 1000 * ramp.expand(size - 1, -1, -1, -1)]))[0]
         # not "any is further": what is not a number is no agreement
-        return not bool(((own - beside).abs() <= _ROUNDING * (1 + own.abs().amax())).all())
+        return not bool(((alike - beside).abs() <= _ROUNDING * (1 + alike.abs().amax())).all())
 
 
 def artefact_in(network: nn.Module) -> Artefact | None:

@@ -1,4 +1,4 @@
-"""Reading networks as they are shipped: programs of torch.export and ONNX files."""
+"""Reads exported networks: programs of torch.export and ONNX files."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Final
 from evalsuite.errors import EvalsuiteError, RefusedInputError, UsageError
 from evalsuite.files.regular_files import read_regular
 from evalsuite.interpretation import Interpretation
-from evalsuite.networks.checkpoints._pour import outputs
+from evalsuite.networks.checkpoints._load_tensors import outputs
 from evalsuite.networks.checkpoints.checkpoint import Checkpoint
 from evalsuite.networks.checkpoints.input_normalisation import words
 from evalsuite.networks.normalized import Normalized
@@ -72,18 +72,18 @@ def read_artefact(
     mean, std = normalisation or ((0.0,) * shape[0], (1.0,) * shape[0])
     network = Normalized(artefact, mean, std).eval()
     try:
-        found = outputs(network, shape)[0]
+        count = outputs(network, shape)[0]
     except UsageError as error:
         raise UsageError(f"{error}: {path}") from error
-    if found != len(classes):
-        raise UsageError(f"expected a network for the {len(classes)} classes of the data, got one for {found}: {path}")
+    if count != len(classes):
+        raise UsageError(f"expected a network for the {len(classes)} classes of the data, got one for {count}: {path}")
     return Checkpoint(
         network=network,
-        arch=artefact.told.kind,
-        class_count=found,
+        arch=artefact.info.kind,
+        class_count=count,
         classes=tuple(classes),
         shape=shape,
-        file_digest=artefact.told.sha256,
+        file_digest=artefact.info.sha256,
         interpretations=_interpretations(network, given=normalisation is not None),
     )
 

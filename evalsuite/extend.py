@@ -1,0 +1,69 @@
+"""What authors of parts build on: the contract of every kind of part, and the values that contracts speak of.
+
+A part is a frozen keyword-only dataclass. It is known by the name of its file, or by that of an entry point in the
+group of its kind: `evalsuite.tasks`, `evalsuite.measures`, `evalsuite.attacks`, `evalsuite.corruptions`,
+`evalsuite.training`, `evalsuite.data`, `evalsuite.pruners`. Tasks, pruners and recipes are handed to `evalsuite.sweep`
+as they are, too.
+"""
+
+from evalsuite.attacks._base import Attack, Attacked, Budget, Flag
+from evalsuite.corruptions._base import Corruption
+from evalsuite.data import Batch, Dataset, Examples, Images, Source
+from evalsuite.measures._base import Annotations, Figure, Measure, Paired, Sampled, Statistic, Stored
+from evalsuite.networks.architectures._base import Architecture
+from evalsuite.problems import CLASSIFICATION, Classification, Column, Observations, Problem
+from evalsuite.progress import Reporter
+from evalsuite.randomness import integers, keys, normal, uniform
+from evalsuite.tasks._abilities import ChecksNetworks, ComparesToParent, OwnExamples, Pairwise, PerNetwork, UsesBank
+from evalsuite.tasks._base import Domain, Task, TaskOutput
+from evalsuite.training import Hook, Recipe
+from pruners import ChannelPruner, Context, Pruner, Scores, WeightPruner
+from pruners.regularisers import Regulariser
+
+__all__ = [
+    "CLASSIFICATION",
+    "Annotations",
+    "Architecture",
+    "Attack",
+    "Attacked",
+    "Batch",
+    "Budget",
+    "ChannelPruner",
+    "ChecksNetworks",
+    "Classification",
+    "Column",
+    "ComparesToParent",
+    "Context",
+    "Corruption",
+    "Dataset",
+    "Domain",
+    "Examples",
+    "Figure",
+    "Flag",
+    "Hook",
+    "Images",
+    "Measure",
+    "Observations",
+    "OwnExamples",
+    "Paired",
+    "Pairwise",
+    "PerNetwork",
+    "Problem",
+    "Pruner",
+    "Recipe",
+    "Regulariser",
+    "Reporter",
+    "Sampled",
+    "Scores",
+    "Source",
+    "Statistic",
+    "Stored",
+    "Task",
+    "TaskOutput",
+    "UsesBank",
+    "WeightPruner",
+    "integers",
+    "keys",
+    "normal",
+    "uniform",
+]

@@ -1,0 +1,88 @@
+"""Results → a fragment of HTML that stands inside another page, such as a notebook: the answer and every verdict."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from evalsuite.report import _words as words
+from evalsuite.report._index import Index, Line, indexed
+from evalsuite.report._map import SIGNS
+from evalsuite.report._model import Cell, Verdict
+from evalsuite.report._read import read
+from evalsuite.report.verdict import answer
+
+_COLOURS: Final[Mapping[Verdict | None, str]] = {
+    "commensurate": "#b4d3ea",
+    "not_commensurate": "#f2aa5f",
+    "inconclusive": "#e3e6ea",
+    None: "#ffffff",
+}
+"""Backgrounds on which dark text can be read; colour-blind readers tell them apart, and every one has its sign."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class VerdictField:
+    """The verdict of one network on one task: what stands there, its colour, and its name for who cannot see it."""
+
+    text: str
+    colour: str
+    verdict: str
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class VerdictMatrix:
+    """The verdicts of a family: a row a task, a column a prune ratio."""
+
+    family: str
+    ratios: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[VerdictField, ...]], ...]
+
+
+def fragment(results: Mapping[str, object]) -> str:
+    """The answer in a sentence, what it rests on, and a matrix of task × prune ratio for each family.
+
+    It needs no style sheet, no script and no other file; names are escaped.
+
+    Raises:
+        UsageError: The results do not follow the schema.
+    """
+    index = indexed(read(results))
+    environment = Environment(
+        loader=PackageLoader("evalsuite.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    verdict = answer(index)
+    return environment.get_template("fragment.html").render(
+        headline=_plain(verdict.headline),
+        sentences=[_plain(sentence) for sentence in (*verdict.warnings, *verdict.sentences)],
+        matrices=[_matrix(index, line) for line in index.lines if line.networks],
+    )
+
+
+def _matrix(index: Index, line: Line) -> VerdictMatrix:
+    ratios = tuple(words.ratio(n.target_ratio if n.prune_ratio is None else n.prune_ratio) for n in line.networks)
+    rows = tuple(
+        (
+            index.named(task.name, index.shown(task.name)),
+            tuple(_field(index.cell(task.name, network.id)) for network in line.networks),
+        )
+        for group in index.groups
+        for task in group.tasks
+        if not task.unavailable
+    )
+    return VerdictMatrix(family=line.family.id, ratios=ratios, rows=rows)
+
+
+def _field(cell: Cell | None) -> VerdictField:
+    verdict = None if cell is None else cell.verdict
+    name = "not evaluated" if verdict is None else verdict.replace("_", " ")
+    return VerdictField(text=SIGNS[verdict] or words.NOTHING, colour=_COLOURS[verdict], verdict=name)
+
+
+def _plain(sentence: str) -> str:
+    """Without the backticks between which names stand."""
+    return sentence.replace("`", "")
