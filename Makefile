@@ -8,7 +8,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 PACKAGES = import sysconfig; print(sysconfig.get_path("purelib"))
 
 .PHONY: demo test lint types contracts unit gpu gpu-pretended robustbench format lock lock-robustbench test-latest
-.PHONY: test-lowest fuzz clean
+.PHONY: test-lowest fuzz schema clean
 
 demo: .venv/installed
 	$(BIN)/evalsuite demo --out reports/demo
@@ -57,6 +57,10 @@ lock-robustbench: .venv-lock/installed
 FUZZ_SECONDS ?= 60
 fuzz: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS) $(FUZZ)
+
+# what `docs/schema/` publishes, after a field of `evalsuite/records/schema.py` was added
+schema: .venv/installed
+	$(BIN)/python -m evalsuite.records.json_schema > docs/schema/evalsuite-results-1.json
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .

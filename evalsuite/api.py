@@ -24,7 +24,7 @@ from evalsuite.inputs.read import Inputs
 from evalsuite.notebook import notebook_reporter
 from evalsuite.pipeline import Origin, ShippedFile
 from evalsuite.progress import Reporter
-from evalsuite.result import Result, as_json
+from evalsuite.result import Result
 
 NetworkOrFile = nn.Module | str | PathLike[str]
 """A network that takes images in [0, 1] and returns logits (`normalise` says what else stands before it), or a file."""
@@ -68,7 +68,7 @@ def sweep(
             origin=_origin("evalsuite.sweep", request.spec, amend=amend),
             reporter=reporter or notebook_reporter(),
         )
-    return Result(folder=Path(out), summary=as_json(results))
+    return Result(folder=Path(out), results=results)
 
 
 def evaluate(
@@ -121,7 +121,7 @@ def evaluate(
                 for name, network, file in files
             ],
         )
-    return Result(folder=Path(out), summary=as_json(results))
+    return Result(folder=Path(out), results=results)
 
 
 @final

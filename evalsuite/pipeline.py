@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from evalsuite.analysis.results import Row, strips, summarise
+from evalsuite.analysis.results import strips, summarise
 from evalsuite.analysis.results_file import complete_record, withdraw, write
 from evalsuite.config.run_record import Clock, Origin, answers_as_before, begun_run, parent_facts
 from evalsuite.config.settings import Judging, Making
@@ -33,6 +33,7 @@ from evalsuite.pruning.faithful import check_faithful
 from evalsuite.pruning.family import Family, build_family
 from evalsuite.records.facts import Meta, NetworkFacts
 from evalsuite.records.heartbeat import recorded
+from evalsuite.records.schema import Results
 from evalsuite.records.store import Store, opened
 from evalsuite.report.page import Picture, render
 
@@ -50,7 +51,7 @@ def run(
     out: Path,
     origin: Origin,
     reporter: Reporter | None = None,
-) -> Row:
+) -> Results:
     """Make the family, evaluate it, and write `results.json`, `report.html` and `run.toml` to `out`.
 
     Work that `out` already holds is not done again.
@@ -80,7 +81,7 @@ def evaluate(
     origin: Origin,
     reporter: Reporter | None = None,
     shipped: Sequence[ShippedFile] = (),
-) -> Row:
+) -> Results:
     """Evaluate networks made elsewhere, by name, against their parent; writes what `run` writes.
 
     Files that are `shipped` as one of them (or as the parent) are asked the same and held against it.
@@ -183,7 +184,7 @@ def _results(
     clock: Clock,
     out: Path,
     reporter: Reporter,
-) -> Row:
+) -> Results:
     """Evaluate the family, decide, and write the pages."""
     store.set_meta(Meta(members=list(family.addresses), families=list(family.families)))
     add_readings(family.readings, store, reporter)

@@ -1,22 +1,21 @@
 """Results of a run in Python: looked up, drawn, put into tables, held to a policy, read again from a folder."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, cast, final
+from typing import TYPE_CHECKING, Literal, final
 
 from typing_extensions import override
 
 from evalsuite.analysis.observation_rows import observation_rows
-from evalsuite.analysis.results import Claimed, Row
 from evalsuite.analysis.results_file import read_back
 from evalsuite.errors import UnknownNameError, UsageError
 from evalsuite.files.private_paths import without_folders_in
 from evalsuite.gate.checks import GateResult
 from evalsuite.gate.judge import judge
 from evalsuite.gate.policy import read_policy
+from evalsuite.records.schema import Cell, Potential, Results
 from evalsuite.records.store import reading
 
 if TYPE_CHECKING:
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 Table = Literal["networks", "cells", "claims", "observations"]
-_ROWS: Final[Mapping[str, str]] = {"networks": "networks", "cells": "cells", "claims": "potential"}
-"""What the tables are called in results."""
+Row = dict[str, object]
 
 
 @final
@@ -35,27 +33,33 @@ class Result:
 
     Attributes:
         folder: The run folder: report.html, results.json, the store and the networks.
-        summary: `results.json` as a dictionary.
+        results: What the run has to say, with named fields.
     """
 
     folder: Path
-    summary: Row
+    results: Results
 
     @override
     def __repr__(self) -> str:
-        claim = self.deployable
-        networks, tasks = (len(cast(list[Row], self.summary[key])) for key in ("networks", "tasks"))
+        limit = self.results.deployable
+        networks, tasks = len(self.results.networks), len(self.results.tasks)
         ratio = "nothing is shown to be deployable"
-        if claim is not None and claim["ratio"]:
-            binding = f", bound by {claim['binding_task']}" if claim["binding_task"] else ""
-            ratio = f"deployable to {claim['ratio']:.1%}{binding}"
-        evidence = "complete" if self.summary["complete"] else "incomplete"
+        if limit is not None and limit.ratio:
+            binding = f", bound by {limit.binding_task}" if limit.binding_task else ""
+            ratio = f"deployable to {limit.ratio:.1%}{binding}"
+        evidence = "complete" if self.results.complete else "incomplete"
         return f"<Result {str(self.folder)!r}: {ratio}; {networks} networks, {tasks} tasks, {evidence}>"
 
+    @cached_property
+    def summary(self) -> Row:
+        """`results.json` as a dictionary."""
+        return self.results.document()
+
     @property
-    def deployable(self) -> Claimed | None:
+    def deployable(self) -> Row | None:
         """Ratio, network and binding task of the family that goes furthest; None where evidence is missing."""
-        return cast("Claimed | None", self.summary["deployable"])
+        limit = self.results.deployable
+        return None if limit is None else limit.document()
 
     def commensurate(self, task: str, measure: str = "error", family: str | None = None) -> Row:
         """How far a task lets a family be pruned: ratio, prune potential, what ended the claim, verdict of every step.
@@ -68,10 +72,10 @@ class Result:
         Raises:
             KeyError: There is no such task, measure or family.
         """
-        for row in cast(list[Row], self.summary["potential"]):
-            named = row["task"] in {task, without_folders_in(task)}
-            if named and row["measure"] == measure and family in {None, row["family"]}:
-                return {**row, "steps": self._steps(cast(str, row["family"]), cast(str, row["task"]), measure)}
+        for row in self.results.potential:
+            named = row.task in {task, without_folders_in(task)}
+            if named and row.measure == measure and family in {None, row.family}:
+                return {**row.document(), "steps": self._steps(row)}
         raise KeyError(f"expected a task, measure and family of this run, got {task!r}, {measure!r}, {family!r}")
 
     def to_frame(self, table: Table) -> "DataFrame":
@@ -96,9 +100,10 @@ class Result:
         if table == "observations":
             with reading(self.folder) as store:
                 return list(observation_rows(store))
-        if table not in _ROWS:
-            raise UnknownNameError("table", table, (*_ROWS, "observations"))
-        return cast(list[Row], self.summary[_ROWS[table]])
+        tables = {"networks": self.results.networks, "cells": self.results.cells, "claims": self.results.potential}
+        if table not in tables:
+            raise UnknownNameError("table", table, (*tables, "observations"))
+        return [row.document() for row in tables[table]]
 
     def figure(
         self, kind: Literal["loss", "ratios"], *, task: str | None = None, measure: str | None = None
@@ -116,12 +121,12 @@ class Result:
         from evalsuite.report.single_figures import loss_figure, ratio_figure  # noqa: PLC0415 - matplotlib takes a while
 
         if kind == "ratios":
-            return ratio_figure(self.summary)
+            return ratio_figure(self.results)
         if kind != "loss":
             raise UnknownNameError("figure", kind, ("loss", "ratios"))
         if task is None:
             raise UsageError("figure('loss') is of one task: expected task=NAME, got none")
-        return loss_figure(self.summary, without_folders_in(task), measure)
+        return loss_figure(self.results, without_folders_in(task), measure)
 
     def gate(self, policy: str | PathLike[str]) -> GateResult:
         """The run's verdict under a policy (TOML), from results that are made again from its store.
@@ -138,14 +143,17 @@ class Result:
         """The answer and a matrix of verdicts, as notebooks show it."""
         from evalsuite.report.fragment import fragment  # noqa: PLC0415 - imports matplotlib
 
-        return fragment(self.summary)
+        return fragment(self.results)
 
-    def _steps(self, family: str, task: str, measure: str) -> list[Row]:
-        networks = {n["id"]: n for n in cast(list[Row], self.summary["networks"]) if n["family"] == family}
-        cells = cast(list[Row], self.summary["cells"])
-        of_task = [c for c in cells if c["task"] == task and c["measure"] == measure and c["network"] in networks]
-        steps = [{**cell, "prune_ratio": networks[cell["network"]]["prune_ratio"]} for cell in of_task]
-        return sorted(steps, key=lambda step: cast(float, step["prune_ratio"]))
+    def _steps(self, reached: Potential) -> list[Row]:
+        networks = [network for network in self.results.networks if network.family == reached.family]
+        networks.sort(key=lambda network: network.prune_ratio or 0.0)
+        cells = {each.network: each for each in self.results.cells if _is_of(each, reached)}
+        return [
+            {**cells[network.id].document(), "prune_ratio": network.prune_ratio}
+            for network in networks
+            if network.id in cells
+        ]
 
 
 def load(run: str | PathLike[str]) -> Result:
@@ -161,9 +169,8 @@ def load(run: str | PathLike[str]) -> Result:
     """
     path = Path(run)
     results, _ = read_back(path)
-    return Result(folder=path if path.is_dir() else path.parent, summary=results)
+    return Result(folder=path if path.is_dir() else path.parent, results=results)
 
 
-def as_json(results: Row) -> Row:
-    """Results as `results.json` has them: lists in the place of tuples."""
-    return cast(Row, json.loads(json.dumps(results, allow_nan=False)))
+def _is_of(cell: Cell, reached: Potential) -> bool:
+    return (cell.task, cell.measure) == (reached.task, reached.measure)

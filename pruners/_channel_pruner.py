@@ -13,6 +13,7 @@ from neuralnets.weights import check_keep, remaining
 from pruners._base import Context, Pruner
 from pruners._channel_allocation import ChannelAllocation, allocate_channels
 from pruners._channels import ChannelGroup, Keep, remove_channels
+from pruners._checks import check_at_least
 from pruners._coupling import coupled_channels
 
 
@@ -35,8 +36,7 @@ class ChannelPruner(Pruner):
 
     def __post_init__(self) -> None:
         """Raise ValueError if a hyperparameter is out of range."""
-        if self.at_least < 1:
-            raise ValueError(f"expected at_least >= 1, got {self.at_least}")
+        check_at_least(1, at_least=self.at_least)
 
     @abstractmethod
     def score(self, network: nn.Module, groups: Sequence[ChannelGroup], context: Context) -> Sequence[Tensor]:

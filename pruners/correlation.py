@@ -18,6 +18,7 @@ from pruners._base import Context, Need
 from pruners._channel_allocation import ChannelAllocation
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import ChannelGroup, Keep, Side
+from pruners._checks import check_at_least
 from pruners._data import examples, scoring
 from pruners._folding import norms_behind
 from pruners._moments import Moments, moments
@@ -63,8 +64,7 @@ class Correlation(ChannelPruner):
     def __post_init__(self) -> None:
         """Raise ValueError if a hyperparameter is out of range."""
         ChannelPruner.__post_init__(self)
-        if self.images < 1:
-            raise ValueError(f"expected images >= 1, got {self.images}")
+        check_at_least(1, images=self.images)
 
     @override
     def score(self, network: nn.Module, groups: Sequence[ChannelGroup], context: Context) -> Sequence[Tensor]:

@@ -11,6 +11,7 @@ from typing_extensions import override
 from pruners._base import Context
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import ChannelGroup, filters
+from pruners._checks import check_at_least
 
 
 @final
@@ -35,8 +36,7 @@ class FilterNorm(ChannelPruner):
     def __post_init__(self) -> None:
         """Raise ValueError if `p` is not the order of a norm."""
         ChannelPruner.__post_init__(self)
-        if not self.p >= 1:
-            raise ValueError(f"expected p >= 1, got {self.p}")
+        check_at_least(1, p=self.p)
 
     @override
     def score(self, network: nn.Module, groups: Sequence[ChannelGroup], context: Context) -> Sequence[Tensor]:

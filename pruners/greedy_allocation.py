@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from neuralnets.weights import check_keep
 from pruners._base import Context, Need, Pruner
+from pruners._checks import check_at_least
 from pruners._data import examples
 from pruners._layer_trials import Outcome, masks_for, read_layers, trial
 from pruners._masks import apply_masks
@@ -43,8 +44,7 @@ class GreedyAllocation(Pruner):
         """Raise ValueError if a hyperparameter is out of range."""
         if not 0 < self.share < 1:
             raise ValueError(f"expected 0 < share < 1, got {self.share}")
-        if self.examples < 1:
-            raise ValueError(f"expected examples >= 1, got {self.examples}")
+        check_at_least(1, examples=self.examples)
 
     @override
     def __call__(self, network: nn.Module, *, keep: int, context: Context) -> nn.Module:

@@ -16,6 +16,7 @@ from neuralnets.widths import is_depthwise
 from pruners._base import Context, Need, Pruner
 from pruners._channel_allocation import ChannelAllocation, allocate_channels
 from pruners._channels import ChannelGroup, Keep, filters, remove_channels
+from pruners._checks import check_at_least
 from pruners._coupling import coupled_channels
 from pruners._trained import trained
 
@@ -84,8 +85,7 @@ class GReg(Pruner):
             raise ValueError(f"expected ceiling > 0, got {self.ceiling}")
         if not 0 <= self.pick_ceiling <= self.ceiling:
             raise ValueError(f"expected 0 <= pick_ceiling <= ceiling, got {self.pick_ceiling}")
-        if self.at_least < 1:
-            raise ValueError(f"expected at_least >= 1, got {self.at_least}")
+        check_at_least(1, at_least=self.at_least)
 
     @override
     def __call__(self, network: nn.Module, *, keep: int, context: Context) -> nn.Module:

@@ -14,6 +14,7 @@ from neuralnets.layers import CONVOLUTIONS, NORMS, TRANSPOSED
 from pruners._base import Context, Need
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import ChannelGroup, Side
+from pruners._checks import check_at_least
 from pruners._data import examples, scoring
 
 
@@ -46,8 +47,7 @@ class HRank(ChannelPruner):
     def __post_init__(self) -> None:
         """Raise ValueError if a hyperparameter is out of range."""
         ChannelPruner.__post_init__(self)
-        if self.images < 1:
-            raise ValueError(f"expected images >= 1, got {self.images}")
+        check_at_least(1, images=self.images)
         if self.rtol is not None and not 0 <= self.rtol < 1:
             raise ValueError(f"expected rtol in [0, 1), got {self.rtol}")
 

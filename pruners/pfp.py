@@ -16,6 +16,7 @@ from pruners._base import Context, Need
 from pruners._channel_allocation import ChannelAllocation
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import ChannelGroup, Keep
+from pruners._checks import check_at_least
 from pruners._data import examples, scoring
 from pruners._draws import generator
 from pruners._importance_sampling import arrivals, unbiased_weights
@@ -71,8 +72,7 @@ class PFP(ChannelPruner):
     def __post_init__(self) -> None:
         """Raise ValueError if a hyperparameter is out of range."""
         ChannelPruner.__post_init__(self)
-        if self.images < 1:
-            raise ValueError(f"expected images >= 1, got {self.images}")
+        check_at_least(1, images=self.images)
         if not 0 < self.delta < 1:
             raise ValueError(f"expected 0 < delta < 1, got {self.delta}")
 

@@ -16,6 +16,7 @@ from neuralnets.forward_hooks import attached
 from neuralnets.layers import LAYERS, RECURRENT
 from neuralnets.weights import prunable
 from pruners._base import Context, Need, Scores
+from pruners._checks import check_at_least
 from pruners._data import examples, scoring
 from pruners._weight_pruner import WeightPruner
 
@@ -51,8 +52,7 @@ class SiPP(WeightPruner):
 
     def __post_init__(self) -> None:
         """Raise ValueError if there is no example."""
-        if self.count < 1:
-            raise ValueError(f"expected count >= 1, got {self.count}")
+        check_at_least(1, count=self.count)
 
     @override
     def score(self, network: nn.Module, context: Context) -> Scores:

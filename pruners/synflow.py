@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from neuralnets.weights import check_keep, prunable, remaining
 from pruners._base import Context, Pruner
+from pruners._checks import check_at_least
 from pruners._flow import positive, synaptic_flow
 from pruners._masks import apply_masks, keep_global, nonzero
 
@@ -35,8 +36,7 @@ class SynFlow(Pruner):
 
     def __post_init__(self) -> None:
         """Raise ValueError if there is no step."""
-        if self.iterations < 1:
-            raise ValueError(f"expected iterations >= 1, got {self.iterations}")
+        check_at_least(1, iterations=self.iterations)
 
     @override
     def __call__(self, network: nn.Module, *, keep: int, context: Context) -> nn.Module:

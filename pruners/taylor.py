@@ -12,6 +12,7 @@ from pruners._base import Context, Need
 from pruners._channel_allocation import ChannelAllocation
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import ChannelGroup
+from pruners._checks import check_at_least
 from pruners._data import examples, scoring
 from pruners._gates import gate_gradients
 
@@ -47,8 +48,7 @@ class Taylor(ChannelPruner):
     def __post_init__(self) -> None:
         """Raise ValueError if a hyperparameter is out of range."""
         ChannelPruner.__post_init__(self)
-        if self.images < 1:
-            raise ValueError(f"expected images >= 1, got {self.images}")
+        check_at_least(1, images=self.images)
 
     @override
     def score(self, network: nn.Module, groups: Sequence[ChannelGroup], context: Context) -> Sequence[Tensor]:

@@ -17,6 +17,7 @@ from torch import nn
 import evalsuite
 from evalsuite import Result, UsageError, load, sweep
 from evalsuite.errors import IncompleteEvidenceError, RefusedInputError
+from evalsuite.records.schema import parse_results
 from evalsuite.records.store import opened
 
 TASKS = ("clean", "noise/uniform/0.2", "corruption/saturate/3")
@@ -42,11 +43,11 @@ def result(tmp_path_factory):
 
 
 def renamed(result, **more):
-    return replace(result, summary={**result.summary, **more})
+    return replace(result, results=parse_results({**result.summary, **more}))
 
 
 def test_one_short_line_stands_for_it(result):
-    claim = {**result.summary["families"][0], "ratio": 0.618, "binding_task": "corruption/fog/3"}
+    claim = {"family": "magnitude-0", "network": "magnitude-0-0.5", "ratio": 0.618, "binding_task": "corruption/fog/3"}
     assert repr(renamed(result, deployable=claim)) == (
         f"<Result {str(result.folder)!r}: deployable to 61.8%, bound by corruption/fog/3; "
         "5 networks, 3 tasks, complete>"
@@ -187,7 +188,7 @@ def test_names_are_no_markup(result):
     hostile = "<script>alert('x')</script>"
     text = json.dumps(result.summary).replace("noise/uniform/0.2", hostile).replace("magnitude-0", hostile)
     warned = {**json.loads(text), "warnings": [hostile]}
-    shown = replace(result, summary=warned)._repr_html_()
+    shown = replace(result, results=parse_results(warned))._repr_html_()
     assert "<script" not in shown
     # as the warning, as the family's name and as the task's, once a family
     assert shown.count("&lt;script&gt;alert") == 4

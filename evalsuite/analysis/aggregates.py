@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import final
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from evalsuite.analysis.evidence import Evidence
 from evalsuite.corruptions import COMMON
 from evalsuite.records.facts import DataFacts, NetworkFacts, TaskFacts
+from evalsuite.records.schema import Aggregate, Excess, ExcessLine
 from evalsuite.statistics._interval import normal_quantile, one_sided
 from evalsuite.statistics.excess import excess_error, regress, standard_error
 from evalsuite.statistics.mce import (
@@ -23,7 +25,6 @@ from evalsuite.statistics.mce import (
 )
 
 Array = npt.NDArray[np.float64]
-Row = dict[str, object]
 SEVERITIES = (1, 2, 3, 4, 5)
 SHIFTED = frozenset({"corruption", "shift"})
 _EDGES = ("n01440764", "n15075141")
@@ -33,7 +34,7 @@ _EDGES = ("n01440764", "n15075141")
 @final
 @dataclass(frozen=True, kw_only=True)
 class Aggregates:
-    """Rows of `results.json`, each with its interval, or the reason why there is none.
+    """Figures with their intervals, or the reason why there is none.
 
     Attributes:
         corruption: mCE and relative mCE of every network.
@@ -41,28 +42,28 @@ class Aggregates:
         lines: Regressions of excess error on the prune ratio, one a pruner.
     """
 
-    corruption: list[Row]
-    excess: list[Row]
-    lines: list[Row]
+    corruption: tuple[Aggregate, ...] = ()
+    excess: tuple[Excess, ...] = ()
+    lines: tuple[ExcessLine, ...] = ()
 
 
 def aggregates(evidence: Evidence) -> Aggregates:
     """Everything that is read off several tasks at once; every network's observations are read once."""
     sets, shifts = _sets(evidence.tasks), _shifts(evidence.tasks)
-    asked = {task["name"]: task for task in [*shifts, *(t for of in sets.values() for t in of.values())]}
-    found = Aggregates(corruption=[], excess=[], lines=[])
-    if not asked:
-        return found
-    asked |= {task["name"]: task for task in _clean(evidence.tasks)}
-    parent = _errors(evidence, asked.values(), evidence.parent)
+    combined = [*shifts, *(task for members in sets.values() for task in members.values())]
+    if not combined:
+        return Aggregates()
+    tasks = list({task["name"]: task for task in [*combined, *_clean(evidence.tasks)]}.values())
+    parent = _errors(evidence, tasks, evidence.parent)
+    corruption: list[Aggregate] = []
+    excess: list[Excess] = []
     for network in evidence.networks:
-        own = parent if network["role"] == "parent" else _errors(evidence, asked.values(), network)
-        for name, of in sets.items():
-            found.corruption.extend(_corruption(evidence, network, name, of, own, parent))
+        own = parent if network["role"] == "parent" else _errors(evidence, tasks, network)
+        for name, members in sets.items():
+            corruption.extend(_corruption(evidence, network, name, members, own, parent))
         if shifts and network["role"] == "pruned":
-            found.excess.append(_excess(evidence, network, shifts, own, parent))
-    found.lines.extend(_lines(evidence, found.excess))
-    return found
+            excess.append(_excess(evidence, network, shifts, own, parent))
+    return Aggregates(corruption=tuple(corruption), excess=tuple(excess), lines=tuple(_lines(evidence, excess)))
 
 
 def _errors(evidence: Evidence, tasks: Iterable[TaskFacts], network: NetworkFacts) -> dict[str, Array]:
@@ -101,9 +102,14 @@ def _corruption(
     of: Mapping[tuple[str, int], TaskFacts],
     own: Mapping[str, Array],
     parent: Mapping[str, Array],
-) -> Iterator[Row]:
+) -> Iterator[Aggregate]:
     confidence = evidence.meta["run"]["confidence"]
-    row: Row = {"set": name, "family": network["family"], "network": network["id"], "confidence": confidence}
+    row: dict[str, object] = {
+        "set": name,
+        "family": network["family"],
+        "network": network["id"],
+        "confidence": confidence,
+    }
     reason = _why_not(evidence, of, own, parent)
     errors, beside = (None, None) if reason else (_joined(evidence, of, each) for each in (own, parent))
     baselines: list[tuple[str, Errors | Published | None]] = []
@@ -114,14 +120,18 @@ def _corruption(
     for baseline, base in baselines:
         for title, figure in (("mce", mean_corruption_error), ("relative_mce", relative_mean_corruption_error)):
             value = None if errors is None or base is None else figure(errors, base, confidence=confidence)
-            yield {"name": title, **row, "baseline": baseline, **_told(value, reason)}
+            figures = _figures(value, reason)
+            yield Aggregate.model_validate({"name": title, **row, "baseline": baseline, **figures})
 
 
-def _told(found: CorruptionError | None, reason: str | None) -> Row:
-    if found is None:
-        told = reason or "the baseline loses too little under some corruption, or clean losses are missing"
-        return {"n": None, "value": None, "low": None, "high": None, "reason": told}
-    return {"n": found.n, "value": found.value, "low": found.low, "high": found.high, "reason": None}
+_NO_FIGURES: Mapping[str, None] = MappingProxyType(dict.fromkeys(("n", "value", "low", "high")))
+
+
+def _figures(error: CorruptionError | None, reason: str | None) -> dict[str, object]:
+    if error is None:
+        why = reason or "the baseline loses too little under some corruption, or clean losses are missing"
+        return {**_NO_FIGURES, "reason": why}
+    return {"n": error.n, "value": error.value, "low": error.low, "high": error.high, "reason": None}
 
 
 def _why_not(
@@ -163,14 +173,14 @@ def _excess(
     shifts: Sequence[TaskFacts],
     own: Mapping[str, Array],
     parent: Mapping[str, Array],
-) -> Row:
+) -> Excess:
     clean = _clean(evidence.tasks)
-    row: Row = {"family": network["family"], "network": network["id"], "prune_ratio": network["prune_ratio"]}
-    row |= {"tasks": len(shifts), "confidence": evidence.meta["run"]["confidence"]}
+    row: dict[str, object] = {key: network[key] for key in ("family", "prune_ratio")}
+    row |= {"network": network["id"], "tasks": len(shifts), "confidence": evidence.meta["run"]["confidence"]}
     missing = [t["name"] for t in [*clean, *shifts] if t["name"] not in own.keys() & parent.keys()]
     if missing:
         reason = f"{missing[0]}: not evaluated yet"
-        return {**row, "n": None, "value": None, "low": None, "high": None, "reason": reason}
+        return Excess.model_validate({**row, **_NO_FIGURES, "reason": reason})
     value = float(
         excess_error(
             shifted=np.array([[own[t["name"]].mean() for t in shifts]]),
@@ -181,10 +191,11 @@ def _excess(
     )
     n = min(len(own[t["name"]]) for t in [*clean, *shifts])
     if n < 2:
-        return {**row, "n": n, "value": None, "low": None, "high": None, "reason": "one example has no interval"}
+        return Excess.model_validate({**row, **_NO_FIGURES, "n": n, "reason": "one example has no interval"})
     parts = _parts(evidence, clean, shifts, {name: own[name] - parent[name] for name in own})
     reach = normal_quantile(one_sided(evidence.meta["run"]["confidence"])) * standard_error(parts)
-    return {**row, "n": n, "value": value, "low": value - reach, "high": value + reach, "reason": None}
+    figures = {"n": n, "value": value, "low": value - reach, "high": value + reach, "reason": None}
+    return Excess.model_validate({**row, **figures})
 
 
 def _parts(
@@ -209,26 +220,26 @@ def _parts(
     return [column for _, column in found]
 
 
-def _lines(evidence: Evidence, rows: Sequence[Row]) -> Iterator[Row]:
+def _lines(evidence: Evidence, rows: Sequence[Excess]) -> Iterator[ExcessLine]:
     families = {family.facts["id"]: family.facts for family in evidence.families}
     points: dict[str, list[tuple[float, float, int]]] = {}
     for row in rows:
-        family, ratio, value = families.get(str(row["family"])), row["prune_ratio"], row["value"]
-        if family is not None and isinstance(ratio, float) and isinstance(value, float) and ratio > 0:
-            points.setdefault(family["pruner"] or family["id"], []).append((ratio, value, family["seed"]))
+        family = families.get(row.family)
+        if family is not None and row.value is not None and row.prune_ratio is not None and row.prune_ratio > 0:
+            point = (row.prune_ratio, row.value, family["seed"])
+            points.setdefault(family["pruner"] or family["id"], []).append(point)
     confidence = evidence.meta["run"]["confidence"]
-    for pruner, known in points.items():
-        ratios, values, seeds = (np.array(column) for column in zip(*known, strict=True))
+    for pruner, measured in points.items():
+        ratios, values, seeds = (np.array(column) for column in zip(*measured, strict=True))
         generator = np.random.default_rng(0)
-        found = regress(ratios, values, seeds.astype(np.int64), generator=generator, confidence=confidence)
-        several = found.slope_low is not None
-        yield {
-            "pruner": pruner,
-            "points": len(known),
-            "seeds": len(set(seeds.tolist())),
-            "confidence": confidence,
-            "slope": found.slope,
-            "low": found.slope_low,
-            "high": found.slope_high,
-            "reason": None if several else "no interval: seeds are resampled, and there is one",
-        }
+        line = regress(ratios, values, seeds.astype(np.int64), generator=generator, confidence=confidence)
+        yield ExcessLine(
+            pruner=pruner,
+            points=len(measured),
+            seeds=len(set(seeds.tolist())),
+            confidence=confidence,
+            slope=line.slope,
+            low=line.slope_low,
+            high=line.slope_high,
+            reason=None if line.slope_low is not None else "no interval: seeds are resampled, and there is one",
+        )

@@ -1,4 +1,4 @@
-"""What is certified survives every attack in the ball, and what survives was right before: checked in every run."""
+"""Checks of consistency in every run: what is certified survives every attack in the ball, and was right before."""
 
 from collections.abc import Iterator
 
@@ -6,29 +6,30 @@ import numpy as np
 import numpy.typing as npt
 
 from evalsuite.analysis.evidence import Evidence
-from evalsuite.records.facts import Nested, NetworkFacts, TaskFacts
+from evalsuite.records.facts import NetworkFacts, TaskFacts
+from evalsuite.records.schema import Invariant
 
 Right = npt.NDArray[np.bool_]
 _TIES = 0.001
 """Share of examples, or one, that may be right under attack and wrong without: equal logits, rounded by batch."""
 
 
-def nested(evidence: Evidence) -> list[Nested]:
-    """Every pair of tasks of which one contains the other, for every network that was asked both."""
-    found: list[Nested] = []
-    for inner, outer in _pairs(evidence.tasks):
-        for network in evidence.networks:
-            first, second = (_right(evidence, task, network) for task in (inner, outer))
-            if first is not None and second is not None:
-                found.append(_compared(network["id"], inner, outer, first, second))
-    return found
+def check_consistency(evidence: Evidence) -> tuple[Invariant, ...]:
+    """Every pair of tasks of which one contains the other, for every network that was available both."""
+    return tuple(
+        _compared(network["id"], inner, outer, first, second)
+        for inner, outer in _pairs(evidence.tasks)
+        for network in evidence.networks
+        for first, second in [[_right(evidence, task, network) for task in (inner, outer)]]
+        if first is not None and second is not None
+    )
 
 
 def _pairs(tasks: list[TaskFacts]) -> Iterator[tuple[TaskFacts, TaskFacts]]:
     """Certified ⊆ survives an attack in no larger a ball of the same norm ⊆ right on the image itself."""
-    asked = [task for task in tasks if not task["unavailable"]]
-    for inner in asked:
-        for outer in asked:
+    available = [task for task in tasks if not task["unavailable"]]
+    for inner in available:
+        for outer in available:
             attacked = inner["kind"] == "bounds" and outer["kind"] == "adversarial" and _inside(inner, outer)
             clean = inner["kind"] in {"bounds", "adversarial"} and outer["kind"] == "clean"
             if attacked or clean:
@@ -45,13 +46,13 @@ def _right(evidence: Evidence, task: TaskFacts, network: NetworkFacts) -> Right 
     return None if stored is None else np.asarray(stored.own["prediction"] == evidence.labels(task), dtype=np.bool_)
 
 
-def _compared(network: str, inner: TaskFacts, outer: TaskFacts, first: Right, second: Right) -> Nested:
+def _compared(network: str, inner: TaskFacts, outer: TaskFacts, first: Right, second: Right) -> Invariant:
     # both tasks take the run's examples from the first on
     n = min(len(first), len(second))
     first, second = first[:n], second[:n]
     violations = int((first & ~second).sum())
     allowed = max(1.0, _TIES * n) if outer["kind"] == "clean" else 0.0
-    return Nested(
+    return Invariant(
         network=network,
         inner=inner["name"],
         outer=outer["name"],

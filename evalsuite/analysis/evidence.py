@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-from evalsuite.analysis.validity_flags import ODD, doubts
+from evalsuite.analysis.validity_flags import ODD, validity_flags
 from evalsuite.errors import IncompleteEvidenceError, RefusedInputError
 from evalsuite.measures._base import Annotations, Figure, Losses, Measure, Statistic, Stored
 from evalsuite.measures._wrong import wrong
@@ -66,8 +66,8 @@ class Evidence:
         store.meta(_NEEDED)
         self._labels: dict[tuple[str, ...], npt.NDArray[np.int64]] = {}
         self._read: dict[tuple[str, str], Stored | None] = {}
-        self._doubts: dict[tuple[str, str], tuple[str, ...]] = {}
-        self._own: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._flags: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._own_flags: dict[tuple[str, str], tuple[str, ...]] = {}
         self._spreads: dict[tuple[str, str], Spread] = {}
 
     @cached_property
@@ -129,7 +129,7 @@ class Evidence:
                 for network in self.networks:
                     comparison = self._compare(task, measure, network)
                     if comparison is not None:
-                        found[task["name"], name, network["id"]] = self._doubted(comparison, task, network)
+                        found[task["name"], name, network["id"]] = self._flagged(comparison, task, network)
             self._read.clear()  # what has been compared is not kept in memory
             self._spreads.clear()
         return found
@@ -235,27 +235,29 @@ class Evidence:
             found.append(columns)
         return {c: np.concatenate([columns[c] for columns in found]) for c in found[0]} if found else None
 
-    def doubts(self, task: TaskFacts, network: NetworkFacts) -> tuple[str, ...]:
+    def validity_flags(self, task: TaskFacts, network: NetworkFacts) -> tuple[str, ...]:
         """Why the network or its parent may only seem to do well: reasons for which nothing is decided."""
         key = (task["name"], network["id"])
-        if key not in self._doubts:
+        if key not in self._flags:
             same = network["digest"] == self.parent["digest"]
-            of_parent = () if same else tuple(f"parent: {doubt}" for doubt in self._own_doubts(task, self.parent))
-            self._doubts[key] = (*self._own_doubts(task, network), *of_parent, *self.no_standard)
-        return self._doubts[key]
+            of_parent = () if same else tuple(f"parent: {flag}" for flag in self._network_flags(task, self.parent))
+            self._flags[key] = (*self._network_flags(task, network), *of_parent, *self.no_standard)
+        return self._flags[key]
 
-    def _own_doubts(self, task: TaskFacts, network: NetworkFacts) -> tuple[str, ...]:
+    def _network_flags(self, task: TaskFacts, network: NetworkFacts) -> tuple[str, ...]:
         """What casts doubt on one network by itself: seen on the task, or on any image."""
         key = (task["name"], network["digest"])
-        if key not in self._own:
+        if key not in self._own_flags:
             stored = self.stored(task, network)
-            self._own[key] = () if stored is None else doubts(stored.own)
-        return (*self._own[key], *network.get("doubts", ()))
+            self._own_flags[key] = () if stored is None else validity_flags(stored.own)
+        return (*self._own_flags[key], *network.get("doubts", ()))
 
     def not_finite(self, network: NetworkFacts) -> list[str]:
         """The tasks on which the network put out NaN or infinity."""
         asked = [task for task in self.tasks if not task["unavailable"]]
-        return [task["name"] for task in asked if any(each.endswith(ODD) for each in self._own_doubts(task, network))]
+        return [
+            task["name"] for task in asked if any(each.endswith(ODD) for each in self._network_flags(task, network))
+        ]
 
     @cached_property
     def no_standard(self) -> tuple[str, ...]:
@@ -266,9 +268,9 @@ class Evidence:
         loss, trivial = (f"{judged[key]:.1%}" for key in ("loss", "trivial_loss"))
         return (f"the parent is no standard: its mean loss is {loss}, {judged['trivial']}: {trivial}",)
 
-    def _doubted(self, found: Comparison | Missing, task: TaskFacts, network: NetworkFacts) -> Comparison | Missing:
+    def _flagged(self, found: Comparison | Missing, task: TaskFacts, network: NetworkFacts) -> Comparison | Missing:
         """More examples would not help against doubts about the attack."""
-        if isinstance(found, Missing) or not self.doubts(task, network):
+        if isinstance(found, Missing) or not self.validity_flags(task, network):
             return found
         return replace(found, verdict=Verdict.INCONCLUSIVE, settles_at=None)
 

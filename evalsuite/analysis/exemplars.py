@@ -1,16 +1,18 @@
-"""What pruned networks agree to have forgotten: the exemplars of every task and population of networks."""
+"""Pruning-identified exemplars of every task and population: examples that most pruned networks see otherwise."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+import numpy.typing as npt
 
 from evalsuite.analysis.evidence import Evidence
-from evalsuite.records.facts import NetworkFacts
-from evalsuite.statistics.exemplars import Exemplars, exemplars
+from evalsuite.records import schema
+from evalsuite.records.facts import NetworkFacts, TaskFacts
+from evalsuite.statistics.exemplars import exemplars as shared_exemplars
 
-Row = dict[str, object]
+Classes = npt.NDArray[np.int64]
 _LISTED = 24
 
 
@@ -30,61 +32,65 @@ class Population:
     networks: tuple[NetworkFacts, ...]
 
 
-def forgotten(evidence: Evidence) -> list[Row]:
-    """Rows of `results.json`: for every task that shows all networks the same images, the exemplars of each population.
+def find_exemplars(evidence: Evidence) -> tuple[schema.Exemplars, ...]:
+    """The exemplars of each population on every task that shows all networks the same images.
 
-    A row lists the first 24 exemplars by their place in the order in which the run chose its examples.
+    The first 24 of them are listed by their place in the order in which the run chose its examples.
     """
     populations = _populations(evidence)
-    rows: list[Row] = []
+    rows: list[schema.Exemplars] = []
     for task in evidence.tasks if populations else ():
-        found = {n["digest"]: evidence.predictions(task, n) for n in (evidence.parent, *_members(populations))}
-        parent = found[evidence.parent["digest"]]
+        members = (evidence.parent, *_members(populations))
+        predictions = {network["digest"]: evidence.predictions(task, network) for network in members}
+        parent = predictions[evidence.parent["digest"]]
         if parent is None:
             continue
         for population in populations:
-            children = [found[network["digest"]] for network in population.networks]
-            known = [child for child in children if child is not None]
-            if len(known) == len(children):
-                confidence = evidence.meta["run"]["confidence"]
-                of = exemplars(np.stack(known), parent, evidence.labels(task), confidence=confidence)
-                rows.append({"task": task["name"], **_row(population, of)})
-    return rows
+            children = [predictions[network["digest"]] for network in population.networks]
+            present = [child for child in children if child is not None]
+            if len(present) == len(children):
+                rows.append(_row(evidence, task, population, np.stack(present), parent))
+    return tuple(rows)
 
 
 def _populations(evidence: Evidence) -> list[Population]:
     """Families over their ratios and, as in the paper, seeds of one pruner at one ratio; of two networks or more."""
-    found = [Population(name=f.facts["id"], family=f.facts["id"], networks=f.networks) for f in evidence.families]
+    populations = [Population(name=f.facts["id"], family=f.facts["id"], networks=f.networks) for f in evidence.families]
     seeds: dict[tuple[str, float], list[NetworkFacts]] = {}
     for family in evidence.families:
         for network in family.networks:
             pruner, ratio = family.facts["pruner"], network["target_ratio"]
             if pruner is not None and ratio is not None:
                 seeds.setdefault((pruner, ratio), []).append(network)
-    found += [
+    populations += [
         Population(name=f"{pruner} at {ratio:g}", family=None, networks=tuple(networks))
         for (pruner, ratio), networks in seeds.items()
     ]
-    return [population for population in found if len(population.networks) > 1]
+    return [population for population in populations if len(population.networks) > 1]
 
 
 def _members(populations: Sequence[Population]) -> list[NetworkFacts]:
-    members: Mapping[str, NetworkFacts] = {n["digest"]: n for of in populations for n in of.networks}
+    members: Mapping[str, NetworkFacts] = {n["digest"]: n for population in populations for n in population.networks}
     return list(members.values())
 
 
-def _row(population: Population, found: Exemplars) -> Row:
-    return {
-        "population": population.name,
-        "family": population.family,
-        "networks": found.networks,
-        "n": found.n,
-        "count": len(found.positions),
-        "share": found.share,
-        "low": found.low,
-        "high": found.high,
-        "parent_error": found.parent_error,
-        "child_error": found.child_error,
-        "parent_error_elsewhere": found.parent_error_elsewhere,
-        "positions": found.positions[:_LISTED].tolist(),
-    }
+def _row(
+    evidence: Evidence, task: TaskFacts, population: Population, children: Classes, parent: Classes
+) -> schema.Exemplars:
+    confidence = evidence.meta["run"]["confidence"]
+    shared = shared_exemplars(children, parent, evidence.labels(task), confidence=confidence)
+    return schema.Exemplars(
+        task=task["name"],
+        population=population.name,
+        family=population.family,
+        networks=shared.networks,
+        n=shared.n,
+        count=len(shared.positions),
+        share=shared.share,
+        low=shared.low,
+        high=shared.high,
+        parent_error=shared.parent_error,
+        child_error=shared.child_error,
+        parent_error_elsewhere=shared.parent_error_elsewhere,
+        positions=tuple(shared.positions[:_LISTED].tolist()),
+    )

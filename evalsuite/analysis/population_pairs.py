@@ -1,4 +1,4 @@
-"""Who is shown what was observed of whom, and what came of it: the matrix of Lost in Pruning (2021), section 4."""
+"""Pairs of networks of which one sees the informative pixels of the other: Lost in Pruning (2021), section 4."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from evalsuite.analysis.evidence import Evidence
 from evalsuite.records.facts import NetworkFacts, TaskFacts
+from evalsuite.records.schema import Feature
 from evalsuite.records.store import Column
 from evalsuite.statistics.betting import interval
 
 WHOLE = 20
 """Networks up to which each is shown every other's observations."""
-Row = dict[str, object]
 
 
 def sources(networks: Sequence[NetworkFacts]) -> list[NetworkFacts]:
@@ -31,11 +31,13 @@ def sources(networks: Sequence[NetworkFacts]) -> list[NetworkFacts]:
 
 
 def pairs(networks: Sequence[NetworkFacts]) -> list[tuple[NetworkFacts, NetworkFacts]]:
-    """(of, to): the sources' observations among each other, and the parent's to all networks."""
-    known = sources(networks)
-    names = {network["id"] for network in known}
+    """(source, viewer): the sources' observations among each other, and the parent's to all networks."""
+    lending = sources(networks)
+    names = {network["id"] for network in lending}
     others = [network for network in networks if network["id"] not in names]
-    return [(of, to) for of in known for to in (*known, *(others if of["role"] == "parent" else ()))]
+    return [
+        (source, viewer) for source in lending for viewer in (*lending, *(others if source["role"] == "parent" else ()))
+    ]
 
 
 def pair_count(networks: int, family: int) -> int:
@@ -44,30 +46,40 @@ def pair_count(networks: int, family: int) -> int:
     return among * (among - 1) + networks - among
 
 
-def features(evidence: Evidence) -> list[Row]:
-    """Rows of `results.json`: by task and pair, the mean confidence toward the true class and its interval."""
-    asked = [task for task in evidence.tasks if task["kind"] == "features" and not task["unavailable"]]
-    return [_row(evidence, task, of, to) for task in asked for of, to in pairs(evidence.networks)]
+def features(evidence: Evidence) -> tuple[Feature, ...]:
+    """By task and pair, the mean confidence toward the true class and its interval."""
+    tasks = [task for task in evidence.tasks if task["kind"] == "features" and not task["unavailable"]]
+    return tuple(
+        _feature(evidence, task, source, viewer) for task in tasks for source, viewer in pairs(evidence.networks)
+    )
 
 
-def _row(evidence: Evidence, task: TaskFacts, of: NetworkFacts, to: NetworkFacts) -> Row:
+def _feature(evidence: Evidence, task: TaskFacts, source: NetworkFacts, viewer: NetworkFacts) -> Feature:
     level = evidence.meta["run"]["confidence"]
-    row: Row = {"task": task["name"], "pixels_from": of["id"], "seen_by": to["id"], "confidence": level}
-    values = _seen(evidence, task, of, to)
+    values, reason = _confidences(evidence, task, source, viewer), None
     if values is None:
-        return {**row, "n": None, "value": None, "low": None, "high": None, "reason": "not evaluated yet"}
-    if not np.isfinite(values).all():
-        reason = "the network puts out numbers that are not finite"
-        return {**row, "n": None, "value": None, "low": None, "high": None, "reason": reason}
+        reason = "not evaluated yet"
+    elif not np.isfinite(values).all():
+        values, reason = None, "the network puts out numbers that are not finite"
     # softmax in 32 bits can come out a rounding error above 1
-    found = np.clip(values.astype(np.float64), 0.0, 1.0)
-    ends = interval(found, confidence=level)
-    return {**row, "n": len(found), "value": float(found.mean()), "low": ends.low, "high": ends.high, "reason": None}
+    shares = None if values is None else np.clip(values.astype(np.float64), 0.0, 1.0)
+    ends = None if shares is None else interval(shares, confidence=level)
+    return Feature(
+        task=task["name"],
+        pixels_from=source["id"],
+        seen_by=viewer["id"],
+        confidence=level,
+        n=None if shares is None else len(shares),
+        value=None if shares is None else float(shares.mean()),
+        low=None if ends is None else ends.low,
+        high=None if ends is None else ends.high,
+        reason=reason,
+    )
 
 
-def _seen(evidence: Evidence, task: TaskFacts, of: NetworkFacts, to: NetworkFacts) -> Column | None:
-    if of["digest"] == to["digest"]:
-        stored = evidence.stored(task, to)
+def _confidences(evidence: Evidence, task: TaskFacts, source: NetworkFacts, viewer: NetworkFacts) -> Column | None:
+    if source["digest"] == viewer["digest"]:
+        stored = evidence.stored(task, viewer)
         return None if stored is None else stored.own["own_confidence"]
-    found = evidence.crossed(task, to, of)
-    return None if found is None else found["lent_confidence"]
+    columns = evidence.crossed(task, viewer, source)
+    return None if columns is None else columns["lent_confidence"]

@@ -1,133 +1,159 @@
-"""The store → what `results.json` says. No network is run."""
+"""Everything that a run's store says about its networks, as the results that are written. No network is run."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
-from typing import TypedDict, cast
+from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
+from pydantic import ValidationError
 
 from evalsuite.analysis.aggregates import SEVERITIES, aggregates
-from evalsuite.analysis.consistency import nested
+from evalsuite.analysis.consistency import check_consistency
 from evalsuite.analysis.evidence import Evidence, Family, Missing
-from evalsuite.analysis.exemplars import forgotten
+from evalsuite.analysis.exemplars import find_exemplars
 from evalsuite.analysis.population_pairs import features
 from evalsuite.analysis.warnings import warnings
 from evalsuite.corruptions import MIX1, MIX2
+from evalsuite.errors import RefusedInputError
 from evalsuite.files.private_paths import without_folders
 from evalsuite.measures._base import Figure
+from evalsuite.records import schema
 from evalsuite.records.facts import NetworkFacts, TaskFacts
+from evalsuite.records.schema import SCHEMA, Results, first_error
 from evalsuite.records.store import Store
 from evalsuite.statistics.compare import Comparison
 from evalsuite.statistics.deployable import deployable, over_tasks
 from evalsuite.statistics.potential import Potential
 
-SCHEMA = "evalsuite-results/1"
-Row = dict[str, object]
 
-
-class Claimed(TypedDict):
-    """How far a family can be pruned for all required tasks at once, and what sets it."""
-
-    ratio: float
-    network: str
-    family: str
-    binding_task: str | None
-    binding_measure: str | None
-
-
-def summarise(store: Store) -> Row:
+def summarise(store: Store) -> Results:
     """Everything that can be said about the networks of a run, from what its store holds.
 
     Where files lie is left out unless the run was asked to tell it: results are shown to others.
+
+    Raises:
+        IncompleteEvidenceError: The run has no networks yet.
+        RefusedInputError: The store holds what no run writes.
     """
-    results = _everything(Evidence(store))
-    told = store.meta()["run"].get("full_paths", False)
-    return results if told else cast(Row, without_folders(results))
+    evidence = Evidence(store)
+    try:
+        results = _results(evidence)
+        private = not evidence.meta["run"].get("full_paths", False)
+        return Results.model_validate(without_folders(results.document())) if private else results
+    except ValidationError as error:
+        raise RefusedInputError(
+            f"expected a store as a run leaves it, got {first_error(error)}: it was changed or damaged; begin the run "
+            f"anew in another folder"
+        ) from error
 
 
-def strips(store: Store, results: Row) -> dict[str, bytes]:
+def strips(store: Store, results: Results) -> dict[str, bytes]:
     """The strips of sample images, by the names that tasks have in the `results` of the store."""
-    shown = [str(task["name"]) for task in cast("list[Row]", results["tasks"])]
-    names = dict(zip([task["name"] for task in store.tasks()], shown, strict=True))
+    stored = [task["name"] for task in store.tasks()]
+    names = dict(zip(stored, (task.name for task in results.tasks), strict=True))
     return {names.get(name, name): png for name, png in store.pictures().items()}
 
 
-def _everything(evidence: Evidence) -> Row:
+def _results(evidence: Evidence) -> Results:
     meta = evidence.meta
-    families = [(family, _claimed(evidence, family)) for family in evidence.families]
-    claims = [claim for _, claim in families if claim is not None]
-    together, inside, crossed = aggregates(evidence), nested(evidence), features(evidence)
-    return {
-        "schema": SCHEMA,
-        "run": {**meta["run"], "families": len(families), "confidence_each": evidence.confidence},
-        "data": meta["data"],
-        "parent": {"standard": None, **meta["parent"]},
-        "readings": meta.get("readings"),
-        "warnings": warnings(evidence),
-        "networks": [{**network, "not_finite": evidence.not_finite(network)} for network in evidence.networks],
-        "measures": [_measure(name, measure) for name, measure in evidence.measures.items()],
-        "tasks": [_task(evidence, task) for task in evidence.tasks],
-        "cells": _cells(evidence),
-        "potential": [_potential(evidence, *key, found) for key, found in evidence.potentials.items()],
-        "averages": [row for family, _ in families for row in _averages(evidence, family)],
-        "aggregates": together.corruption,
-        "excess": together.excess,
-        "excess_lines": together.lines,
-        "exemplars": forgotten(evidence),
-        "features": crossed,
-        "invariants": [asdict(each) for each in inside],
-        "shipped": [{**each, "holds": each["verdict"] != "differs"} for each in meta.get("shipped", [])],
-        "families": [{**family.facts, "deployable": claim} for family, claim in families],
+    families = [_family(evidence, family) for family in evidence.families]
+    held = [family.deployable for family in families if family.deployable is not None]
+    combined, invariants, crossed = aggregates(evidence), check_consistency(evidence), features(evidence)
+    return Results(
+        schema=SCHEMA,
+        run=schema.Run.model_validate(
+            {**meta["run"], "families": len(families), "confidence_each": evidence.confidence}
+        ),
+        data=schema.Data.model_validate(meta["data"]),
+        parent=schema.Parent.model_validate({"standard": None, **meta["parent"]}),
+        readings=_readings(evidence),
+        warnings=tuple(warnings(evidence)),
+        networks=tuple(_network(evidence, network) for network in evidence.networks),
+        measures=tuple(_measure(name, measure) for name, measure in evidence.measures.items()),
+        tasks=tuple(_task(evidence, task) for task in evidence.tasks),
+        cells=tuple(_cells(evidence)),
+        potential=tuple(_potential(evidence, *key, reached) for key, reached in evidence.potentials.items()),
+        averages=tuple(row for family in evidence.families for row in _averages(evidence, family)),
+        aggregates=combined.corruption,
+        excess=combined.excess,
+        excess_lines=combined.lines,
+        exemplars=find_exemplars(evidence),
+        features=crossed,
+        invariants=invariants,
+        shipped=tuple(
+            schema.Shipped.model_validate({**each, "holds": each["verdict"] != "differs"})
+            for each in meta.get("shipped", [])
+        ),
+        families=tuple(families),
         # the family that goes furthest: its claim holds beside the others', since all are made at `confidence_each`
-        "deployable": max(claims, key=lambda claim: claim["ratio"], default=None),
-        "complete": is_complete(evidence)
-        and not any(each.broken for each in inside)
-        and not any(row["reason"] for row in crossed),
-    }
+        deployable=max(held, key=lambda each: each.ratio, default=None),
+        complete=is_complete(evidence)
+        and not any(each.broken for each in invariants)
+        and not any(each.reason for each in crossed),
+    )
 
 
 def is_complete(evidence: Evidence) -> bool:
     """Whether every cell has been evaluated."""
-    return not any(isinstance(found, Missing) for found in evidence.comparisons.values())
+    return not any(isinstance(each, Missing) for each in evidence.comparisons.values())
 
 
-def _claimed(evidence: Evidence, family: Family) -> Claimed | None:
+def _readings(evidence: Evidence) -> tuple[schema.Reading, ...] | None:
+    readings = evidence.meta.get("readings")
+    return None if readings is None else tuple(map(schema.Reading.model_validate, readings))
+
+
+def _network(evidence: Evidence, network: NetworkFacts) -> schema.Network:
+    return schema.Network.model_validate({**network, "not_finite": evidence.not_finite(network)})
+
+
+def _family(evidence: Evidence, family: Family) -> schema.Family:
+    return schema.Family.model_validate({**family.facts, "deployable": _deployable(evidence, family)})
+
+
+def _deployable(evidence: Evidence, family: Family) -> schema.Deployable | None:
     claims = evidence.claims(family)
     if isinstance(claims, Missing):
         return None
-    found = deployable(claims)
-    same = (n["id"] for n in reversed(family.networks) if n["prune_ratio"] == found.ratio)
+    limit = deployable(claims)
+    same = (n["id"] for n in reversed(family.networks) if n["prune_ratio"] == limit.ratio)
     # a network of ratio 0 is reached only where its tasks did not give out
-    network = None if found.binding is not None and found.ratio == 0 else next(same, None)
-    return {
-        "ratio": found.ratio,
-        "network": network or evidence.parent["id"],
-        "family": family.facts["id"],
-        "binding_task": found.binding.task if found.binding else None,
-        "binding_measure": found.binding.measure if found.binding else None,
-    }
+    network = None if limit.binding is not None and limit.ratio == 0 else next(same, None)
+    return schema.Deployable(
+        ratio=limit.ratio,
+        network=network or evidence.parent["id"],
+        family=family.facts["id"],
+        binding_task=limit.binding.task if limit.binding else None,
+        binding_measure=limit.binding.measure if limit.binding else None,
+    )
 
 
-def _averages(evidence: Evidence, family: Family) -> list[Row]:
+def _averages(evidence: Evidence, family: Family) -> list[schema.Average]:
     """Average and minimum prune potential over sets of tasks, as in Lost in Pruning, section 5."""
     sets: dict[str, list[str]] = {"all tasks": [task["name"] for task in evidence.tasks]}
     for task in evidence.tasks:
         sets.setdefault(f"all {task['kind']} tasks", []).append(task["name"])
     sets |= _mixes(evidence.tasks)
-    rows: list[Row] = []
-    for title, names in sets.items():
-        known = [evidence.potentials.get((family.facts["id"], name, "error")) for name in names]
-        values = [each.prune_potential for each in known if isinstance(each, Potential)]
+    rows: list[schema.Average] = []
+    name = family.facts["id"]
+    for title, tasks in sets.items():
+        reached = [evidence.potentials.get((name, task, "error")) for task in tasks]
+        values = [each.prune_potential for each in reached if isinstance(each, Potential)]
         if len(values) > 1:
             over = over_tasks(np.array([values]))
-            average, minimum = over.average.mean, over.minimum.mean
-            row: Row = {"family": family.facts["id"], "set": title, "measure": "error"}
-            rows.append({**row, "average": average, "minimum": minimum, "n": len(values)})
+            row = schema.Average(
+                family=name,
+                set=title,
+                measure="error",
+                average=over.average.mean,
+                minimum=over.minimum.mean,
+                n=len(values),
+            )
+            rows.append(row)
     return rows
 
 
-def _measure(name: str, measure: Figure) -> Row:
-    return {"name": name, "title": measure.title, "unit": measure.unit, "required": measure.required}
+def _measure(name: str, measure: Figure) -> schema.Measure:
+    return schema.Measure(name=name, title=measure.title, unit=measure.unit, required=measure.required)
 
 
 def _mixes(tasks: Sequence[TaskFacts]) -> dict[str, list[str]]:
@@ -139,32 +165,33 @@ def _mixes(tasks: Sequence[TaskFacts]) -> dict[str, list[str]]:
     names = {task["name"] for task in tasks}
     nominal = [task["name"] for task in tasks if task["kind"] == "clean"]
     new = [task["name"] for task in tasks if task["kind"] == "shift" and task["parameters"].get("corruption") is None]
-    found: dict[str, list[str]] = {}
+    mixes: dict[str, list[str]] = {}
     for severity in SEVERITIES:
         mix1, mix2 = ([f"corruption/{kind}/{severity}" for kind in mix] for mix in (MIX1, MIX2))
         if names.issuperset([*mix1, *mix2]):
-            found |= {f"mix1/{severity}": mix1, f"mix2/{severity}": mix2}
-            found |= {f"nominal + mix1/{severity}": [*nominal, *mix1]} if nominal else {}
-            found |= {f"shift + mix2/{severity}": [*new, *mix2]} if new else {}
-    return found
+            mixes |= {f"mix1/{severity}": mix1, f"mix2/{severity}": mix2}
+            mixes |= {f"nominal + mix1/{severity}": [*nominal, *mix1]} if nominal else {}
+            mixes |= {f"shift + mix2/{severity}": [*new, *mix2]} if new else {}
+    return mixes
 
 
-def _task(evidence: Evidence, task: TaskFacts) -> Row:
-    kept = {key: value for key, value in task.items() if key not in {"shards", "readings"}}
+def _task(evidence: Evidence, task: TaskFacts) -> schema.Task:
+    # how observations are read stands in the measures' own figures
+    kept = {key: value for key, value in task.items() if key != "readings"}
     # a task is required by the measures that bind; one that writes nothing for them binds nothing
     binding = (name for name, measure in evidence.measures.items() if measure.required)
-    return {
-        **kept,
+    computed = {
         "required": task["required"] and any(evidence.reads(measure=name, task=task) for name in binding),
         "shards": len(task["shards"]),
         "seconds": round(evidence.store.seconds(task["digest"], evidence.meta["run"]["seed"], task["shards"]), 3),
         "flags": sorted({flag for network in evidence.networks for flag in _flags(evidence, task, network)}),
         "note": _note(evidence, task),
     }
+    return schema.Task.model_validate({**kept, **computed})
 
 
 def _flags(evidence: Evidence, task: TaskFacts, network: NetworkFacts) -> tuple[str, ...]:
-    return () if task["unavailable"] else evidence.doubts(task, network)
+    return () if task["unavailable"] else evidence.validity_flags(task, network)
 
 
 def _note(evidence: Evidence, task: TaskFacts) -> str | None:
@@ -175,32 +202,41 @@ def _note(evidence: Evidence, task: TaskFacts) -> str | None:
     return "; ".join(notes) or None
 
 
-def _cells(evidence: Evidence) -> list[Row]:
-    networks = {network["id"]: network for network in evidence.networks}
-    doubts = {
+def _cells(evidence: Evidence) -> list[schema.Cell]:
+    parents = {network["id"] for network in evidence.networks if network["role"] == "parent"}
+    flags = {
         (task["name"], network["id"]): ", ".join(_flags(evidence, task, network))
         for task in evidence.tasks
         for network in evidence.networks
     }
-    rows: list[Row] = []
-    for (task, measure, network), found in evidence.comparisons.items():
-        row: Row = {"task": task, "measure": measure, "network": network}
-        if isinstance(found, Missing):
-            rows.append({**row, **dict.fromkeys(_names(Comparison)), "reason": found.reason})
-            continue
-        group = _group(evidence, task, measure, found)
-        verdict = None if networks[network]["role"] == "parent" else str(found.verdict)
-        doubt = doubts[task, network]
-        reason = f"not to be trusted: {doubt}" if doubt else None
-        rows.append({**row, **asdict(found), "group": group, "verdict": verdict, "reason": reason})
-    return rows
+    return [
+        _cell(evidence, key, compared, flags=flags[task, network], is_parent=network in parents)
+        for key, compared in evidence.comparisons.items()
+        for task, _, network in [key]
+    ]
 
 
-def _group(evidence: Evidence, task: str, measure: str, found: Comparison) -> str | None:
+def _cell(
+    evidence: Evidence, key: tuple[str, str, str], compared: Comparison | Missing, *, flags: str, is_parent: bool
+) -> schema.Cell:
+    task, measure, network = key
+    row: dict[str, object] = {"task": task, "measure": measure, "network": network}
+    if isinstance(compared, Missing):
+        return schema.Cell.model_validate({**_nothing(schema.Cell), **row, "reason": compared.reason})
+    figures = {
+        **asdict(compared),
+        "group": _group(evidence, task, measure, compared),
+        "verdict": None if is_parent else str(compared.verdict),
+        "reason": f"not to be trusted: {flags}" if flags else None,
+    }
+    return schema.Cell.model_validate({**row, **figures})
+
+
+def _group(evidence: Evidence, task: str, measure: str, compared: Comparison) -> str | None:
     """The class or slice that loses most, by its name."""
-    if found.group is None:
+    if compared.group is None:
         return None
-    way, number = found.group
+    way, number = compared.group
     facts = evidence.meta.get("slices")
     if facts is not None and evidence.measures[measure].needs_slices:
         attribute = list(evidence.slices(next(each for each in evidence.tasks if each["name"] == task)))[way]
@@ -208,18 +244,20 @@ def _group(evidence: Evidence, task: str, measure: str, found: Comparison) -> st
     return evidence.meta["data"]["classes"][number]
 
 
-def _potential(evidence: Evidence, family: str, task: str, measure: str, found: Potential | Missing) -> Row:
-    row: Row = {"family": family, "task": task, "measure": measure}
+def _potential(
+    evidence: Evidence, family: str, task: str, measure: str, reached: Potential | Missing
+) -> schema.Potential:
     margins = {each["name"]: each["margin"] for each in evidence.tasks}
-    row.update(margin=margins[task], confidence=evidence.confidence)
-    if isinstance(found, Missing):
-        return {**row, **dict.fromkeys(_names(Potential)), "censored": False, "nonmonotone": False} | {
-            "reason": found.reason
-        }
-    failure = found.first_failure
-    told = None if failure is None else {"ratio": failure.ratio, "verdict": str(failure.verdict)}
-    return {**row, **asdict(found), "first_failure": told, "reason": None}
+    row: dict[str, object] = {"family": family, "task": task, "measure": measure}
+    row |= {"margin": margins[task], "confidence": evidence.confidence}
+    if isinstance(reached, Missing):
+        unknown = {"censored": False, "nonmonotone": False, "reason": reached.reason}
+        return schema.Potential.model_validate({**_nothing(schema.Potential), **row, **unknown})
+    end = reached.first_failure
+    failure = None if end is None else {"ratio": end.ratio, "verdict": str(end.verdict)}
+    return schema.Potential.model_validate({**row, **asdict(reached), "first_failure": failure, "reason": None})
 
 
-def _names(part: type[Comparison] | type[Potential]) -> Mapping[str, None]:
-    return dict.fromkeys(field.name for field in fields(part))
+def _nothing(part: type[schema.Part]) -> dict[str, object]:
+    """A row without any figure, which says so of each."""
+    return dict.fromkeys(part.model_fields)

@@ -6,17 +6,17 @@ old, unfinished, edited or of another run are noticed, and so is a store that wa
 """
 
 import json
-import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
-from evalsuite.analysis.results import SCHEMA, Row, strips, summarise
+from evalsuite.analysis.results import strips, summarise
 from evalsuite.errors import IncompleteEvidenceError, RefusedInputError, UsageError
 from evalsuite.files.atomic import write_atomically
-from evalsuite.records.facts import Meta, NetworkFacts, SealFacts
+from evalsuite.records.facts import Meta, SealFacts
 from evalsuite.records.run_folder import is_file
+from evalsuite.records.schema import SCHEMA, Digests, Network, Results, parse_results
 from evalsuite.records.sealing import (
     DIGESTS,
     ITSELF,
@@ -68,30 +68,34 @@ def check_unedited(folder: Path, store: Store) -> None:
         )
 
 
-def complete_record(results: Row, store: Store) -> Row:
+def complete_record(results: Results, store: Store) -> Results:
     """Results that were just made from the store, with their digests."""
-    return sealed(results, store=store.evidence(), request=sha256(store.meta().get("identity")))
+    document = sealed(results.document(), store=store.evidence(), request=sha256(store.meta().get("identity")))
+    return results.model_copy(update={"digests": Digests.model_validate(document[DIGESTS])})
 
 
-def write(results: Row, folder: Path, store: Store) -> None:
+def write(results: Results, folder: Path, store: Store) -> None:
     """Write sealed results to the run's folder. The run has ended.
 
     Raises:
         RefusedInputError: Damaged observations were computed again, and what the store holds is not what it held.
+        ValueError: The results have no digests.
     """
-    digests = cast(Mapping[str, str], results[DIGESTS])
-    if (awaited := store.meta().get("awaited")) is not None and awaited != digests["store"]:
+    digests = results.digests
+    if digests is None:
+        raise ValueError("expected results with their digests, got a record that is not complete")
+    if (awaited := store.meta().get("awaited")) is not None and awaited != digests.store:
         raise RefusedInputError(
             f"{folder / _STORE}: expected the evidence that the run had before observations in it were damaged, got "
             f"other evidence: more was changed, or another command or machine has computed it; begin the run anew in "
             f"another folder"
         )
-    write_atomically(folder / RESULTS, json.dumps(results, indent=1, allow_nan=False) + "\n")
-    facts = SealFacts(scheme=_SCHEME, evidence=digests["store"], results=digests[ITSELF])
-    store.set_meta(Meta(complete=bool(results["complete"]), seal=facts, awaited=None))
+    write_atomically(folder / RESULTS, _text(results) + "\n")
+    facts = SealFacts(scheme=_SCHEME, evidence=digests.store, results=digests.results)
+    store.set_meta(Meta(complete=results.complete, seal=facts, awaited=None))
 
 
-def refresh(folder: Path) -> tuple[Row, dict[str, bytes]]:
+def refresh(folder: Path) -> tuple[Results, dict[str, bytes]]:
     """As `current`, of a run that no other process works on; `results.json` is written anew where the run has ended.
 
     Raises:
@@ -108,7 +112,7 @@ def refresh(folder: Path) -> tuple[Row, dict[str, bytes]]:
         return results, strips(store, results)
 
 
-def current(folder: Path) -> tuple[Row, dict[str, bytes]]:
+def current(folder: Path) -> tuple[Results, dict[str, bytes]]:
     """What a run folder's store holds at the moment, summarised, with the strips of sample images; nothing is written.
 
     A run that is at work, or was stopped, is never complete, and has no digests.
@@ -122,28 +126,28 @@ def current(folder: Path) -> tuple[Row, dict[str, bytes]]:
         return results, strips(store, results)
 
 
-def recognised(folder: Path, store: Store) -> Row | None:
+def recognised(folder: Path, store: Store) -> Results | None:
     """The results of a finished run, read from its folder, if everything there is as the run left it; else None."""
     known = store.meta().get("seal")
     if known is None or known["scheme"] != _SCHEME or not (folder / RESULTS).is_file():
         return None
     try:
-        results, evidence = read_document(folder / RESULTS), store.evidence()
+        document, evidence = read_document(folder / RESULTS), store.evidence()
+        results = parse_results(document)
     except (RefusedInputError, OSError):  # the run itself takes out what is damaged
         return None
-    digests = seal(results)
+    digests = seal(document)
     if digests is None or digests[ITSELF] != known["results"] or evidence != known["evidence"]:
         return None
-    networks = cast(list[NetworkFacts], results["networks"])
-    kept = {each["file"]: each.get("sha256") for each in networks if each["file"]}
+    kept = {each.file: each.sha256 for each in results.networks}
     try:
-        here = files_in(folder, networks)
+        here = files_in(folder, results.networks)
     except RefusedInputError:  # the run itself puts files in the place of what is none
         return None
     return results if all(kept[file] == digest for file, digest in here.items()) else None
 
 
-def read_back(run: Path) -> tuple[Row, Backing]:
+def read_back(run: Path) -> tuple[Results, Backing]:
     """The results of a finished run, and what stands behind them.
 
     Where the store is there they are made from it anew, and what `results.json` says has to be the same. Else they are
@@ -168,12 +172,26 @@ def read_back(run: Path) -> tuple[Row, Backing]:
             )
         raise UsageError(f"expected a run folder with {RESULTS}, got {run}")
     results = _from_store(folder) if has_store else _alone(path)
-    networks = results.get("networks")
-    named = [each for each in networks if isinstance(each, dict)] if isinstance(networks, list) else []
-    return results, Backing(store=has_store, files=files_in(folder, named))
+    return results, Backing(store=has_store, files=files_in(folder, results.networks))
 
 
-def files_in(folder: Path, networks: Iterable[Mapping[str, object]]) -> dict[str, str]:
+def read_results(run: Path) -> Results:
+    """The results of a run folder, or of a results.json, to be shown: `read_back` asks where they come from.
+
+    Raises:
+        IncompleteEvidenceError: The run is not finished.
+        RefusedInputError: The file is not evalsuite's results.
+        UsageError: There is no such run.
+    """
+    path = run / RESULTS if run.is_dir() else run
+    if not path.is_file():
+        if (run / _STORE).exists():
+            raise IncompleteEvidenceError(f"{run}: the run is not finished; the sweep's own command continues it")
+        raise UsageError(f"expected a run folder with {RESULTS}, got {run}")
+    return parse_results(_of_this_schema(path))
+
+
+def files_in(folder: Path, networks: Iterable[Network]) -> dict[str, str]:
     """SHA-256 of those files of networks that lie in `folder`, by their name; names that lead out of it are left out.
 
     Of a file that is far larger than its network can be the size stands in place of the digest: it is another one.
@@ -187,8 +205,8 @@ def files_in(folder: Path, networks: Iterable[Mapping[str, object]]) -> dict[str
     """
     digests: dict[str, str] = {}
     for network in networks:
-        name, size = network.get("file"), network.get("megabytes")
-        if not isinstance(name, str) or ".." in Path(name).parts or Path(name).is_absolute():
+        name = network.file
+        if name is None or ".." in Path(name).parts or Path(name).is_absolute():
             continue
         path = folder / name
         if not os.path.lexists(path):
@@ -198,7 +216,7 @@ def files_in(folder: Path, networks: Iterable[Mapping[str, object]]) -> dict[str
                 f"{path}: expected a file that a run wrote, got a link or something else that is none: nothing is "
                 f"followed out of a run folder; the run's own command puts the network in its place"
             )
-        most = _LARGER * 1e6 * (size if isinstance(size, int | float) and math.isfinite(size) else 0) + _HEADER
+        most = _LARGER * 1e6 * (network.megabytes or 0) + _HEADER
         here = path.stat().st_size
         digests[name] = sha256_of_file(path) if here <= most else f"none: the file has {here:,} bytes"
     return digests
@@ -209,14 +227,14 @@ def _has_ended(meta: Meta) -> bool:
     return meta["seal"] is not None if "seal" in meta else bool(meta.get("complete"))
 
 
-def _summarised(store: Store) -> Row:
+def _summarised(store: Store) -> Results:
     results = summarise(store)
     if _has_ended(store.meta()):
         return complete_record(results, store)
-    return {**results, "complete": False}
+    return results.model_copy(update={"complete": False})
 
 
-def _from_store(folder: Path) -> Row:
+def _from_store(folder: Path) -> Results:
     with reading(folder) as store:
         before = store.meta()
         known = before.get("seal")
@@ -227,7 +245,7 @@ def _from_store(folder: Path) -> Row:
         if store.meta().get("seal") != known:
             raise IncompleteEvidenceError(f"{folder}: the run was taken up again; the run's own command continues it")
     _check_same(folder / RESULTS, results, known)
-    return _plain(results)
+    return results
 
 
 def _unsealed(meta: Meta) -> str:
@@ -239,19 +257,19 @@ def _unsealed(meta: Meta) -> str:
     return "the run is not finished, or was taken up again; the run's own command continues it"
 
 
-def _check_same(path: Path, results: Row, known: SealFacts) -> None:
+def _check_same(path: Path, results: Results, known: SealFacts) -> None:
     """Hold `results.json` against what the store says.
 
     Raises:
         RefusedInputError: It was edited, is of another run, or of another state of this one.
     """
     way_out = f"`evalsuite report {path.parent}` writes it anew from the store"
-    length = len(json.dumps(results, indent=1))
+    length = len(_text(results))
     try:
         document = read_document(path, most=max(_SLACK * length, _LEAST))
     except RefusedInputError as error:
         raise RefusedInputError(f"{error}; {way_out}") from error
-    bare, expected = ({k: v for k, v in each.items() if k != DIGESTS} for each in (document, _plain(results)))
+    bare, expected = ({k: v for k, v in each.items() if k != DIGESTS} for each in (document, results.document()))
     if (difference := first_difference(bare, expected)) is not None:
         raise RefusedInputError(f"{path}: expected what the store says, got other results: {difference}; {way_out}")
     digests = seal(document)
@@ -259,26 +277,31 @@ def _check_same(path: Path, results: Row, known: SealFacts) -> None:
         raise RefusedInputError(f"{path}: expected the file that the run wrote, got one with other digests; {way_out}")
 
 
-def _plain(results: Row) -> Row:
-    """As JSON has it: lists for tuples, text for names."""
-    return cast(Row, json.loads(json.dumps(results, allow_nan=False)))
+def _text(results: Results) -> str:
+    """What stands in the file, without its last line break."""
+    return json.dumps(results.document(), indent=1, allow_nan=False)
 
 
-def _alone(path: Path) -> Row:
+def _alone(path: Path) -> Results:
     """Results without a store: what their own digest vouches for.
 
     Raises:
         RefusedInputError: They are not what they were when they were written.
         IncompleteEvidenceError: They have no digests, by which anything could be told.
     """
-    results = read_document(path)
-    if results.get("schema") != SCHEMA:
-        raise RefusedInputError(f"{path}: expected schema {SCHEMA}, got {str(results.get('schema'))[:60]!r}")
-    if DIGESTS not in results:
+    document = _of_this_schema(path)
+    if DIGESTS not in document:
         raise IncompleteEvidenceError(
             f"{path}: results without digests, of a run that is not finished or of a version of evalsuite before them; "
             f"the run's own command writes them anew"
         )
-    if seal(results) is None:
+    if seal(document) is None:
         raise RefusedInputError(f"{path}: expected the results that were written, got others: their digest differs")
-    return results
+    return parse_results(document)
+
+
+def _of_this_schema(path: Path) -> dict[str, object]:
+    document = read_document(path)
+    if document.get("schema") != SCHEMA:
+        raise RefusedInputError(f"{path}: expected schema {SCHEMA}, got {str(document.get('schema'))[:60]!r}")
+    return document

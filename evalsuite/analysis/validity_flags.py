@@ -1,4 +1,4 @@
-"""Why a network may only seem to do well, under attack or otherwise: what tasks have written down, read."""
+"""Validity flags of observations: reasons why a network may only seem to do well, under attack or otherwise."""
 
 from collections.abc import Mapping
 
@@ -22,7 +22,7 @@ _SHARE = 0.002
 _LEAST = 2
 
 
-def doubts(own: Mapping[str, Column]) -> tuple[str, ...]:
+def validity_flags(own: Mapping[str, Column]) -> tuple[str, ...]:
     """Reasons not to trust the observations of a network: outputs that are no numbers, and what attacks have shown.
 
     One shard with a flag is enough. Signs on single examples count where they are on more than 0.2 % of the examples,
@@ -31,18 +31,18 @@ def doubts(own: Mapping[str, Column]) -> tuple[str, ...]:
     Args:
         own: Columns by name, each (n, ...).
     """
-    found: list[str] = []
+    flags: list[str] = []
     if count := _not_finite(own):
-        found.append(f"{count} {ODD}")
+        flags.append(f"{count} {ODD}")
     if "flags" in own:
         bits = int(np.bitwise_or.reduce(own["flags"].astype(np.int64)))
-        found += [flag for bit, flag in enumerate(FLAGS) if bits >> bit & 1]
+        flags += [flag for bit, flag in enumerate(FLAGS) if bits >> bit & 1]
     for column, meaning in SIGNS.items():
         if column in own:
             count = int(np.count_nonzero(own[column]))
             if count >= _LEAST and count > _SHARE * len(own[column]):
-                found.append(meaning)
-    return tuple(found)
+                flags.append(meaning)
+    return tuple(flags)
 
 
 def _not_finite(own: Mapping[str, Column]) -> int:

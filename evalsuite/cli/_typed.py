@@ -17,6 +17,7 @@ from evalsuite.parts.data_files import files_of, tree, walk
 from evalsuite.parts.data_names import parse_data_name
 from evalsuite.parts.recorded_data import check_recorded
 from evalsuite.parts.registry import third_party
+from evalsuite.records.schema import Results
 from evalsuite.records.store import opened, reading
 from evalsuite.version import __version__
 
@@ -70,7 +71,7 @@ def request_digest(spec: Spec, judged: Mapping[str, Path] | None = None) -> str 
     return digest({**spec.canonical(), "data": named, **files, **stamps})
 
 
-def finished(out: Path, request: str | None) -> dict[str, object] | None:
+def finished(out: Path, request: str | None) -> Results | None:
     """The results of `out` if it holds just this run, complete, with its report, all as the run left it; else None."""
     if not all((out / name).exists() for name in ("results.json", "results.sqlite", "report.html")):
         return None

@@ -12,6 +12,7 @@ from evalsuite.inputs.candidate_names import PARENT, candidate_names, shipped_na
 
 if TYPE_CHECKING:
     from evalsuite.config.spec import Spec
+    from evalsuite.records.schema import Results
 
 _FILE = click.Path(path_type=Path)
 
@@ -71,7 +72,7 @@ def command(
     else:
         results = _run(spec, files, held, out, request, amend=amend)
     if as_json:
-        write_json(results)
+        write_json(results.document())
     else:
         from evalsuite.report.verdict import headline
 
@@ -91,7 +92,7 @@ def _run(
     request: str | None,
     *,
     amend: bool,
-) -> dict[str, object]:
+) -> "Results":
     import torch
 
     from evalsuite.cli._typed import typed
@@ -128,9 +129,8 @@ def _pair(part: str, candidates: dict[str, Path]) -> tuple[str, Path]:
     return name, Path(file)
 
 
-def _code(results: dict[str, object]) -> int:
+def _code(results: "Results") -> int:
     """1 where a shipped file is another network: that is known however much other evidence is missing."""
-    shipped = results["shipped"]
-    if isinstance(shipped, list) and not all(each["holds"] for each in shipped):
+    if not all(each.holds for each in results.shipped):
         return 1
-    return 0 if results["complete"] else 3
+    return 0 if results.complete else 3

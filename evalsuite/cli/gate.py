@@ -8,7 +8,7 @@ import click
 
 from evalsuite.cli._console import echo, echo_labelled, write_json
 from evalsuite.cli._options import JSON, RUN
-from evalsuite.errors import IncompleteEvidenceError, RefusedInputError, UsageError
+from evalsuite.errors import UsageError
 
 _FILE = click.Path(path_type=Path)
 
@@ -125,29 +125,6 @@ def _cleared(path: Path, *, asked_for: bool) -> _Report:
         if asked_for:
             raise
     return _Report(path=path, asked_for=asked_for)
-
-
-def read_results(run: Path) -> dict[str, object]:
-    """The results of a run folder, or of a results.json, to be shown: a gate reads them more closely.
-
-    Where the run was taken up again since they were written, what it holds now: they may be those of other data.
-
-    Raises:
-        IncompleteEvidenceError: The run is not finished.
-        RefusedInputError: The file is not evalsuite's results.
-        UsageError: There is no such run.
-    """
-    from evalsuite.records.sealing import read_document
-
-    path = run / "results.json" if run.is_dir() else run
-    if not path.is_file():
-        if (run / "results.sqlite").exists():
-            raise IncompleteEvidenceError(f"{run}: the run is not finished; the sweep's own command continues it")
-        raise UsageError(f"expected a run folder with results.json, got {run}")
-    results = read_document(path)
-    if results.get("schema") != "evalsuite-results/1":
-        raise RefusedInputError(f"{path}: expected schema evalsuite-results/1, got {str(results)[:60]!r}")
-    return results
 
 
 def _place(run: Path, junit: Path | None) -> _Report:

@@ -1,14 +1,17 @@
 """`evalsuite report`: write the pages of a run again."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from evalsuite.cli._console import echo, write_document
 from evalsuite.cli._options import PLACE, RUN
-from evalsuite.cli.gate import read_results
 from evalsuite.errors import UsageError
 from evalsuite.records.run_folder import REPORT, STORE
+
+if TYPE_CHECKING:
+    from evalsuite.records.schema import Results
 
 _MARK = '<meta name="generator" content="evalsuite">'
 
@@ -46,9 +49,9 @@ def command(run: Path, form: str, out: Path | None) -> None:
     echo(f"wrote {place}", err=True)
 
 
-def _results(run: Path, *, inside: bool) -> tuple[dict[str, object], dict[str, bytes]]:
+def _results(run: Path, *, inside: bool) -> "tuple[Results, dict[str, bytes]]":
     """What the run holds now; `inside`: `results.json` is brought up to date too, unless another process does it."""
-    from evalsuite.analysis.results_file import current, refresh
+    from evalsuite.analysis.results_file import current, read_results, refresh
     from evalsuite.records.database_errors import BusyError
 
     if not (run / STORE).exists():
@@ -63,14 +66,14 @@ def _results(run: Path, *, inside: bool) -> tuple[dict[str, object], dict[str, b
     return current(run)
 
 
-def _rendered(results: dict[str, object], pictures: dict[str, bytes], form: str) -> str:
+def _rendered(results: "Results", pictures: dict[str, bytes], form: str) -> str:
     import json
 
     from evalsuite.export.markdown import summary
     from evalsuite.report.page import Picture, render
 
     if form == "json":
-        return json.dumps(results, indent=2)
+        return json.dumps(results.document(), indent=2)
     if form == "markdown":
         return summary(results)
     return render(results, [Picture(task=task, png=png) for task, png in pictures.items()])

@@ -12,6 +12,7 @@ from evalsuite.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from evalsuite.cli._parts import Description, Setting
+    from evalsuite.records.schema import Results
 
 _WIDTH = 110
 
@@ -31,7 +32,7 @@ def command(what: str, arch: str | None, as_json: bool) -> None:
         from evalsuite.report.verdict import headline
 
         results = _results(path)
-        write_json(results) if as_json else echo(*headline(results).split("\n"))
+        write_json(results.document()) if as_json else echo(*headline(results).split("\n"))
     elif path.is_file():
         _checkpoint(path, arch, as_json=as_json)
     else:
@@ -39,14 +40,12 @@ def command(what: str, arch: str | None, as_json: bool) -> None:
         write_json(part.document()) if as_json else _print(part)
 
 
-def _results(run: Path) -> dict[str, object]:
+def _results(run: Path) -> "Results":
     """What a run has written at its end, or what its store holds so far."""
-    from evalsuite.cli.gate import read_results
+    from evalsuite.analysis.results_file import current, read_results
 
     if (run / "results.json").exists() or not (run / "results.sqlite").exists():
         return read_results(run)
-    from evalsuite.analysis.results_file import current
-
     return current(run)[0]
 
 

@@ -10,6 +10,7 @@ from evalsuite.cli._options import JSON, judge_options, network_options, prune_o
 
 if TYPE_CHECKING:
     from evalsuite.config.spec import Spec
+    from evalsuite.records.schema import Results
 
 
 @click.command(
@@ -41,17 +42,17 @@ def command(ctx: click.Context, /, amend: bool, as_json: bool, **options: object
     else:
         results = _run(spec, out, request, amend=amend)
     if as_json:
-        write_json(results)
+        write_json(results.document())
     else:
         _tell(results, out)
     if spec.gate is not None:
         from evalsuite.cli.gate import gate_run
 
         ctx.exit(gate_run(out, spec.gate))
-    ctx.exit(0 if results["complete"] else 3)
+    ctx.exit(0 if results.complete else 3)
 
 
-def _run(spec: "Spec", out: Path, request: str | None, *, amend: bool) -> dict[str, object]:
+def _run(spec: "Spec", out: Path, request: str | None, *, amend: bool) -> "Results":
     import torch
 
     from evalsuite.cli._typed import typed
@@ -80,7 +81,7 @@ def _run(spec: "Spec", out: Path, request: str | None, *, amend: bool) -> dict[s
         return run(loaded, making(spec, loaded), judge, out=out, origin=origin, reporter=progress)
 
 
-def _tell(results: dict[str, object], out: Path) -> None:
+def _tell(results: "Results", out: Path) -> None:
     from evalsuite.report.verdict import headline
 
     echo(*headline(results).split("\n"), f"report: {out / 'report.html'}")

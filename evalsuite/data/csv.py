@@ -17,6 +17,7 @@ from evalsuite.files.given_paths import expanded
 from evalsuite.files.regular_files import read_regular
 from evalsuite.interpretation import Interpretation
 from evalsuite.parts.data_files import table_files
+from evalsuite.wording import listed
 
 Decimal = Literal["point", "comma"]
 
@@ -157,6 +158,4 @@ def _numbers(path: Path, names: list[str], row: Row, decimal: Decimal) -> list[f
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = [name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..." for name in names[:_MOST_LISTED]]
-    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
-    return ", ".join(shown) + more
+    return listed([name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..." for name in names], _MOST_LISTED)

@@ -1,15 +1,15 @@
 """Thumbnails: images side by side, as one small picture for the report."""
 
 import io
-from typing import Final, cast
+from typing import Final
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from evalsuite.analysis.results import Row
 from evalsuite.data import Examples
+from evalsuite.records.schema import Results
 from evalsuite.report.page import EXEMPLARS
 
 _EXEMPLARS_SHOWN: Final = 8
@@ -37,12 +37,10 @@ def has_pixels(images: Tensor) -> bool:
     return max(images.shape[2:]) > 1
 
 
-def exemplar_pictures(results: Row, examples: Examples) -> dict[str, bytes]:
+def exemplar_pictures(results: Results, examples: Examples) -> dict[str, bytes]:
     """The first exemplars of every population on clean data."""
-    rows = [row for row in cast(list[Row], results["exemplars"]) if row["task"] == "clean" and row["positions"]]
     return {
-        f"{EXEMPLARS}{row['population']}": contact_sheet(
-            examples.pixels(cast(list[int], row["positions"])[:_EXEMPLARS_SHOWN])
-        )
-        for row in rows
+        f"{EXEMPLARS}{row.population}": contact_sheet(examples.pixels(row.positions[:_EXEMPLARS_SHOWN]))
+        for row in results.exemplars
+        if row.task == "clean" and row.positions
     }

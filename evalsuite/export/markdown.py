@@ -1,13 +1,12 @@
 """Results → a short summary in Markdown, fit for a pull request or the step summary of a CI job."""
 
 import re
-from collections.abc import Mapping
 
+from evalsuite.records.schema import Results
 from evalsuite.report import _words as words
 from evalsuite.report._gaps import gaps
 from evalsuite.report._index import Index, indexed
 from evalsuite.report._ratios import end, table_rows
-from evalsuite.report._read import read
 from evalsuite.report.verdict import answer, margins
 
 _MOST_ROWS = 300
@@ -15,15 +14,12 @@ _MOST_GAPS = 12
 _SPECIAL = re.compile(r"([\\*_\[\]~])")
 
 
-def summary(results: Mapping[str, object]) -> str:
+def summary(results: Results) -> str:
     """The verdict, what is not covered, and a table of what each task allows.
 
     At most 60 lines and a table of 300 rows, far below what CI services accept.
-
-    Raises:
-        UsageError: The results do not follow the schema.
     """
-    found = indexed(read(results))
+    found = indexed(results)
     verdict, run = answer(found), found.results.run
     subject = f"{_prose(words.name(found.results.parent.id))} on {_prose(words.name(found.results.data.name))}"
     lines = [

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Iterator
 
 from evalsuite.errors import RefusedInputError
 from evalsuite.gate._follows import claims, confidences, numbers, verdicts
-from evalsuite.gate._results import Results
+from evalsuite.records.schema import Results
 
 
 def check_consistent(read: Results) -> None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from evalsuite.gate._results import Network, Results
 from evalsuite.gate.checks import Check, JudgedNetwork, Outcome
 from evalsuite.gate.policy import Terms
+from evalsuite.records.schema import Network, Results
 from evalsuite.records.sealing import Backing
 
 
@@ -59,7 +59,7 @@ def _complete(read: Results) -> Check:
 
 def _backed(terms: Terms, read: Results, backing: Backing) -> Check:
     if backing.store:
-        told = f"results made again from the store, evidence SHA-256 {read.digests.store}"
+        told = f"results made again from the store, evidence SHA-256 {read.digests.store if read.digests else None}"
         return _check("store", "results from the store", Outcome.PASS, told)
     told = "on results.json alone, the store is not here: only its own digest says that nobody changed it"
     if terms.require_store:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from evalsuite.gate._results import Cell, Deployable, Family, Network, Potential, Results
+from evalsuite.records.schema import Cell, Deployable, Family, Network, Potential, Results
 from evalsuite.statistics.compare import Comparison, Verdict
 from evalsuite.statistics.deployable import Claim, deployable
 from evalsuite.statistics.potential import Potential as Reached
@@ -62,8 +62,8 @@ def verdicts(read: Results) -> Iterator[str]:
             yield f"{_title(cell)} is said to be {cell.verdict}, and its numbers say {expected}"
 
 
-def _verdict(cell: Cell, margin: float | None) -> str:
-    if cell.reason is not None or margin is None:
+def _verdict(cell: Cell, margin: float) -> str:
+    if cell.reason is not None:
         return Verdict.INCONCLUSIVE
     if _number(cell, "difference_high") <= margin:
         return Verdict.COMMENSURATE
@@ -73,7 +73,7 @@ def _verdict(cell: Cell, margin: float | None) -> str:
 def confidences(read: Results) -> Iterator[str]:
     """Margins and confidences that are not those of the run."""
     run, margins = read.run, _margins(read)
-    each_one = None if run.confidence is None else 1 - (1 - run.confidence) / max(1, len(read.families))
+    each_one = 1 - (1 - run.confidence) / max(1, len(read.families))
     if not _same(each_one, run.confidence_each):
         yield f"confidence {run.confidence} of {len(read.families)} families is said to be {run.confidence_each} each"
     for row in read.potential:
@@ -104,10 +104,10 @@ def _of_family(read: Results, family: Family) -> list[Network]:
     return sorted(own, key=lambda network: network.prune_ratio or 0.0)
 
 
-def _reached(networks: Sequence[Network], steps: Sequence[Cell | None], margin: float | None) -> Reached | None:
+def _reached(networks: Sequence[Network], steps: Sequence[Cell | None], margin: float) -> Reached | None:
     """How far a family is shown to go; None where a step lacks evidence."""
     known = [_comparison(cell) for cell in steps if cell is not None and cell.n is not None]
-    if margin is None or not known or len(known) < len(networks):
+    if not known or len(known) < len(networks):
         return None
     return potential([network.prune_ratio or 0.0 for network in networks], known, margin=margin)
 
@@ -190,7 +190,7 @@ def _claimed(read: Results, family: Family, reached: Mapping[Key, Reached | None
     return claims or None
 
 
-def _margins(read: Results) -> dict[str, float | None]:
+def _margins(read: Results) -> dict[str, float]:
     return {task.name: read.run.margin if task.margin is None else task.margin for task in read.tasks}
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from evalsuite.gate._results import Reading, Results, Standard
 from evalsuite.gate.checks import Check, Outcome
 from evalsuite.gate.policy import Terms
 from evalsuite.interpretation import UNCONFIRMED, accepted, named
+from evalsuite.records.schema import Reading, Results, Standard
 
 
 def check_inputs(terms: Terms, results: Results) -> list[Check]:

@@ -1,20 +1,18 @@
 """Policy + results → verdict and exit code. Closed by default: what is not shown does not pass."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import final
-
-from pydantic import ValidationError
 
 from evalsuite.errors import RefusedInputError
 from evalsuite.files.private_paths import without_folders_in
 from evalsuite.gate._consistent import check_consistent
 from evalsuite.gate._evidence import check_evidence, check_release, judged_networks
 from evalsuite.gate._inputs import check_inputs
-from evalsuite.gate._results import Cell, Deployable, Potential, Results, Shipped
 from evalsuite.gate.checks import Check, GateResult, Outcome
 from evalsuite.gate.policy import DEPLOYABLE, Policy, Requirement, Terms
+from evalsuite.records.schema import Cell, Deployable, Potential, Results, Shipped
 from evalsuite.records.sealing import NOTHING, Backing, seal
 
 RATIO_SLACK = 0.0005
@@ -26,10 +24,8 @@ _NOTHING_DEPLOYABLE = "no pruned network is shown to be deployable, so that ther
 Found = tuple[Outcome, str]
 
 
-def judge(
-    policy: Policy, results: Mapping[str, object], backing: Backing = NOTHING, *, release: str | None = None
-) -> GateResult:
-    """Hold the dictionary of results.json against a policy.
+def judge(policy: Policy, results: Results, backing: Backing = NOTHING, *, release: str | None = None) -> GateResult:
+    """Hold a run's results against a policy.
 
     A file that is shipped in the place of a network of the run, and gives other predictions, fails every policy.
 
@@ -41,14 +37,12 @@ def judge(
             held against one.
 
     Raises:
-        RefusedInputError: A part of the results that the gate reads is missing or of the wrong type, they are not what
-            their digest says, or contradict themselves.
+        RefusedInputError: The results are not what their digest says, or contradict themselves.
     """
-    read = parsed(results)
-    if seal(results) is None:
+    if seal(results.document()) is None:
         raise RefusedInputError("expected the results that were written, got others: their digest differs")
-    check_consistent(read)
-    return apply_policy(policy, read, backing, release=release)
+    check_consistent(results)
+    return apply_policy(policy, results, backing, release=release)
 
 
 def apply_policy(policy: Policy, read: Results, backing: Backing, *, release: str | None = None) -> GateResult:
@@ -67,22 +61,8 @@ def apply_policy(policy: Policy, read: Results, backing: Backing, *, release: st
         policy=policy.terms.name,
         checks=tuple(checks),
         networks=tuple(networks),
-        digests=read.digests.model_dump(),
+        digests={} if read.digests is None else read.digests.model_dump(),
     )
-
-
-def parsed(results: Mapping[str, object]) -> Results:
-    """What the gate reads of results, every value of its type and in its range; whether they are true is not asked.
-
-    Raises:
-        RefusedInputError: Something is missing, or is not.
-    """
-    try:
-        return Results.model_validate(results)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise RefusedInputError(f"expected evalsuite's results, got an error in {place!r}: {first['msg']}") from error
 
 
 @final
@@ -98,7 +78,7 @@ class _Subject:
 
 def _subjects(terms: Terms, read: Results) -> list[_Subject]:
     by_family = {family.id: family.deployable for family in read.families}
-    if read.deployable is not None and read.deployable.family is not None:
+    if read.deployable is not None:
         by_family.setdefault(read.deployable.family, read.deployable)
     if terms.network != DEPLOYABLE:
         named = next((n for n in read.networks if n.id == terms.network), None)
@@ -310,7 +290,7 @@ def _check_deployable(minimum: float, terms: Terms, read: Results, subject: _Sub
 
 def _deployable(minimum: float, terms: Terms, read: Results, subject: _Subject) -> Found:
     held = subject.deployable
-    if held is None or held.ratio is None:
+    if held is None:
         return Outcome.INCOMPLETE, subject.lacking or _NO_CLAIM
     required = {t.name for t in read.tasks if t.required}
     binding = (held.binding_task, held.binding_measure)

@@ -9,7 +9,8 @@ from evalsuite.networks.costs.cost import Cost, cost
 from evalsuite.networks.costs.memory import peak_megabytes
 from evalsuite.networks.digest import network_digest
 from evalsuite.networks.programs.program import Artefact, artefact_in
-from evalsuite.records.facts import NetworkFacts, Role
+from evalsuite.records.facts import NetworkFacts
+from evalsuite.records.schema import Role
 
 PARENT: Final = "parent"
 """The unpruned network's name in results."""

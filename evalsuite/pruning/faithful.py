@@ -16,6 +16,7 @@ from evalsuite.networks.copies import copied
 from evalsuite.networks.costs._weights_in_use import InUse, Nonzeros, prunable_names, weights_in_use
 from evalsuite.parts.names import name
 from evalsuite.pruning.refusals import refusing
+from evalsuite.wording import listed
 from neuralnets.forward_pass import Multiplications, multiplications
 from neuralnets.probes import ramp
 from neuralnets.storage import storage_key
@@ -133,6 +134,4 @@ def _places(network: nn.Module, tensors: Iterable[Tensor]) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    plain = [each.removeprefix("network.") or "the network" for each in names]
-    more = f" and {len(plain) - _SHOWN} more" if len(plain) > _SHOWN else ""
-    return ", ".join(plain[:_SHOWN]) + more
+    return listed([each.removeprefix("network.") or "the network" for each in names], _SHOWN)

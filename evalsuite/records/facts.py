@@ -1,18 +1,16 @@
-"""What the store and `results.json` say of a run, its data, networks and tasks: objects and rows with known keys."""
+"""Facts that the store keeps about a run, its data, networks and tasks: JSON objects with known keys."""
 
-from dataclasses import dataclass
 from typing import (
     Literal,
     NotRequired,  # Python's own cannot be checked at run time before 3.12
-    final,
 )
 
 from typing_extensions import TypedDict
 
+from evalsuite.records.schema import Basis, Role
+
 RECALIBRATED = "recalibrated"
 """The name of the control that is the parent with its batch norm measured again."""
-Role = Literal["parent", "pruned", "control", "shipped"]
-"""What a network is there for; a shipped one is a file that is said to be another network of the run."""
 
 
 class RunFacts(TypedDict):
@@ -71,7 +69,7 @@ class ReadingFacts(TypedDict):
 
     topic: str
     value: str
-    basis: Literal["given", "recorded", "measured", "assumed", "doubtful"]
+    basis: Basis
     reason: str
     option: str
 
@@ -162,32 +160,6 @@ class FamilyFacts(TypedDict):
     id: str
     pruner: str | None
     seed: int
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Nested:
-    """Two tasks on the same examples, one of whose right answers should all be among the other's.
-
-    Attributes:
-        network: Its name.
-        inner: The harder task.
-        outer: The easier one.
-        n: Examples that both were asked about.
-        inner_right: Of them, right in the harder task.
-        outer_right: Of them, right in the easier one.
-        violations: Right in the harder task and wrong in the easier one.
-        broken: Whether that is more than rounding explains: something is wrong with the run.
-    """
-
-    network: str
-    inner: str
-    outer: str
-    n: int
-    inner_right: int
-    outer_right: int
-    violations: int
-    broken: bool
 
 
 class SliceFacts(TypedDict):

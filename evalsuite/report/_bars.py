@@ -14,7 +14,6 @@ from matplotlib.transforms import ScaledTranslation
 
 from evalsuite.report import _style as style
 from evalsuite.report import _words as words
-from evalsuite.report._model import Number
 
 _WIDTH, _ROW, _HEAD, _FOOT = 1000.0, 19.0, 30.0, 40.0
 _LETTER = 6.3
@@ -35,8 +34,8 @@ class Bar:
         levels: Commensurate ratios that the bar sums up by their minimum; a tick each.
     """
 
-    commensurate: Number
-    potential: Number = None
+    commensurate: float | None
+    potential: float | None = None
     censored: bool = False
     binding: bool = False
     levels: tuple[float, ...] = ()
@@ -58,7 +57,7 @@ class Row:
     required: bool = True
 
 
-def ratio_bars(rows: Sequence[Row], families: Sequence[str], *, deployable: Sequence[Number] = ()) -> Figure:
+def ratio_bars(rows: Sequence[Row], families: Sequence[str], *, deployable: Sequence[float | None] = ()) -> Figure:
     """One panel a family, one row a task, shared by all panels.
 
     Args:

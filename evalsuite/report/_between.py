@@ -1,8 +1,7 @@
 """Between certificate and attack: where the robust accuracy of each network lies, and what contradicts itself."""
 
-from evalsuite.records.facts import Nested
+from evalsuite.records.schema import Invariant, Results
 from evalsuite.report import _words as words
-from evalsuite.report._model import Results
 
 Row = tuple[str, ...]
 
@@ -24,7 +23,7 @@ def contradictions(results: Results) -> tuple[str, ...]:
     )
 
 
-def _row(pair: Nested) -> Row:
+def _row(pair: Invariant) -> Row:
     return (
         pair.network, words.name(pair.inner), words.name(pair.outer), words.count(pair.n),
         words.share(pair.inner_right / pair.n), words.share(pair.outer_right / pair.n),

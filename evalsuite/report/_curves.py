@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from evalsuite.records.schema import Unit
 from evalsuite.report import _style as style
-from evalsuite.report._model import Number, Unit
 
 _WIDTH, _HEIGHT = 236.0, 156.0
 SMALLEST_SCALE = 0.0025
@@ -31,9 +31,9 @@ class Step:
     """
 
     ratio: float
-    loss: Number
-    low: Number = None
-    high: Number = None
+    loss: float | None
+    low: float | None = None
+    high: float | None = None
     shown: bool = False
 
 
@@ -50,7 +50,7 @@ class Curve:
 def loss_panel(
     curves: Sequence[Curve],
     *,
-    parent: Number,
+    parent: float | None,
     margin: float,
     controls: Sequence[tuple[float, float]] = (),
     reach: tuple[float, float] = (3.0, 8.0),
@@ -85,7 +85,7 @@ def loss_panel(
 
 
 def trend_panel(
-    curves: Sequence[Curve], *, level: float, trends: Sequence[tuple[int, float, Number, Number]] = ()
+    curves: Sequence[Curve], *, level: float, trends: Sequence[tuple[int, float, float | None, float | None]] = ()
 ) -> Figure:
     """A figure against the prune ratio that the unpruned network has at `level`; all of it is shown.
 
@@ -138,7 +138,9 @@ def family_mark(look: int) -> Figure:
         return figure
 
 
-def _limits(curves: Sequence[Curve], parent: Number, margin: float, reach: tuple[float, float]) -> tuple[float, float]:
+def _limits(
+    curves: Sequence[Curve], parent: float | None, margin: float, reach: tuple[float, float]
+) -> tuple[float, float]:
     if parent is None:
         known = [s.loss for c in curves for s in c.steps if s.loss is not None]
         return (min(known, default=0.0) - 0.01, max(known, default=1.0) + 0.01)
@@ -160,7 +162,7 @@ def _frame(axes: Axes, bottom: float, top: float, scale: int, *, signed: bool = 
         axes.spines[side].set_visible(False)
 
 
-def _curve(axes: Axes, curve: Curve, parent: Number, bottom: float, top: float) -> None:
+def _curve(axes: Axes, curve: Curve, parent: float | None, bottom: float, top: float) -> None:
     tone = style.colour(curve.look)
     known = [s for s in curve.steps if s.loss is not None]
     start = [] if parent is None else [Step(ratio=0.0, loss=parent, low=parent, high=parent)]

@@ -1,7 +1,7 @@
 """Pruning-identified exemplars: what most pruned networks see in one other way than their parent."""
 
+from evalsuite.records.schema import Exemplars, Results
 from evalsuite.report import _words as words
-from evalsuite.report._model import Exemplars, Results
 
 Row = tuple[str, ...]
 _LISTED = 8

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import final
 
+from evalsuite.records.schema import Feature
 from evalsuite.report import _words as words
 from evalsuite.report._field import EMPTY, Field
 from evalsuite.report._index import Index
-from evalsuite.report._model import Feature
 
 Row = tuple[str, ...]
 _SHADES = 9

@@ -1,6 +1,7 @@
 """What the results do not say: unavailable, undecided, doubtful, never asked."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -155,5 +156,5 @@ def _absent(index: Index) -> Gap | None:
     return Gap(title="Not asked", items=items) if items else None
 
 
-def _median(values: list[float]) -> float:
+def _median(values: Sequence[float]) -> float:
     return sorted(values)[len(values) // 2]

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import TypeVar, final
 
-from evalsuite.report._model import Cell, Family, Network, Potential, Results, Task, Unit
+from evalsuite.printable import printable
+from evalsuite.records.schema import Cell, Family, Network, Part, Potential, Results, Task, Unit
 
 
 @final
@@ -91,7 +92,8 @@ class Index:
 
 
 def indexed(results: Results) -> Index:
-    """Build the lookups."""
+    """Build the lookups, of results whose texts may be shown anywhere: a file's name may hold anything."""
+    results = _printable(results)
     pruned = [n for n in results.networks if n.role == "pruned"]
     known = {f.id: f for f in results.families}
     named = dict.fromkeys([*known, *(n.family for n in pruned if n.family is not None)])
@@ -112,6 +114,27 @@ def indexed(results: Results) -> Index:
         cells={(c.task, c.measure, c.network): c for c in results.cells},
         potential={(p.family, p.task, p.measure): p for p in results.potential},
     )
+
+
+_Part = TypeVar("_Part", bound=Part)
+
+
+def _printable(part: _Part) -> _Part:
+    return part.model_copy(update={name: _shown(value) for name, value in part if value is not None})
+
+
+def _shown(value: object) -> object:
+    match value:
+        case str():
+            return printable(value)
+        case Part():
+            return _printable(value)
+        case Mapping():
+            return {_shown(key): _shown(each) for key, each in value.items()}
+        case list() | tuple():
+            return tuple(map(_shown, value))
+        case _:
+            return value
 
 
 def _order(network: Network) -> float:

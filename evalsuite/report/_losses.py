@@ -7,11 +7,11 @@ from typing import final
 import numpy as np
 from matplotlib.figure import Figure
 
+from evalsuite.records.schema import Cell, Task
 from evalsuite.report import _svg
 from evalsuite.report import _words as words
 from evalsuite.report._curves import SMALLEST_SCALE, Curve, Step, loss_panel
 from evalsuite.report._index import Group, Index, Line
-from evalsuite.report._model import Cell, Task
 from evalsuite.report._ratios import stem
 
 _MOST_PANELS = 40

@@ -4,11 +4,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import final
 
+from evalsuite.records.schema import Cell, Network, Task, Unit, Verdict
 from evalsuite.report import _words as words
 from evalsuite.report._curves import SMALLEST_SCALE
 from evalsuite.report._field import EMPTY, Field
 from evalsuite.report._index import Group, Index, Line
-from evalsuite.report._model import Cell, Network, Task, Unit, Verdict
 from evalsuite.report._ratios import end
 
 SIGNS: dict[Verdict | None, str] = {"commensurate": "✓", "not_commensurate": "✗", "inconclusive": "?", None: ""}

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import final
 
+from evalsuite.records.schema import Deployable, Potential, Task
 from evalsuite.report import _words as words
 from evalsuite.report._bars import Bar, Row
 from evalsuite.report._index import Index, Line
-from evalsuite.report._model import Deployable, Potential, Task
 from evalsuite.report.verdict import ended
 
 _MOST_ROWS = 44

@@ -1,7 +1,7 @@
 """Files that are shipped in the place of tested networks: whether they are what was tested."""
 
+from evalsuite.records.schema import Results, Shipped
 from evalsuite.report import _words as words
-from evalsuite.report._model import Results, Shipped
 
 Row = tuple[str, ...]
 _VERDICTS = {"same outputs": "✓ same outputs", "same predictions": "≈ same predictions", "differs": "✗ differs"}

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from statistics import fmean, pstdev
 from typing import final
 
+from evalsuite.records.schema import Average, Cell, Latency, Network, Results, Task, Unit
 from evalsuite.report import _words as words
 from evalsuite.report._index import Index
 from evalsuite.report._map import SIGNS
-from evalsuite.report._model import Average, Cell, Latency, Network, Results, Task, Unit
 
 Row = tuple[str, ...]
 OTHERS = "parent and controls"

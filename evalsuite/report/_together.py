@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
+from evalsuite.records.schema import Aggregate, Excess
 from evalsuite.report import _svg
 from evalsuite.report import _words as words
 from evalsuite.report._curves import Curve, Step, trend_panel
 from evalsuite.report._index import Index
-from evalsuite.report._model import Aggregate, Excess
 
 Row = tuple[str, ...]
 _TITLES = {"mce": "mCE", "relative_mce": "relative mCE"}

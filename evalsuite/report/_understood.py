@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import final
 
+from evalsuite.records.schema import Reading, Results, Standard
 from evalsuite.report import _words as words
-from evalsuite.report._model import Reading, Results, Standard
 
 _BASES = {
     "given": "given by an option",

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from evalsuite.report._model import Number, Unit
+from evalsuite.records.schema import Unit
 
 NOTHING = "–"
 _SPACE = "\N{NO-BREAK SPACE}"
@@ -10,7 +10,7 @@ _SCALES: dict[Unit, tuple[int, int]] = {"share": (100, 2), "nats": (1, 4)}
 _MINUS = "\N{MINUS SIGN}"
 
 
-def share(x: Number, digits: int = 1) -> str:
+def share(x: float | None, digits: int = 1) -> str:
     """A share in [0, 1] as percent: 0.618 → `61.8 %`, 0.5 → `50 %`; never rounded up to 100 %."""
     if x is None:
         return NOTHING
@@ -20,14 +20,14 @@ def share(x: Number, digits: int = 1) -> str:
     return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", _MINUS) + _SPACE + "%"
 
 
-def ratio(x: Number) -> str:
+def ratio(x: float | None) -> str:
     """A share in a column of a table, one digit always: 0.59 → `59.0 %`."""
     if x is None or not x or round(100 * x, 1) >= 100:
         return share(x)
     return f"{100 * x:.1f}".replace("-", _MINUS) + _SPACE + "%"
 
 
-def loss(x: Number, unit: Unit = "share") -> str:
+def loss(x: float | None, unit: Unit = "share") -> str:
     """A loss without a sign for the unit, for columns of a table: a share in percent with two digits, nats with four.
 
     Args:
@@ -38,7 +38,7 @@ def loss(x: Number, unit: Unit = "share") -> str:
     return NOTHING if x is None else f"{scale * x:.{digits}f}"
 
 
-def points(x: Number, limit: float | None = None, unit: Unit = "share") -> str:
+def points(x: float | None, limit: float | None = None, unit: Unit = "share") -> str:
     """A difference of two losses in percentage points, or in nats, with its sign.
 
     Args:
@@ -56,12 +56,12 @@ def points(x: Number, limit: float | None = None, unit: Unit = "share") -> str:
     return text[1:] if float(text) == 0 else text.replace("-", _MINUS)
 
 
-def interval(low: Number, high: Number, limit: float | None = None, unit: Unit = "share") -> str:
+def interval(low: float | None, high: float | None, limit: float | None = None, unit: Unit = "share") -> str:
     """`[-0.31, +0.52]` in percentage points, or in nats."""
     return NOTHING if low is None and high is None else f"[{points(low, limit, unit)}, {points(high, limit, unit)}]"
 
 
-def span(low: Number, high: Number, unit: Unit = "share") -> str:
+def span(low: float | None, high: float | None, unit: Unit = "share") -> str:
     """`[6.90, 8.12]`: an interval of a loss, in percent or in nats."""
     return NOTHING if low is None and high is None else f"[{loss(low, unit)}, {loss(high, unit)}]"
 
@@ -71,7 +71,7 @@ def margin(x: float) -> str:
     return f"{100 * x:g}{_SPACE}point{'' if 100 * x == 1 else 's'}"
 
 
-def count(x: Number) -> str:
+def count(x: float | None) -> str:
     """`12 400`, digits in threes."""
     return NOTHING if x is None else f"{x:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
@@ -97,7 +97,7 @@ def many(n: int, noun: str, plural: str | None = None) -> str:
     return f"{count(n)}{_SPACE}{noun if n == 1 else plural or noun + 's'}"
 
 
-def size(x: Number) -> str:
+def size(x: float | None) -> str:
     """A large count with three digits: `272 k`, `41.1 M`."""
     if x is None:
         return NOTHING
@@ -107,14 +107,14 @@ def size(x: Number) -> str:
     return f"{x:g}"
 
 
-def figure(x: Number) -> str:
+def figure(x: float | None) -> str:
     """Three significant digits without an exponent, for megabytes and milliseconds."""
     if x is None:
         return NOTHING
     return f"{x:.0f}" if abs(x) >= 100 else f"{x:.1f}" if abs(x) >= 10 else f"{x:.2f}" if abs(x) >= 0.1 else f"{x:.2g}"
 
 
-def duration(seconds: Number) -> str:
+def duration(seconds: float | None) -> str:
     """`48 s`, `12 min`, `3 h 20 min`."""
     if seconds is None:
         return NOTHING

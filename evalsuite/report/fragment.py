@@ -6,11 +6,10 @@ from typing import Final, final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from evalsuite.records.schema import Cell, Results, Verdict
 from evalsuite.report import _words as words
 from evalsuite.report._index import Index, Line, indexed
 from evalsuite.report._map import SIGNS
-from evalsuite.report._model import Cell, Verdict
-from evalsuite.report._read import read
 from evalsuite.report.verdict import answer
 
 _COLOURS: Final[Mapping[Verdict | None, str]] = {
@@ -42,15 +41,12 @@ class VerdictMatrix:
     rows: tuple[tuple[str, tuple[VerdictField, ...]], ...]
 
 
-def fragment(results: Mapping[str, object]) -> str:
+def fragment(results: Results) -> str:
     """The answer in a sentence, what it rests on, and a matrix of task × prune ratio for each family.
 
     It needs no style sheet, no script and no other file; names are escaped.
-
-    Raises:
-        UsageError: The results do not follow the schema.
     """
-    index = indexed(read(results))
+    index = indexed(results)
     environment = Environment(
         loader=PackageLoader("evalsuite.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,

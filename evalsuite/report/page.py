@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import final
@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from evalsuite.errors import UsageError
+from evalsuite.records.schema import Results
 from evalsuite.report import (
     _between,
     _exemplars,
@@ -29,8 +30,6 @@ from evalsuite.report import _words as words
 from evalsuite.report._curves import family_mark
 from evalsuite.report._gaps import gaps, not_evidence_for
 from evalsuite.report._index import Index, indexed
-from evalsuite.report._model import Results
-from evalsuite.report._read import read
 from evalsuite.report.figures import ratio_bars
 from evalsuite.report.verdict import Answer, answer, confidence_in_words, margin_in_words, margins
 
@@ -101,19 +100,19 @@ class Page:
     cells_left_out: bool
 
 
-def render(results: Mapping[str, object], pictures: Sequence[Picture] = ()) -> str:
+def render(results: Results, pictures: Sequence[Picture] = ()) -> str:
     """The report as one HTML document; the same input gives the same bytes.
 
     Beyond `LIMIT` bytes the pictures are left out, and then the table of all cells; the page says so.
 
     Args:
-        results: `results.json`, schema `evalsuite-results/1`.
+        results: What the run has to say.
         pictures: Strips of sample images, rendered small by the caller.
 
     Raises:
-        UsageError: The results do not follow the schema, or a picture is not a PNG.
+        UsageError: A picture is not a PNG.
     """
-    page = _page(read(results), pictures)
+    page = _page(results, pictures)
     html = _render(page)
     if len(html.encode()) > LIMIT and (page.pictures or page.exemplars):
         page = replace(page, pictures=(), pictures_left_out=len(pictures), exemplars=())
@@ -125,6 +124,7 @@ def render(results: Mapping[str, object], pictures: Sequence[Picture] = ()) -> s
 
 def _page(results: Results, pictures: Sequence[Picture]) -> Page:
     found = indexed(results)
+    results = found.results
     verdict = answer(found)
     return Page(
         index=found,

@@ -1,29 +1,26 @@
 """Figures of the report, one at a time: results → a matplotlib `Figure`, without pyplot."""
 
-from collections.abc import Mapping
-
 from matplotlib.figure import Figure
 
 from evalsuite.errors import UnknownNameError
+from evalsuite.records.schema import Results
 from evalsuite.report import _losses, _ratios
 from evalsuite.report._index import indexed
-from evalsuite.report._read import read
 from evalsuite.report.figures import ratio_bars
 
 
-def loss_figure(results: Mapping[str, object], task: str, measure: str | None = None) -> Figure:
+def loss_figure(results: Results, task: str, measure: str | None = None) -> Figure:
     """Loss against prune ratio on one task: a curve a family with its interval, the parent's level and the margin.
 
     Args:
-        results: `results.json`, schema `evalsuite-results/1`.
+        results: What the run has to say.
         task: Full name of a task.
         measure: Name of a measure that is read off it; None: the one that the report shows.
 
     Raises:
         UnknownNameError: The results hold no such task, or no such measure of it.
-        UsageError: The results do not follow the schema.
     """
-    index = indexed(read(results))
+    index = indexed(results)
     asked = index.task(task)
     if asked is None:
         raise UnknownNameError("task", task, [each.name for each in index.results.tasks])
@@ -33,13 +30,9 @@ def loss_figure(results: Mapping[str, object], task: str, measure: str | None = 
     return _losses.figure(index, asked, measure or index.shown(task))
 
 
-def ratio_figure(results: Mapping[str, object]) -> Figure:
-    """Commensurate prune ratio by task, a panel a family, with a line at each family's deployable ratio.
-
-    Raises:
-        UsageError: The results do not follow the schema.
-    """
-    index = indexed(read(results))
+def ratio_figure(results: Results) -> Figure:
+    """Commensurate prune ratio by task, a panel a family, with a line at each family's deployable ratio."""
+    index = indexed(results)
     ends = [_ratios.end(index, line) for line in index.lines]
     return ratio_bars(
         _ratios.chart_rows(index),

@@ -1,13 +1,11 @@
 """The answer in plain sentences: how far to prune, what gives out first, and how sure that is."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, final
 
+from evalsuite.records.schema import Deployable, Network, Potential, Results, Standard, Task
 from evalsuite.report import _words as words
 from evalsuite.report._index import Index, Line, indexed
-from evalsuite.report._model import Deployable, Network, Potential, Standard, Task
-from evalsuite.report._read import read
 from evalsuite.report._shipped import differing, sentence
 
 _MOST_WARNINGS = 3
@@ -166,13 +164,9 @@ def _shown(index: Index, task: Task, network: Network) -> bool:
     return bool(verdicts) and all(verdict == "commensurate" for verdict in verdicts)
 
 
-def headline(results: Mapping[str, object]) -> str:
-    """The verdict as plain text for a terminal, one sentence a line.
-
-    Raises:
-        UsageError: The results do not follow the schema.
-    """
-    said = answer(indexed(read(results)))
+def headline(results: Results) -> str:
+    """The verdict as plain text for a terminal, one sentence a line."""
+    said = answer(indexed(results))
     text = "\n".join((said.headline, *said.warnings, *said.sentences))
     return text.replace("`", "").replace("\N{NO-BREAK SPACE}", " ").replace("\N{NARROW NO-BREAK SPACE}", " ")
 
@@ -212,7 +206,7 @@ def failed(index: Index, reached: Potential) -> str | None:
             return f"{start} is shown to be more than {within} worse than the parent."
         case "inconclusive":
             return f"{start} is no longer shown to be within {within} of the parent{_settles(index, reached)}."
-        case "commensurate" | None:
+        case "commensurate":
             return f"{start} has no verdict, and the claim ends there."
 
 
@@ -225,7 +219,6 @@ def ended(index: Index, reached: Potential) -> str:
         "not_commensurate": "shown to be worse",
         "inconclusive": "not shown",
         "commensurate": "",
-        None: "no verdict",
     }
     return f"{words.ratio(failure.ratio)}: {told[failure.verdict]}{_settles(index, reached)}"
 

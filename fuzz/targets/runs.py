@@ -9,13 +9,16 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
 from fuzz.mutations.archives import sqlite_rows
 from fuzz.mutations.documents import json_tree
 from fuzz.mutations.plain import TEXT
 from fuzz.target import Target
+
+if TYPE_CHECKING:
+    from evalsuite.records.schema import Results
 
 _POLICY: Final = """\
 [policy]
@@ -59,8 +62,8 @@ def _honest(name: str) -> Callable[[Path], Sequence[bytes]]:
     return functools.partial(_made, name=name)
 
 
-def _results(data: bytes, folder: Path) -> dict[str, object]:
-    from evalsuite.cli.gate import read_results
+def _results(data: bytes, folder: Path) -> "Results":
+    from evalsuite.analysis.results_file import read_results
 
     (folder / "results.json").write_bytes(data)
     return read_results(folder / "results.json")
@@ -100,7 +103,7 @@ def _stored(data: bytes, folder: Path) -> object:
     status = _read(folder)
     status.lines()
     results, _ = current(folder)
-    return json.dumps(results), json.dumps(status.document())
+    return json.dumps(results.document()), json.dumps(status.document())
 
 
 def _columns(_: Path) -> Sequence[bytes]:
@@ -166,7 +169,13 @@ TARGETS = (
         honest=_honest("results.json"),
         read=_gated,
         mutations=(json_tree, json_tree, *TEXT),
-        guided=("evalsuite.gate.judge", "evalsuite.gate._inputs", "evalsuite.export.junit", "evalsuite.cli.gate"),
+        guided=(
+            "evalsuite.records.schema",
+            "evalsuite.gate.judge",
+            "evalsuite.gate._inputs",
+            "evalsuite.export.junit",
+            "evalsuite.cli.gate",
+        ),
     ),
     Target(
         name="report-results", honest=_honest("results.json"), read=_reported, mutations=(json_tree, json_tree, *TEXT)

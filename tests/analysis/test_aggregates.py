@@ -83,13 +83,13 @@ def test_corruption_errors_by_hand(tmp_path):
         return first(1.0) if net == "child" and "fog" in name else first(0.1 + 0.1 * severity)
 
     with run(tmp_path, tasks, [PARENT, network("child", ratio=0.5)], wrong) as store:
-        rows = {(r["name"], r["baseline"]): r for r in aggregates(Evidence(store)).corruption}
+        rows = {(r.name, r.baseline): r for r in aggregates(Evidence(store)).corruption}
     assert rows.keys() == {("mce", "parent"), ("relative_mce", "parent")}  # the parent beside itself says nothing
     mce, relative = rows["mce", "parent"], rows["relative_mce", "parent"]
-    assert mce["value"] == pytest.approx((14 * 1 + 1 / 0.4) / 15)
-    assert relative["value"] == pytest.approx((14 * 0.2 / 0.3 + 0.8 / 0.3) / 15)
-    assert (mce["set"], mce["network"], mce["n"], mce["confidence"]) == ("corruption", "child", N, 0.9)
-    assert mce["low"] < mce["value"] < mce["high"]
+    assert mce.value == pytest.approx((14 * 1 + 1 / 0.4) / 15)
+    assert relative.value == pytest.approx((14 * 0.2 / 0.3 + 0.8 / 0.3) / 15)
+    assert (mce.set, mce.network, mce.n, mce.confidence) == ("corruption", "child", N, 0.9)
+    assert mce.low < mce.value < mce.high
 
 
 def test_imagenet_is_held_against_alexnet_too(tmp_path):
@@ -98,15 +98,15 @@ def test_imagenet_is_held_against_alexnet_too(tmp_path):
     data = {"classes": classes, "shape": [3, 224, 224]}
     with run(tmp_path, tasks, [PARENT], lambda _net, _name: first(0.5), data=data) as store:
         rows = aggregates(Evidence(store)).corruption
-    assert [(r["name"], r["baseline"], r["network"], r["set"]) for r in rows] == [
+    assert [(r.name, r.baseline, r.network, r.set) for r in rows] == [
         (name, "alexnet", "parent", "shift/imagenet-c?at=d") for name in ("mce", "relative_mce")
     ]
     # AlexNet's means over severities, from the paper's authors
     alexnet = [0.886428, 0.894468, 0.922640, 0.819880, 0.826268, 0.785948, 0.798360, 0.866816, 0.826572, 0.819324]
     alexnet += [0.564592, 0.853204, 0.646056, 0.717840, 0.606500]
-    assert rows[0]["value"] == pytest.approx(np.mean(0.5 / np.array(alexnet)))
-    assert rows[1]["value"] is None
-    assert rows[1]["reason"]  # nobody asked about clean images
+    assert rows[0].value == pytest.approx(np.mean(0.5 / np.array(alexnet)))
+    assert rows[1].value is None
+    assert rows[1].reason  # nobody asked about clean images
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_what_is_missing_is_told(tmp_path, change, told):
         rows = aggregates(Evidence(store)).corruption
     assert len(rows) == 2
     for row in rows:
-        assert row["value"] is None
-        assert told in row["reason"]
+        assert row.value is None
+        assert told in row.reason
 
 
 def test_a_parent_whose_observations_were_changed_is_no_standard(tmp_path):
@@ -141,7 +141,7 @@ def test_a_parent_whose_observations_were_changed_is_no_standard(tmp_path):
 
 def test_severities_are_needed(tmp_path):
     with run(tmp_path, [corruption(c, 3) for c in COMMON], [PARENT], lambda _n, _t: first(0.5)) as store:
-        assert aggregates(Evidence(store)).corruption == []
+        assert aggregates(Evidence(store)).corruption == ()
 
 
 def test_excess_error_by_hand(tmp_path):
@@ -162,27 +162,27 @@ def test_excess_error_by_hand(tmp_path):
         found = aggregates(Evidence(store))
     a, b = found.excess
     # the shifts cost it 0.5 - 0.2 = 0.3, and the parent 0.25 - 0.1 = 0.15
-    assert a["value"] == pytest.approx(0.15)
-    assert (a["network"], a["prune_ratio"], a["tasks"], a["n"]) == ("a", 0.5, 2, N)
+    assert a.value == pytest.approx(0.15)
+    assert (a.network, a.prune_ratio, a.tasks, a.n) == ("a", 0.5, 2, N)
     # on the run's examples a mean over (fog's change / 2 - clean's change), on the others over the change / 2
     own = (first(0.5) * 1.0 - first(0.2)) / 2 - (first(0.2) * 1.0 - first(0.1))
     other = (first(0.5) * 1.0 - first(0.3)) / 2
     error = np.sqrt(own.var(ddof=1) / N + other.var(ddof=1) / N)
-    assert a["high"] - a["value"] == pytest.approx(1.6448536 * error)  # 90 %, two-sided
-    assert b["value"] == b["low"] == b["high"] == 0.0
+    assert a.high - a.value == pytest.approx(1.6448536 * error)  # 90 %, two-sided
+    assert b.value == b.low == b.high == 0.0
     (line,) = found.lines
     # seeds 0 and 1 at (0.5, 0.15) and (0.25, 0): 0.075 / (0.25 + 0.0625)
-    assert line["slope"] == pytest.approx(0.24)
-    assert (line["pruner"], line["seeds"], line["points"]) == ("m", 2, 2)
-    assert line["low"] == pytest.approx(0.0)
-    assert line["high"] == pytest.approx(0.3)
+    assert line.slope == pytest.approx(0.24)
+    assert (line.pruner, line.seeds, line.points) == ("m", 2, 2)
+    assert line.low == pytest.approx(0.0)
+    assert line.high == pytest.approx(0.3)
 
 
 def test_without_clean_data_there_is_no_excess(tmp_path):
     tasks = [corruption("fog", 3)]
     with run(tmp_path, tasks, [PARENT, network("a", ratio=0.5)], lambda _n, _t: first(0.5)) as store:
         found = aggregates(Evidence(store))
-    assert found.excess == found.lines == []
+    assert found.excess == found.lines == ()
 
 
 def test_the_two_mixes_are_averaged_where_both_are_asked(tmp_path):
@@ -195,10 +195,10 @@ def test_the_two_mixes_are_averaged_where_both_are_asked(tmp_path):
         return first(0.5 if net == "b" and name.rpartition("/")[0].rpartition("/")[2] in MIX2 else 0.1)
 
     with run(tmp_path, tasks, nets, wrong) as store:
-        rows = {row["set"]: row for row in summarise(store)["averages"]}
+        rows = {row.set: row for row in summarise(store).averages}
         store.set_tasks(tasks[:-3])
-        without = {row["set"] for row in summarise(store)["averages"]}
-    assert {name: (row["average"], row["minimum"], row["n"]) for name, row in rows.items() if "mix" in name} == {
+        without = {row.set for row in summarise(store).averages}
+    assert {name: (row.average, row.minimum, row.n) for name, row in rows.items() if "mix" in name} == {
         "mix1/3": (0.75, 0.75, 9),
         "nominal + mix1/3": (0.75, 0.75, 10),
         "mix2/3": (0.5, 0.5, 9),
@@ -224,9 +224,9 @@ def test_fewer_examples_of_the_same_are_not_taken_for_others(tmp_path):
         store.set_labels({"half": [k % 2 for k in range(half)]})
     with run(tmp_path, tasks, [PARENT, network("a", ratio=0.5)], wrong) as store:
         (row,) = aggregates(Evidence(store)).excess
-    assert row["n"] == half
-    assert row["value"] == pytest.approx(shifted.mean() - clean.mean())
+    assert row.n == half
+    assert row.value == pytest.approx(shifted.mean() - clean.mean())
     # mean over n of s less mean over N of c: the first half weighs with s / n - c / N, the second with -c / N
     s, c = shifted - shifted.mean(), clean - clean.mean()
     squares = ((s / half - c[:half] / N) ** 2).sum() + ((c[half:] / N) ** 2).sum()
-    assert row["high"] - row["value"] == pytest.approx(1.6448536 * np.sqrt(squares * N / (N - 1)), rel=1e-6)
+    assert row.high - row.value == pytest.approx(1.6448536 * np.sqrt(squares * N / (N - 1)), rel=1e-6)

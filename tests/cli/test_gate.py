@@ -17,6 +17,7 @@ from evalsuite.cli import cli
 from evalsuite.errors import EvalsuiteError
 from evalsuite.gate.judge import judge
 from evalsuite.gate.policy import parse_policy
+from evalsuite.records.schema import parse_results
 from evalsuite.records.sealing import Backing, sealed
 from evalsuite.records.store import pack, unpack
 
@@ -97,7 +98,7 @@ def test_a_finished_run_passes_and_says_which_network_it_is_about(run, gate):
     assert told["digests"] == document(run)["digests"]
     page = (run / "junit.xml").read_text()
     assert f'name="network.{network["id"]}.sha256" value="{network["sha256"]}"' in page
-    assert f'name="evalsuite.records.store" value="{told["digests"]["store"]}"' in page
+    assert f'name="evalsuite.store" value="{told["digests"]["store"]}"' in page
 
 
 def rendered(run, evalsuite):
@@ -299,7 +300,7 @@ def test_who_makes_the_digest_anew_has_to_make_all_agree_and_never_passes_by_def
     for text, passes in ((POLICY, False), (ALONE, not shown)):
         policy = parse_policy(text, source="policy.toml")
         try:
-            code = judge(policy, document(run), Backing(store=False)).exit_code
+            code = judge(policy, parse_results(document(run)), Backing(store=False)).exit_code
         except EvalsuiteError as error:
             code = error.exit_code
         assert (code == 0) == passes, code

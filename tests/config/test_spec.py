@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.cli.gate import read_results
 from evalsuite.config.spec import read_config, resolve, to_toml
 from evalsuite.errors import UsageError
+from evalsuite.records.sealing import read_document
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
@@ -19,7 +19,7 @@ def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path, encoding: str)
     assert read_config(tmp_path / "run.toml") == {"data": "digits", "ratios": [0.5]}
     results = {"schema": "evalsuite-results/1", "parent": "Übung"}
     (tmp_path / "results.json").write_text(json.dumps(results, ensure_ascii=False), encoding=encoding)
-    assert read_results(tmp_path) == results
+    assert read_document(tmp_path / "results.json") == results
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

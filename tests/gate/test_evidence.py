@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from evalsuite.errors import RefusedInputError
 from evalsuite.gate.checks import Check, GateResult, Outcome, as_dict
-from evalsuite.gate.judge import apply_policy, parsed
+from evalsuite.gate.judge import apply_policy
 from evalsuite.gate.policy import parse_policy
+from evalsuite.records.schema import parse_results
 from evalsuite.records.sealing import Backing
 
 Results = dict[str, object]
@@ -21,7 +22,7 @@ Results = dict[str, object]
 
 def gate(results: Results, text: str) -> GateResult:
     """What the policy itself demands; what every policy demands of inputs and evidence is tested beside."""
-    found = apply_policy(parse_policy(text, source="policy.toml"), parsed(results), Backing(store=True))
+    found = apply_policy(parse_policy(text, source="policy.toml"), parse_results(results), Backing(store=True))
     return replace(found, checks=tuple(check for check in found.checks if check.task not in {"inputs", "evidence"}))
 
 
@@ -100,9 +101,14 @@ def test_without_a_row_of_its_own_a_cell_was_made_as_the_run_was(results: Result
         ("confidence = 0.96", "incomplete"),
     ]:
         assert only(gate(results, require("clean", 'verdict = "commensurate"', terms))).outcome == outcome
-    results["run"] = {"confidence": 0.99, "confidence_each": 0.95}
-    for terms in ("margin = 0.005", "confidence = 0.96"):
-        assert only(gate(results, require("clean", 'verdict = "commensurate"', terms))).outcome == "incomplete"
+    run = results["run"]
+    assert isinstance(run, dict)
+    run["confidence"] = 0.99  # of the run as a whole, not of a family's claims
+    demand = 'verdict = "commensurate"'
+    assert only(gate(results, require("clean", demand, "confidence = 0.96"))).outcome == "incomplete"
+    del run["margin"]
+    with pytest.raises(RefusedInputError, match=r"run\.margin"):
+        gate(results, require("clean", demand, "margin = 0.005"))
 
 
 def test_a_confidence_made_by_division_is_not_refused_for_its_last_bit(results: Results) -> None:
@@ -172,7 +178,7 @@ def removals(results: Results) -> Iterator[Results]:
         for k, entry in enumerate(rows):
             yield {**results, table: rows[:k] + rows[k + 1 :]}
             for key, value in entry.items():
-                names = {"id", "role", "name", "task", "measure", "network", "family", "required", "reason"}
+                names = {"id", "role", "name", "task", "measure", "network", "family", "required", "reason", "kind"}
                 if key not in names and not isinstance(value, bool):
                     yield {**results, table: [*rows[:k], {**entry, key: None}, *rows[k + 1 :]]}
 
@@ -192,7 +198,8 @@ def test_taking_evidence_away_never_makes_a_pass_of_anything_else(results: Resul
 @pytest.mark.parametrize("holds", [True, False])
 def test_a_shipped_file_that_is_another_network_fails_every_policy(results: Results, of: str, holds: bool) -> None:
     wrong = 0 if holds else 7
-    shipped = {"id": "app.onnx", "of": of, "n": 100, "disagreements": wrong, "holds": holds, "verdict": "ignored"}
+    shipped = {"id": "app.onnx", "of": of, "n": 100, "disagreements": wrong, "holds": holds}
+    shipped["verdict"] = "same predictions" if holds else "differs"
     found = gate(results | {"shipped": [shipped]}, require("clean", 'verdict = "commensurate"'))
     check = next(each for each in found.checks if each.requirement == "shipped")
     assert (check.network, str(check.outcome)) == (of, "pass" if holds else "fail")

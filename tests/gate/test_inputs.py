@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from evalsuite.gate.checks import GateResult
-from evalsuite.gate.judge import apply_policy, parsed
+from evalsuite.gate.judge import apply_policy
 from evalsuite.gate.policy import parse_policy
+from evalsuite.records.schema import parse_results
 from evalsuite.records.sealing import Backing
 
 Results = dict[str, object]
@@ -15,7 +16,7 @@ PASSES = '[[require]]\ntask = "clean"\nmin_commensurate = 0.5\n'
 
 def gate(results: Results, terms: str = "") -> GateResult:
     policy = parse_policy(f"[policy]\n{terms}\n{PASSES}", source="policy.toml")
-    found = apply_policy(policy, parsed(results), Backing(store=True))
+    found = apply_policy(policy, parse_results(results), Backing(store=True))
     return replace(found, checks=tuple(check for check in found.checks if check.task != "evidence"))
 
 

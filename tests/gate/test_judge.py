@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from evalsuite.gate.checks import Check, GateResult, Outcome
-from evalsuite.gate.judge import apply_policy, parsed
+from evalsuite.gate.judge import apply_policy
 from evalsuite.gate.policy import parse_policy
+from evalsuite.records.schema import parse_results
 from evalsuite.records.sealing import Backing
 
 Results = dict[str, object]
@@ -16,7 +17,7 @@ Results = dict[str, object]
 
 def gate(results: Results, text: str) -> GateResult:
     """What the policy itself demands; what every policy demands of inputs and evidence is tested beside."""
-    found = apply_policy(parse_policy(text, source="policy.toml"), parsed(results), Backing(store=True))
+    found = apply_policy(parse_policy(text, source="policy.toml"), parse_results(results), Backing(store=True))
     return replace(found, checks=tuple(check for check in found.checks if check.task not in {"inputs", "evidence"}))
 
 
@@ -278,7 +279,7 @@ def test_a_measure_without_evidence_is_incomplete(results: Results, demand: str)
 def test_a_planned_task_without_cells_is_incomplete(results: Results) -> None:
     tasks = results["tasks"]
     assert isinstance(tasks, list)
-    tasks.append({"name": "adversarial/linf/0.03", "required": False})
+    tasks.append({"name": "adversarial/linf/0.03", "kind": "adversarial", "required": False})
     check = only(gate(results, require("adversarial/*", "max_loss = 1.0")))
     assert (check.outcome, check.planned) == (Outcome.INCOMPLETE, True)
 
@@ -286,7 +287,8 @@ def test_a_planned_task_without_cells_is_incomplete(results: Results) -> None:
 def test_a_task_that_makes_no_sense_counts_only_by_its_own_name(results: Results) -> None:
     tasks = results["tasks"]
     assert isinstance(tasks, list)
-    tasks.append({"name": "corruption/saturate/3", "required": False, "unavailable": "images are grey"})
+    grey = {"name": "corruption/saturate/3", "kind": "corruption", "required": False}
+    tasks.append(grey | {"unavailable": "images are grey"})
     found = gate(results, require("corruption/*", "max_loss = 1.0"))
     assert [c.task for c in found.checks] == ["corruption/fog/3"]
     named = only(gate(results, require("corruption/saturate/3", "max_loss = 1.0")))

@@ -85,7 +85,7 @@ def test_killed_ten_times(checkpoint, tmp_path):
         process.wait()
         killed += 1
         try:
-            assert read_back(torn[-1])[0]["complete"]  # it was as good as at its end
+            assert read_back(torn[-1])[0].complete  # it was as good as at its end
         except EvalsuiteError as error:
             assert error.exit_code in {2, 3}  # noqa: PT017 - not begun, or not finished
     last = start(checkpoint, torn[-1], subprocess.PIPE)

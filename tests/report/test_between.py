@@ -1,6 +1,14 @@
 """Where robust accuracy lies, and contradictions that nobody may overlook."""
 
-from evalsuite.report.page import render
+from collections.abc import Sequence
+
+from evalsuite.records.schema import parse_results
+from evalsuite.report.page import Picture, render
+
+
+def rendered(document: dict[str, object], pictures: Sequence[Picture] = ()) -> str:
+    """The page of these results, read as a file is."""
+    return render(parse_results(document), pictures)
 
 
 def with_pair(results, violations):
@@ -13,7 +21,7 @@ def with_pair(results, violations):
 
 
 def test_lower_and_upper_end_are_told(tiny):
-    html = render(with_pair(tiny, 0))
+    html = rendered(with_pair(tiny, 0))
     assert "Between certificate and attack" in html
     assert "62 %" in html.replace("\N{NARROW NO-BREAK SPACE}", " ").replace("\N{NO-BREAK SPACE}", " ")
     assert "81 %" in html.replace("\N{NARROW NO-BREAK SPACE}", " ").replace("\N{NO-BREAK SPACE}", " ")
@@ -21,10 +29,10 @@ def test_lower_and_upper_end_are_told(tiny):
 
 
 def test_contradictions_come_first(tiny):
-    html = render(with_pair(tiny, 3))
+    html = rendered(with_pair(tiny, 3))
     assert "Results contradict each other" in html
     assert "3 of 500 examples are right on" in html
 
 
 def test_without_bounds_there_is_no_section(tiny):
-    assert "Between certificate and attack" not in render(tiny)
+    assert "Between certificate and attack" not in rendered(tiny)

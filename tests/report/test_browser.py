@@ -3,11 +3,19 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from evalsuite.records.schema import parse_results
 from evalsuite.report.page import Picture, render
+
+
+def rendered(document: dict[str, object], pictures: Sequence[Picture] = ()) -> str:
+    """The page of these results, read as a file is."""
+    return render(parse_results(document), pictures)
+
 
 pytestmark = pytest.mark.browser
 FLAGS = (
@@ -47,7 +55,7 @@ def opened(chromium: str, folder: Path, html: str, *, width: int = 1280) -> tupl
 @pytest.fixture(scope="module")
 def html(made, strip) -> str:
     results = made(families=[("magnitude", 0), ("taylor", 0)], corruptions=("fog", "snow"), ratios=(0.5, 0.8, 0.9))
-    return render(results, [Picture(task="clean", png=strip)])
+    return rendered(results, [Picture(task="clean", png=strip)])
 
 
 def test_opens_without_a_word_of_complaint(chromium: str, html: str, tmp_path: Path) -> None:

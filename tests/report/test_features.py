@@ -1,13 +1,20 @@
 """The matrix of informative features on the page."""
 
 import re
+from collections.abc import Sequence
 
 import pytest
 
+from evalsuite.records.schema import parse_results
 from evalsuite.report._features import matrices
 from evalsuite.report._index import indexed
-from evalsuite.report._read import read
-from evalsuite.report.page import render
+from evalsuite.report.page import Picture, render
+
+
+def rendered(document: dict[str, object], pictures: Sequence[Picture] = ()) -> str:
+    """The page of these results, read as a file is."""
+    return render(parse_results(document), pictures)
+
 
 Row = dict[str, object]
 NAME = "features/0.1"
@@ -35,7 +42,7 @@ def told(tiny: Row) -> Row:
 
 
 def test_rows_are_where_pixels_come_from_and_columns_who_sees_them(told: Row) -> None:
-    (matrix,) = matrices(indexed(read(told)))
+    (matrix,) = matrices(indexed(parse_results(told)))
     assert matrix.labels == ("m", "62.0\N{NO-BREAK SPACE}%", "71.0\N{NO-BREAK SPACE}%")
     found = {label: [(f.shade, f.text) for f in fields] for label, fields in matrix.rows}
     assert found["m"] == [("f8", "93"), ("f7", "78"), ("f0", "0")]
@@ -45,7 +52,7 @@ def test_rows_are_where_pixels_come_from_and_columns_who_sees_them(told: Row) ->
 
 
 def test_the_sentence_and_the_table(told: Row) -> None:
-    (matrix,) = matrices(indexed(read(told)))
+    (matrix,) = matrices(indexed(parse_results(told)))
     said = matrix.finding.replace("\N{NO-BREAK SPACE}", " ")
     assert said == (
         "On its own pixels the parent gives the true class 93 % on average; pruned networks give it 0 % to 78 % there; "
@@ -57,16 +64,16 @@ def test_the_sentence_and_the_table(told: Row) -> None:
 
 def test_several_families_are_told_apart(told: Row) -> None:
     other = {**told["networks"][1], "id": "c", "family": "taylor-0"}
-    (matrix,) = matrices(indexed(read({**told, "networks": [*told["networks"], other]})))
+    (matrix,) = matrices(indexed(parse_results({**told, "networks": [*told["networks"], other]})))
     assert matrix.labels == ("m", "a", "b")
 
 
 def test_the_page_has_the_section_only_where_there_is_something(told: Row) -> None:
-    page = render(told)
+    page = rendered(told)
     assert page.count('id="features"') == page.count('href="#features"') == 1
     assert len(re.findall(r'<td class="f\d">', page)) == 8
     assert "no result is stored" not in page
-    told.pop("features")
-    page = render(told)
+    told["features"] = []
+    page = rendered(told)
     assert "Informative features" not in page
     assert "no result is stored" in page

@@ -3,6 +3,7 @@ import hashlib
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from copy import deepcopy
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
@@ -13,8 +14,15 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from evalsuite.errors import UsageError
+from evalsuite.records.schema import parse_results
 from evalsuite.report import page
 from evalsuite.report.page import Picture, render
+
+
+def rendered(document: dict[str, object], pictures: Sequence[Picture] = ()) -> str:
+    """The page of these results, read as a file is."""
+    return render(parse_results(document), pictures)
+
 
 Row = dict[str, object]
 VOID = {"meta", "col", "img", "br", "input", "wbr", "link", "hr"}
@@ -88,7 +96,9 @@ def text(html: str) -> str:
 
 @pytest.fixture(scope="module")
 def whole(made) -> str:
-    return render(made(families=[("magnitude", 0), ("taylor", 0)], corruptions=("fog", "snow"), ratios=(0.5, 0.8, 0.9)))
+    return rendered(
+        made(families=[("magnitude", 0), ("taylor", 0)], corruptions=("fog", "snow"), ratios=(0.5, 0.8, 0.9))
+    )
 
 
 def test_page_is_well_formed_and_loads_nothing(whole: str) -> None:
@@ -127,7 +137,7 @@ def test_every_figure_is_an_image_with_a_name_and_a_caption(whole: str) -> None:
 
 
 def test_first_screen_answers_in_order(tiny: Row) -> None:
-    said = text(render(tiny))
+    said = text(rendered(tiny))
     order = [
         "Prune up to 62 %.",
         "At 71 % corruption/fog/3 is no longer shown to be within 0.5 points of the parent",
@@ -144,7 +154,7 @@ def test_first_screen_answers_in_order(tiny: Row) -> None:
 
 
 def test_cells_show_their_numbers(tiny: Row) -> None:
-    said = text_of_cells(render(tiny))
+    said = text_of_cells(rendered(tiny))
     assert "71.0 % 10.40 [9.00, 12.00] +0.40 [+0.10, +0.70] ? n ≈ 8 300 would settle it" in said
     assert "62.0 % 9.90 [9.00, 12.00] −0.10 [−0.40, +0.20] ✓" in said
 
@@ -153,10 +163,10 @@ def test_same_results_same_bytes(made) -> None:
     results = made(corruptions=("fog",), ratios=(0.5, 0.9))
     strips = [Picture(task="clean", png=_png(b"a"))]
     before = deepcopy(results)
-    first = render(results, strips)
+    first = rendered(results, strips)
     assert results == before
-    assert render(results, strips) == first
-    assert render(dict(reversed(results.items())), strips) == first
+    assert rendered(results, strips) == first
+    assert rendered(dict(reversed(results.items())), strips) == first
 
 
 def test_hostile_names(made) -> None:
@@ -166,7 +176,7 @@ def test_hostile_names(made) -> None:
     results["tasks"][0] |= {"note": EVIL, "title": EVIL, "flags": [EVIL], "parameters": {EVIL: [EVIL]}}
     results["tasks"][1]["unavailable"] = EVIL
     results["data"]["name"] = EVIL
-    found = checked(render(results, [Picture(task=f"x/{EVIL}", png=_png(b""))]))
+    found = checked(rendered(results, [Picture(task=f"x/{EVIL}", png=_png(b""))]))
     assert found.tags.count("script") == 1
     assert "alert" not in found.raw["script"]
 
@@ -181,7 +191,7 @@ def test_any_name(tiny: Row, name: str) -> None:
         row["family"] = name
     for row in (results["tasks"][1], *results["cells"][2:], results["potential"][1]):
         row["task" if "task" in row else "name"] = name
-    html = render(results)
+    html = rendered(results)
     checked(html)
     for svg in re.findall(r"<svg.*?</svg>", html, re.DOTALL):
         ET.fromstring(svg)  # noqa: S314
@@ -198,7 +208,7 @@ def test_what_was_not_measured_is_never_zero(tiny: Row) -> None:
         network["latency_ms"] = {"median": None, "low": None, "high": None, "n": 5, "batch": 1}
     tiny |= {"deployable": None, "averages": [{"family": "magnitude-0", "set": "all", "measure": "error"}]}
     tiny["families"][0]["deployable"] = None
-    html = render(tiny)
+    html = rendered(tiny)
     said = text(html)
     body = said[said.index("How far, by task") : said.index("How it was made")]
     assert not re.search(r"(?<![\d.])0(\.0+)?( %| M| k|\b(?!\.))", body.replace("0/1", ""))
@@ -213,21 +223,20 @@ def without(results: Row, *keys: str) -> Row:
 
 def test_nothing_but_a_parent(tiny: Row) -> None:
     bare = without(tiny, "networks", "tasks", "cells", "potential", "averages", "families") | {"deployable": None}
-    assert "No pruned network has been judged." in text(render(bare))
-    least = {"schema": tiny["schema"], "run": {"id": "r", "margin": 0.005, "confidence": 0.95},
-             "data": {"name": "d"}, "parent": {"id": "p"}}  # fmt: skip
-    assert "There is no pruned network to map." in text(render(least))
+    assert "No pruned network has been judged." in text(rendered(bare))
+    least = {"run": {"id": "r", "margin": 0.005, "confidence": 0.95}, "data": {"name": "d"}, "parent": {"id": "p"}}
+    assert "There is no pruned network to map." in text(rendered(bare | least))
 
 
 @pytest.mark.parametrize("missing", ["cells", "potential", "families", "averages", "networks", "tasks"])
 def test_parts_may_be_missing(tiny: Row, missing: str) -> None:
-    checked(render(without(tiny, missing)))
+    checked(rendered(without(tiny, missing)))
 
 
 def test_all_inconclusive(made) -> None:
     results = made(corruptions=("fog",), ratios=(0.5, 0.9), n=20)
     assert {c["verdict"] for c in results["cells"]} >= {"inconclusive"}
-    assert "No pruned network is shown to be deployable." in text(render(results))
+    assert "No pruned network is shown to be deployable." in text(rendered(results))
 
 
 def test_one_task_and_one_network(made) -> None:
@@ -239,20 +248,20 @@ def test_one_task_and_one_network(made) -> None:
         "ratio": 0.31, "network": "magnitude-0-0.31", "family": "magnitude-0", "binding_task": None,
         "binding_measure": None,
     }  # fmt: skip
-    said = text(render(results))
+    said = text(rendered(results))
     assert "On the one required task, every network tested up to this ratio" in said
     assert "No required task gave out: 31 % is the largest ratio tested" in said
 
 
 def test_close_ratios_and_long_names(made) -> None:
     ratios = tuple(0.9 + k / 1000 for k in range(8))
-    html = render(made(corruptions=("a_corruption_with_a_name_" + "so_" * 40 + "long",), ratios=ratios))
+    html = rendered(made(corruptions=("a_corruption_with_a_name_" + "so_" * 40 + "long",), ratios=ratios))
     assert checked(html).tags.count("th") > 8
     assert "so_so_long/3" in text(html)
 
 
 def test_a_hundred_tasks_stay_small(made) -> None:
-    html = render(made(severities=(1, 2, 3, 4, 5), measures=("error", "disagreement", "worst_class")))
+    html = rendered(made(severities=(1, 2, 3, 4, 5), measures=("error", "disagreement", "worst_class")))
     assert len(html.encode()) < 1_500_000
     found = checked(html)
     assert "of each shift, the level that gives out first is shown" in "".join(found.text)
@@ -261,7 +270,7 @@ def test_a_hundred_tasks_stay_small(made) -> None:
 
 def test_pictures_stand_with_their_tasks(tiny: Row) -> None:
     png = _png(b"x" * 50, width=70, height=34)
-    html = render(tiny, [Picture(task="corruption/fog/3", png=png), Picture(task="of no task", png=png)])
+    html = rendered(tiny, [Picture(task="corruption/fog/3", png=png), Picture(task="of no task", png=png)])
     (image,) = re.findall("<img.*?>", html)
     assert 'width="70" height="34" alt="Sample images under corruption/fog/3"' in image
     assert base64.b64encode(png).decode() in image
@@ -269,28 +278,28 @@ def test_pictures_stand_with_their_tasks(tiny: Row) -> None:
 
 def test_pictures_have_to_be_png(tiny: Row) -> None:
     with pytest.raises(UsageError, match="expected a PNG file as picture of 'clean', got b'GIF89a'"):
-        render(tiny, [Picture(task="clean", png=b"GIF89a")])
+        rendered(tiny, [Picture(task="clean", png=b"GIF89a")])
 
 
 def test_too_large_drops_pictures_then_cells(tiny: Row, monkeypatch: pytest.MonkeyPatch) -> None:
     strips = [Picture(task="clean", png=_png(b"x" * 40_000))]
-    full, bare = render(tiny, strips), render(tiny)
+    full, bare = rendered(tiny, strips), rendered(tiny)
     monkeypatch.setattr(page, "LIMIT", len(bare.encode()) + 1000)
     assert len(full.encode()) > page.LIMIT
-    dropped = text(render(tiny, strips))
+    dropped = text(rendered(tiny, strips))
     assert "1 picture left out: with them this file would be larger than 5 MB." in dropped
     assert "Every figure behind this report." in dropped
     monkeypatch.setattr(page, "LIMIT", 1000)
-    assert "The table of all 4 cells is left out" in text(render(tiny, strips))
+    assert "The table of all 4 cells is left out" in text(rendered(tiny, strips))
 
 
 def test_measures_are_told(made) -> None:
-    said = text(render(made(corruptions=("fog",), ratios=(0.5, 0.9), measures=("disagreement", "error"))))
+    said = text(rendered(made(corruptions=("fog",), ratios=(0.5, 0.9), measures=("disagreement", "error"))))
     assert re.search(r"disagreement: commensurate to (between )?\d+", said)
 
 
 def test_control_networks_are_named(made) -> None:
-    said = text(render(made(corruptions=("fog",), ratios=(0.5, 0.9))))
+    said = text(rendered(made(corruptions=("fog",), ratios=(0.5, 0.9))))
     assert "resnet20-again (control)" in said
     assert (
         "Dotted lines are unpruned control networks, crosses other control networks at their own prune ratio." in said
@@ -303,7 +312,7 @@ def test_seeds_of_a_pruner_are_averaged(made) -> None:
             for k, (a, m) in enumerate([(0.5, 0.2), (0.6, 0.4)])]  # fmt: skip
     # means 0.55 and 0.3; deviations (n in the denominator) 0.05 and 0.1
     expected = "magnitude, mean ± s.d. of 2 seeds all error 6 55.0 % ± 5.0 30.0 % ± 10.0"
-    assert expected in text_of_cells(render(results | {"averages": rows}))
+    assert expected in text_of_cells(rendered(results | {"averages": rows}))
 
 
 def text_of_cells(html: str) -> str:
@@ -346,6 +355,6 @@ def _png(body: bytes, *, width: int = 8, height: int = 8) -> bytes:
 def test_no_page_shows_the_marks_of_its_code(made) -> None:
     results = made(corruptions=("fog",), ratios=(0.5, 0.9))
     results["tasks"][-1]["margin"] = 0.02
-    html = re.sub(r"<(style|script).*?</\1>", "", render(results), flags=re.DOTALL)
+    html = re.sub(r"<(style|script).*?</\1>", "", rendered(results), flags=re.DOTALL)
     assert "2 points on" in text(html)
     assert "`" not in text(html)

@@ -1,11 +1,19 @@
 """What the page says of shipped files: the verdict, and loudly where a file is another network."""
 
+from collections.abc import Sequence
+
 import pytest
 
+from evalsuite.records.schema import parse_results
 from evalsuite.report._index import indexed
-from evalsuite.report._read import read
-from evalsuite.report.page import render
+from evalsuite.report.page import Picture, render
 from evalsuite.report.verdict import answer
+
+
+def rendered(document: dict[str, object], pictures: Sequence[Picture] = ()) -> str:
+    """The page of these results, read as a file is."""
+    return render(parse_results(document), pictures)
+
 
 ONE = {
     "id": "app.onnx", "of": "m-0.3", "file": "out/app.onnx", "sha256": "ab" * 32, "kind": "onnx", "n": 1000,
@@ -34,7 +42,7 @@ def network(tiny):
 
 def test_the_same_file(tiny, network):
     results = shipped_as(tiny, ONE, network)
-    page, said = plain(render(results)), answer(indexed(read(results)))
+    page, said = plain(rendered(results)), answer(indexed(parse_results(results)))
     assert "another network" not in said.headline
     assert plain(said.sentences[0]).endswith("gives the same outputs on all 1 000 examples, but for rounding.")
     assert "✓ same outputs" in page
@@ -44,7 +52,7 @@ def test_the_same_file(tiny, network):
 
 def test_a_file_that_differs_comes_first(tiny, network):
     results = shipped_as(tiny, OTHER | {"hint": "turn it round"}, network)
-    page, said = plain(render(results)), answer(indexed(read(results)))
+    page, said = plain(rendered(results)), answer(indexed(parse_results(results)))
     assert said.headline.endswith("The shipped file is another network.")
     assert "12 other predictions on 1 000 examples" in plain(said.sentences[0])
     assert f"what was shown for `{network}` does not hold for it (turn it round)" in said.sentences[0]
@@ -54,20 +62,20 @@ def test_a_file_that_differs_comes_first(tiny, network):
 
 
 def test_a_file_of_another_network_leaves_the_headline(tiny):
-    said = answer(indexed(read(shipped_as(tiny, OTHER, "parent"))))
+    said = answer(indexed(parse_results(shipped_as(tiny, OTHER, "parent"))))
     assert "another network" not in said.headline
     assert "does not hold" in said.sentences[0]
 
 
 def test_same_predictions_say_what_may_differ_elsewhere(tiny, network):
     results = shipped_as(tiny, ONE | {"verdict": "same predictions", "largest": 0.0093}, network)
-    said = plain(answer(indexed(read(results))).sentences[0])
+    said = plain(answer(indexed(parse_results(results))).sentences[0])
     assert "elsewhere at most 0.37 % may be others" in said
     assert "differ by up to 0.0093" in said
 
 
 def test_without_shipped_files_there_is_no_section(tiny):
-    page = render(tiny)
+    page = rendered(tiny)
     assert "Shipped files" not in page
     assert "after export, quantisation" in page
 
@@ -75,7 +83,7 @@ def test_without_shipped_files_there_is_no_section(tiny):
 def test_counts_that_cannot_be_told_are_dashes_with_a_reason(tiny):
     unknown = dict.fromkeys(("prune_ratio", "flop_reduction", "parameters", "nonzero", "flops", "dense_flops"))
     other = tiny["networks"][0] | unknown | {"id": "app", "role": "control", "uncounted": "it has loops"}
-    page = plain(render(tiny | {"networks": [*tiny["networks"], other]}))
+    page = plain(rendered(tiny | {"networks": [*tiny["networks"], other]}))
     assert "parameters and FLOPs of <code>app</code>: it has loops" in page
     row = page[page.index("app (control)") :].partition("</tr>")[0]
     assert row.count("–") >= len(unknown)

@@ -1,11 +1,19 @@
 """Figures that are no shares: nowhere in percent, and named by their unit."""
 
 import re
+from collections.abc import Sequence
 
 import pytest
 
-from evalsuite.errors import UsageError
-from evalsuite.report.page import render
+from evalsuite.errors import RefusedInputError
+from evalsuite.records.schema import parse_results
+from evalsuite.report.page import Picture, render
+
+
+def rendered(document: dict[str, object], pictures: Sequence[Picture] = ()) -> str:
+    """The page of these results, read as a file is."""
+    return render(parse_results(document), pictures)
+
 
 MEASURES = [
     {"name": "error", "title": "error", "unit": "share", "required": True},
@@ -23,7 +31,7 @@ def results(made, *measures):
 
 
 def test_the_table_tells_nats(made) -> None:
-    page = render(results(made, "error", "nll"))
+    page = rendered(results(made, "error", "nll"))
     (block,) = re.findall(r'data-name="clean:nll">(.*?)</tbody>', page, re.DOTALL)[:1]
     assert "in nats" in block
     assert "parent 1.3750" in block
@@ -34,7 +42,7 @@ def test_the_table_tells_nats(made) -> None:
 
 
 def test_charts_of_nats_are_named_so(made) -> None:
-    page = render(results(made, "nll"))
+    page = rendered(results(made, "nll"))
     assert "clean:nll, nats" in page
     assert "1.5000" in page
     assert "+0.12" in page  # the map: +12 would be points
@@ -42,5 +50,5 @@ def test_charts_of_nats_are_named_so(made) -> None:
 
 
 def test_an_unknown_unit_is_refused(made) -> None:
-    with pytest.raises(UsageError, match="unit under 'measures' to be out of 'share' or 'nats', got 'furlongs'"):
-        render({**results(made, "error"), "measures": [{"name": "error", "unit": "furlongs"}]})
+    with pytest.raises(RefusedInputError, match=r"'measures\.0\.unit': .*'share' or 'nats', got 'furlongs'"):
+        rendered({**results(made, "error"), "measures": [{"name": "error", "unit": "furlongs"}]})

@@ -2,9 +2,9 @@
 
 import pytest
 
+from evalsuite.records.schema import parse_results
 from evalsuite.report._gaps import gaps, not_evidence_for
 from evalsuite.report._index import Index, indexed
-from evalsuite.report._read import read
 from evalsuite.report.verdict import answer, binds, confidence_in_words, ended, headline, margin_in_words
 
 Row = dict[str, object]
@@ -15,7 +15,7 @@ def plain(text: str) -> str:
 
 
 def of(results: Row) -> Index:
-    return indexed(read(results))
+    return indexed(parse_results(results))
 
 
 def said(results: Row) -> tuple[str, list[str]]:
@@ -158,7 +158,7 @@ def test_confidence_over_families(tiny: Row) -> None:
 
 
 def test_headline_for_a_terminal(tiny: Row) -> None:
-    lines = headline(tiny).splitlines()
+    lines = headline(parse_results(tiny)).splitlines()
     assert lines[0] == "Prune up to 62 %."
     assert lines[2].startswith("At 71 % corruption/fog/3 is no longer shown")
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from evalsuite.analysis.consistency import nested
-from evalsuite.records.facts import Nested
+from evalsuite.analysis.consistency import check_consistency
+from evalsuite.records.schema import Invariant
 
 N = 2000
 
@@ -43,8 +43,8 @@ def test_chains_are_compared_on_common_examples():
             "bounds/linf/0.02": first(300, 500),
         }
     )
-    found = {(each.inner, each.outer): each for each in nested(asked)}
-    assert found["bounds/linf/0.02", "adversarial/linf/0.01"] == Nested(
+    found = {(each.inner, each.outer): each for each in check_consistency(asked)}
+    assert found["bounds/linf/0.02", "adversarial/linf/0.01"] == Invariant(
         network="child",
         inner="bounds/linf/0.02",
         outer="adversarial/linf/0.01",
@@ -63,13 +63,13 @@ def test_chains_are_compared_on_common_examples():
 
 @pytest.mark.parametrize("other", ["adversarial/l2/0.01", "adversarial/linf/0.03"])
 def test_other_norms_and_larger_balls_say_nothing(other):
-    assert nested(Asked({other: first(10), "bounds/linf/0.02": first(300)})) == []
+    assert check_consistency(Asked({other: first(10), "bounds/linf/0.02": first(300)})) == ()
 
 
 def test_one_certificate_that_is_broken_is_too_many():
     broken = first(300)
     broken[7] = False
-    (found,) = nested(Asked({"adversarial/linf/0.02": broken, "bounds/linf/0.02": first(300)}))
+    (found,) = check_consistency(Asked({"adversarial/linf/0.02": broken, "bounds/linf/0.02": first(300)}))
     assert (found.violations, found.broken) == (1, True)
 
 
@@ -77,5 +77,5 @@ def test_one_certificate_that_is_broken_is_too_many():
 def test_ties_are_allowed_for_two_in_two_thousand(wrong, broken):
     clean = first(N)
     clean[:wrong] = False
-    (found,) = nested(Asked({"clean": clean, "adversarial/linf/0.02": first(1500)}))
+    (found,) = check_consistency(Asked({"clean": clean, "adversarial/linf/0.02": first(1500)}))
     assert (found.violations, found.broken) == (wrong, broken)

@@ -71,14 +71,14 @@ def test_rows_say_mean_interval_and_n_or_why_not():
     lent = np.array([0.5, 0.25, 0.0, 0.25], np.float32)
     broken = np.array([np.nan, 0.5, 0.5, 0.5], np.float32)
     rows = features(Asked({"parent": own}, {("parent", "child"): lent, ("child", "parent"): broken}))
-    by_pair = {(row["pixels_from"], row["seen_by"]): row for row in rows}
+    by_pair = {(row.pixels_from, row.seen_by): row for row in rows}
     assert len(rows) == len(by_pair) == 4
-    assert {row["task"] for row in rows} == {"f"}
+    assert {row.task for row in rows} == {"f"}
     first = by_pair["parent", "child"]
-    assert (first["n"], first["value"], first["confidence"], first["reason"]) == (4, 0.25, 0.9, None)
+    assert (first.n, first.value, first.confidence, first.reason) == (4, 0.25, 0.9, None)
     ends = interval(lent.astype(float), confidence=0.9)
-    assert (first["low"], first["high"]) == (ends.low, ends.high)
-    assert by_pair["parent", "parent"]["value"] == pytest.approx(0.85)
-    assert by_pair["child", "child"]["reason"] == "not evaluated yet"
-    assert by_pair["child", "parent"]["reason"] == "the network puts out numbers that are not finite"
-    assert by_pair["child", "parent"]["value"] is None
+    assert (first.low, first.high) == (ends.low, ends.high)
+    assert by_pair["parent", "parent"].value == pytest.approx(0.85)
+    assert by_pair["child", "child"].reason == "not evaluated yet"
+    assert by_pair["child", "parent"].reason == "the network puts out numbers that are not finite"
+    assert by_pair["child", "parent"].value is None

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from evalsuite.analysis.evidence import Family
-from evalsuite.analysis.exemplars import forgotten
+from evalsuite.analysis.exemplars import find_exemplars
 from evalsuite.api import sweep
 from evalsuite.config.settings import Judging
 from evalsuite.data import choose, load
@@ -113,13 +113,13 @@ class Seeds:
 
 
 def test_seeds_of_one_pruner_at_one_ratio_are_a_population_and_a_single_network_is_none():
-    rows = {row["population"]: row for row in forgotten(Seeds())}
+    rows = {row.population: row for row in find_exemplars(Seeds())}
     assert list(rows) == ["random-0", "random-1", "random-2", "random at 0.5", "random at 0.9"]
-    assert rows["random at 0.9"]["positions"] == [2]
-    assert rows["random at 0.9"]["family"] is None
-    assert (rows["random at 0.9"]["parent_error"], rows["random at 0.9"]["child_error"]) == (0.0, 1.0)
+    assert rows["random at 0.9"].positions == (2,)
+    assert rows["random at 0.9"].family is None
+    assert (rows["random at 0.9"].parent_error, rows["random at 0.9"].child_error) == (0.0, 1.0)
     # in family random-0 one of two networks sees a 1: that is no majority
-    assert all(row["count"] == 0 for name, row in rows.items() if name != "random at 0.9")
+    assert all(row.count == 0 for name, row in rows.items() if name != "random at 0.9")
 
 
 def test_one_network_leaves_no_section(digits, tmp_path):
