@@ -22,13 +22,11 @@ from evalsuite.files.atomic import write_atomically
 from evalsuite.inputs.read import Inputs, statistics
 from evalsuite.inputs.unchanged import check_unchanged
 from evalsuite.inputs.understanding import add_readings, understand
-from evalsuite.interpretation import Interpretation
-from evalsuite.networks.checkpoints.checkpoint import Checkpoint
 from evalsuite.networks.digest import network_digest, tensor_digest
 from evalsuite.parts.names import name
 from evalsuite.process.third_party_code import others_code
 from evalsuite.progress import Reporter, Silent
-from evalsuite.pruning.candidates import register_candidates
+from evalsuite.pruning.candidates import Candidate, Candidates, register_candidates
 from evalsuite.pruning.faithful import check_faithful
 from evalsuite.pruning.family import Family, build_family
 from evalsuite.records.facts import Meta, NetworkFacts
@@ -37,7 +35,7 @@ from evalsuite.records.schema import Results
 from evalsuite.records.store import Store, opened
 from evalsuite.report.page import Picture, render
 
-__all__ = ["Origin", "ShippedFile", "evaluate", "only_prune", "run"]
+__all__ = ["Candidate", "Origin", "ShippedFile", "evaluate", "only_prune", "run"]
 
 _LOOKED_AT, _CONFIDENCE = 1000, 0.95
 """Examples on which the parent is judged where nothing else is, and how sure that has to be."""
@@ -74,7 +72,7 @@ def run(
 
 def evaluate(
     inputs: Inputs,
-    candidates: Mapping[str, Checkpoint],
+    candidates: Mapping[str, Candidate],
     judging: Judging,
     *,
     out: Path,
@@ -92,45 +90,36 @@ def evaluate(
     """
     judging = judging.on(inputs.dataset.problem)
     examples = _chosen(inputs, judging)
-    made: dict[str, object] = {"candidates": _digests(candidates)}
-    files = {each.id: each.checkpoint for each in shipped}
+    files = {each.id: Candidate(read=each.read, file=each.path) for each in shipped}
+    networks = Candidates(inputs, {**candidates, **files})
+    made: dict[str, object] = {"candidates": {name: networks.digests[name] for name in sorted(candidates)}}
     if shipped:
-        made["shipped"] = {"files": _digests(files), "as": {each.id: each.tested_as for each in shipped}}
+        digests = {name: networks.digests[name] for name in sorted(files)}
+        made["shipped"] = {"files": digests, "as": {each.id: each.tested_as for each in shipped}}
     # a network that is judged alone is no standard for anything
     origin = origin if candidates or shipped else replace(origin, accept_parent=True)
     begun = begun_run(inputs, made, judging, examples, out, origin)
     with recorded(reporter or Silent(), out) as progress, begun as (store, clock):
         evaluated = _prepared(judging, inputs, examples, store, progress)
-        others = _of_candidates({**candidates, **files})
+        others = networks.interpretations
         understand(inputs, examples, store, origin, progress, confidence=judging.confidence, others=others)
-        family = register_candidates(inputs, candidates, store, files)
-        by_id = {ref.id: ref for ref in family.networks}
-        comparisons = [
-            compare_outputs(
-                family.loader.load(by_id[each.tested_as]),
+        family = register_candidates(inputs, networks, store, frozenset(files))
+        refs = {ref.id: ref for ref in family.networks}
+        comparisons = []
+        for each in shipped:
+            tested, network = family.loader.load_all([refs[each.tested_as], refs[each.id]])
+            comparison = compare_outputs(
+                tested,
+                network,
                 each,
                 examples,
+                sha256=networks.file_digests[each.id] or "",
                 confidence=judging.confidence,
                 statistics=statistics(inputs),
             )
-            for each in shipped
-        ]
+            comparisons.append(comparison)
         store.set_meta(Meta(shipped=comparisons))
         return _results(inputs, family, evaluated, store, clock, out, progress)
-
-
-def _of_candidates(networks: Mapping[str, Checkpoint]) -> tuple[Interpretation, ...]:
-    """What nobody confirmed of the networks that are compared with the parent."""
-    return tuple(
-        replace(reading, topic=f"{reading.topic} of {name}")
-        for name, each in networks.items()
-        for reading in each.interpretations
-        if not reading.confirmed
-    )
-
-
-def _digests(networks: Mapping[str, Checkpoint]) -> dict[str, str]:
-    return {name: network_digest(each.network, each.shape) for name, each in sorted(networks.items())}
 
 
 def only_prune(

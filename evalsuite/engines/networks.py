@@ -1,7 +1,7 @@
 """Networks in memory: loaded when they are needed, let go when there are too many."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, final, overload
 
@@ -98,9 +98,29 @@ class LoadedSequence(Sequence[nn.Module]):
         """Those at the given places."""
         return LoadedSequence([self.refs[place] for place in places], self._loader)
 
-    def in_memory(self) -> dict[str, nn.Module]:
-        """By name those that are in memory now."""
-        return {ref.id: self._loader.load(ref) for ref in self.refs if self._loader.holds(ref)}
+    def in_memory(self) -> "NetworksInMemory":
+        """By name those that are in memory, whenever it is looked at."""
+        return NetworksInMemory(self.refs, self._loader)
+
+
+@final
+class NetworksInMemory(Mapping[str, nn.Module]):
+    """Shows by name which of some networks are in memory, and keeps none of them there."""
+
+    def __init__(self, refs: Sequence[NetworkRef], loader: NetworkLoader) -> None:
+        self._refs, self._loader = {ref.id: ref for ref in refs}, loader
+
+    @override
+    def __getitem__(self, name: str) -> nn.Module:
+        return self._loader.load(self._refs[name])
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, ref in self._refs.items() if self._loader.holds(ref))
+
+    @override
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def affordable(network: nn.Module, device: torch.device) -> int | None:

@@ -11,7 +11,7 @@ run is held against it on the run's held-out examples:
   and the report shows how it fares. A file that is meant to differ, being quantised say, is a candidate of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, final
@@ -47,20 +47,22 @@ class ShippedFile:
         id: Its name in results.
         tested_as: The network's.
         path: Where it was read from.
-        checkpoint: What it computes, on the run's device.
+        read: Reads it, on the run's device; may be called again.
     """
 
     id: str
     tested_as: str
     path: Path
-    checkpoint: Checkpoint
+    read: Callable[[], Checkpoint]
 
 
 def compare_outputs(
     tested: nn.Module,
+    network: nn.Module,
     shipped: ShippedFile,
     examples: Examples,
     *,
+    sha256: str,
     confidence: float,
     statistics: Statistics,
 ) -> ShippedFacts:
@@ -68,15 +70,16 @@ def compare_outputs(
 
     Args:
         tested: A network of the run, in evaluation mode.
-        shipped: The file that is said to be it, on the same device.
+        network: What the file that is said to be it computes, on the same device.
+        shipped: The file.
         examples: The run's held-out examples, at least one.
+        sha256: Of the file.
         confidence: Of the interval, in (0.5, 1).
         statistics: Mean and standard deviation by which the parent normalises; tried where outputs differ.
 
     Raises:
         RefusedInputError: The file gives outputs that are not finite.
     """
-    network = shipped.checkpoint.network
     both = {shipped.tested_as: tested, shipped.id: network}
     with others_code("holding the file that is shipped against it", networks=both):
         expected, actual = _outputs(tested, examples), _outputs(network, examples)
@@ -93,7 +96,7 @@ def compare_outputs(
         id=shipped.id,
         of=shipped.tested_as,
         file=str(shipped.path),
-        sha256=shipped.checkpoint.file_digest or "",
+        sha256=sha256,
         kind="checkpoint" if artefact is None else artefact.info.kind,
         n=len(examples),
         disagreements=disagreements,

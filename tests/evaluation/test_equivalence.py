@@ -49,8 +49,10 @@ def held(examples, more):
     )
     return compare_outputs(
         wrapped(Pixels(0.0)),
-        ShippedFile(id="app.pt", tested_as="small", path=Path("out/app.pt"), checkpoint=shipped),
+        shipped.network,
+        ShippedFile(id="app.pt", tested_as="small", path=Path("out/app.pt"), read=lambda: shipped),
         examples,
+        sha256="ab" * 32,
         confidence=0.9,
         statistics=((0.5,), (0.5,)),
     )
@@ -104,8 +106,10 @@ def held_outputs(problem, targets, expected, found):
     shipped = Checkpoint(network=wrapped(Says(found)), arch=None, class_count=2, shape=(1, 4, 4), file_digest="ab" * 32)
     return compare_outputs(
         wrapped(Says(expected)),
-        ShippedFile(id="app.pt", tested_as="small", path=Path("out/app.pt"), checkpoint=shipped),
+        shipped.network,
+        ShippedFile(id="app.pt", tested_as="small", path=Path("out/app.pt"), read=lambda: shipped),
         examples,
+        sha256="ab" * 32,
         confidence=0.9,
         statistics=((0.5,), (0.5,)),
     )

@@ -17,7 +17,7 @@ from evalsuite.errors import UsageError
 from evalsuite.inputs.read import Inputs
 from evalsuite.networks.checkpoints.checkpoint import Checkpoint, restore
 from evalsuite.networks.normalized import Normalized
-from evalsuite.pruning.candidates import register_candidates
+from evalsuite.pruning.candidates import Candidate, Candidates, register_candidates
 from evalsuite.pruning.faithful import check_faithful
 from evalsuite.pruning.network_files import NetworkFiles
 from evalsuite.pruning.refusals import refusing
@@ -419,7 +419,7 @@ def test_networks_without_prunable_weights_are_judged_beside_the_family(digits, 
 
     inputs = Inputs(parent=checkpoint(), dataset=digits, device=torch.device("cpu"))
     with opened(tmp_path, create=True) as store:
-        family = register_candidates(inputs, {"other": checkpoint()}, store)
+        family = register_candidates(inputs, Candidates(inputs, {"other": Candidate(read=checkpoint)}), store)
         facts = [store.network(address) for address in family.addresses]
     assert [each["role"] for each in facts] == ["parent", "control"]
     assert [each["prune_ratio"] for each in facts] == [None, None]
