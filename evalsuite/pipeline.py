@@ -9,7 +9,7 @@ import torch
 from evalsuite.analysis.results import strips, summarise
 from evalsuite.analysis.results_file import complete_record, withdraw, write
 from evalsuite.config.run_record import Clock, Origin, answers_as_before, begun_run, parent_facts
-from evalsuite.config.settings import Judging, Making
+from evalsuite.config.settings import EvaluationSettings, PruningSettings
 from evalsuite.data import Examples, choose
 from evalsuite.engines.local import LocalEngine
 from evalsuite.evaluation.equivalence import ShippedFile, compare_outputs
@@ -22,8 +22,8 @@ from evalsuite.files.atomic import write_atomically
 from evalsuite.inputs.read import Inputs, statistics
 from evalsuite.inputs.unchanged import check_unchanged
 from evalsuite.inputs.understanding import add_readings, understand
-from evalsuite.networks.digest import network_digest, tensor_digest
-from evalsuite.parts.names import name
+from evalsuite.networks.digest import network_digest
+from evalsuite.parts.names import part_name
 from evalsuite.process.third_party_code import others_code
 from evalsuite.progress import Reporter, Silent
 from evalsuite.pruning.candidates import Candidate, Candidates, register_candidates
@@ -43,8 +43,8 @@ _LOOKED_AT, _CONFIDENCE = 1000, 0.95
 
 def run(
     inputs: Inputs,
-    making: Making,
-    judging: Judging,
+    making: PruningSettings,
+    judging: EvaluationSettings,
     *,
     out: Path,
     origin: Origin,
@@ -57,11 +57,10 @@ def run(
     Raises:
         UsageError: `out` belongs to another run, or the options do not fit the data.
     """
-    judging = judging.on(inputs.dataset.problem)
+    judging = judging.with_default_measures(inputs.dataset.problem)
     examples = _chosen(inputs, judging)
     _check_prunable(inputs, making)
-    early = None if making.rewind_to is None else tensor_digest(making.rewind_to)
-    begun = begun_run(inputs, making.identity(early), judging, examples, out, origin)
+    begun = begun_run(inputs, making.identity(), judging, examples, out, origin)
     with recorded(reporter or Silent(), out) as progress, begun as (store, clock):
         # what cannot be read is told before hours of work
         evaluated = _prepared(judging, inputs, examples, store, progress)
@@ -73,7 +72,7 @@ def run(
 def evaluate(
     inputs: Inputs,
     candidates: Mapping[str, Candidate],
-    judging: Judging,
+    judging: EvaluationSettings,
     *,
     out: Path,
     origin: Origin,
@@ -88,7 +87,7 @@ def evaluate(
         UsageError: `out` belongs to another run.
         RefusedInputError: A shipped file gives outputs that are not finite.
     """
-    judging = judging.on(inputs.dataset.problem)
+    judging = judging.with_default_measures(inputs.dataset.problem)
     examples = _chosen(inputs, judging)
     files = {each.id: Candidate(read=each.read, file=each.path) for each in shipped}
     networks = Candidates(inputs, {**candidates, **files})
@@ -123,7 +122,7 @@ def evaluate(
 
 
 def only_prune(
-    inputs: Inputs, making: Making, *, out: Path, seed: int, origin: Origin, reporter: Reporter
+    inputs: Inputs, making: PruningSettings, *, out: Path, seed: int, origin: Origin, reporter: Reporter
 ) -> list[NetworkFacts]:
     """Make the family without evaluating it; networks go to `out`/networks. A sweep into `out` finds them there."""
     test = inputs.dataset.test
@@ -141,26 +140,26 @@ def only_prune(
 
 
 def _prepared(
-    judging: Judging, inputs: Inputs, examples: Examples, store: Store, reporter: Reporter
+    judging: EvaluationSettings, inputs: Inputs, examples: Examples, store: Store, reporter: Reporter
 ) -> EvaluationExamples:
     """The examples of all tasks; which tasks are not asked is said."""
     with others_code("preparing the tasks", networks={"parent": inputs.parent.network}):
         evaluated = prepare_examples(judging, inputs.dataset, examples, store)
         for task in judging.tasks:
             if (reason := why_unavailable(task, inputs.dataset, [inputs.parent.network])) is not None:
-                reporter.say(f"  not asked: {name(task)}: {reason}")
+                reporter.say(f"  not asked: {part_name(task)}: {reason}")
         store.set_meta(Meta(slices=slices_by_shard(evaluated)))
     return evaluated
 
 
-def _check_prunable(inputs: Inputs, making: Making) -> None:
+def _check_prunable(inputs: Inputs, making: PruningSettings) -> None:
     """Refuse what cannot be pruned faithfully before the run's folder is touched."""
     image = torch.zeros(1, *inputs.dataset.shape, device=inputs.device)
     with others_code("seeing whether it can be pruned", networks={"parent": inputs.parent.network}):
         check_faithful(inputs.parent.network, making.pruners, image)
 
 
-def _chosen(inputs: Inputs, judging: Judging) -> Examples:
+def _chosen(inputs: Inputs, judging: EvaluationSettings) -> Examples:
     test = inputs.dataset.test
     return choose(test, min(judging.examples, len(test)), judging.seed)
 

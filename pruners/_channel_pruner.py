@@ -27,6 +27,14 @@ class ChannelPruner(Pruner):
         comparable: Whether scores of different groups have a common scale.
         allocation: How the budget is shared out over the groups, see `pruners._channel_allocation`.
         at_least: Every group of channels keeps so many, or all if it has fewer; at least 1.
+
+    Example:
+        >>> from pruners import ChannelPruner, prune
+        >>> class First(ChannelPruner):
+        ...     def score(self, network, groups, context):
+        ...         return [-torch.arange(float(group.size)) for group in groups]
+        >>> prune(network, First(), 0.5, example=images[:1])[0].weight.equal(network[0].weight[:6])
+        True
     """
 
     structure: ClassVar[Literal["weights", "channels"]] = "channels"

@@ -47,6 +47,12 @@ class ConstrainedRL(Pruner):
         learning_rate: Of the agent; above 0.
         spread: Standard deviation of the first policy in logits of the pruned share, above 0; not confirmed by the
             paper.
+
+    Example:
+        >>> from pruners import ConstrainedRL, prune, remaining
+        >>> sparse = prune(network, ConstrainedRL(episodes=20, examples=16), 0.5, example=images[:1], batches=batches)
+        >>> remaining(network), remaining(sparse)
+        (680, 340)
     """
 
     structure: ClassVar[Literal["weights"]] = "weights"

@@ -49,6 +49,12 @@ class Correlation(ChannelPruner):
 
     Attributes:
         images: How many training examples are looked at, at least 1; ours.
+
+    Example:
+        >>> from pruners import Correlation, prune
+        >>> smaller = prune(network, Correlation(allocation="uniform"), 0.5, example=images[:1], batches=batches)
+        >>> smaller[0].out_channels, smaller[3].out_channels
+        (6, 5)
     """
 
     criterion: ClassVar[str] = "correlation with a channel that stays"

@@ -25,6 +25,12 @@ class FilterNorm(ChannelPruner):
 
     Attributes:
         p: Order of the norm, at least 1.
+
+    Example:
+        >>> from pruners import FilterNorm, prune
+        >>> smaller = prune(network, FilterNorm(p=2), 0.5, example=images[:1])
+        >>> smaller[0].out_channels, smaller[3].out_channels
+        (6, 5)
     """
 
     criterion: ClassVar[str] = "norm of the filter"

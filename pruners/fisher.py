@@ -31,6 +31,12 @@ class Fisher(ChannelPruner):
         images: Training images looked at, at least 1; Crowley et al. 2018 (arXiv:1810.04622): 100 batches of 128.
         beta: Loss per multiplication (per image) saved, at least 0. What it saves is counted with all other channels
             still there. Above 0 scores may be negative, which `allocation="flops"` refuses.
+
+    Example:
+        >>> from pruners import Fisher, prune
+        >>> smaller = prune(network, Fisher(allocation="uniform"), 0.5, example=images[:1], batches=batches)
+        >>> smaller[0].out_channels, smaller[3].out_channels
+        (6, 5)
     """
 
     criterion: ClassVar[str] = "Fisher information of a gate"

@@ -35,6 +35,12 @@ class GraSP(WeightPruner):
         batch_statistics: Whether batch normalisation uses the statistics of the batch, as the authors' own code does;
             see `pruners.snip.SNIP`.
         batch_size: Images that go through the network at once, at least 1; matters through batch statistics only.
+
+    Example:
+        >>> from pruners import GraSP, prune, remaining
+        >>> sparse = prune(network, GraSP(per_class=2), 0.5, example=images[:1], batches=batches)
+        >>> remaining(network), remaining(sparse)
+        (680, 340)
     """
 
     when: ClassVar[Literal["at initialisation"]] = "at initialisation"

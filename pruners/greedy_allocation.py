@@ -31,6 +31,12 @@ class GreedyAllocation(Pruner):
     Attributes:
         share: Of what is left of a layer, that goes in one step; in (0, 1).
         examples: Number of training examples that are looked at, at least 1.
+
+    Example:
+        >>> from pruners import GreedyAllocation, prune, remaining
+        >>> sparse = prune(network, GreedyAllocation(examples=16), 0.5, example=images[:1], batches=batches)
+        >>> remaining(network), remaining(sparse)
+        (680, 340)
     """
 
     structure: ClassVar[Literal["weights"]] = "weights"

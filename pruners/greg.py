@@ -59,6 +59,12 @@ class GReg(Pruner):
         allocation: How the budget is shared out over the groups, see `pruners._channel_allocation`; the authors set
             ratios by hand.
         at_least: Every group of channels keeps so many, or all if it has fewer; at least 1.
+
+    Example:
+        >>> from pruners import GReg, prune
+        >>> smaller = prune(network, GReg(variant="greg1"), 0.5, example=images[:1], train=train)
+        >>> smaller[0].out_channels, smaller[3].out_channels
+        (6, 5)
     """
 
     structure: ClassVar[Literal["channels"]] = "channels"

@@ -34,6 +34,12 @@ class HRank(ChannelPruner):
         images: Training images looked at, at least 1; as published.
         rtol: Singular values up to this fraction of the largest count as zero, in [0, 1); None: the larger side of
             the map times the rounding error of float32. The paper names none.
+
+    Example:
+        >>> from pruners import HRank, prune
+        >>> smaller = prune(network, HRank(images=16), 0.5, example=images[:1], batches=batches)
+        >>> smaller[0].out_channels, smaller[3].out_channels
+        (6, 5)
     """
 
     criterion: ClassVar[str] = "rank of the feature maps"

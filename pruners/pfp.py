@@ -55,6 +55,12 @@ class PFP(ChannelPruner):
             logarithmic in 1 / delta, this is its order of magnitude.
         delta: Probability with which the error may be larger, in (0, 1); the value is that of the authors' code.
         randomised: Whether channels are drawn and what reads them is re-weighted.
+
+    Example:
+        >>> from pruners import PFP, prune
+        >>> smaller = prune(network, PFP(allocation="uniform"), 0.5, example=images[:1], batches=batches)
+        >>> smaller[0].out_channels, smaller[3].out_channels
+        (6, 5)
     """
 
     criterion: ClassVar[str] = "largest share in what any neuron behind sums up"

@@ -45,6 +45,12 @@ class RNI(Pruner):
         allocation: How the budget is shared out over the groups, see `pruners._channel_allocation`.
         at_least: Every group of channels keeps so many, or all if it has fewer; where that alone exceeds the budget,
             one less, and so on.
+
+    Example:
+        >>> from pruners import RNI, prune
+        >>> smaller = prune(network, RNI(allocation="uniform"), 0.5, example=images[:1], train=train)
+        >>> smaller[0].out_channels, smaller[3].out_channels
+        (6, 5)
     """
 
     structure: ClassVar[Literal["channels"]] = "channels"

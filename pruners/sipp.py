@@ -42,6 +42,12 @@ class SiPP(WeightPruner):
 
     Attributes:
         count: Training examples, at least 1; not fixed by the paper, whose code looks at a few hundred.
+
+    Example:
+        >>> from pruners import SiPP, prune, remaining
+        >>> sparse = prune(network, SiPP(count=16), 0.5, example=images[:1], batches=batches)
+        >>> remaining(network), remaining(sparse)
+        (680, 340)
     """
 
     criterion: ClassVar[str] = "share in what the neuron sums up"

@@ -30,6 +30,12 @@ class SNIP(WeightPruner):
             At initialisation the running ones (mean 0, variance 1) normalise nothing, and scores of deep layers come
             from activations that no training will ever see; comparisons that score that way get other masks.
         batch_size: Images that go through the network at once, at least 1; matters through batch statistics only.
+
+    Example:
+        >>> from pruners import SNIP, prune, remaining
+        >>> sparse = prune(network, SNIP(per_class=2), 0.5, example=images[:1], batches=batches)
+        >>> remaining(network), remaining(sparse)
+        (680, 340)
     """
 
     when: ClassVar[Literal["at initialisation"]] = "at initialisation"

@@ -26,6 +26,12 @@ class SynFlow(Pruner):
 
     Attributes:
         iterations: Number of steps n, at least 1; the paper takes 100.
+
+    Example:
+        >>> from pruners import SynFlow, prune, remaining
+        >>> sparse = prune(network, SynFlow(iterations=10), 0.5, example=images[:1])
+        >>> remaining(network), remaining(sparse)
+        (680, 340)
     """
 
     structure: ClassVar[Literal["weights"]] = "weights"

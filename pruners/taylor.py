@@ -33,6 +33,12 @@ class Taylor(ChannelPruner):
         images: Training images looked at, at least 1; the paper's 30 batches of 256.
         per: Whose gradient is squared: "batch", as in the paper, that of the mean loss of each batch, as they come;
             "example" that of each image's loss, which ranks as the Fisher information does.
+
+    Example:
+        >>> from pruners import Taylor, prune
+        >>> smaller = prune(network, Taylor(allocation="uniform"), 0.5, example=images[:1], batches=batches)
+        >>> smaller[0].out_channels, smaller[3].out_channels
+        (6, 5)
     """
 
     criterion: ClassVar[str] = "squared gradient of a gate"

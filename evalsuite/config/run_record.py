@@ -14,7 +14,7 @@ from typing import final
 import torch
 
 from evalsuite.analysis.results_file import withdraw
-from evalsuite.config.settings import Judging
+from evalsuite.config.settings import EvaluationSettings
 from evalsuite.config.spec import DIRECTORY, digest, to_toml
 from evalsuite.data import Examples
 from evalsuite.errors import UsageError
@@ -85,7 +85,7 @@ class Clock:
 def begun_run(
     inputs: Inputs,
     made: Mapping[str, object],
-    judging: Judging,
+    judging: EvaluationSettings,
     examples: Examples,
     out: Path,
     origin: Origin,
@@ -105,7 +105,7 @@ def _begin(
     store: Store,
     inputs: Inputs,
     made: Mapping[str, object],
-    judging: Judging,
+    judging: EvaluationSettings,
     examples: Examples,
     out: Path,
     origin: Origin,
@@ -186,7 +186,9 @@ def parent_facts(inputs: Inputs, parent: str, before: Meta) -> ParentFacts:
     )
 
 
-def _run_facts(meta: Meta, judging: Judging, inputs: Inputs, out: Path, origin: Origin, spec_digest: str) -> RunFacts:
+def _run_facts(
+    meta: Meta, judging: EvaluationSettings, inputs: Inputs, out: Path, origin: Origin, spec_digest: str
+) -> RunFacts:
     before = meta.get("run")
     facts = RunFacts(
         id=out.name,

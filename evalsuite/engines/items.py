@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import final
 
 from evalsuite.data._base import Examples
-from evalsuite.parts.names import name
+from evalsuite.parts.names import part_name
 from evalsuite.tasks._base import Observations, Task
 from evalsuite.tasks._names import digest
 
@@ -148,7 +148,7 @@ def split_into_shards(task: Task, examples: Examples, limit: int, bank: Examples
     ranges = [(start, min(start + task.shard_size, count)) for start in starts]
     return tuple(
         Shard(
-            task=name(task),
+            task=part_name(task),
             task_digest=address,
             start=start,
             stop=stop,

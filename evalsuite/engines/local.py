@@ -15,7 +15,7 @@ from evalsuite.engines._base import Engine, ItemResult, NetworkObservations
 from evalsuite.engines.items import BankItem, CompareItem, NetworkRef, ObserveItem, PairwiseItem, WorkItem, shard_digest
 from evalsuite.engines.networks import NetworkLoader
 from evalsuite.errors import UsageError
-from evalsuite.parts.names import name
+from evalsuite.parts.names import part_name
 from evalsuite.process.culprit import is_own
 from evalsuite.process.third_party_code import OutputError, others_code
 from evalsuite.tasks._abilities import ComparesToParent, Pairwise, UsesBank, bank_size
@@ -55,7 +55,7 @@ class LocalEngine(Engine):
             banks: By the name of the task: the training examples of its bank.
         """
         self.networks_at_once = networks.budget
-        self._tasks = {name(task): task for task in tasks}
+        self._tasks = {part_name(task): task for task in tasks}
         self._examples, self._training = examples, banks
         self._networks, self._device = networks, device
         self._current: _TaskData | None = None
@@ -86,7 +86,7 @@ class LocalEngine(Engine):
                     return _observed(item, data, networks, batch)
 
     def _data(self, task: str) -> "_TaskData":
-        if self._current is None or name(self._current.task) != task:
+        if self._current is None or part_name(self._current.task) != task:
             self._current = None  # lets go of what the task before needed
             with others_code(task):
                 self._current = _TaskData(self._tasks[task], self._examples, self._training.get(task))

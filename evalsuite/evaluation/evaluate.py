@@ -9,7 +9,7 @@ from typing import final
 from torch import nn
 
 from evalsuite.analysis import population_pairs
-from evalsuite.config.settings import Judging
+from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data._base import Dataset
 from evalsuite.engines._base import Engine, ItemResult
 from evalsuite.engines.items import NetworkRef, PairwiseItem, WorkItem, split_into_shards, unique
@@ -18,7 +18,7 @@ from evalsuite.evaluation.examples import EvaluationExamples, domain_of, setting
 from evalsuite.evaluation.missing import MissingWork, Population, address, missing_work, wanted
 from evalsuite.evaluation.pace import Pace
 from evalsuite.evaluation.thumbnails import contact_sheet, has_pixels
-from evalsuite.parts.names import kind, name, settings
+from evalsuite.parts.names import part_kind, part_name, part_settings
 from evalsuite.problems import Classification
 from evalsuite.process.third_party_code import OthersError, others_code
 from evalsuite.progress import Reporter
@@ -53,12 +53,12 @@ def evaluate_family(
     """
     unavailable = _unavailable(networks, examples, loader)
     with others_code("seeing which tasks make sense"):
-        store.set_tasks([_facts(task, examples, unavailable[name(task)]) for task in examples.judging.tasks])
+        store.set_tasks([_facts(task, examples, unavailable[part_name(task)]) for task in examples.judging.tasks])
         population = Population(parent=networks[0], networks=tuple(networks), pairs=_pairs(networks, store))
         work = [
             _missing(task, examples, population, store, engine.networks_at_once)
             for task in examples.judging.tasks
-            if unavailable[name(task)] is None
+            if unavailable[part_name(task)] is None
         ]
     write_missing([each for each in work if each.items], networks[0], store, engine=engine, reporter=reporter)
 
@@ -73,7 +73,7 @@ def write_missing(
     if not work:
         return
     reporter.start("Evaluating", sum(each.weight for each in work))
-    writer = _Writer(parent, store, reporter, Pace({name(each.task): each.weight for each in work}))
+    writer = _Writer(parent, store, reporter, Pace({part_name(each.task): each.weight for each in work}))
     failures: list[OthersError] = []
     for each in work:
         try:
@@ -105,12 +105,12 @@ class _Writer:
 
     def give_up(self, work: MissingWork, error: OthersError) -> None:
         """Nothing more is written of a task."""
-        self._pace.give_up(name(work.task))
+        self._pace.give_up(part_name(work.task))
         self._reporter.say(f"  failed, the other tasks go on: {error}")
 
     def _tell(self, work: MissingWork, item: WorkItem, seconds: float) -> None:
         weight, examples = work.weight_of(item), len(item.shard) * len(wanted(item))
-        self._pace.took(name(work.task), weight, seconds)
+        self._pace.took(part_name(work.task), weight, seconds)
         self._reporter.advance(weight, _what(item), self._pace.left(), examples=examples)
 
     def _announced(self, items: Iterable[WorkItem]) -> Iterator[WorkItem]:
@@ -148,11 +148,11 @@ def _rows(result: ItemResult) -> list[Row]:
 def _missing(
     task: Task, examples: EvaluationExamples, population: Population, store: Store, at_once: int | None
 ) -> MissingWork:
-    training = examples.training.get(name(task))
+    training = examples.training.get(part_name(task))
     bank = () if training is None else split_into_shards(task, training, len(training), training)
     return missing_work(
         task,
-        examples.shards[name(task)],
+        examples.shards[part_name(task)],
         population,
         store,
         examples.judging.seed,
@@ -187,29 +187,29 @@ def _unavailable(
     """By the name of the task why it is not asked; every network is loaded once, however many tasks look at it."""
     tasks, dataset = examples.judging.tasks, examples.dataset
     with others_code("seeing which tasks make sense"):
-        reasons = {name(task): why_unavailable(task, dataset, ()) for task in tasks}
+        reasons = {part_name(task): why_unavailable(task, dataset, ()) for task in tasks}
     looking = [task for task in tasks if isinstance(task, ChecksNetworks)]
     for ref in unique(networks):
-        open_ones = [task for task in looking if reasons[name(task)] is None]
+        open_ones = [task for task in looking if reasons[part_name(task)] is None]
         if not open_ones:
             break
         network = loader.load(ref)
         with others_code("seeing which tasks make sense", networks={ref.id: network}):
             for task in open_ones:
-                reasons[name(task)] = task.unsupported_network_reason(network, domain_of(dataset))
+                reasons[part_name(task)] = task.unsupported_network_reason(network, domain_of(dataset))
     return reasons
 
 
 def _facts(task: Task, examples: EvaluationExamples, unavailable: str | None) -> TaskFacts:
-    judging, shards = examples.judging, examples.shards[name(task)]
+    judging, shards = examples.judging, examples.shards[part_name(task)]
     return {
-        "name": name(task),
-        "kind": kind(task),
+        "name": part_name(task),
+        "kind": part_kind(task),
         "title": task.title(),
         "required": _required(task, judging, available=unavailable is None),
         "margin": setting_for_task(task, judging.margin, judging.margin_for),
         "version": task.version,
-        "parameters": {**settings(task), **task.identity()},
+        "parameters": {**part_settings(task), **task.identity()},
         "readings": read_parameters(task),
         "note": task.note(domain_of(examples.dataset)),
         "unavailable": unavailable,
@@ -219,8 +219,8 @@ def _facts(task: Task, examples: EvaluationExamples, unavailable: str | None) ->
     }
 
 
-def _required(task: Task, judging: Judging, *, available: bool) -> bool:
+def _required(task: Task, judging: EvaluationSettings, *, available: bool) -> bool:
     """A task that cannot be asked is required only where it is asked for by its own name, not by a pattern."""
     if not available:
-        return name(task) in judging.required
-    return any(fnmatchcase(name(task), pattern) for pattern in judging.required)
+        return part_name(task) in judging.required
+    return any(fnmatchcase(part_name(task), pattern) for pattern in judging.required)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, final
 
-from evalsuite.config.settings import Judging
+from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import Dataset, Examples, check_disjoint, choose
 from evalsuite.data._disjoint import Files
 from evalsuite.engines.items import Shard, split_into_shards
 from evalsuite.errors import UsageError
-from evalsuite.parts.names import kind, name, settings
+from evalsuite.parts.names import part_kind, part_name, part_settings
 from evalsuite.records.store import Store
 from evalsuite.tasks._abilities import OwnExamples, bank_size
 from evalsuite.tasks._base import Domain, Task
@@ -34,7 +34,7 @@ class EvaluationExamples:
         training: The training examples of banks, by the name of the task; most tasks have none.
     """
 
-    judging: Judging
+    judging: EvaluationSettings
     dataset: Dataset
     examples: Examples
     shards: Mapping[str, tuple[Shard, ...]]
@@ -46,10 +46,12 @@ class EvaluationExamples:
 
     def digest(self, task: Task) -> str:
         """The task's part of addresses."""
-        return digest(task, self.training.get(name(task)))
+        return digest(task, self.training.get(part_name(task)))
 
 
-def prepare_examples(judging: Judging, dataset: Dataset, examples: Examples, store: Store) -> EvaluationExamples:
+def prepare_examples(
+    judging: EvaluationSettings, dataset: Dataset, examples: Examples, store: Store
+) -> EvaluationExamples:
     """Split the examples of every task into shards, and tell the store their true classes.
 
     Examples that a task brings are read only where the store does not know their shards yet, so that a finished task
@@ -64,17 +66,17 @@ def prepare_examples(judging: Judging, dataset: Dataset, examples: Examples, sto
     training = _training(judging, dataset)
     shards_by_task: dict[str, tuple[Shard, ...]] = {}
     for task in judging.tasks:
-        bank, source = training.get(name(task)), _source(task, judging, dataset)
+        bank, source = training.get(part_name(task)), _source(task, judging, dataset)
         stored = None if source is None else store.shard_sizes(source)
         if stored is not None:
-            shards_by_task[name(task)] = _shards_of_sizes(task, stored, bank)
+            shards_by_task[part_name(task)] = _shards_of_sizes(task, stored, bank)
             continue
         chosen = examples_for(task, judging, dataset, examples)
         shards = split_into_shards(task, chosen, limit(task, judging), bank)
         store.set_labels({shard.examples: chosen.labels[shard.start : shard.stop].tolist() for shard in shards})
         if source is not None:
             store.set_shard_sizes(source, [(shard.examples, len(shard)) for shard in shards])
-        shards_by_task[name(task)] = shards
+        shards_by_task[part_name(task)] = shards
     return EvaluationExamples(
         judging=judging, dataset=dataset, examples=examples, shards=shards_by_task, training=training
     )
@@ -89,7 +91,7 @@ def check_task(task: Task, dataset: Dataset) -> None:
     try:
         task.check(domain_of(dataset))
     except ValueError as error:
-        raise UsageError(f"{name(task)}: {error}") from None
+        raise UsageError(f"{part_name(task)}: {error}") from None
 
 
 def domain_of(dataset: Dataset) -> Domain:
@@ -98,17 +100,17 @@ def domain_of(dataset: Dataset) -> Domain:
     return Domain(shape=dataset.shape, classes=len(dataset.classes), problem=dataset.problem, training=training)
 
 
-def _training(judging: Judging, dataset: Dataset) -> dict[str, Examples]:
+def _training(judging: EvaluationSettings, dataset: Dataset) -> dict[str, Examples]:
     """The examples of banks, by the name of the task: chosen by the run's seed, the same for equal numbers."""
     available = 0 if dataset.train is None else len(dataset.train)
-    wanted = {name(task): min(bank_size(task), available) for task in judging.tasks}
+    wanted = {part_name(task): min(bank_size(task), available) for task in judging.tasks}
     if dataset.train is None:
         return {}
     chosen = {n: choose(dataset.train, n, judging.seed) for n in {*wanted.values()} - {0}}
     return {task: chosen[n] for task, n in wanted.items() if n}
 
 
-def examples_for(task: Task, judging: Judging, dataset: Dataset, examples: Examples) -> Examples:
+def examples_for(task: Task, judging: EvaluationSettings, dataset: Dataset, examples: Examples) -> Examples:
     """The examples that a task brings, as many as it is judged on, chosen by the run's seed; else the run's `examples`.
 
     Raises:
@@ -126,14 +128,14 @@ def examples_for(task: Task, judging: Judging, dataset: Dataset, examples: Examp
     return chosen
 
 
-def limit(task: Task, judging: Judging) -> int:
+def limit(task: Task, judging: EvaluationSettings) -> int:
     """How many examples a task is judged on, where there are as many."""
     return min(judging.examples, setting_for_task(task, judging.examples, judging.examples_for))
 
 
 def setting_for_task(task: Task, otherwise: Number, by_task: Mapping[str, Number]) -> Number:
     """The entry of `by_task` for a task: under its full name, else under its kind, else `otherwise`."""
-    return by_task.get(name(task), by_task.get(kind(task), otherwise))
+    return by_task.get(part_name(task), by_task.get(part_kind(task), otherwise))
 
 
 def check_examples(task: Task, brought: Examples, dataset: Dataset) -> None:
@@ -143,25 +145,27 @@ def check_examples(task: Task, brought: Examples, dataset: Dataset) -> None:
         UsageError: There are none, or shapes or labels are others.
     """
     if not len(brought):
-        raise UsageError(f"{name(task)}: expected examples, got none")
+        raise UsageError(f"{part_name(task)}: expected examples, got none")
     shape = tuple(brought.pixels([0]).shape[1:])
     if shape != dataset.shape:
-        raise UsageError(f"{name(task)}: expected images of {dataset.shape}, as those of {dataset.name}, got {shape}")
+        raise UsageError(
+            f"{part_name(task)}: expected images of {dataset.shape}, as those of {dataset.name}, got {shape}"
+        )
     low, high = int(brought.labels.min()), int(brought.labels.max())
     if low < 0 or high >= len(dataset.classes):
         raise UsageError(
-            f"{name(task)}: expected labels from 0 to {len(dataset.classes) - 1}, the classes of {dataset.name}, "
+            f"{part_name(task)}: expected labels from 0 to {len(dataset.classes) - 1}, the classes of {dataset.name}, "
             f"got labels from {low} to {high}"
         )
 
 
-def _source(task: Task, judging: Judging, dataset: Dataset) -> str | None:
+def _source(task: Task, judging: EvaluationSettings, dataset: Dataset) -> str | None:
     """Digest of what a task's shards depend on, without reading its examples; None where that cannot be said."""
     stamps = _stamps(task.files()) if isinstance(task, OwnExamples) else []
     if not stamps:
         return None
     facts = {
-        "task": [digest(task), {field: str(value) for field, value in settings(task).items()}, task.shard_size],
+        "task": [digest(task), {field: str(value) for field, value in part_settings(task).items()}, task.shard_size],
         "files": stamps,
         "choice": [limit(task, judging), judging.seed],
         "data": [list(dataset.shape), list(dataset.classes), repr(dataset.preparation)],
@@ -177,6 +181,6 @@ def _stamps(files: Sequence[Path]) -> list[list[object]]:
 def _shards_of_sizes(task: Task, sizes: Sequence[tuple[str, int]], bank: Examples | None) -> tuple[Shard, ...]:
     address, shards, start = digest(task, bank), list[Shard](), 0
     for examples, n in sizes:
-        shards.append(Shard(task=name(task), task_digest=address, start=start, stop=start + n, examples=examples))
+        shards.append(Shard(task=part_name(task), task_digest=address, start=start, stop=start + n, examples=examples))
         start += n
     return tuple(shards)

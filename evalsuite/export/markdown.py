@@ -3,10 +3,10 @@
 import re
 
 from evalsuite.records.schema import Results
-from evalsuite.report import _words as words
+from evalsuite.report import _format
 from evalsuite.report._gaps import gaps
 from evalsuite.report._index import Index, indexed
-from evalsuite.report._ratios import end, table_rows
+from evalsuite.report._ratios import family_limit, table_rows
 from evalsuite.report.verdict import answer, margins
 
 _MOST_ROWS = 300
@@ -21,11 +21,11 @@ def summary(results: Results) -> str:
     """
     found = indexed(results)
     verdict, run = answer(found), found.results.run
-    subject = f"{_prose(words.name(found.results.parent.id))} on {_prose(words.name(found.results.data.name))}"
+    subject = f"{_prose(_format.name(found.results.parent.id))} on {_prose(_format.name(found.results.data.name))}"
     lines = [
         f"## {_prose(verdict.headline)}",
         "",
-        f"{subject}, margin {margins(found)}, confidence {words.share(run.confidence, 3)}.",
+        f"{subject}, margin {margins(found)}, confidence {_format.share(run.confidence, 3)}.",
         "",
         *(f"{_prose(sentence)}\n" for sentence in (*verdict.warnings, *verdict.sentences)),
         *_families(found),
@@ -43,18 +43,18 @@ def _families(found: Index) -> list[str]:
         return []
     rows = []
     for line in found.lines[:20]:
-        last = end(found, line)
+        last = family_limit(found, line)
         binding = (
-            words.read_as(last.binding_task, last.binding_measure) if last and last.binding_task else words.NOTHING
+            _format.read_as(last.binding_task, last.binding_measure) if last and last.binding_task else _format.NOTHING
         )
-        ratio = words.share(last.ratio) if last else words.NOTHING
-        rows.append(f"| {_cell(words.name(line.family.id))} | {ratio} | {_cell(binding)} |")
+        ratio = _format.share(last.ratio) if last else _format.NOTHING
+        rows.append(f"| {_cell(_format.name(line.family.id))} | {ratio} | {_cell(binding)} |")
     return ["| Family | Deployable | Binding task |", "|---|--:|---|", *rows, ""]
 
 
 def _not_covered(found: Index) -> list[str]:
     lacking = gaps(found)
-    items = [f"- {_prose(gap.title)}: {_prose(item)}" for gap in lacking for item in gap.items]
+    items = [f"- {_prose(gap.title)}: {_prose(item)}" for gap in lacking for item in gap.missing]
     if len(items) > _MOST_GAPS:
         items = [*items[:_MOST_GAPS], f"- {len(items) - _MOST_GAPS} more in the report"]
     return ["**Not covered**", "", *items, ""] if items else []
@@ -64,13 +64,13 @@ def _table(found: Index) -> list[str]:
     rows = table_rows(found)
     if not rows or not found.lines:
         return []
-    families = [_cell(words.name(line.family.id)) for line in found.lines]
+    families = [_cell(_format.name(line.family.id)) for line in found.lines]
     body = [
         f"| {_cell(r.task)} | {'yes' if r.required else 'no'} | {' | '.join(map(_cell, r.families))} |"
         for r in rows[:_MOST_ROWS]
     ]
     if len(rows) > _MOST_ROWS:
-        body += ["", f"{words.count(len(rows) - _MOST_ROWS)} more tasks stand in the report."]
+        body += ["", f"{_format.count(len(rows) - _MOST_ROWS)} more tasks stand in the report."]
     return [
         "Commensurate prune ratio, and prune potential in parentheses:",
         "",

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import final
 
-from evalsuite.config.settings import Control, Making
+from evalsuite.config.options import Control
+from evalsuite.config.settings import PruningSettings
 from evalsuite.config.spec import digest
 from evalsuite.inputs.read import Inputs
-from evalsuite.networks.digest import network_digest, tensor_digest
-from evalsuite.parts.names import name
+from evalsuite.networks.digest import network_digest
+from evalsuite.parts.names import part_name
 from evalsuite.pruning.controls import trains_in_full
 from evalsuite.records.facts import FamilyFacts
 
@@ -20,23 +21,17 @@ class Addresses:
         parent_digest: Digest of the parent's tensors.
     """
 
-    def __init__(self, inputs: Inputs, making: Making, seed: int) -> None:
+    def __init__(self, inputs: Inputs, making: PruningSettings, seed: int) -> None:
         """Those of a run that makes what `making` says, by the run's `seed`."""
         train = inputs.dataset.train
         self.parent_digest = network_digest(inputs.parent.network, inputs.parent.shape)
         self._making = making
         self._origin: dict[str, object] = {
+            **making.address(),
             "parent": self.parent_digest,
             "data": None if train is None else digest({"train": list(train.ids)}),
-            "recipe": None if making.recipe is None else name(making.recipe),
-            "rewind": None if making.rewind_to is None else tensor_digest(making.rewind_to),
-            "one_shot": making.one_shot,
             "seed": seed,
             "version": 1,
-            "budget": making.budget,
-            "fine-tuning": making.rewind == "none",
-            "adapters": making.adapters,
-            "regularisers": [name(regulariser) for regulariser in making.regularisers],
         }
 
     @property
@@ -57,7 +52,7 @@ class Addresses:
     def control(self, control: Control, pruned: str) -> str:
         """A control's: the network beside it and, where it is trained in full, the recipe for that."""
         full = self._making.full
-        how = {"full": name(full)} if full is not None and trains_in_full(control) else {}
+        how = {"full": part_name(full)} if full is not None and trains_in_full(control) else {}
         return digest({"control": control, "of": pruned, "version": 1, **how})
 
     def dense(self, repetition: int) -> str:

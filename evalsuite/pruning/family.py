@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from evalsuite.config.settings import Making
+from evalsuite.config.settings import PruningSettings
 from evalsuite.engines.items import NetworkRef
 from evalsuite.engines.networks import LoadedSequence, NetworkLoader
 from evalsuite.inputs.read import Inputs
 from evalsuite.interpretation import Interpretation
 from evalsuite.networks.costs.cost import Cost, prunable_share
-from evalsuite.parts.names import name
+from evalsuite.parts.names import part_name
 from evalsuite.process.third_party_code import others_code
 from evalsuite.progress import Reporter
 from evalsuite.pruning.controls import stands_recalibrated
@@ -50,7 +50,7 @@ class Family:
 
 
 def build_family(
-    inputs: Inputs, making: Making, store: Store, folder: Path, *, seed: int, reporter: Reporter
+    inputs: Inputs, making: PruningSettings, store: Store, folder: Path, *, seed: int, reporter: Reporter
 ) -> Family:
     """Make every network of the families that `folder` does not hold yet.
 
@@ -71,7 +71,7 @@ def build_family(
     families: list[FamilyFacts] = []
     for pruner in making.pruners:
         for repetition in range(making.seeds):
-            family = FamilyFacts(id=f"{name(pruner)}-{repetition}", pruner=name(pruner), seed=repetition)
+            family = FamilyFacts(id=f"{part_name(pruner)}-{repetition}", pruner=part_name(pruner), seed=repetition)
             families.append(family)
             made.extend(builder.pruned(family, pruner))
             made.extend(builder.controls(family, pruner))

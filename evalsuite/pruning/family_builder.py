@@ -6,14 +6,15 @@ from typing import final
 
 from torch import nn
 
-from evalsuite.config.settings import Control, Making
+from evalsuite.config.options import Control
+from evalsuite.config.settings import PruningSettings
 from evalsuite.engines.items import NetworkRef
 from evalsuite.engines.networks import NetworkLoader
 from evalsuite.inputs.read import Inputs
 from evalsuite.interpretation import Interpretation
 from evalsuite.networks.costs.cost import cost
 from evalsuite.networks.costs.latency import latency
-from evalsuite.parts.names import name
+from evalsuite.parts.names import part_name
 from evalsuite.process.third_party_code import others_code
 from evalsuite.progress import Reporter
 from evalsuite.pruning.addresses import Addresses
@@ -50,7 +51,7 @@ class FamilyBuilder:
     """
 
     def __init__(
-        self, inputs: Inputs, making: Making, store: Store, folder: Path, seed: int, reporter: Reporter
+        self, inputs: Inputs, making: PruningSettings, store: Store, folder: Path, seed: int, reporter: Reporter
     ) -> None:
         """Arguments as of `build_family`."""
         self._inputs, self._making, self._store = inputs, making, store
@@ -98,7 +99,7 @@ class FamilyBuilder:
                 id=f"{family['id']}-{step.target_ratio:g}",
                 role="pruned",
                 family=family["id"],
-                pruner=name(pruner),
+                pruner=part_name(pruner),
                 structure=pruner.structure,
                 target=step.target_ratio,
                 seed=family["seed"],
@@ -204,7 +205,9 @@ class FamilyBuilder:
             )
         if checkpoint is None:
             return None
-        made = Made(id=identity, role="control", pruner=f"{name(pruner)}, {control}", target=ratio, seed=family["seed"])
+        made = Made(
+            id=identity, role="control", pruner=f"{part_name(pruner)}, {control}", target=ratio, seed=family["seed"]
+        )
         return self._files.save(address, checkpoint.network, made, checkpoint.arguments)
 
     def _existing_network(self, address: str) -> nn.Module:

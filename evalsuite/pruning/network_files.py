@@ -7,7 +7,7 @@ from typing import final
 
 from torch import nn
 
-from evalsuite.config.settings import Making
+from evalsuite.config.settings import PruningSettings
 from evalsuite.engines.items import NetworkRef
 from evalsuite.engines.networks import NetworkLoader, affordable
 from evalsuite.errors import EvalsuiteError, UsageError
@@ -18,7 +18,7 @@ from evalsuite.networks.checkpoints.checkpoint import read, restore, write
 from evalsuite.networks.costs.cost import Cost
 from evalsuite.networks.digest import network_digest
 from evalsuite.networks.normalized import Normalized
-from evalsuite.parts.names import name
+from evalsuite.parts.names import part_name
 from evalsuite.process.third_party_code import OthersError, others_code
 from evalsuite.pruning.describe import COUNTING, Made, describe
 from evalsuite.records.facts import NetworkFacts
@@ -37,7 +37,14 @@ class NetworkFiles:
     """
 
     def __init__(
-        self, inputs: Inputs, making: Making, store: Store, folder: Path, *, parent_digest: str, whole: Cost | None
+        self,
+        inputs: Inputs,
+        making: PruningSettings,
+        store: Store,
+        folder: Path,
+        *,
+        parent_digest: str,
+        whole: Cost | None,
     ) -> None:
         """`whole` is the cost of the parent."""
         self._inputs, self._making, self._store, self._folder = inputs, making, store, folder
@@ -73,7 +80,7 @@ class NetworkFiles:
             "version": __version__,
             "pruner": made.pruner,
             "target_ratio": made.target,
-            "retrain": None if recipe is None else name(recipe),
+            "retrain": None if recipe is None else part_name(recipe),
             "seed": made.seed,
         }
         file = f"networks/{re.sub(r'[^A-Za-z0-9._-]+', '_', made.id)}.safetensors"

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
+from evalsuite.report import _format
 from evalsuite.report import _style as style
-from evalsuite.report import _words as words
 
 _WIDTH, _ROW, _HEAD, _FOOT = 1000.0, 19.0, 30.0, 40.0
 _LETTER = 6.3
@@ -43,7 +43,7 @@ class Bar:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class BarRow:
     """A task and one bar a family; without bars it is the heading of the rows that follow.
 
     Attributes:
@@ -57,7 +57,7 @@ class Row:
     required: bool = True
 
 
-def ratio_bars(rows: Sequence[Row], families: Sequence[str], *, deployable: Sequence[float | None] = ()) -> Figure:
+def ratio_bars(rows: Sequence[BarRow], families: Sequence[str], *, deployable: Sequence[float | None] = ()) -> Figure:
     """One panel a family, one row a task, shared by all panels.
 
     Args:
@@ -131,13 +131,13 @@ def _figure(axes: Axes, y: float, bar: Bar, *, required: bool) -> None:
     place = end if inside or beside else max([end, *marks])
     tone = style.PAPER if required else style.INK
     axes.annotate(
-        words.ratio(end), (place, y), xytext=(-9 if inside else 9, 0), textcoords="offset points",
+        _format.ratio(end), (place, y), xytext=(-9 if inside else 9, 0), textcoords="offset points",
         ha="right" if inside else "left", va="center_baseline", fontsize=10, color=tone if inside else style.INK,
         fontweight="bold" if bar.binding else "normal", annotation_clip=False,
     )  # fmt: skip
 
 
-def _label(axes: Axes, y: float, row: Row) -> None:
+def _label(axes: Axes, y: float, row: BarRow) -> None:
     heading = not row.bars
     binding = any(bar.binding for bar in row.bars)
     axes.annotate(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import final
 
-from evalsuite.report import _words as words
+from evalsuite.report import _format
 
 
 @final
@@ -21,5 +21,5 @@ class Field:
     text: str
 
 
-EMPTY = Field(shade=None, text=words.NOTHING)
+EMPTY = Field(shade=None, text=_format.NOTHING)
 """Nothing was measured."""

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from evalsuite.report import _words as words
-from evalsuite.report._between import contradictions
+from evalsuite.report import _format
 from evalsuite.report._index import Index
 from evalsuite.report._shipped import differing
 from evalsuite.report.verdict import answered, binds
@@ -59,11 +58,11 @@ class Gap:
 
     Attributes:
         title: What is missing, with its count.
-        items: One line each; names between backticks.
+        missing: One line each; names between backticks.
     """
 
     title: str
-    items: tuple[str, ...]
+    missing: tuple[str, ...]
 
 
 def gaps(index: Index) -> tuple[Gap, ...]:
@@ -90,25 +89,30 @@ def not_evidence_for(index: Index) -> tuple[str, ...]:
 
 
 def _contradicted(index: Index) -> Gap | None:
-    items = contradictions(index.results)
-    return Gap(title="Results contradict each other: nothing here is to be relied on", items=items) if items else None
+    items = tuple(
+        f"{each.network}: {_format.count(each.violations)} of {_format.count(each.n)} examples are right on "
+        f"{_format.name(each.inner)} and wrong on {_format.name(each.outer)}, which asks for less"
+        for each in index.results.invariants
+        if each.broken
+    )
+    return Gap(title="Results contradict each other: nothing here is to be relied on", missing=items) if items else None
 
 
 def _other_files(index: Index) -> Gap | None:
     items = differing(index.results)
-    return Gap(title="Shipped files that are other networks than the tested ones", items=items) if items else None
+    return Gap(title="Shipped files that are other networks than the tested ones", missing=items) if items else None
 
 
 def _unfinished(index: Index) -> Gap | None:
     if index.results.complete:
         return None
-    return Gap(title="The run is not finished", items=("The same command continues it; figures may still change.",))
+    return Gap(title="The run is not finished", missing=("The same command continues it; figures may still change.",))
 
 
 def _unavailable(index: Index) -> Gap | None:
     tasks = sorted((t for t in index.results.tasks if t.unavailable is not None), key=lambda t: not t.required)
-    items = tuple(f"{words.name(t.name)}{' (required)' * t.required}: {t.unavailable}" for t in tasks)
-    return Gap(title=f"{words.many(len(items), 'task')} not available", items=items) if items else None
+    items = tuple(f"{_format.name(t.name)}{' (required)' * t.required}: {t.unavailable}" for t in tasks)
+    return Gap(title=f"{_format.many(len(items), 'task')} not available", missing=items) if items else None
 
 
 def _silent(index: Index) -> Gap | None:
@@ -118,17 +122,17 @@ def _silent(index: Index) -> Gap | None:
         if cell.loss is None and cell.task in available:
             reasons.setdefault(cell.reason or "no reason was recorded", Counter())[cell.task] += 1
     items = [
-        f"{words.listed(list(map(words.name, tasks)), most=4)} ({words.many(tasks.total(), 'cell')}): {reason}"
+        f"{_format.listed(list(map(_format.name, tasks)), most=4)} ({_format.many(tasks.total(), 'cell')}): {reason}"
         for reason, tasks in reasons.items()
     ]
     seen = {c.task for c in index.results.cells} | {f.task for f in index.results.features}
     items += [
-        f"parameters and FLOPs of {words.name(n.id)}: {n.uncounted}" for n in index.results.networks if n.uncounted
+        f"parameters and FLOPs of {_format.name(n.id)}: {n.uncounted}" for n in index.results.networks if n.uncounted
     ]
-    lost = [words.name(t.name) for t in index.results.tasks if t.name in available - seen]
+    lost = [_format.name(t.name) for t in index.results.tasks if t.name in available - seen]
     if lost and index.lines:
-        items.append(f"{words.listed(lost, most=4)}: no result is stored")
-    return Gap(title="Not measured", items=tuple(items)) if items else None
+        items.append(f"{_format.listed(lost, most=4)}: no result is stored")
+    return Gap(title="Not measured", missing=tuple(items)) if items else None
 
 
 def _undecided(index: Index) -> Gap | None:
@@ -138,22 +142,22 @@ def _undecided(index: Index) -> Gap | None:
     if not open_cells:
         return None
     by_task = Counter(c.task for c in open_cells)
-    names = words.listed([words.name(task) for task, _ in by_task.most_common()], most=5)
-    title = f"{words.many(len(open_cells), 'verdict')} inconclusive on {words.many(len(by_task), 'required task')}"
+    names = _format.listed([_format.name(task) for task, _ in by_task.most_common()], most=5)
+    title = f"{_format.many(len(open_cells), 'verdict')} inconclusive on {_format.many(len(by_task), 'required task')}"
     needed = [c.settles_at for c in open_cells if c.settles_at is not None]
-    more = f" Half of them would be settled by about {words.rough(_median(needed))} examples." if needed else ""
-    return Gap(title=title, items=(f"Most on {names}.{more}",))
+    more = f" Half of them would be settled by about {_format.rough(_median(needed))} examples." if needed else ""
+    return Gap(title=title, missing=(f"Most on {names}.{more}",))
 
 
 def _flagged(index: Index) -> Gap | None:
-    items = tuple(f"{words.name(t.name)}: {'; '.join(t.flags)}" for t in index.results.tasks if t.flags)
-    return Gap(title=f"{words.many(len(items), 'task')} with doubts about validity", items=items) if items else None
+    items = tuple(f"{_format.name(t.name)}: {'; '.join(t.flags)}" for t in index.results.tasks if t.flags)
+    return Gap(title=f"{_format.many(len(items), 'task')} with doubts about validity", missing=items) if items else None
 
 
 def _absent(index: Index) -> Gap | None:
     kinds = {t.kind for t in index.results.tasks} | {t.name.partition("/")[0] for t in index.results.tasks}
     items = tuple(absent for names, absent, _ in _FIELDS if not kinds & names)
-    return Gap(title="Not asked", items=items) if items else None
+    return Gap(title="Not asked", missing=items) if items else None
 
 
 def _median(values: Sequence[float]) -> float:

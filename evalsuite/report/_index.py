@@ -10,7 +10,7 @@ from evalsuite.records.schema import Cell, Family, Network, Part, Potential, Res
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class FamilyResults:
     """A family and its pruned networks, in order of prune ratio."""
 
     family: Family
@@ -42,7 +42,7 @@ class Index:
     """
 
     results: Results
-    lines: tuple[Line, ...]
+    lines: tuple[FamilyResults, ...]
     groups: tuple[Group, ...]
     controls: tuple[Network, ...]
     measures: Mapping[str, tuple[str, ...]]
@@ -98,7 +98,7 @@ def indexed(results: Results) -> Index:
     known = {f.id: f for f in results.families}
     named = dict.fromkeys([*known, *(n.family for n in pruned if n.family is not None)])
     lines = [
-        Line(
+        FamilyResults(
             family=known.get(name, Family(id=name)),
             networks=tuple(sorted((n for n in pruned if n.family == name), key=_order)),
         )

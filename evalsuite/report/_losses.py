@@ -8,10 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from evalsuite.records.schema import Cell, Task
-from evalsuite.report import _svg
-from evalsuite.report import _words as words
+from evalsuite.report import _format, _svg
 from evalsuite.report._curves import SMALLEST_SCALE, Curve, Step, loss_panel
-from evalsuite.report._index import Group, Index, Line
+from evalsuite.report._index import FamilyResults, Group, Index
 from evalsuite.report._ratios import stem
 
 _MOST_PANELS = 40
@@ -92,7 +91,7 @@ def _panel(index: Index, task: Task, prefix: str, reach: tuple[float, float], *,
     measure = index.shown(task.name)
     name, finding = index.named(task.name, measure), _finding(index, task)
     svg = _svg.inline(_figure(index, task, measure, reach), key=key, title=f"{name}: {finding}")
-    return Panel(task=words.name(name.removeprefix(prefix)), finding=finding, svg=svg)
+    return Panel(task=_format.name(name.removeprefix(prefix)), finding=finding, svg=svg)
 
 
 def figure(index: Index, task: Task, measure: str) -> Figure:
@@ -119,7 +118,7 @@ def _figure(index: Index, task: Task, measure: str, reach: tuple[float, float]) 
     )
 
 
-def _curve(index: Index, line: Line, task: Task, measure: str, look: int) -> Curve:
+def _curve(index: Index, line: FamilyResults, task: Task, measure: str, look: int) -> Curve:
     steps = tuple(
         _step(cell, n.prune_ratio)
         for n in line.networks
@@ -150,6 +149,6 @@ def _finding(index: Index, task: Task) -> str:
         return "no verdict"
     if known[-1] == 0:
         return "not shown at any ratio"
-    if len(known) == 1 or words.share(known[0]) == words.share(known[-1]):
-        return f"commensurate to {words.share(known[0])}"
-    return f"commensurate to {words.share(known[0]).split()[0]}–{words.share(known[-1])}"
+    if len(known) == 1 or _format.share(known[0]) == _format.share(known[-1]):
+        return f"commensurate to {_format.share(known[0])}"
+    return f"commensurate to {_format.share(known[0]).split()[0]}–{_format.share(known[-1])}"

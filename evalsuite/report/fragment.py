@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from evalsuite.records.schema import Cell, Results, Verdict
-from evalsuite.report import _words as words
-from evalsuite.report._index import Index, Line, indexed
-from evalsuite.report._map import SIGNS
+from evalsuite.report import _format
+from evalsuite.report._index import FamilyResults, Index, indexed
+from evalsuite.report._templates import template
 from evalsuite.report.verdict import answer
 
 _COLOURS: Final[Mapping[Verdict | None, str]] = {
@@ -47,20 +45,16 @@ def fragment(results: Results) -> str:
     It needs no style sheet, no script and no other file; names are escaped.
     """
     index = indexed(results)
-    environment = Environment(
-        loader=PackageLoader("evalsuite.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
     verdict = answer(index)
-    return environment.get_template("fragment.html").render(
+    return template("fragment.html").render(
         headline=_plain(verdict.headline),
         sentences=[_plain(sentence) for sentence in (*verdict.warnings, *verdict.sentences)],
         matrices=[_matrix(index, line) for line in index.lines if line.networks],
     )
 
 
-def _matrix(index: Index, line: Line) -> VerdictMatrix:
-    ratios = tuple(words.ratio(n.target_ratio if n.prune_ratio is None else n.prune_ratio) for n in line.networks)
+def _matrix(index: Index, line: FamilyResults) -> VerdictMatrix:
+    ratios = tuple(_format.ratio(n.target_ratio if n.prune_ratio is None else n.prune_ratio) for n in line.networks)
     rows = tuple(
         (
             index.named(task.name, index.shown(task.name)),
@@ -76,7 +70,7 @@ def _matrix(index: Index, line: Line) -> VerdictMatrix:
 def _field(cell: Cell | None) -> VerdictField:
     verdict = None if cell is None else cell.verdict
     name = "not evaluated" if verdict is None else verdict.replace("_", " ")
-    return VerdictField(text=SIGNS[verdict] or words.NOTHING, colour=_COLOURS[verdict], verdict=name)
+    return VerdictField(text=_format.SIGNS[verdict] or _format.NOTHING, colour=_COLOURS[verdict], verdict=name)
 
 
 def _plain(sentence: str) -> str:

@@ -33,7 +33,7 @@ def loss_figure(results: Results, task: str, measure: str | None = None) -> Figu
 def ratio_figure(results: Results) -> Figure:
     """Commensurate prune ratio by task, a panel a family, with a line at each family's deployable ratio."""
     index = indexed(results)
-    ends = [_ratios.end(index, line) for line in index.lines]
+    ends = [_ratios.family_limit(index, line) for line in index.lines]
     return ratio_bars(
         _ratios.chart_rows(index),
         [line.family.id for line in index.lines],

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from bounds import Preactivation, linf_ball, preactivations, trace
+from neuralnets.bounds import Preactivation, linf_ball, preactivations, trace
 from pruners._checks import check_at_least
 from pruners.regularisers._base import Regulariser
 

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from evalsuite.config.settings import Making
+from evalsuite.config.settings import PruningSettings
 from evalsuite.pruning.controls import total_epochs
 from evalsuite.training import named
 from pruners.filter_norm import FilterNorm
@@ -108,7 +108,7 @@ def test_epochs_are_counted_as_they_are_trained():
     def epochs(*controls, **changes):
         pruners = changes.pop("pruners", (Magnitude(),))
         return total_epochs(
-            Making(pruners=pruners, ratios=(0.5, 0.8), recipe=short, full=full, controls=controls, **changes)
+            PruningSettings(pruners=pruners, ratios=(0.5, 0.8), recipe=short, full=full, controls=controls, **changes)
         )
 
     assert epochs() == 4
@@ -119,4 +119,4 @@ def test_epochs_are_counted_as_they_are_trained():
     assert epochs("scratch") == 4 + 10 + 10
     assert epochs("scratch-budget") == 4 + 20 + 20  # at most
     assert epochs("copycat") == 4  # of channels only
-    assert total_epochs(Making(pruners=(Magnitude(),), ratios=(0.5, 0.8))) == 2
+    assert total_epochs(PruningSettings(pruners=(Magnitude(),), ratios=(0.5, 0.8))) == 2

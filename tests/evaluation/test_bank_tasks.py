@@ -13,7 +13,7 @@ from small_families import resident
 from torch import nn
 
 from evalsuite.api import sweep
-from evalsuite.config.settings import Judging
+from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import Dataset, Examples, choose, load
 from evalsuite.engines.items import NetworkRef, split_into_shards
 from evalsuite.engines.local import LocalEngine
@@ -71,7 +71,7 @@ def family(count):
 
 def plan(store, members, data=None, task=TASK, seed=0, parent=None):
     """The examples, and what is missing."""
-    found = prepare_examples(Judging(tasks=(task,), seed=seed), data or dataset(), dataset().test, store)
+    found = prepare_examples(EvaluationSettings(tasks=(task,), seed=seed), data or dataset(), dataset().test, store)
     (shards,) = found.shards.values()
     bank = [
         shard for training in found.training.values() for shard in split_into_shards(task, training, 10**6, training)
@@ -204,7 +204,8 @@ def test_another_bank_is_another_address(tmp_path):
 def test_the_seed_chooses_the_bank(tmp_path):
     with opened(tmp_path, create=True) as store:
         banks = [
-            prepare_examples(Judging(tasks=(TASK,), seed=seed), dataset(), dataset().test, store) for seed in (0, 0, 1)
+            prepare_examples(EvaluationSettings(tasks=(TASK,), seed=seed), dataset(), dataset().test, store)
+            for seed in (0, 0, 1)
         ]
     one, again, other = ({*bank.training["ood/blobs?knn=3&bank=40"].ids} for bank in banks)
     assert one == again != other
@@ -240,7 +241,7 @@ def test_data_and_networks_that_cannot_be_asked_say_why(tmp_path):
     assert why_unavailable(Ood(outliers="blobs"), dataset(), [bare]) is None
     with opened(tmp_path, create=True) as store:
         store.set_meta({"members": [], "families": []})
-        found = prepare_examples(Judging(tasks=(TASK,)), dataset(train=None), dataset().test, store)
+        found = prepare_examples(EvaluationSettings(tasks=(TASK,)), dataset(train=None), dataset().test, store)
         members = {NetworkRef(id="parent", digest="d"): network}
         engine, loader = engine_for(found, members), resident(members.keys(), members.values())
         evaluate_family(tuple(members), found, store, engine=engine, loader=loader, reporter=Silent())
@@ -275,7 +276,9 @@ def test_a_sweep_of_digits_tells_the_area_that_scikit_learn_tells(tmp_path):
         for parameter in network.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(len(parameter))) / 5)
     task, measure = "ood/noise?knn=5", "ood_auroc?score=knn"
-    judging = Judging(tasks=(parse(task), Ood(outliers="noise")), examples=120, measures=("ood_auroc", measure))
+    judging = EvaluationSettings(
+        tasks=(parse(task), Ood(outliers="noise")), examples=120, measures=("ood_auroc", measure)
+    )
     found = sweep(network, digits, out=tmp_path, ratios=(0.5,), evaluation_settings=judging, accept_parent=True)
     cells = {(c["task"], c["measure"], c["network"]): c for c in found.summary["cells"]}
     assert ("ood/noise", measure, "parent") not in cells

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import pytest
 
 from evalsuite.records.schema import parse_results
-from evalsuite.report._features import matrices
 from evalsuite.report._index import indexed
 from evalsuite.report.page import Picture, render
+from evalsuite.report.sections._base import Contents
+from evalsuite.report.sections.features import Features
 
 
 def rendered(document: dict[str, object], pictures: Sequence[Picture] = ()) -> str:
@@ -41,10 +42,15 @@ def told(tiny: Row) -> Row:
     return {**tiny, "tasks": [*tiny["tasks"], task], "networks": networks, "features": rows}
 
 
+def matrices(results: Row) -> list[object]:
+    """What the section shows, one a task."""
+    return list(Features().values(Contents(index=indexed(parse_results(results))))["matrices"])
+
+
 def test_rows_are_where_pixels_come_from_and_columns_who_sees_them(told: Row) -> None:
-    (matrix,) = matrices(indexed(parse_results(told)))
+    (matrix,) = matrices(told)
     assert matrix.labels == ("m", "62.0\N{NO-BREAK SPACE}%", "71.0\N{NO-BREAK SPACE}%")
-    found = {label: [(f.shade, f.text) for f in fields] for label, fields in matrix.rows}
+    found = {row.label: [(f.shade, f.text) for f in row.fields] for row in matrix.rows}
     assert found["m"] == [("f8", "93"), ("f7", "78"), ("f0", "0")]
     assert found[matrix.labels[1]] == [("f4", "50"), ("f8", "90"), ("f4", "50")]
     assert found[matrix.labels[2]] == [("f4", "50"), (None, "–"), ("f8", "100")]
@@ -52,19 +58,20 @@ def test_rows_are_where_pixels_come_from_and_columns_who_sees_them(told: Row) ->
 
 
 def test_the_sentence_and_the_table(told: Row) -> None:
-    (matrix,) = matrices(indexed(parse_results(told)))
+    (matrix,) = matrices(told)
     said = matrix.finding.replace("\N{NO-BREAK SPACE}", " ")
     assert said == (
         "On its own pixels the parent gives the true class 93 % on average; pruned networks give it 0 % to 78 % there; "
         "controls give it 20 % there."
     )
-    assert ("m", "a", "250", "78.00", "[73.00, 82.00]", "–") in matrix.figures
-    assert ("b", "a", "–", "–", "–", "not evaluated yet") in matrix.figures
+    rows = [(p.pixels_from, p.seen_by, p.examples, p.confidence, p.interval, p.note) for p in matrix.pairs]
+    assert ("m", "a", "250", "78.00", "[73.00, 82.00]", "–") in rows
+    assert ("b", "a", "–", "–", "–", "not evaluated yet") in rows
 
 
 def test_several_families_are_told_apart(told: Row) -> None:
     other = {**told["networks"][1], "id": "c", "family": "taylor-0"}
-    (matrix,) = matrices(indexed(parse_results({**told, "networks": [*told["networks"], other]})))
+    (matrix,) = matrices({**told, "networks": [*told["networks"], other]})
     assert matrix.labels == ("m", "a", "b")
 
 

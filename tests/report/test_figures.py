@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from evalsuite.report import _svg
-from evalsuite.report.figures import Bar, Curve, Row, Step, family_mark, loss_panel, ratio_bars
+from evalsuite.report.figures import Bar, BarRow, Curve, Step, family_mark, loss_panel, ratio_bars
 
 CURVE = Curve(
     family="magnitude-0",
@@ -21,11 +21,13 @@ CURVE = Curve(
 
 def bars() -> Figure:
     rows = [
-        Row(label="corruption"),
-        Row(label="fog/3", bars=(Bar(commensurate=0.62, potential=0.71, binding=True),)),
-        Row(label="none/3", bars=(Bar(commensurate=None),)),
-        Row(label="zero/3", bars=(Bar(commensurate=0.0, potential=0.0),)),
-        Row(label="a $b_1$ <c> & d", bars=(Bar(commensurate=0.9, censored=True, levels=(0.9, 0.95)),), required=False),
+        BarRow(label="corruption"),
+        BarRow(label="fog/3", bars=(Bar(commensurate=0.62, potential=0.71, binding=True),)),
+        BarRow(label="none/3", bars=(Bar(commensurate=None),)),
+        BarRow(label="zero/3", bars=(Bar(commensurate=0.0, potential=0.0),)),
+        BarRow(
+            label="a $b_1$ <c> & d", bars=(Bar(commensurate=0.9, censored=True, levels=(0.9, 0.95)),), required=False
+        ),
     ]
     return ratio_bars(rows, ["magnitude-0"], deployable=[0.62])
 
@@ -47,7 +49,7 @@ def test_what_was_not_measured_is_no_zero() -> None:
 
 
 def test_one_panel_a_family() -> None:
-    rows = [Row(label="clean", bars=tuple(Bar(commensurate=k / 10) for k in range(1, 5)))]
+    rows = [BarRow(label="clean", bars=tuple(Bar(commensurate=k / 10) for k in range(1, 5)))]
     figure = ratio_bars(rows, list("abcd"))
     assert [[p.get_width() for p in axes.patches] for axes in figure.axes] == [[0.1], [0.2], [0.3], [0.4]]
     assert ratio_bars([], []).axes == []
@@ -127,5 +129,5 @@ def test_paths_keep_their_shape() -> None:
 
 
 def test_glyphs_that_no_font_has_are_no_warning() -> None:
-    row = Row(label="霧 \U0001f32b", bars=(Bar(commensurate=0.5),))
+    row = BarRow(label="霧 \U0001f32b", bars=(Bar(commensurate=0.5),))
     assert "霧" in _svg.inline(ratio_bars([row], ["a"]), key="k", title="t")

@@ -16,6 +16,7 @@ from typing_extensions import override
 from evalsuite.errors import UsageError
 from evalsuite.records.schema import parse_results
 from evalsuite.report import page
+from evalsuite.report._templates import asset
 from evalsuite.report.page import Picture, render
 
 
@@ -329,7 +330,7 @@ def test_needs_no_torch() -> None:
 @pytest.mark.parametrize(("dark", "least"), [(False, 4.5), (True, 4.5)])
 def test_contrast(dark: bool, least: float) -> None:
     """WCAG 2.1: text on paper, and on every shade of the map."""
-    css = page._asset("report.css")
+    css = asset("report.css")
     first, second = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
     colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", first)) | (
         dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", second)) if dark else {}

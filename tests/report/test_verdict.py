@@ -171,7 +171,7 @@ def test_ending_in_a_table(tiny: Row) -> None:
 
 
 def listed(results: Row) -> dict[str, tuple[str, ...]]:
-    return {plain(gap.title): tuple(map(plain, gap.items)) for gap in gaps(of(results))}
+    return {plain(gap.title): tuple(map(plain, gap.missing)) for gap in gaps(of(results))}
 
 
 def test_gaps_of_a_whole_run(tiny: Row) -> None:

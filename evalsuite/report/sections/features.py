@@ -1,0 +1,147 @@
+"""Section: which networks recognise the true class in which networks' pixels, as a map and as a table."""
+
+from dataclasses import dataclass
+from typing import final
+
+from typing_extensions import override
+
+from evalsuite.records.schema import Feature
+from evalsuite.report import _format
+from evalsuite.report._field import EMPTY, Field
+from evalsuite.report._index import Index
+from evalsuite.report.sections._base import Contents, Section, Values
+
+_SHADES = 9
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class MatrixRow:
+    """A network whose pixels are shown, and a field for each network that sees them: percent."""
+
+    label: str
+    fields: tuple[Field, ...]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class PairRow:
+    """A pair of networks: whose pixels, who sees them, and how sure that one is of the true class."""
+
+    pixels_from: str
+    seen_by: str
+    examples: str
+    confidence: str
+    interval: str
+    note: str
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """One task.
+
+    Attributes:
+        task: Its name.
+        title: What it says of itself.
+        labels: Networks, in the order of rows and columns.
+        rows: By the network whose pixels are shown.
+        finding: What it shows, in a sentence.
+        left_out: Networks that are shown the parent's pixels only, and are no row.
+        pairs: The same as a table.
+    """
+
+    task: str
+    title: str
+    labels: tuple[str, ...]
+    rows: tuple[MatrixRow, ...]
+    finding: str
+    left_out: tuple[str, ...]
+    pairs: tuple[PairRow, ...]
+
+
+@final
+@dataclass(frozen=True)
+class Features(Section):
+    """Informative features: what networks see in the pixels by which others decide."""
+
+    id = "features"
+    title = "Informative features"
+    order = 80
+
+    @override
+    def applies(self, contents: Contents) -> bool:
+        return bool(contents.index.results.features)
+
+    @override
+    def values(self, contents: Contents) -> Values:
+        index = contents.index
+        names = dict.fromkeys(feature.task for feature in index.results.features)
+        return {"matrices": tuple(_matrix(index, name) for name in names)}
+
+
+def _matrix(index: Index, name: str) -> Matrix:
+    own = [feature for feature in index.results.features if feature.task == name]
+    pairs = {(feature.pixels_from, feature.seen_by): feature for feature in own}
+    shown = list(dict.fromkeys(feature.pixels_from for feature in own))
+    task = index.task(name)
+    return Matrix(
+        task=_format.name(name),
+        title=name if task is None or task.title is None else task.title,
+        labels=tuple(_label(index, network) for network in shown),
+        rows=tuple(
+            MatrixRow(
+                label=_label(index, source), fields=tuple(_field(pairs.get((source, viewer))) for viewer in shown)
+            )
+            for source in shown
+        ),
+        finding=_finding(index, pairs),
+        left_out=tuple(dict.fromkeys(feature.seen_by for feature in own if feature.seen_by not in shown)),
+        pairs=tuple(map(_pair, own)),
+    )
+
+
+def _label(index: Index, network: str) -> str:
+    """The prune ratio says enough where there is one family."""
+    found = index.network(network)
+    if found is None or found.role != "pruned" or len(index.lines) > 1:
+        return network
+    return _format.ratio(found.prune_ratio)
+
+
+def _field(feature: Feature | None) -> Field:
+    if feature is None or feature.value is None:
+        return EMPTY
+    shade = min(int(feature.value * _SHADES), _SHADES - 1)
+    return Field(shade=f"f{shade}", text=f"{100 * feature.value:.0f}")
+
+
+def _pair(feature: Feature) -> PairRow:
+    return PairRow(
+        pixels_from=feature.pixels_from,
+        seen_by=feature.seen_by,
+        examples=_format.count(feature.n),
+        confidence=_format.loss(feature.value),
+        interval=_format.span(feature.low, feature.high),
+        note=feature.reason or _format.NOTHING,
+    )
+
+
+def _finding(index: Index, pairs: dict[tuple[str, str], Feature]) -> str:
+    """What the parent's pixels are worth to the parent, to pruned networks and to controls."""
+    parent = index.results.parent.id
+    own = pairs.get((parent, parent))
+    if own is None or own.value is None:
+        return "The parent's own pixels have not been shown to it yet."
+    said = [f"On its own pixels the parent gives the true class {_format.share(own.value)} on average"]
+    for role, noun in (("pruned", "pruned networks"), ("control", "controls")):
+        found = {n.id: pairs.get((parent, n.id)) for n in index.results.networks if n.role == role}
+        values = [feature.value for feature in found.values() if feature is not None and feature.value is not None]
+        if values:
+            said.append(f"{noun} give it {_range(values)} there")
+    return "; ".join(said) + "."
+
+
+def _range(values: list[float]) -> str:
+    low, high = _format.share(min(values)), _format.share(max(values))
+    return low if low == high else f"{low} to {high}"
