@@ -14,7 +14,8 @@ from evalsuite.networks.architectures._base import Architecture
 from evalsuite.problems import CLASSIFICATION, Classification, Column, Observations, Problem
 from evalsuite.progress import Reporter
 from evalsuite.randomness import integers, keys, normal, uniform
-from evalsuite.tasks._base import Domain, Seen, Task
+from evalsuite.tasks._abilities import ChecksNetworks, ComparesToParent, OwnExamples, Pairwise, PerNetwork, UsesBank
+from evalsuite.tasks._base import Domain, Task, TaskOutput
 from evalsuite.training import Hook, Recipe
 from pruners import ChannelPruner, Context, Pruner, Scores, WeightPruner
 from pruners.regularisers import Regulariser
@@ -28,8 +29,10 @@ __all__ = [
     "Batch",
     "Budget",
     "ChannelPruner",
+    "ChecksNetworks",
     "Classification",
     "Column",
+    "ComparesToParent",
     "Context",
     "Corruption",
     "Dataset",
@@ -41,7 +44,10 @@ __all__ = [
     "Images",
     "Measure",
     "Observations",
+    "OwnExamples",
     "Paired",
+    "Pairwise",
+    "PerNetwork",
     "Problem",
     "Pruner",
     "Recipe",
@@ -49,11 +55,12 @@ __all__ = [
     "Reporter",
     "Sampled",
     "Scores",
-    "Seen",
     "Source",
     "Statistic",
     "Stored",
     "Task",
+    "TaskOutput",
+    "UsesBank",
     "WeightPruner",
     "integers",
     "keys",

@@ -15,7 +15,7 @@ from evalsuite.measures._base import Annotations, Figure, Losses, Measure, Stati
 from evalsuite.measures._wrong import wrong
 from evalsuite.parts.names import parse_part, part_name
 from evalsuite.records.facts import FamilyFacts, Meta, NetworkFacts, TaskFacts
-from evalsuite.records.store import ALONE, Address, Columns, Store
+from evalsuite.records.store import NO_OTHER, Address, Columns, Store
 from evalsuite.statistics.bootstrap import Spread, compare_spreads, spread
 from evalsuite.statistics.compare import Comparison, Verdict, compare
 from evalsuite.statistics.deployable import Claim
@@ -112,7 +112,7 @@ class Evidence:
         """All shards of a network on a task, joined; None where one is missing."""
         key = (task["name"], network["digest"])
         if key not in self._read:
-            own = self._join(task, network, ALONE)
+            own = self._join(task, network, NO_OTHER)
             related = self._join(task, network, self.parent["digest"])
             self._read[key] = None if own is None else Stored(own=own, to_parent=related or {})
         return self._read[key]
@@ -190,7 +190,7 @@ class Evidence:
 
     def errors(self, task: TaskFacts, network: NetworkFacts) -> Losses | None:
         """The share of draws in which a network errs, by example, (n,), read anew; None where something is missing."""
-        own = None if task["unavailable"] else self._join(task, network, ALONE)
+        own = None if task["unavailable"] else self._join(task, network, NO_OTHER)
         if own is None or "prediction" not in own:
             return None
         return wrong(Stored(own=own, to_parent={}), self.labels(task), task["readings"])
@@ -200,7 +200,7 @@ class Evidence:
 
         An attack shows every network images of its own, and of several draws none stands for the example.
         """
-        own = None if task["unavailable"] else self._join(task, network, ALONE)
+        own = None if task["unavailable"] else self._join(task, network, NO_OTHER)
         if own is None or "prediction" not in own or "confidence" not in own or own["prediction"].ndim != 1:
             return None
         return own["prediction"].astype(np.int64)

@@ -147,7 +147,7 @@ def described_task(text: str) -> Description:
     titles = [task.title() for task in tasks[:_SHOWN]]
     if len(tasks) > _SHOWN:
         titles.append(f"and {len(tasks) - _SHOWN} more")
-    passes = sum(task.passes() for task in tasks)
+    passes = sum(task.forward_passes() for task in tasks)
     meant = {each.name: each.meaning for each in whole.settings}
     given = part_settings(tasks[0]) if len(tasks) == 1 else {}
     return Description(
