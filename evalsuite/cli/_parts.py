@@ -1,4 +1,4 @@
-"""Parts for people: what each is, its settings with their defaults and meanings, its source, and how it is typed."""
+"""Describes parts for people: what each is, its settings, their defaults and meanings, its source, how it is typed."""
 
 import inspect
 import re
@@ -321,4 +321,4 @@ def spelled_out(name: str) -> list[str]:
     by_kind = {kind: names(each.package) for kind, each in KINDS.items()}
     bare = name.partition("?")[0].replace("-", "_")
     places = {**by_kind, "networks": tuple(BUILT_IN), "presets": tuple(PRESETS)}
-    return [f"{kind}/{bare}" for kind, names_of_kind in places.items() if bare in names_of_kind]
+    return [f"{kind}/{bare}" for kind, parts in places.items() if bare in parts]

@@ -140,13 +140,13 @@ def _table(rows: list[tuple[str, str, str, str]]) -> None:
 
 
 def _libraries() -> list[tuple[str, str, str]]:
-    rows = [("evalsuite", "ok", f"{__version__}, Python {platform.python_version()} at {sys.prefix}")]
+    lines = [("evalsuite", "ok", f"{__version__}, Python {platform.python_version()} at {sys.prefix}")]
     for library in _NEEDED:
         try:
-            rows.append((library, "ok", version(library)))
+            lines.append((library, "ok", version(library)))
         except PackageNotFoundError:
-            rows.append((library, "missing", install_hint()))
-    return rows
+            lines.append((library, "missing", install_hint()))
+    return lines
 
 
 def _optional() -> list[tuple[str, str, str]]:
@@ -200,5 +200,5 @@ def _data() -> list[tuple[str, str, str]]:
 
 
 def _browser() -> tuple[str, str, str]:
-    path = next((program for name in ("chromium", "google-chrome", "chrome") if (program := shutil.which(name))), None)
+    path = next((browser for name in ("chromium", "google-chrome", "chrome") if (browser := shutil.which(name))), None)
     return "browser", "ok" if path else "optional", path or "any browser opens report.html; tests use Debian's chromium"

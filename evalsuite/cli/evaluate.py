@@ -58,7 +58,7 @@ def command(
     pairs = [_pair(part, files) for value in shipped for part in value.split(",") if part.strip()]
     out = spec.out or default_out(spec.ckpt)
     held = shipped_names(pairs, files)
-    request = request_digest(spec, {**files, **{f"{name} shipped as {of}": file for name, of, file in held}})
+    request = request_digest(spec, {**files, **{f"{name} shipped as {network}": file for name, network, file in held}})
     results = finished(out, request)
     if results is not None:
         echo(f"{out}: finished before, nothing to do", err=True)
@@ -106,8 +106,8 @@ def _run(
             for name, file in files.items()
         }
         held = [
-            ShippedFile(id=name, tested_as=of, path=file, read=partial(build_candidate, file, spec, loaded))
-            for name, of, file in shipped
+            Shipped(id=name, of=network, path=file, checkpoint=build_candidate(file, spec, loaded))
+            for name, network, file in shipped
         ]
         origin = Origin(
             command=typed(), request=request or "", amend=amend, full_paths=spec.full_paths, **caution(spec)

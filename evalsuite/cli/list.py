@@ -35,11 +35,11 @@ def command(kind: str | None, as_json: bool) -> None:
     if kind is not None and kind in _TABLES:
         _TABLES[kind](as_json=as_json)
         return
-    listed = {each: _listed(each) for each in ([kind] if kind else _KINDS)}
+    listing = {each: _listed(each) for each in ([kind] if kind else _KINDS)}
     if as_json:
-        write_json(listed)
+        write_json(listing)
         return
-    for each, parts in listed.items():
+    for each, parts in listing.items():
         echo(each, bold=True)
         width = max((len(name) for name in parts), default=0)
         for name, says in parts.items():

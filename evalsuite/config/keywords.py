@@ -1,4 +1,4 @@
-"""Options of a run as keywords of Python's front door: named and typed as on the command line, with parts beside names.
+"""Keywords of Python's front door: options named and typed as on the command line, with parts beside names.
 
 The test of the two front doors holds these to the command line's options, name by name.
 """

@@ -1,4 +1,4 @@
-"""Text files of rows and columns, as spreadsheets write them: which encoding, and which character stands in between."""
+"""Reads text files of rows and columns as spreadsheets write them, in any encoding and with any separator."""
 
 import codecs
 import csv

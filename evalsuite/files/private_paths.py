@@ -1,4 +1,4 @@
-"""Results are shown to others: where a file lies on the user's machine, and under whose name, is left out of them."""
+"""Leaves out of results where files lie on the user's machine, and under whose name."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,13 +44,13 @@ def _shortened(paths: Iterable[str]) -> dict[str, str]:
     return {path: "/".join((LEFT_OUT, *_distinct(parts, pieces.values()))) for path, parts in pieces.items()}
 
 
-def _distinct(parts: Sequence[str], others: Iterable[Sequence[str]]) -> Sequence[str]:
+def _distinct(pieces: Sequence[str], others: Iterable[Sequence[str]]) -> Sequence[str]:
     """The last pieces of a path that no other path ends with; all but the first at most."""
-    rivals = [other for other in others if other != parts]
-    for k in range(1, len(parts)):
-        if all(list(rival[-k:]) != list(parts[-k:]) for rival in rivals):
-            return parts[-k:]
-    return parts[1:] or parts
+    rivals = [other for other in others if other != pieces]
+    for k in range(1, len(pieces)):
+        if all(list(rival[-k:]) != list(pieces[-k:]) for rival in rivals):
+            return pieces[-k:]
+    return pieces[1:] or pieces
 
 
 def _texts(value: object) -> Iterable[str]:

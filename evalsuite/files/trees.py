@@ -1,4 +1,4 @@
-"""Files in folders, however deep: links are followed, what systems leave beside files is left out."""
+"""Lists files in folders, however deep: links are followed, what systems leave beside files is left out."""
 
 import os
 from collections.abc import Iterator

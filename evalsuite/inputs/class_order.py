@@ -1,4 +1,4 @@
-"""Which output of the network stands for which class of the data.
+"""Matches outputs of the network with classes of the data.
 
 Classes are numbered by whoever made the data and by whoever trained the network. Where both have names, the names
 decide, also names that are numbers; where one of them has other names or only counts its classes, the order cannot be

@@ -1,4 +1,4 @@
-"""What a run works on: the parent and its data, read together, and other networks read as the parent was."""
+"""Reads the inputs of a run: the parent together with its data, and other networks as the parent was read."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -155,8 +155,8 @@ def _parent(ckpt: Path, reading: Reading, dataset: Dataset | None) -> Checkpoint
         return _artefact(ckpt, reading, dataset, (dataset.mean, dataset.std))
     parent = _read(ckpt, reading, dataset)
     if parent.self_describing and reading.normalise is not None:
-        data = dataset or load(_data_of(parent, ckpt))
-        normalisation.check_not_contradicted(parent.network, reading.normalise, _of_data(data, reading.normalise))
+        loaded = dataset or load(_data_of(parent, ckpt))
+        normalisation.check_not_contradicted(parent.network, reading.normalise, _of_data(loaded, reading.normalise))
     return parent
 
 
@@ -164,16 +164,16 @@ def _descendant(path: Path, reading: Reading, inputs: Inputs) -> Checkpoint:
     """A candidate; the entry that holds the parent's weights is the candidate's too, if it has such an entry."""
     as_parent = _of_parent(inputs)
     try:
-        descendant = _read(path, reading, inputs.dataset, as_parent)
+        checkpoint = _read(path, reading, inputs.dataset, as_parent)
     except UnknownNameError:
         if reading.weights is None:
             raise
-        descendant = _read(path, replace(reading, weights=None), inputs.dataset, as_parent)
+        checkpoint = _read(path, replace(reading, weights=None), inputs.dataset, as_parent)
     readings = [
         normalisation.as_parent(each) if each.topic == normalisation.TOPIC and each.basis == "assumed" else each
-        for each in descendant.interpretations
+        for each in checkpoint.interpretations
     ]
-    return replace(descendant, interpretations=tuple(readings))
+    return replace(checkpoint, interpretations=tuple(readings))
 
 
 def _read(
@@ -263,12 +263,12 @@ def _data_of(parent: Checkpoint, ckpt: Path) -> str:
     return check_recorded(parent.data, ckpt)
 
 
-def _names_in_file(parent: Checkpoint, ckpt: Path, classes: str | None) -> tuple[str, ...] | None:
+def _names_in_file(parent: Checkpoint, ckpt: Path, given: str | None) -> tuple[str, ...] | None:
     """What the parent's outputs are called by its own file; None where it says nothing."""
     if parent.self_describing:
         return parent.classes
     lists = parent.recorded_classes
-    if len(set(lists.values())) > 1 and classes is None:
+    if len(set(lists.values())) > 1 and given is None:
         raise RefusedInputError(
             f"expected one list of classes in {ckpt}, got several that differ ({', '.join(lists)}): say --classes"
         )
@@ -277,10 +277,10 @@ def _names_in_file(parent: Checkpoint, ckpt: Path, classes: str | None) -> tuple
 
 def _check_classes(path: Path, candidate: Checkpoint, inputs: Inputs) -> None:
     """Two files that name their classes have to name them in the same order."""
-    candidates = candidate.classes if candidate.self_describing else _names_in_file(candidate, path, None)
-    if candidates in {None, inputs.dataset.classes}:
+    classes = candidate.classes if candidate.self_describing else _names_in_file(candidate, path, None)
+    if classes in {None, inputs.dataset.classes}:
         return
-    if sorted(candidates or ()) == sorted(inputs.dataset.classes):
+    if sorted(classes or ()) == sorted(inputs.dataset.classes):
         raise UsageError(
             f"expected outputs in the order of the parent's, got the same classes in another order: {path}"
         )

@@ -1,4 +1,4 @@
-"""Is the parent a standard that its descendants can be held to?
+"""Judges whether the parent is a standard that its descendants can be held to.
 
 "As good as its parent" means something only where the parent itself is better than an answer that does not look at the
 image. A network that was never trained, that is normalised by the wrong numbers, or whose outputs stand for other
@@ -113,13 +113,13 @@ def doubts(
         confidence: In (0.5, 1); of each claim that another reading is better.
     """
     few = examples.select(range(min(_FEW, len(examples))))
-    losses, _ = _losses(parent.network, few)
-    doubtful: list[Interpretation] = []
+    as_read, _ = _losses(parent.network, few)
+    suspicions: list[Interpretation] = []
     if not parent.self_describing:
-        doubtful.extend(_other_normalisations(parent, few, dataset, losses, confidence))
+        suspicions.extend(_other_normalisations(parent, few, dataset, as_read, confidence))
     if isinstance(examples.problem, Classification):
-        doubtful.extend(_other_orders(parent.network, few, losses, confidence))
-    return tuple(doubtful)
+        suspicions.extend(_other_orders(parent.network, few, as_read, confidence))
+    return tuple(suspicions)
 
 
 def sentence(standard: StandardFacts, shape: Sequence[int]) -> str:

@@ -1,4 +1,4 @@
-"""What a run understood of its inputs: said before any work, kept with the results, refused where it is only assumed.
+"""Reports what a run understood of its inputs: before any work, with the results; refused where it is only assumed.
 
 The parent is judged here, before anything is pruned: a parent that is no better than an answer that takes no network
 is no standard, and hours of work on its descendants would show nothing.
@@ -190,13 +190,13 @@ def check(understanding: Understanding, caution: Caution, reporter: Reporter) ->
     if caution.accept_parent:
         reporter.say(f"warning: {message}; every verdict is inconclusive")
         return
-    statements = [f"{each.value}: {each.option}" if each.option else each.value for each in understanding.doubtful]
+    listed = [f"{each.value}: {each.option}" if each.option else each.value for each in understanding.doubtful]
     sizes = [
         f"{each.value} ({each.reason}): {each.option}"
         for each in understanding.readings
         if (each.topic, each.basis) == ("image size", "assumed")
     ]
-    hints = "".join(f"; {each}" for each in (*statements, *sizes))
+    hints = "".join(f"; {each}" for each in (*listed, *sizes))
     raise RefusedInputError(f"{message}{hints}; {_CAUSES}")
 
 

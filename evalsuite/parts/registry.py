@@ -1,4 +1,4 @@
-"""The folder is the registry: a part's file name is its name everywhere.
+"""The registry of parts: their folder lists them, and a part's file name is its name everywhere.
 
 Third-party packages add parts through entry points named after the folder (`evalsuite.tasks`, `evalsuite.pruners`).
 """

@@ -1,4 +1,4 @@
-"""Whose code raised an error: a user's, a library's or evalsuite's own, read off the traceback.
+"""Tells whose code raised an error, a user's, a library's or evalsuite's own, by the traceback.
 
 Nothing is measured or wrapped while all goes well: who is to blame is asked only once something was raised. The
 innermost frame decides that belongs to somebody; frames of Python and of the libraries that evalsuite itself computes

@@ -119,7 +119,7 @@ class Watch:
             if sys.stderr.isatty():
                 os.write(2, f"{_SHOW_CURSOR}\n".encode())
             if not self._announced.is_set():
-                os.write(2, f"evalsuite: {exit_word(self._code)}\n".encode())
+                os.write(2, f"evalsuite: {describe_end(self._code)}\n".encode())
         _end_process(self._code)
 
     def _tell(self) -> None:
@@ -187,6 +187,6 @@ def _pipe() -> tuple[int, int]:
     return high[0], high[1]
 
 
-def exit_word(code: int) -> str:
-    """What is said of a process that a signal ended with `code`."""
+def describe_end(code: int) -> str:
+    """One line on a process that a signal ended with `code`."""
     return f"{_WORDS[code]}; {_CONTINUES}"

@@ -88,14 +88,14 @@ def users_code(expected: str) -> Iterator[None]:
         try:
             yield
         except BaseException as error:
-            passed_on = _passed_on(error)
-            if passed_on is None:
+            usable = _passed_on(error)
+            if usable is None:
                 to_blame = None if isinstance(error, SyntaxError) else culprit(error)  # which tells its place itself
                 place = f" ({to_blame.place})" if to_blame is not None and to_blame.place else ""
-                passed_on = OthersError(f"{expected}, got {what_it_says(error)}{place}; {_DEBUG}")
-            if passed_on is error:
+                usable = OthersError(f"{expected}, got {what_it_says(error)}{place}; {_DEBUG}")
+            if usable is error:
                 raise
-            raise passed_on from error
+            raise usable from error
 
 
 def described(error: BaseException) -> BaseException:
@@ -114,9 +114,9 @@ def _explained(error: BaseException, doing: str, networks: Mapping[str, object],
         return _sentence(error, doing, networks, f"{error}", way_out)
     if isinstance(error, OthersError) and not error.named and networks:
         return OthersError(f"{_which(networks, None)}, {error}", named=True)
-    passed_on = _passed_on(error)
-    if passed_on is not None:
-        return passed_on
+    usable = _passed_on(error)
+    if usable is not None:
+        return usable
     if is_memory(error):
         what = f"expected enough memory, got {what_it_says(error)}"
         return _sentence(error, doing, networks, what, "; ".join(filter(None, (_MEMORY, way_out))))
