@@ -19,11 +19,11 @@ import torch
 from lost_in_pruning_page import write_page
 
 from evalsuite.cli._console import reporter
-from evalsuite.config.settings import Judging, Making
+from evalsuite.config.settings import EvaluationSettings, PruningSettings
 from evalsuite.data import choose, load
 from evalsuite.inputs.read import Inputs, chosen_device
 from evalsuite.networks.checkpoints.checkpoint import read
-from evalsuite.parts.names import name, parse
+from evalsuite.parts.names import parse_part, part_name
 from evalsuite.pipeline import Origin, run
 from evalsuite.progress import Reporter
 from evalsuite.pruning.train_parent import train_parent
@@ -128,12 +128,12 @@ def one(
     known = _judged_on(out)
     if known is not None and known >= min(asked.held_out, len(data.test)):
         return
-    print(f"{out}: {', '.join(map(name, methods))}", flush=True)
+    print(f"{out}: {', '.join(map(part_name, methods))}", flush=True)
     assert data.train is not None
     data = replace(data, train=choose(data.train, min(asked.train, len(data.train)), seed))
     recipe = replace(named(training, architecture=asked.arch, data=asked.data), epochs=asked.epochs)
     tasks = ["clean", "corruption/all/3", *(f"noise/uniform/{level:g}" for level in asked.noise)]
-    judging = Judging(
+    judging = EvaluationSettings(
         tasks=expand(tasks),
         measures=("error", "softmax_distance"),
         required=("clean",),
@@ -141,7 +141,7 @@ def one(
         seed=seed,
     )
     inputs = Inputs(parent=read(parent), dataset=data, device=chosen_device("auto"))
-    making = Making(pruners=methods, ratios=ratios, recipe=recipe.retraining())
+    making = PruningSettings(pruners=methods, ratios=ratios, recipe=recipe.for_retraining())
     origin = Origin(command="benchmarks/lost_in_pruning.py", amend=known is not None)
     run(inputs, making, judging, out=out, origin=origin, reporter=told)
 
@@ -155,7 +155,7 @@ def _judged_on(out: Path) -> int | None:
 
 
 def _parts(names: tuple[str, ...]) -> tuple[Pruner, ...]:
-    return tuple(parse("pruners", each, Pruner) for each in names)
+    return tuple(parse_part("pruners", each, Pruner) for each in names)
 
 
 def main() -> None:

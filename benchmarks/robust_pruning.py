@@ -25,7 +25,6 @@ import torch
 from robust_pruning_page import write_page
 from torch import Tensor, nn
 
-import bounds
 from evalsuite.attacks._base import Budget
 from evalsuite.attacks.pgd import Pgd as Attack
 from evalsuite.data import Dataset, choose, load
@@ -34,6 +33,7 @@ from evalsuite.training import Hook, Recipe, train
 from evalsuite.training.ibp import Ibp
 from evalsuite.training.pgd import Pgd
 from evalsuite.training.standard import Standard
+from neuralnets import bounds
 from pruners import Context, cascade, hold_zeros, prunable, prune, remaining, same_ratios_random
 from pruners.hydra import Hydra
 from pruners.magnitude import Magnitude

@@ -12,7 +12,7 @@ from evalsuite.version import __version__
 if TYPE_CHECKING:
     from evalsuite.api import evaluate as evaluate
     from evalsuite.api import sweep as sweep
-    from evalsuite.config.settings import Judging as EvaluationSettings
+    from evalsuite.config.settings import EvaluationSettings as EvaluationSettings
     from evalsuite.data import Dataset as Dataset
     from evalsuite.data import load as load_data
     from evalsuite.errors import EvalsuiteError as EvalsuiteError
@@ -46,7 +46,7 @@ __all__ = [
 _PLACES = {
     "Dataset": "data:Dataset",
     "EvalsuiteError": "errors:EvalsuiteError",
-    "EvaluationSettings": "config.settings:Judging",
+    "EvaluationSettings": "config.settings:EvaluationSettings",
     "IncompleteEvidenceError": "errors:IncompleteEvidenceError",
     "RefusedInputError": "errors:RefusedInputError",
     "Reporter": "progress:Reporter",

@@ -11,12 +11,19 @@ import torch
 from torch import nn
 
 from evalsuite import pipeline
-from evalsuite.config.build import judging, making
+from evalsuite.config.build import build_evaluation_settings, build_pruning_settings
 from evalsuite.config.build_inputs import build_candidate, build_inputs, inputs_from_python
 from evalsuite.config.caution import caution
-from evalsuite.config.options import EvaluateOptions, GivenParts, RunOptions, SweepOptions, check_apart, resolve_options
-from evalsuite.config.settings import Judging
-from evalsuite.config.spec import Spec
+from evalsuite.config.keywords import (
+    EvaluateOptions,
+    GivenParts,
+    RunOptions,
+    SweepOptions,
+    check_apart,
+    resolve_options,
+)
+from evalsuite.config.options import Spec
+from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import Dataset
 from evalsuite.errors import UnknownNameError, UsageError
 from evalsuite.inputs.candidate_names import PARENT, candidate_names, shipped_names
@@ -36,7 +43,7 @@ def sweep(
     data: Dataset | str | None = None,
     *,
     out: Path | str,
-    evaluation_settings: Judging | None = None,
+    evaluation_settings: EvaluationSettings | None = None,
     amend: bool = False,
     reporter: Reporter | None = None,
     **options: Unpack[SweepOptions],
@@ -62,8 +69,8 @@ def sweep(
         inputs = request.inputs()
         results = pipeline.run(
             inputs,
-            making(request.spec, inputs, request.parts),
-            evaluation_settings or judging(request.spec, request.parts),
+            build_pruning_settings(request.spec, inputs, request.parts),
+            evaluation_settings or build_evaluation_settings(request.spec, request.parts),
             out=Path(out),
             origin=_origin("evalsuite.sweep", request.spec, amend=amend),
             reporter=reporter or notebook_reporter(),
@@ -78,7 +85,7 @@ def evaluate(
     *,
     out: Path | str,
     shipped: Mapping[str, str | PathLike[str]] | None = None,
-    evaluation_settings: Judging | None = None,
+    evaluation_settings: EvaluationSettings | None = None,
     amend: bool = False,
     reporter: Reporter | None = None,
     **options: Unpack[EvaluateOptions],
@@ -110,7 +117,7 @@ def evaluate(
         results = pipeline.evaluate(
             inputs,
             {name: build_candidate(each, request.spec, inputs) for name, each in networks.items()},
-            evaluation_settings or judging(request.spec, request.parts),
+            evaluation_settings or build_evaluation_settings(request.spec, request.parts),
             out=Path(out),
             origin=_origin("evalsuite.evaluate", request.spec, amend=amend),
             reporter=reporter or notebook_reporter(),
@@ -147,7 +154,7 @@ def _request(
     data: Dataset | str | None,
     options: RunOptions,
     accepted: type[RunOptions],
-    settings: Judging | None,
+    settings: EvaluationSettings | None,
 ) -> _Request:
     given = network if isinstance(network, nn.Module) else Path(network)
     check_apart(options, settings)

@@ -15,7 +15,7 @@ import torch
 
 from evalsuite.analysis.results import strips, summarise
 from evalsuite.analysis.results_file import complete_record, withdraw, write
-from evalsuite.config.settings import Judging, Making
+from evalsuite.config.settings import EvaluationSettings, PruningSettings
 from evalsuite.config.spec import DIRECTORY, digest, to_toml
 from evalsuite.data import Examples, choose
 from evalsuite.engines.local import strip
@@ -30,9 +30,9 @@ from evalsuite.inputs.unchanged import check_unchanged
 from evalsuite.inputs.understanding import add_readings, understand
 from evalsuite.interpretation import Interpretation
 from evalsuite.networks.checkpoints.checkpoint import Checkpoint
-from evalsuite.networks.digest import network_digest, tensor_digest
+from evalsuite.networks.digest import network_digest
 from evalsuite.networks.repeatable import doubts
-from evalsuite.parts.names import name
+from evalsuite.parts.names import part_name
 from evalsuite.process.third_party_code import others_code
 from evalsuite.progress import Reporter, Silent
 from evalsuite.pruning.faithful import check_faithful
@@ -110,8 +110,8 @@ class Shipped:
 
 def run(
     inputs: Inputs,
-    making: Making,
-    judging: Judging,
+    making: PruningSettings,
+    judging: EvaluationSettings,
     *,
     out: Path,
     origin: Origin,
@@ -124,11 +124,10 @@ def run(
     Raises:
         UsageError: `out` belongs to another run, or the options do not fit the data.
     """
-    judging = judging.on(inputs.dataset.problem)
+    judging = judging.with_default_measures(inputs.dataset.problem)
     examples = _chosen(inputs, judging)
     _check_prunable(inputs, making)
-    early = None if making.rewind_to is None else tensor_digest(making.rewind_to)
-    working = _working(inputs, making.identity(early), judging, examples, out, origin)
+    working = _working(inputs, making.identity(), judging, examples, out, origin)
     with recorded(reporter or Silent(), out) as progress, working as (store, clock):
         questions = _asked(
             judging, inputs, examples, store, progress
@@ -141,7 +140,7 @@ def run(
 def evaluate(
     inputs: Inputs,
     candidates: Mapping[str, Checkpoint],
-    judging: Judging,
+    judging: EvaluationSettings,
     *,
     out: Path,
     origin: Origin,
@@ -156,7 +155,7 @@ def evaluate(
         UsageError: `out` belongs to another run.
         RefusedInputError: A shipped file gives outputs that are not finite.
     """
-    judging = judging.on(inputs.dataset.problem)
+    judging = judging.with_default_measures(inputs.dataset.problem)
     examples = _chosen(inputs, judging)
     made: dict[str, object] = {"candidates": _digests(candidates)}
     files = {each.id: each.checkpoint for each in shipped}
@@ -201,7 +200,7 @@ def _digests(networks: Mapping[str, Checkpoint]) -> dict[str, str]:
 
 
 def only_prune(
-    inputs: Inputs, making: Making, *, out: Path, seed: int, origin: Origin, reporter: Reporter
+    inputs: Inputs, making: PruningSettings, *, out: Path, seed: int, origin: Origin, reporter: Reporter
 ) -> list[NetworkFacts]:
     """Make the family without judging it; networks go to `out`/networks. A sweep into `out` finds them there."""
     test = inputs.dataset.test
@@ -218,28 +217,30 @@ def only_prune(
         return [facts for address in grown.addresses[1:] if (facts := store.network(address)) is not None]
 
 
-def _asked(judging: Judging, inputs: Inputs, examples: Examples, store: Store, reporter: Reporter) -> Asked:
+def _asked(judging: EvaluationSettings, inputs: Inputs, examples: Examples, store: Store, reporter: Reporter) -> Asked:
     with others_code("preparing the tasks", networks={"parent": inputs.parent.network}):
         return _prepared(judging, inputs, examples, store, reporter)
 
 
-def _prepared(judging: Judging, inputs: Inputs, examples: Examples, store: Store, reporter: Reporter) -> Asked:
+def _prepared(
+    judging: EvaluationSettings, inputs: Inputs, examples: Examples, store: Store, reporter: Reporter
+) -> Asked:
     found = asked(judging, inputs.dataset, examples, store)
     for task in judging.tasks:
         if (reason := refusal(task, inputs.dataset, [inputs.parent.network])) is not None:
-            reporter.say(f"  not asked: {name(task)}: {reason}")
+            reporter.say(f"  not asked: {part_name(task)}: {reason}")
     store.set_meta(Meta(slices=sliced(found)))
     return found
 
 
-def _check_prunable(inputs: Inputs, making: Making) -> None:
+def _check_prunable(inputs: Inputs, making: PruningSettings) -> None:
     """Refuse what cannot be pruned faithfully before the run's folder is touched."""
     image = torch.zeros(1, *inputs.dataset.shape, device=inputs.device)
     with others_code("seeing whether it can be pruned", networks={"parent": inputs.parent.network}):
         check_faithful(inputs.parent.network, making.pruners, image)
 
 
-def _chosen(inputs: Inputs, judging: Judging) -> Examples:
+def _chosen(inputs: Inputs, judging: EvaluationSettings) -> Examples:
     test = inputs.dataset.test
     return choose(test, min(judging.examples, len(test)), judging.seed)
 
@@ -262,7 +263,7 @@ class _Clock:
 def _working(
     inputs: Inputs,
     made: Mapping[str, object],
-    judging: Judging,
+    judging: EvaluationSettings,
     examples: Examples,
     out: Path,
     origin: Origin,
@@ -331,7 +332,7 @@ def _begin(
     store: Store,
     inputs: Inputs,
     made: Mapping[str, object],
-    judging: Judging,
+    judging: EvaluationSettings,
     examples: Examples,
     out: Path,
     origin: Origin,
@@ -411,7 +412,9 @@ def _parent_facts(inputs: Inputs, parent: str, before: Meta) -> ParentFacts:
     )
 
 
-def _run_facts(meta: Meta, judging: Judging, inputs: Inputs, out: Path, origin: Origin, spec_digest: str) -> RunFacts:
+def _run_facts(
+    meta: Meta, judging: EvaluationSettings, inputs: Inputs, out: Path, origin: Origin, spec_digest: str
+) -> RunFacts:
     before = meta.get("run")
     facts = RunFacts(
         id=out.name,

@@ -14,11 +14,8 @@ import torch
 from torch import nn
 
 import evalsuite
-from evalsuite.data import load
-from evalsuite.training import train
-from evalsuite.training.standard import Standard
-from pruners import Context, Scores, WeightPruner, prunable
-from pruners.magnitude import Magnitude
+from evalsuite.extend import Context, Scores, WeightPruner
+from pruners import prunable
 
 
 @final
@@ -36,11 +33,12 @@ class FarFromTheMean(WeightPruner):
 
 
 if __name__ == "__main__":
-    digits = load("digits")
+    digits = evalsuite.load_data("digits")
+    recipe = evalsuite.named_recipe("standard?epochs=20", architecture="", data="digits")
     bare = nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
-    network = train(bare, digits.train, Standard(epochs=20), seed=0, device=torch.device("cpu"))
+    network = evalsuite.train(bare, digits.train, recipe, seed=0, device=torch.device("cpu"))
     tasks = ["clean", "noise/uniform/0.1", "corruption/common/3"]
-    result = evalsuite.sweep(network, "digits", out=mkdtemp(), pruner=[FarFromTheMean(), Magnitude()], tasks=tasks)
+    result = evalsuite.sweep(network, "digits", out=mkdtemp(), pruner=[FarFromTheMean(), "magnitude"], tasks=tasks)
     for family in result.summary["families"]:
         print(family["id"], result.commensurate("clean", family=family["id"])["prune_potential"])
     print(result.folder / "report.html")

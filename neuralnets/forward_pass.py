@@ -243,10 +243,8 @@ class _Following(TorchDispatchMode):
 
     def _recurrent_layer(self, args: Sequence[object]) -> _Origin:
         """A recurrent layer as one operator: (inputs (time, n, c), weight of inputs, weight of states, ...)."""
-        inputs, *weights = args[:3]
-        assert isinstance(inputs, Tensor)  # noqa: S101 - the operator's schema
+        inputs, *weights = _tensors(args[:3])
         for weight in weights:
-            assert isinstance(weight, Tensor)  # noqa: S101 - the operator's schema
             self._note([self._use(weight, self._origin(weight), prod(inputs.shape[:2]))])
         return _ACTIVATION
 
@@ -314,34 +312,31 @@ class _Following(TorchDispatchMode):
 def _factors(name: str, args: Sequence[object], made: object) -> tuple[Tensor, Tensor, int] | None:
     """The two tensors that an operator multiplies, and with how many multiplications; None for other operators."""
     if name in _FACTORS:
-        first, second = (args[at] for at in _FACTORS[name])
-        assert isinstance(first, Tensor)  # noqa: S101 - the operator's schema
-        assert isinstance(second, Tensor)  # noqa: S101 - the operator's schema
+        first, second = _tensors(args[place] for place in _FACTORS[name])
         columns = second.shape[-1] if second.dim() > 1 else 1
         return first, second, first.numel() * columns
     if name in _CONVOLUTIONS:
-        inputs, weight = args[0], args[1]
-        assert isinstance(inputs, Tensor)  # noqa: S101 - the operator's schema
-        assert isinstance(weight, Tensor)  # noqa: S101 - the operator's schema
-        assert isinstance(made, Tensor)  # noqa: S101 - the operator's schema
-        over = inputs if name != "deform_conv2d" and args[6] else made  # the inputs of a transposed one
+        inputs, weight, outputs = _tensors([args[0], args[1], made])
+        over = inputs if name != "deform_conv2d" and args[6] else outputs  # the inputs of a transposed one
         return inputs, weight, weight.numel() * over.shape[0] * prod(over.shape[2:])
     if name == "_trilinear":
-        first, second, third = args[:3]
-        assert isinstance(first, Tensor)  # noqa: S101 - the operator's schema
-        assert isinstance(second, Tensor)  # noqa: S101 - the operator's schema
-        assert isinstance(third, Tensor)  # noqa: S101 - the operator's schema
+        first, second, _ = _tensors(args[:3])
         return (first, second, second.numel() * first.shape[0])
     return None
 
 
 def _attention(args: Sequence[object]) -> int:
     """Multiplications of queries (..., l, d) with keys (..., s, d) and of the shares with values (..., s, e)."""
-    queries, keys, values = args[:3]
-    assert isinstance(queries, Tensor)  # noqa: S101 - the operator's schema
-    assert isinstance(keys, Tensor)  # noqa: S101 - the operator's schema
-    assert isinstance(values, Tensor)  # noqa: S101 - the operator's schema
+    queries, keys, values = _tensors(args[:3])
     return prod(queries.shape[:-1]) * keys.shape[-2] * (queries.shape[-1] + values.shape[-1])
+
+
+def _tensors(arguments: Iterable[object]) -> list[Tensor]:
+    """Arguments that are tensors by the operator's schema."""
+    chosen = list(arguments)
+    tensors = [each for each in chosen if isinstance(each, Tensor)]
+    assert len(tensors) == len(chosen)  # noqa: S101 - the operator's schema
+    return tensors
 
 
 def _written_to(func: torch._ops.OpOverload, args: Sequence[object]) -> list[Tensor]:

@@ -11,6 +11,12 @@ class Hook(ABC):  # noqa: B024 - what a subclass leaves out does nothing
     A loop calls, per optimiser step: `penalty`, added to the loss before the backward pass; `after_backward`, which may
     change gradients; `after_step`, which may change weights. `done` is the share of all steps before this one, in
     [0, 1). The network is the copy that is being trained. What a subclass leaves out does nothing.
+
+    Example:
+        >>> class Penalty(Hook):
+        ...     def penalty(self, network, images, labels, done):
+        ...         return 0.01 * sum(weight.abs().sum() for weight in network.parameters())
+        >>> smaller = train(network, Penalty())
     """
 
     def penalty(self, network: nn.Module, images: Tensor, labels: Tensor, done: float) -> Tensor | None:

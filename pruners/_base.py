@@ -29,6 +29,12 @@ class Context:
         batches: Training batches (images, labels) on the device of `example`, the same ones anew at each call; None
             where a method has to do without data.
         train: Trains a copy of a network, by whatever recipe the caller trains with; None where nothing may be trained.
+
+    Example:
+        >>> from pruners import Context, Magnitude, remaining
+        >>> context = Context(example=images[:1], batches=batches)
+        >>> remaining(Magnitude()(network, keep=100, context=context))
+        100
     """
 
     example: Tensor
@@ -49,6 +55,11 @@ class Pruner(ABC):
         paper: Where it was published.
         nested: Whether what survives a smaller `keep` also survives a larger one.
         adjusts: Whether weights that survive get other values.
+
+    Example:
+        >>> from pruners import Context, Hydra, Pruner
+        >>> isinstance(Hydra(), Pruner), Hydra.structure, sorted(Hydra.needs)
+        (True, 'weights', ['training'])
     """
 
     structure: ClassVar[Literal["weights", "channels"]]

@@ -13,6 +13,7 @@ from neuralnets.weights import check_keep, remaining
 from pruners._base import Context, Pruner
 from pruners._channel_allocation import ChannelAllocation, allocate_channels
 from pruners._channels import ChannelGroup, Keep, remove_channels
+from pruners._checks import check_at_least
 from pruners._coupling import coupled_channels
 
 
@@ -26,6 +27,14 @@ class ChannelPruner(Pruner):
         comparable: Whether scores of different groups have a common scale.
         allocation: How the budget is shared out over the groups, see `pruners._channel_allocation`.
         at_least: Every group of channels keeps so many, or all if it has fewer; at least 1.
+
+    Example:
+        >>> from pruners import ChannelPruner, prune
+        >>> class First(ChannelPruner):
+        ...     def score(self, network, groups, context):
+        ...         return [-torch.arange(float(group.size)) for group in groups]
+        >>> prune(network, First(), 0.5, example=images[:1])[0].weight.equal(network[0].weight[:6])
+        True
     """
 
     structure: ClassVar[Literal["weights", "channels"]] = "channels"
@@ -35,8 +44,7 @@ class ChannelPruner(Pruner):
 
     def __post_init__(self) -> None:
         """Raise ValueError if a hyperparameter is out of range."""
-        if self.at_least < 1:
-            raise ValueError(f"expected at_least >= 1, got {self.at_least}")
+        check_at_least(1, at_least=self.at_least)
 
     @abstractmethod
     def score(self, network: nn.Module, groups: Sequence[ChannelGroup], context: Context) -> Sequence[Tensor]:

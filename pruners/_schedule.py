@@ -25,6 +25,12 @@ class Step:
         target_ratio: What was asked for: a share of the parent's prunable parameters, or of its cost.
         prune_ratio: Share of the parent's prunable parameters that are gone, counted.
         network: Retrained, or recalibrated.
+
+    Example:
+        >>> from pruners import Magnitude, cascade
+        >>> steps = cascade(network, Magnitude(), [0.5, 0.9], context=context)
+        >>> [(step.target_ratio, step.prune_ratio) for step in steps]
+        [(0.5, 0.5), (0.9, 0.9)]
     """
 
     target_ratio: float

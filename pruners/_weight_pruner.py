@@ -19,6 +19,14 @@ class WeightPruner(Pruner):
 
     Attributes:
         allocation: How the budget is shared out over the layers, see `pruners._allocation`.
+
+    Example:
+        >>> from pruners import WeightPruner, prunable, prune, remaining
+        >>> class Signed(WeightPruner):
+        ...     def score(self, network, context):
+        ...         return {name: weight.detach() for name, weight in prunable(network).items()}
+        >>> remaining(prune(network, Signed(), 0.9, example=images[:1]))
+        68
     """
 
     structure: ClassVar[Literal["weights", "channels"]] = "weights"

@@ -11,6 +11,7 @@ from typing_extensions import override
 from neuralnets.weights import check_keep, prunable
 from pruners._allocation import Allocation, allocate
 from pruners._base import Context, Need, Pruner
+from pruners._checks import check_at_least
 from pruners._data import examples
 from pruners._layer_environment import LayerEnvironment
 from pruners._layer_trials import Layers, Outcome, masks_for, read_layers, to_budget, trial
@@ -46,6 +47,12 @@ class ConstrainedRL(Pruner):
         learning_rate: Of the agent; above 0.
         spread: Standard deviation of the first policy in logits of the pruned share, above 0; not confirmed by the
             paper.
+
+    Example:
+        >>> from pruners import ConstrainedRL, prune, remaining
+        >>> sparse = prune(network, ConstrainedRL(episodes=20, examples=16), 0.5, example=images[:1], batches=batches)
+        >>> remaining(network), remaining(sparse)
+        (680, 340)
     """
 
     structure: ClassVar[Literal["weights"]] = "weights"
@@ -67,8 +74,7 @@ class ConstrainedRL(Pruner):
             raise ValueError(f"expected episodes >= per_update >= 2, got {self.episodes} and {self.per_update}")
         if not 0 <= self.again <= self.per_update:
             raise ValueError(f"expected 0 <= again <= {self.per_update}, the episodes per update, got {self.again}")
-        if self.examples < 1:
-            raise ValueError(f"expected examples >= 1, got {self.examples}")
+        check_at_least(1, examples=self.examples)
         for name, value in (("learning_rate", self.learning_rate), ("spread", self.spread)):
             if not value > 0:
                 raise ValueError(f"expected {name} > 0, got {value}")

@@ -46,6 +46,12 @@ class Coreset(ChannelPruner):
 
     Attributes:
         variant: Which sensitivities.
+
+    Example:
+        >>> from pruners import Coreset, prune
+        >>> smaller = prune(network, Coreset(), 0.5, example=images[:1], seed=1)
+        >>> smaller[0].out_channels, smaller[3].out_channels
+        (6, 5)
     """
 
     criterion: ClassVar[str] = "a draw by sensitivity to the filter and the weights that read it"

@@ -18,6 +18,7 @@ from pruners._base import Context, Need
 from pruners._channel_allocation import ChannelAllocation
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import ChannelGroup, Keep, Side
+from pruners._checks import check_at_least
 from pruners._data import examples, scoring
 from pruners._folding import norms_behind
 from pruners._moments import Moments, moments
@@ -48,6 +49,12 @@ class Correlation(ChannelPruner):
 
     Attributes:
         images: How many training examples are looked at, at least 1; ours.
+
+    Example:
+        >>> from pruners import Correlation, prune
+        >>> smaller = prune(network, Correlation(allocation="uniform"), 0.5, example=images[:1], batches=batches)
+        >>> smaller[0].out_channels, smaller[3].out_channels
+        (6, 5)
     """
 
     criterion: ClassVar[str] = "correlation with a channel that stays"
@@ -63,8 +70,7 @@ class Correlation(ChannelPruner):
     def __post_init__(self) -> None:
         """Raise ValueError if a hyperparameter is out of range."""
         ChannelPruner.__post_init__(self)
-        if self.images < 1:
-            raise ValueError(f"expected images >= 1, got {self.images}")
+        check_at_least(1, images=self.images)
 
     @override
     def score(self, network: nn.Module, groups: Sequence[ChannelGroup], context: Context) -> Sequence[Tensor]:

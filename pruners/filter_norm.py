@@ -11,6 +11,7 @@ from typing_extensions import override
 from pruners._base import Context
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import ChannelGroup, filters
+from pruners._checks import check_at_least
 
 
 @final
@@ -24,6 +25,12 @@ class FilterNorm(ChannelPruner):
 
     Attributes:
         p: Order of the norm, at least 1.
+
+    Example:
+        >>> from pruners import FilterNorm, prune
+        >>> smaller = prune(network, FilterNorm(p=2), 0.5, example=images[:1])
+        >>> smaller[0].out_channels, smaller[3].out_channels
+        (6, 5)
     """
 
     criterion: ClassVar[str] = "norm of the filter"
@@ -35,8 +42,7 @@ class FilterNorm(ChannelPruner):
     def __post_init__(self) -> None:
         """Raise ValueError if `p` is not the order of a norm."""
         ChannelPruner.__post_init__(self)
-        if not self.p >= 1:
-            raise ValueError(f"expected p >= 1, got {self.p}")
+        check_at_least(1, p=self.p)
 
     @override
     def score(self, network: nn.Module, groups: Sequence[ChannelGroup], context: Context) -> Sequence[Tensor]:

@@ -12,6 +12,7 @@ from pruners._base import Context, Need
 from pruners._channel_allocation import ChannelAllocation, channel_costs
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import ChannelGroup
+from pruners._checks import check_at_least
 from pruners._data import examples, scoring
 from pruners._gates import gate_gradients
 
@@ -30,6 +31,12 @@ class Fisher(ChannelPruner):
         images: Training images looked at, at least 1; Crowley et al. 2018 (arXiv:1810.04622): 100 batches of 128.
         beta: Loss per multiplication (per image) saved, at least 0. What it saves is counted with all other channels
             still there. Above 0 scores may be negative, which `allocation="flops"` refuses.
+
+    Example:
+        >>> from pruners import Fisher, prune
+        >>> smaller = prune(network, Fisher(allocation="uniform"), 0.5, example=images[:1], batches=batches)
+        >>> smaller[0].out_channels, smaller[3].out_channels
+        (6, 5)
     """
 
     criterion: ClassVar[str] = "Fisher information of a gate"
@@ -45,10 +52,8 @@ class Fisher(ChannelPruner):
     def __post_init__(self) -> None:
         """Raise ValueError if a hyperparameter is out of range."""
         ChannelPruner.__post_init__(self)
-        if self.images < 1:
-            raise ValueError(f"expected images >= 1, got {self.images}")
-        if not self.beta >= 0:
-            raise ValueError(f"expected beta >= 0, got {self.beta}")
+        check_at_least(1, images=self.images)
+        check_at_least(0, beta=self.beta)
 
     @override
     def score(self, network: nn.Module, groups: Sequence[ChannelGroup], context: Context) -> Sequence[Tensor]:

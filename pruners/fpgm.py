@@ -23,6 +23,12 @@ class FPGM(ChannelPruner):
     long one, with zeros for layers that do not produce a channel. A channel whose filters are zero already scores 0.
     This is the paper's setting on ImageNet, without the share that goes by norm; the paper zeroes filters again and
     again while it trains, here a network is pruned as it is. Distances of different layers have no common scale.
+
+    Example:
+        >>> from pruners import FPGM, prune
+        >>> smaller = prune(network, FPGM(), 0.5, example=images[:1])
+        >>> smaller[0].out_channels, smaller[3].out_channels
+        (6, 5)
     """
 
     criterion: ClassVar[str] = "distance to the other filters"

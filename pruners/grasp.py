@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from neuralnets.weights import prunable
 from pruners._base import Context, Need, Scores
+from pruners._checks import check_at_least
 from pruners._data import scoring
 from pruners._saliency import Batch, balanced, loss_slopes, use_batch_statistics
 from pruners._weight_pruner import WeightPruner
@@ -34,6 +35,12 @@ class GraSP(WeightPruner):
         batch_statistics: Whether batch normalisation uses the statistics of the batch, as the authors' own code does;
             see `pruners.snip.SNIP`.
         batch_size: Images that go through the network at once, at least 1; matters through batch statistics only.
+
+    Example:
+        >>> from pruners import GraSP, prune, remaining
+        >>> sparse = prune(network, GraSP(per_class=2), 0.5, example=images[:1], batches=batches)
+        >>> remaining(network), remaining(sparse)
+        (680, 340)
     """
 
     when: ClassVar[Literal["at initialisation"]] = "at initialisation"
@@ -48,12 +55,10 @@ class GraSP(WeightPruner):
 
     def __post_init__(self) -> None:
         """Raise ValueError if a hyperparameter is out of range."""
-        if self.per_class < 1:
-            raise ValueError(f"expected per_class >= 1, got {self.per_class}")
+        check_at_least(1, per_class=self.per_class)
         if not self.temperature > 0:
             raise ValueError(f"expected temperature > 0, got {self.temperature}")
-        if self.batch_size < 1:
-            raise ValueError(f"expected batch_size >= 1, got {self.batch_size}")
+        check_at_least(1, batch_size=self.batch_size)
 
     @override
     def score(self, network: nn.Module, context: Context) -> Scores:

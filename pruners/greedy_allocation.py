@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from neuralnets.weights import check_keep
 from pruners._base import Context, Need, Pruner
+from pruners._checks import check_at_least
 from pruners._data import examples
 from pruners._layer_trials import Outcome, masks_for, read_layers, trial
 from pruners._masks import apply_masks
@@ -30,6 +31,12 @@ class GreedyAllocation(Pruner):
     Attributes:
         share: Of what is left of a layer, that goes in one step; in (0, 1).
         examples: Number of training examples that are looked at, at least 1.
+
+    Example:
+        >>> from pruners import GreedyAllocation, prune, remaining
+        >>> sparse = prune(network, GreedyAllocation(examples=16), 0.5, example=images[:1], batches=batches)
+        >>> remaining(network), remaining(sparse)
+        (680, 340)
     """
 
     structure: ClassVar[Literal["weights"]] = "weights"
@@ -43,8 +50,7 @@ class GreedyAllocation(Pruner):
         """Raise ValueError if a hyperparameter is out of range."""
         if not 0 < self.share < 1:
             raise ValueError(f"expected 0 < share < 1, got {self.share}")
-        if self.examples < 1:
-            raise ValueError(f"expected examples >= 1, got {self.examples}")
+        check_at_least(1, examples=self.examples)
 
     @override
     def __call__(self, network: nn.Module, *, keep: int, context: Context) -> nn.Module:

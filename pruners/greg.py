@@ -16,6 +16,7 @@ from neuralnets.widths import is_depthwise
 from pruners._base import Context, Need, Pruner
 from pruners._channel_allocation import ChannelAllocation, allocate_channels
 from pruners._channels import ChannelGroup, Keep, filters, remove_channels
+from pruners._checks import check_at_least
 from pruners._coupling import coupled_channels
 from pruners._trained import trained
 
@@ -58,6 +59,12 @@ class GReg(Pruner):
         allocation: How the budget is shared out over the groups, see `pruners._channel_allocation`; the authors set
             ratios by hand.
         at_least: Every group of channels keeps so many, or all if it has fewer; at least 1.
+
+    Example:
+        >>> from pruners import GReg, prune
+        >>> smaller = prune(network, GReg(variant="greg1"), 0.5, example=images[:1], train=train)
+        >>> smaller[0].out_channels, smaller[3].out_channels
+        (6, 5)
     """
 
     structure: ClassVar[Literal["channels"]] = "channels"
@@ -84,8 +91,7 @@ class GReg(Pruner):
             raise ValueError(f"expected ceiling > 0, got {self.ceiling}")
         if not 0 <= self.pick_ceiling <= self.ceiling:
             raise ValueError(f"expected 0 <= pick_ceiling <= ceiling, got {self.pick_ceiling}")
-        if self.at_least < 1:
-            raise ValueError(f"expected at_least >= 1, got {self.at_least}")
+        check_at_least(1, at_least=self.at_least)
 
     @override
     def __call__(self, network: nn.Module, *, keep: int, context: Context) -> nn.Module:

@@ -14,6 +14,7 @@ from neuralnets.layers import CONVOLUTIONS, NORMS, TRANSPOSED
 from pruners._base import Context, Need
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import ChannelGroup, Side
+from pruners._checks import check_at_least
 from pruners._data import examples, scoring
 
 
@@ -33,6 +34,12 @@ class HRank(ChannelPruner):
         images: Training images looked at, at least 1; as published.
         rtol: Singular values up to this fraction of the largest count as zero, in [0, 1); None: the larger side of
             the map times the rounding error of float32. The paper names none.
+
+    Example:
+        >>> from pruners import HRank, prune
+        >>> smaller = prune(network, HRank(images=16), 0.5, example=images[:1], batches=batches)
+        >>> smaller[0].out_channels, smaller[3].out_channels
+        (6, 5)
     """
 
     criterion: ClassVar[str] = "rank of the feature maps"
@@ -46,8 +53,7 @@ class HRank(ChannelPruner):
     def __post_init__(self) -> None:
         """Raise ValueError if a hyperparameter is out of range."""
         ChannelPruner.__post_init__(self)
-        if self.images < 1:
-            raise ValueError(f"expected images >= 1, got {self.images}")
+        check_at_least(1, images=self.images)
         if self.rtol is not None and not 0 <= self.rtol < 1:
             raise ValueError(f"expected rtol in [0, 1), got {self.rtol}")
 

@@ -34,6 +34,12 @@ class Hydra(Pruner):
     code trains along; batch-norm statistics follow the batches in the meantime and are then as they were. The paper
     goes on to train the weights that stay: that is the retraining after pruning. How long and how fast scores learn
     is the caller's; the authors' code takes 20 epochs of SGD at 0.1 with a cosine.
+
+    Example:
+        >>> from pruners import Hydra, prune, remaining
+        >>> sparse = prune(network, Hydra(), 0.5, example=images[:1], train=train)
+        >>> remaining(network), remaining(sparse)
+        (680, 340)
     """
 
     structure: ClassVar[Literal["weights"]] = "weights"

@@ -34,6 +34,12 @@ class ISSP(Pruner):
     Attributes:
         alpha: What small weights are multiplied by after every step, in [0, 1).
         shrink: Share of the training in which weights shrink, in [0, 1]; the rest trains with a frozen choice.
+
+    Example:
+        >>> from pruners import ISSP, prune, remaining
+        >>> sparse = prune(network, ISSP(), 0.5, example=images[:1], train=train)
+        >>> remaining(network), remaining(sparse)
+        (680, 340)
     """
 
     structure: ClassVar[Literal["weights"]] = "weights"

@@ -18,6 +18,12 @@ class Magnitude(WeightPruner):
 
     Han et al. 2015 (arXiv:1506.02626). With `allocation="global"` this is weight thresholding, WT, of Lost in Pruning
     (Liebenwein et al. 2021, arXiv:2103.03014); with "lamp" it is LAMP (Lee et al. 2021, arXiv:2010.07611).
+
+    Example:
+        >>> from pruners import Magnitude, prune, remaining
+        >>> sparse = prune(network, Magnitude(), 0.5, example=images[:1])
+        >>> remaining(network), remaining(sparse)
+        (680, 340)
     """
 
     criterion: ClassVar[str] = "absolute value"

@@ -39,6 +39,12 @@ class NM(Pruner):
         n: Survivors in each group at most, at least 1.
         m: Weights in a group, above n.
         allocation: How the layers share what is left if that is less than P, see `pruners._allocation`.
+
+    Example:
+        >>> from pruners import NM, prune, remaining
+        >>> sparse = prune(network, NM(n=2, m=4), 0.5, example=images[:1])
+        >>> remaining(network), remaining(sparse)
+        (680, 340)
     """
 
     structure: ClassVar[Literal["weights"]] = "weights"

@@ -16,6 +16,7 @@ from pruners._base import Context, Need
 from pruners._channel_allocation import ChannelAllocation
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import ChannelGroup, Keep
+from pruners._checks import check_at_least
 from pruners._data import examples, scoring
 from pruners._draws import generator
 from pruners._importance_sampling import arrivals, unbiased_weights
@@ -54,6 +55,12 @@ class PFP(ChannelPruner):
             logarithmic in 1 / delta, this is its order of magnitude.
         delta: Probability with which the error may be larger, in (0, 1); the value is that of the authors' code.
         randomised: Whether channels are drawn and what reads them is re-weighted.
+
+    Example:
+        >>> from pruners import PFP, prune
+        >>> smaller = prune(network, PFP(allocation="uniform"), 0.5, example=images[:1], batches=batches)
+        >>> smaller[0].out_channels, smaller[3].out_channels
+        (6, 5)
     """
 
     criterion: ClassVar[str] = "largest share in what any neuron behind sums up"
@@ -71,8 +78,7 @@ class PFP(ChannelPruner):
     def __post_init__(self) -> None:
         """Raise ValueError if a hyperparameter is out of range."""
         ChannelPruner.__post_init__(self)
-        if self.images < 1:
-            raise ValueError(f"expected images >= 1, got {self.images}")
+        check_at_least(1, images=self.images)
         if not 0 < self.delta < 1:
             raise ValueError(f"expected 0 < delta < 1, got {self.delta}")
 

@@ -20,6 +20,12 @@ class Random(WeightPruner):
 
     Every weight draws its score from (seed, parameter name, position), whatever else stands in the network: for one
     seed, what survives a smaller `keep` also survives a larger one, and the order of the modules does not matter.
+
+    Example:
+        >>> from pruners import Random, prune, remaining
+        >>> sparse = prune(network, Random(), 0.5, example=images[:1], seed=1)
+        >>> remaining(network), remaining(sparse)
+        (680, 340)
     """
 
     when: ClassVar[Literal["at any time"]] = "at any time"

@@ -16,6 +16,7 @@ from pruners._base import Context, Need, Pruner
 from pruners._bounded import Bounded, bounded, can_be_bounded, importances, unbounded
 from pruners._channel_allocation import ChannelAllocation, allocate_channels
 from pruners._channels import ChannelGroup, Keep, counter, filters, remove_channels
+from pruners._checks import check_at_least
 from pruners._coupling import coupled_channels
 from pruners._data import trainer
 
@@ -44,6 +45,12 @@ class RNI(Pruner):
         allocation: How the budget is shared out over the groups, see `pruners._channel_allocation`.
         at_least: Every group of channels keeps so many, or all if it has fewer; where that alone exceeds the budget,
             one less, and so on.
+
+    Example:
+        >>> from pruners import RNI, prune
+        >>> smaller = prune(network, RNI(allocation="uniform"), 0.5, example=images[:1], train=train)
+        >>> smaller[0].out_channels, smaller[3].out_channels
+        (6, 5)
     """
 
     structure: ClassVar[Literal["channels"]] = "channels"
@@ -60,12 +67,10 @@ class RNI(Pruner):
 
     def __post_init__(self) -> None:
         """Raise ValueError if a hyperparameter is out of range."""
-        if not self.strength >= 0:
-            raise ValueError(f"expected strength >= 0, got {self.strength}")
+        check_at_least(0, strength=self.strength)
         if not self.rate > 0:
             raise ValueError(f"expected rate > 0, got {self.rate}")
-        if self.at_least < 1:
-            raise ValueError(f"expected at_least >= 1, got {self.at_least}")
+        check_at_least(1, at_least=self.at_least)
 
     @override
     def __call__(self, network: nn.Module, *, keep: int, context: Context) -> nn.Module:

@@ -48,6 +48,12 @@ class SInGE(ChannelPruner):
         mu: Factor between two points of "norms", in (0, 1).
         p: Order of the norms of "norms", at least 1.
         integral: What is summed up on the way.
+
+    Example:
+        >>> from pruners import SInGE, prune
+        >>> smaller = prune(network, SInGE(steps=3), 0.5, example=images[:1], batches=batches)
+        >>> smaller[0].out_channels, smaller[3].out_channels
+        (6, 5)
     """
 
     criterion: ClassVar[str] = "integrated variation of the gradient"

@@ -16,6 +16,7 @@ from neuralnets.forward_hooks import attached
 from neuralnets.layers import LAYERS, RECURRENT
 from neuralnets.weights import prunable
 from pruners._base import Context, Need, Scores
+from pruners._checks import check_at_least
 from pruners._data import examples, scoring
 from pruners._weight_pruner import WeightPruner
 
@@ -41,6 +42,12 @@ class SiPP(WeightPruner):
 
     Attributes:
         count: Training examples, at least 1; not fixed by the paper, whose code looks at a few hundred.
+
+    Example:
+        >>> from pruners import SiPP, prune, remaining
+        >>> sparse = prune(network, SiPP(count=16), 0.5, example=images[:1], batches=batches)
+        >>> remaining(network), remaining(sparse)
+        (680, 340)
     """
 
     criterion: ClassVar[str] = "share in what the neuron sums up"
@@ -51,8 +58,7 @@ class SiPP(WeightPruner):
 
     def __post_init__(self) -> None:
         """Raise ValueError if there is no example."""
-        if self.count < 1:
-            raise ValueError(f"expected count >= 1, got {self.count}")
+        check_at_least(1, count=self.count)
 
     @override
     def score(self, network: nn.Module, context: Context) -> Scores:

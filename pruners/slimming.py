@@ -28,6 +28,12 @@ class Slimming(ChannelPruner):
     its score is the mean of their |gamma|, so that groups with many and with few layers have one scale. A group
     without any gamma is ranked by the L2 norm of its filters instead, which stand for gamma up to a factor: they are
     scaled to have the mean of all |gamma| of the network. The paper knows no such groups.
+
+    Example:
+        >>> from pruners import Slimming, prune
+        >>> smaller = prune(network, Slimming(allocation="uniform"), 0.5, example=images[:1])
+        >>> smaller[0].out_channels, smaller[3].out_channels
+        (6, 5)
     """
 
     criterion: ClassVar[str] = "scale of the batch normalisation"

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from neuralnets.weights import prunable
 from pruners._base import Context, Need, Scores
+from pruners._checks import check_at_least
 from pruners._data import scoring
 from pruners._saliency import balanced, loss_slopes, use_batch_statistics
 from pruners._weight_pruner import WeightPruner
@@ -29,6 +30,12 @@ class SNIP(WeightPruner):
             At initialisation the running ones (mean 0, variance 1) normalise nothing, and scores of deep layers come
             from activations that no training will ever see; comparisons that score that way get other masks.
         batch_size: Images that go through the network at once, at least 1; matters through batch statistics only.
+
+    Example:
+        >>> from pruners import SNIP, prune, remaining
+        >>> sparse = prune(network, SNIP(per_class=2), 0.5, example=images[:1], batches=batches)
+        >>> remaining(network), remaining(sparse)
+        (680, 340)
     """
 
     when: ClassVar[Literal["at initialisation"]] = "at initialisation"
@@ -42,10 +49,7 @@ class SNIP(WeightPruner):
 
     def __post_init__(self) -> None:
         """Raise ValueError if a hyperparameter is out of range."""
-        if self.per_class < 1:
-            raise ValueError(f"expected per_class >= 1, got {self.per_class}")
-        if self.batch_size < 1:
-            raise ValueError(f"expected batch_size >= 1, got {self.batch_size}")
+        check_at_least(1, per_class=self.per_class, batch_size=self.batch_size)
 
     @override
     def score(self, network: nn.Module, context: Context) -> Scores:

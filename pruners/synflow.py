@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from neuralnets.weights import check_keep, prunable, remaining
 from pruners._base import Context, Pruner
+from pruners._checks import check_at_least
 from pruners._flow import positive, synaptic_flow
 from pruners._masks import apply_masks, keep_global, nonzero
 
@@ -25,6 +26,12 @@ class SynFlow(Pruner):
 
     Attributes:
         iterations: Number of steps n, at least 1; the paper takes 100.
+
+    Example:
+        >>> from pruners import SynFlow, prune, remaining
+        >>> sparse = prune(network, SynFlow(iterations=10), 0.5, example=images[:1])
+        >>> remaining(network), remaining(sparse)
+        (680, 340)
     """
 
     structure: ClassVar[Literal["weights"]] = "weights"
@@ -35,8 +42,7 @@ class SynFlow(Pruner):
 
     def __post_init__(self) -> None:
         """Raise ValueError if there is no step."""
-        if self.iterations < 1:
-            raise ValueError(f"expected iterations >= 1, got {self.iterations}")
+        check_at_least(1, iterations=self.iterations)
 
     @override
     def __call__(self, network: nn.Module, *, keep: int, context: Context) -> nn.Module:

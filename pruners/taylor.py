@@ -12,6 +12,7 @@ from pruners._base import Context, Need
 from pruners._channel_allocation import ChannelAllocation
 from pruners._channel_pruner import ChannelPruner
 from pruners._channels import ChannelGroup
+from pruners._checks import check_at_least
 from pruners._data import examples, scoring
 from pruners._gates import gate_gradients
 
@@ -32,6 +33,12 @@ class Taylor(ChannelPruner):
         images: Training images looked at, at least 1; the paper's 30 batches of 256.
         per: Whose gradient is squared: "batch", as in the paper, that of the mean loss of each batch, as they come;
             "example" that of each image's loss, which ranks as the Fisher information does.
+
+    Example:
+        >>> from pruners import Taylor, prune
+        >>> smaller = prune(network, Taylor(allocation="uniform"), 0.5, example=images[:1], batches=batches)
+        >>> smaller[0].out_channels, smaller[3].out_channels
+        (6, 5)
     """
 
     criterion: ClassVar[str] = "squared gradient of a gate"
@@ -47,8 +54,7 @@ class Taylor(ChannelPruner):
     def __post_init__(self) -> None:
         """Raise ValueError if a hyperparameter is out of range."""
         ChannelPruner.__post_init__(self)
-        if self.images < 1:
-            raise ValueError(f"expected images >= 1, got {self.images}")
+        check_at_least(1, images=self.images)
 
     @override
     def score(self, network: nn.Module, groups: Sequence[ChannelGroup], context: Context) -> Sequence[Tensor]:

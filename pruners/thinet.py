@@ -40,6 +40,12 @@ class ThiNet(ChannelPruner):
         images: Training images looked at, at least 1; the paper takes 10 per class.
         positions: Outputs of each reading layer sampled per image, at least 1; as published. More samples than
             channels, `images` times `positions`, keep the factors from fitting chance.
+
+    Example:
+        >>> from pruners import ThiNet, prune
+        >>> smaller = prune(network, ThiNet(images=16), 0.5, example=images[:1], batches=batches)
+        >>> smaller[0].out_channels, smaller[3].out_channels
+        (6, 5)
     """
 
     criterion: ClassVar[str] = "reconstruction of the next layer"

@@ -49,6 +49,12 @@ class WoodFisher(Pruner):
         block: Weights in a block, at least 1; the authors' scripts take 1000 to 20000, on ResNet-50 2000.
         joint: Whether the weights removed from a block are made up for together.
         allocation: How the layers share what is left, see `pruners._allocation`.
+
+    Example:
+        >>> from pruners import WoodFisher, prune, remaining
+        >>> sparse = prune(network, WoodFisher(gradients=16), 0.5, example=images[:1], batches=batches)
+        >>> remaining(network), remaining(sparse)
+        (680, 340)
     """
 
     structure: ClassVar[Literal["weights"]] = "weights"

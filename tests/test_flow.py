@@ -10,7 +10,7 @@ from torch import nn
 
 import evalsuite
 from evalsuite.api import sweep
-from evalsuite.config.settings import Judging
+from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import load
 from evalsuite.errors import UsageError
 from evalsuite.tasks.certified import Certified
@@ -30,7 +30,7 @@ TASKS = (
     Certified(sigma=0.1, radius=0.1, n0=20, n=100),
     Features(steps=3),
 )
-JUDGING = Judging(tasks=TASKS, margin=0.05, examples=150, examples_for={"certified": 10, "features": 20})
+JUDGING = EvaluationSettings(tasks=TASKS, margin=0.05, examples=150, examples_for={"certified": 10, "features": 20})
 
 
 def timeless(value):

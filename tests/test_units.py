@@ -3,7 +3,7 @@
 import pytest
 
 from evalsuite.errors import UsageError
-from evalsuite.parts.names import name
+from evalsuite.parts.names import part_name
 from evalsuite.tasks._base import Domain
 from evalsuite.tasks._names import expand, parse
 from evalsuite.training import named
@@ -47,7 +47,7 @@ def test_recipes_too(recipe: str) -> None:
 def test_fractions_are_read_as_they_are_written(text: str, field: str, value: float) -> None:
     (task,) = expand([text])
     assert getattr(task, field) == value
-    assert getattr(parse(name(task)), field) == value  # the one spelling reads back to the very same number
+    assert getattr(parse(part_name(task)), field) == value  # the one spelling reads back to the very same number
 
 
 @pytest.mark.parametrize("text", ["adversarial/linf/8/0", "adversarial/linf/8/x", "adversarial/linf/8/255/255"])

@@ -19,11 +19,12 @@ from typing import final
 import torch
 
 from evalsuite.cli._console import reporter
-from evalsuite.config.settings import Control, Judging, Making
+from evalsuite.config.options import Control
+from evalsuite.config.settings import EvaluationSettings, PruningSettings
 from evalsuite.data import Dataset, choose, load
 from evalsuite.inputs.read import Inputs, chosen_device
 from evalsuite.networks.checkpoints.checkpoint import read
-from evalsuite.parts.names import parse
+from evalsuite.parts.names import parse_part
 from evalsuite.pipeline import Origin, run
 from evalsuite.progress import Reporter
 from evalsuite.pruning.train_parent import train_parent
@@ -133,10 +134,10 @@ def study(settings: tuple[Setting, ...], folder: Path, seeds: int, ratios: tuple
                 one(setting, parent, making, folder / setting.name / f"{name}-{seed}", seed, told)
 
 
-def runs(setting: Setting, ratios: tuple[float, ...], parent: Path) -> Iterator[tuple[str, Making]]:
+def runs(setting: Setting, ratios: tuple[float, ...], parent: Path) -> Iterator[tuple[str, PruningSettings]]:
     """Name and making of every run of a setting on one parent."""
     recipe = Standard(epochs=setting.epochs, learning_rate=0.02, flip=setting.data == "fashion-mnist")
-    first = Making(pruners=_parts(setting.methods[:1]), ratios=ratios, recipe=recipe)
+    first = PruningSettings(pruners=_parts(setting.methods[:1]), ratios=ratios, recipe=recipe)
     once = replace(first, one_shot=True)
     yield "methods", replace(once, pruners=_parts(setting.methods))
     half = replace(recipe, epochs=setting.epochs // 2)
@@ -150,7 +151,7 @@ def runs(setting: Setting, ratios: tuple[float, ...], parent: Path) -> Iterator[
         yield "searched", replace(once, pruners=_parts(setting.searched))
 
 
-def one(setting: Setting, parent: Path, making: Making, out: Path, seed: int, told: Reporter) -> None:
+def one(setting: Setting, parent: Path, making: PruningSettings, out: Path, seed: int, told: Reporter) -> None:
     """One run: nothing if it is there already."""
     if (out / "results.json").is_file() and (out / "report.html").is_file():
         return
@@ -158,7 +159,7 @@ def one(setting: Setting, parent: Path, making: Making, out: Path, seed: int, to
     checkpoint = read(parent)
     data = fewer(load(setting.data), setting, seed)
     inputs = Inputs(parent=checkpoint, dataset=data, device=chosen_device("auto"))
-    judging = Judging(tasks=(Clean(),), measures=("error",), examples=setting.held_out, seed=seed)
+    judging = EvaluationSettings(tasks=(Clean(),), measures=("error",), examples=setting.held_out, seed=seed)
     run(inputs, making, judging, out=out, origin=Origin(command="benchmarks/pruners/study.py"), reporter=told)
 
 
@@ -169,7 +170,7 @@ def fewer(data: Dataset, setting: Setting, seed: int) -> Dataset:
 
 
 def _parts(names: tuple[str, ...]) -> tuple[Pruner, ...]:
-    return tuple(parse("pruners", name, Pruner) for name in names)
+    return tuple(parse_part("pruners", name, Pruner) for name in names)
 
 
 def main() -> None:

@@ -13,8 +13,7 @@ from evalsuite.analysis.validity_flags import ODD, validity_flags
 from evalsuite.errors import IncompleteEvidenceError, RefusedInputError
 from evalsuite.measures._base import Annotations, Figure, Losses, Measure, Statistic, Stored
 from evalsuite.measures._wrong import wrong
-from evalsuite.parts.names import name as spelled
-from evalsuite.parts.names import parse
+from evalsuite.parts.names import parse_part, part_name
 from evalsuite.records.facts import FamilyFacts, Meta, NetworkFacts, TaskFacts
 from evalsuite.records.store import ALONE, Address, Columns, Store
 from evalsuite.statistics.bootstrap import Spread, compare_spreads, spread
@@ -92,7 +91,7 @@ class Evidence:
     @cached_property
     def measures(self) -> dict[str, Figure]:
         """All measures, by name."""
-        return {name: parse(MEASURES, name, Figure) for name in self.meta["measures"]}
+        return {name: parse_part(MEASURES, name, Figure) for name in self.meta["measures"]}
 
     @cached_property
     def families(self) -> list[Family]:
@@ -302,7 +301,7 @@ class Evidence:
         self, measure: Statistic, child: Stored, parent: Stored, known: Annotations, task: TaskFacts, of: NetworkFacts
     ) -> Comparison:
         """The parent's figure is resampled once for all of its networks."""
-        sampled, key = measure(child, parent, known, task["readings"]), (task["name"], spelled(measure))
+        sampled, key = measure(child, parent, known, task["readings"]), (task["name"], part_name(measure))
         if key not in self._spreads:
             self._spreads[key] = spread(sampled.parent, sampled.n, excess=sampled.parent_excess)
         same = of["digest"] == self.parent["digest"]

@@ -1,22 +1,22 @@
-"""Options that several commands share; every one is also a key of a run file and an environment variable."""
+"""Flags of the options that are declared in `evalsuite.config.options`, and how what is typed behind them is read."""
 
 import math
 import os
+from collections import abc
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar, final
+from types import MappingProxyType
+from typing import Final, Literal, TypeVar, final, get_args, get_origin
 
 import click
 from typing_extensions import override
 
+from evalsuite.config.options import OPTIONS, Bounds, Declared, Spec, alternatives
 from evalsuite.errors import UsageError
 from evalsuite.files.given_paths import expanded
-from evalsuite.process.threads import MOST_THREADS
-
-if TYPE_CHECKING:
-    from evalsuite.config.spec import Spec
 
 Command = TypeVar("Command", bound=Callable[..., object])
+Callback = Callable[[click.Context, click.Parameter, tuple[str, ...]], object]
 
 
 @final
@@ -98,127 +98,50 @@ def by_task(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     return found or None
 
 
-_CKPT = click.option(
-    "--ckpt", type=PLACE, help="The trained network: evalsuite's own file, or a state dict with --arch."
-)
-_READING = (
-    click.option(
-        "--arch",
-        help="resnet8, torchvision:NAME, timm:NAME, robustbench:NAME@DATASET/THREAT, pkg.mod:factory; with settings: "
-        "resnet20?shortcut=padding.",
-    ),
-    click.option("--data", help="digits, fashion-mnist, cifar10, ..., folder:PATH, npz:PATH, pkg.mod:factory."),
-    click.option("--weights", help="Entry of the file that holds the weights, where it has several: state_dict_ema."),
-    click.option(
-        "--normalise",
-        help="What stands before the network: none, data, imagenet or MEAN/STD (0.13/0.31), for images in [0, 1]. "
-        "Default: what the file records or its library's custom says, else none.",
-    ),
-    click.option(
-        "--classes", help="What the network's outputs stand for: data (its order), NAME,NAME,... or a file of names."
-    ),
-    click.option("--strict", is_flag=True, default=None, help="Refuse to assume anything; a gate implies it."),
-    click.option(
-        "--assume",
-        multiple=True,
-        callback=split,
-        help="With --strict: topics that may be assumed even so, as they are told: 'class order'.",
-    ),
-    click.option(
-        "--accept-parent",
-        is_flag=True,
-        default=None,
-        help="Go on with a parent that is no better than a trivial answer; every verdict is inconclusive.",
-    ),
-    click.option("--trust", multiple=True, callback=split, help="sha256:... of a pickle that may run its code."),
-    click.option("--device", help="cpu, cuda, cuda:1, or auto (default)."),
-    click.option("--threads", type=click.IntRange(1, MOST_THREADS), help="CPU threads (default: all)."),
-)
-_PRUNE = (
-    click.option("--pruner", multiple=True, callback=split, help="magnitude, filter-norm, ...; several make families."),
-    click.option("--ratios", callback=ratios, help="Prune ratios: 0.3,0.5 or 0.1:0.9:0.1 or lottery:16."),
-    click.option(
-        "--budget", type=click.Choice(["parameters", "flops", "latency"]), help="What the ratios are shares of."
-    ),
-    click.option(
-        "--schedule", type=click.Choice(["cascade", "one-shot"]), help="Step by step, or each from the parent."
-    ),
-    click.option("--retrain", help="Recipe that retrains every pruned network, or none."),
-    click.option("--epochs", type=click.IntRange(min=1), help="Epochs of retraining per step (default: the recipe's)."),
-    click.option(
-        "--rewind",
-        type=click.Choice(["learning-rate", "weights", "none"]),
-        help="The schedule again; early weights too; or none: fine-tuning at a small rate.",
-    ),
-    click.option("--early", type=PLACE, help="Early checkpoint for --rewind weights (written by evalsuite train)."),
-    click.option("--adapters", type=click.IntRange(min=1), help="Retrain low-rank adapters of this rank, then merge."),
-    click.option("--regularise", multiple=True, callback=split, help="Added to the loss: see list regularisers."),
-    click.option(
-        "--controls",
-        multiple=True,
-        callback=split,
-        help="Networks to compare with: dense, shuffled, random, reinitialised, scratch, scratch-budget, width, depth,"
-        " copycat.",
-    ),
-    click.option("--seeds", type=click.IntRange(min=1), help="Families per pruner, differing in their seed."),
-    click.option("--seed", type=click.IntRange(min=0), help="The run's seed."),
-)
-_JUDGE = (
-    click.option("--tasks", multiple=True, callback=split, help="clean, noise/uniform/0.1, corruption/all/3, ..."),
-    click.option(
-        "--measures",
-        multiple=True,
-        callback=split,
-        help="error, calibration, ood_auroc?score=energy, ..., or all: see list measures.",
-    ),
-    click.option("--require", multiple=True, callback=split, help="Tasks that bind the deployable ratio (patterns)."),
-    click.option("--margin", type=float, help="How much worse a pruned network may be (default 0.005)."),
-    click.option("--margin-for", multiple=True, callback=by_task, help="Other margins: adversarial=0.02,..."),
-    click.option("--confidence", type=float, help="Confidence of every claim (default 0.95)."),
-    click.option("--examples", type=int, help="Held-out examples to judge on."),
-    click.option("--examples-for", multiple=True, callback=by_task, help="Fewer for dear tasks: adversarial=200,..."),
-    click.option(
-        "--slices", type=PLACE, help="CSV, a row for each held-out example: attributes, for the worst slice's error."
-    ),
-    click.option("--separate", type=PLACE, help="A network trained apart: how far from the parent a stranger is."),
-    click.option("--engine", type=click.Choice(["local"]), help="Where shards are computed."),
-    click.option(
-        "--full-paths", is_flag=True, default=None, help="Let results and report tell where files lie on this machine."
-    ),
-    click.option("--gate", type=PLACE, help="Policy (TOML) to hold the result against; sets the exit code."),
-)
-_RUN = (
-    click.option("--preset", help="quick (default), standard, paper, safety or robustbench: a named set of options."),
-    click.option("--config", type=PLACE, help="Run file (TOML) with any of these options; flags win."),
-    click.option("--out", type=PLACE, help="Run folder (default reports/NAME)."),
-)
+_CONFIG = click.option("--config", type=PLACE, help="Run file (TOML) with any of these options; flags win.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 RUN = click.argument("run", type=PLACE, metavar="RUN")
 
 
-def network_options(command: Command) -> Command:
-    """Which network, which data, how both are read, on which device."""
-    return _with((_CKPT, *_READING), command)
+def run_options(command: str) -> Callable[[Command], Command]:
+    """Adds the options of `command`; where it makes a run folder, `--config` too, which reads them from a file."""
+    taken = [name for name, option in OPTIONS.items() if command in option.option.commands]
+    flags = [_flag(name, OPTIONS[name]) for name in taken]
+    if "out" in taken:
+        flags.insert(taken.index("out"), _CONFIG)
+
+    def decorate(function: Command) -> Command:
+        for flag in reversed(flags):
+            function = flag(function)
+        return function
+
+    return decorate
 
 
-def reading_options(command: Command) -> Command:
-    """The same for commands that name the network otherwise."""
-    return _with(_READING, command)
+def _flag(name: str, declared: Declared) -> Callable[[Command], Command]:
+    """The flag of an option; what is not given is None, so that run files, presets and defaults come behind it."""
+    flag, (kind, *_), text = f"--{name.replace('_', '-')}", alternatives(declared.type), declared.option.help
+    if kind is bool:
+        return click.option(flag, is_flag=True, default=None, help=text)
+    if kind == tuple[float, ...]:
+        return click.option(flag, callback=ratios, help=text)
+    if (callback := _LISTS.get(get_origin(kind))) is not None:
+        return click.option(flag, multiple=True, callback=callback, help=text)
+    return click.option(flag, type=_value_type(kind, declared.option.bounds), help=text)
 
 
-def prune_options(command: Command) -> Command:
-    """How the family is made."""
-    return _with(_PRUNE, command)
+def _value_type(kind: object, bounds: Bounds) -> object:
+    """What click takes as the type of one value."""
+    if get_origin(kind) is Literal:
+        return click.Choice(get_args(kind))
+    if kind is int and bounds:
+        least, most = (None if limit is None else int(limit) for limit in (bounds.get("ge"), bounds.get("le")))
+        return click.IntRange(least, most)
+    return PLACE if kind is Path else kind
 
 
-def judge_options(command: Command) -> Command:
-    """What the family is asked, and how sure the answers must be."""
-    return _with(_JUDGE, command)
-
-
-def run_options(command: Command) -> Command:
-    """Preset, run file and run folder."""
-    return _with(_RUN, command)
+_LISTS: Final[Mapping[object, Callback]] = MappingProxyType({tuple: split, abc.Mapping: by_task})
+"""How values are read that may be given several times, by their type."""
 
 
 def given(options: Mapping[str, object]) -> dict[str, object]:
@@ -243,7 +166,7 @@ def given(options: Mapping[str, object]) -> dict[str, object]:
     return {**from_file, **by_hand}
 
 
-def settled(options: Mapping[str, object]) -> "Spec":
+def settled(options: Mapping[str, object]) -> Spec:
     """The options of a run; what of its preset gives way to another option is said on stderr."""
     from evalsuite.cli._console import echo
     from evalsuite.config.spec import overridden, resolve
@@ -264,9 +187,3 @@ def _enter(directory: Path, config: Path) -> None:
             f"--config {config}: expected the directory from which its paths are meant, got {directory} "
             f"({error.strerror}); correct its key 'directory'"
         ) from error
-
-
-def _with(options: tuple[Callable[[Command], Command], ...], command: Command) -> Command:
-    for option in reversed(options):
-        command = option(command)
-    return command

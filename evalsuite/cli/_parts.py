@@ -52,7 +52,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             base="evalsuite.corruptions._base:Corruption",
             typed="--tasks corruption/NAME/3",
         ),
-        "data": Kind(package="evalsuite.data", base="evalsuite.data._base:Source", typed="--data NAME"),
+        "data": Kind(package="evalsuite.data", base="evalsuite.data._source:Source", typed="--data NAME"),
         "measures": Kind(
             package="evalsuite.measures", base="evalsuite.measures._base:Figure", typed="--measures error,NAME"
         ),
@@ -139,18 +139,17 @@ def described_task(text: str) -> Description:
     Raises:
         UsageError: It is no task; what is accepted is told.
     """
-    from evalsuite.parts.names import kind
-    from evalsuite.parts.names import settings as values
+    from evalsuite.parts.names import part_kind, part_settings
     from evalsuite.tasks._names import expand
 
     tasks = expand([text])
-    whole = described("tasks", kind(tasks[0]))
+    whole = described("tasks", part_kind(tasks[0]))
     titles = [task.title() for task in tasks[:_SHOWN]]
     if len(tasks) > _SHOWN:
         titles.append(f"and {len(tasks) - _SHOWN} more")
     passes = sum(task.passes() for task in tasks)
     meant = {each.name: each.meaning for each in whole.settings}
-    given = values(tasks[0]) if len(tasks) == 1 else {}
+    given = part_settings(tasks[0]) if len(tasks) == 1 else {}
     return Description(
         title=f"tasks/{text}",
         text="\n".join([*titles, f"passes per example and network: about {passes:,.0f}", "", whole.text]),
@@ -226,14 +225,13 @@ def described_preset(name: str) -> Description:
     Raises:
         UnknownNameError: There is none.
     """
-    from evalsuite.cli.sweep import command
+    from evalsuite.config.options import OPTIONS
     from evalsuite.config.presets import PRESETS
 
     if name not in PRESETS:
         raise UnknownNameError("preset", name, PRESETS)
-    helps = {param.name: str(getattr(param, "help", "") or "") for param in command.params}
     rows = [
-        Setting(name=f"--{key.replace('_', '-')}", value=_option(value), meaning=helps.get(key, ""))
+        Setting(name=f"--{key.replace('_', '-')}", value=_option(value), meaning=OPTIONS[key].option.help)
         for key, value in PRESETS[name].items()
     ]
     return Description(

@@ -12,7 +12,7 @@ from typing import final
 import click
 
 from evalsuite.cli._console import echo_labelled, write_json
-from evalsuite.cli._options import JSON, given, network_options
+from evalsuite.cli._options import JSON, given, run_options
 from evalsuite.errors import install_hint
 from evalsuite.printable import one_line
 from evalsuite.version import __version__
@@ -75,7 +75,7 @@ _OPTIONAL = (
     "  evalsuite doctor --ckpt model.pt --arch torchvision:resnet18 --data folder:photos\n"
     "  evalsuite doctor --ckpt model.pt --arch resnet20 --data cifar10 --normalise data --strict",
 )
-@network_options
+@run_options("doctor")
 @JSON
 @click.pass_context
 def command(ctx: click.Context, /, as_json: bool, **options: object) -> None:

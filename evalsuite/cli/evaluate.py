@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import click
 
 from evalsuite.cli._console import echo, reporter, write_json
-from evalsuite.cli._options import JSON, judge_options, reading_options, run_options, settled
+from evalsuite.cli._options import JSON, run_options, settled
 from evalsuite.errors import UnknownNameError, UsageError
 from evalsuite.inputs.candidate_names import PARENT, candidate_names, shipped_names
 
 if TYPE_CHECKING:
-    from evalsuite.config.spec import Spec
+    from evalsuite.config.options import Spec
     from evalsuite.records.schema import Results
 
 _FILE = click.Path(path_type=Path)
@@ -36,15 +36,7 @@ _FILE = click.Path(path_type=Path)
     multiple=True,
     help="NAME=FILE: the file that is shipped as candidate NAME (or parent); held against it.",
 )
-@click.option(
-    "--artefact-input",
-    type=click.Choice(["images", "normalised"]),
-    help="What .pt2 and ONNX files take: images in [0, 1] (default), or normalised as for the parent.",
-)
-@reading_options
-@click.option("--seed", type=click.IntRange(min=0), help="The run's seed.")
-@judge_options
-@run_options
+@run_options("evaluate")
 @click.option("--amend", is_flag=True, help="Continue a run folder with other options than it was begun with.")
 @JSON
 @click.pass_context
@@ -58,7 +50,7 @@ def command(
     **options: object,
 ) -> None:
     """Judge networks made by anyone (masked, channel-pruned, exported, quantised) against their parent, and report."""
-    from evalsuite.cli._typed import default_out, finished, request_digest
+    from evalsuite.cli._rerun import default_out, finished, request_digest
 
     spec = settled(options)
     files = candidate_names([Path(part.strip()) for value in candidates for part in value.split(",") if part.strip()])
@@ -95,8 +87,8 @@ def _run(
 ) -> "Results":
     import torch
 
-    from evalsuite.cli._typed import typed
-    from evalsuite.config.build import judging
+    from evalsuite.cli._rerun import typed
+    from evalsuite.config.build import build_evaluation_settings
     from evalsuite.config.build_inputs import build_candidate, build_inputs
     from evalsuite.config.caution import caution
     from evalsuite.pipeline import Origin, Shipped, evaluate
@@ -116,7 +108,8 @@ def _run(
         origin = Origin(
             command=typed(), request=request or "", amend=amend, full_paths=spec.full_paths, **caution(spec)
         )
-        return evaluate(loaded, networks, judging(spec), out=out, origin=origin, reporter=progress, shipped=held)
+        settings = build_evaluation_settings(spec)
+        return evaluate(loaded, networks, settings, out=out, origin=origin, reporter=progress, shipped=held)
 
 
 def _pair(part: str, candidates: dict[str, Path]) -> tuple[str, Path]:

@@ -72,7 +72,7 @@ def gate_run(
 
 def _digest(release: Path) -> str:
     """By which results know a file; only of ONNX files other files may be a part."""
-    from evalsuite.cli._typed import leans_on_others
+    from evalsuite.cli._rerun import leans_on_others
     from evalsuite.records.sealing import sha256_of_file
 
     if not leans_on_others(release):

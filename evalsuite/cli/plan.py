@@ -5,7 +5,7 @@ from typing import cast
 import click
 
 from evalsuite.cli._console import echo, reporter, write_json
-from evalsuite.cli._options import JSON, judge_options, network_options, prune_options, run_options, settled
+from evalsuite.cli._options import JSON, run_options, settled
 
 _BAR = 24
 Row = dict[str, object]
@@ -16,10 +16,7 @@ Row = dict[str, object]
     "  evalsuite plan --config run.toml --json\n"
     "  evalsuite plan --ckpt model.safetensors --preset safety --no-time",
 )
-@network_options
-@prune_options
-@judge_options
-@run_options
+@run_options("plan")
 @click.option("--no-time", is_flag=True, help="Time nothing: only count.")
 @JSON
 def command(no_time: bool, as_json: bool, **options: object) -> None:

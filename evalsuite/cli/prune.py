@@ -3,23 +3,21 @@
 import click
 
 from evalsuite.cli._console import echo, reporter, write_json
-from evalsuite.cli._options import JSON, given, network_options, prune_options, run_options
+from evalsuite.cli._options import JSON, given, run_options
 
 
 @click.command(
     epilog="\b\nExamples:\n  evalsuite prune --ckpt model.safetensors --pruner filter-norm --ratios 0.5,0.8\n"
     "  evalsuite prune --ckpt model.safetensors --preset standard --out pruned",
 )
-@network_options
-@prune_options
-@run_options
+@run_options("prune")
 @JSON
 def command(as_json: bool, **options: object) -> None:
     """Make the family: prune (and retrain) a network at increasing ratios; networks go to OUT/networks."""
     import torch
 
-    from evalsuite.cli._typed import default_out, typed
-    from evalsuite.config.build import making
+    from evalsuite.cli._rerun import default_out, typed
+    from evalsuite.config.build import build_pruning_settings
     from evalsuite.config.build_inputs import build_inputs
     from evalsuite.config.caution import caution
     from evalsuite.config.spec import resolve
@@ -35,7 +33,8 @@ def command(as_json: bool, **options: object) -> None:
         progress.start(READING, 0.0)
         loaded = build_inputs(spec)
         origin = Origin(command=typed(), **caution(spec))
-        networks = only_prune(loaded, making(spec, loaded), out=out, seed=spec.seed, origin=origin, reporter=progress)
+        settings = build_pruning_settings(spec, loaded)
+        networks = only_prune(loaded, settings, out=out, seed=spec.seed, origin=origin, reporter=progress)
     if as_json:
         write_json({"networks": networks})
         return

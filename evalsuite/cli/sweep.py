@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from evalsuite.cli._console import echo, reporter, write_json
-from evalsuite.cli._options import JSON, judge_options, network_options, prune_options, run_options, settled
+from evalsuite.cli._options import JSON, run_options, settled
 
 if TYPE_CHECKING:
-    from evalsuite.config.spec import Spec
+    from evalsuite.config.options import Spec
     from evalsuite.records.schema import Results
 
 
@@ -22,16 +22,13 @@ if TYPE_CHECKING:
     "  evalsuite sweep --config reports/model/run.toml\n\n"
     "The same command run again continues; when all is done it does nothing.",
 )
-@network_options
-@prune_options
-@judge_options
-@run_options
+@run_options("sweep")
 @click.option("--amend", is_flag=True, help="Continue a run folder with other options than it was begun with.")
 @JSON
 @click.pass_context
 def command(ctx: click.Context, /, amend: bool, as_json: bool, **options: object) -> None:
     """Prune a network at increasing ratios, judge every one on every task, and report how far it can go."""
-    from evalsuite.cli._typed import default_out, finished, request_digest
+    from evalsuite.cli._rerun import default_out, finished, request_digest
 
     spec = settled(options)
     out = spec.out or default_out(spec.ckpt)
@@ -55,8 +52,8 @@ def command(ctx: click.Context, /, amend: bool, as_json: bool, **options: object
 def _run(spec: "Spec", out: Path, request: str | None, *, amend: bool) -> "Results":
     import torch
 
-    from evalsuite.cli._typed import typed
-    from evalsuite.config.build import judging, making
+    from evalsuite.cli._rerun import typed
+    from evalsuite.config.build import build_evaluation_settings, build_pruning_settings
     from evalsuite.config.build_inputs import build_inputs
     from evalsuite.config.caution import caution
     from evalsuite.pipeline import Origin, run
@@ -65,20 +62,21 @@ def _run(spec: "Spec", out: Path, request: str | None, *, amend: bool) -> "Resul
 
     if spec.threads is not None:
         torch.set_num_threads(spec.threads)
-    judge = judging(spec)
+    evaluation = build_evaluation_settings(spec)
     with recorded(reporter(), out) as progress:
         progress.start(READING, 0.0)
         loaded = build_inputs(spec)
-        settings = {**spec.model_dump(mode="json", exclude={"out"}), "data": loaded.dataset.name}
+        options = {**spec.document(), "data": loaded.dataset.name}
         origin = Origin(
             command=typed(),
             request=request or "",
-            options=settings,
+            options=options,
             amend=amend,
             full_paths=spec.full_paths,
             **caution(spec),
         )
-        return run(loaded, making(spec, loaded), judge, out=out, origin=origin, reporter=progress)
+        pruning = build_pruning_settings(spec, loaded)
+        return run(loaded, pruning, evaluation, out=out, origin=origin, reporter=progress)
 
 
 def _tell(results: "Results", out: Path) -> None:

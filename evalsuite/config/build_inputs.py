@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from evalsuite.config.spec import Spec
+from evalsuite.config.options import Spec
 from evalsuite.data import Dataset, load, prepared
 from evalsuite.inputs.class_order import in_network_order
 from evalsuite.inputs.read import (

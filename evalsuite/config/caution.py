@@ -2,7 +2,7 @@
 
 from typing import TypedDict
 
-from evalsuite.config.spec import Spec
+from evalsuite.config.options import Spec
 from evalsuite.gate.policy import read_policy
 
 

@@ -1,103 +1,23 @@
-"""What to run, as one value: options of the command line, keys of `run.toml`, canonical text and digest."""
+"""Flags, run files and presets → one value that says what to run; digests, and TOML again."""
 
 import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, cast, final
+from typing import cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import TypeAdapter, ValidationError
 
+from evalsuite.config.options import OPTIONS, Spec
 from evalsuite.config.presets import PRESETS
 from evalsuite.errors import UnknownNameError, UsageError
-from evalsuite.process.threads import MOST_THREADS
-
-_ELSEWHERE = frozenset({"out", "engine", "device", "threads", "gate", "trust", "ckpt", "preset", "slices", "separate"})
-"""Options that change where and how a run is computed, not what comes out; files count by their content."""
-
 
 LIBRARIES = frozenset({"torchvision", "timm", "robustbench"})
 """Origins of architectures that are named before a colon; anything else there is a module of the user's own."""
 DIRECTORY = "directory"
 """Key of a run file that is no option: the directory from which its paths are meant, relative to the file's own."""
-
-
-@final
-class Spec(BaseModel):
-    """The resolved options of a sweep. Field names are the long options of the command line with underscores."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    ckpt: Path
-    arch: str | None = None
-    data: str | None = None
-    normalise: str | None = None
-    weights: str | None = None
-    classes: str | None = None
-    preset: Literal["quick", "standard", "paper", "safety", "robustbench"] = "quick"
-    pruner: tuple[str, ...] = ("magnitude",)
-    ratios: tuple[float, ...]
-    budget: Literal["parameters", "flops", "latency"] = "parameters"
-    schedule: Literal["cascade", "one-shot"] = "cascade"
-    retrain: str = "none"
-    epochs: int | None = Field(default=None, ge=1)
-    rewind: Literal["learning-rate", "weights", "none"] = "learning-rate"
-    early: Path | None = None
-    adapters: int | None = Field(default=None, ge=1)
-    regularise: tuple[str, ...] = ()
-    controls: tuple[
-        Literal[
-            "dense", "shuffled", "random", "reinitialised", "scratch", "scratch-budget", "width", "depth", "copycat"
-        ],
-        ...,
-    ] = ()
-    tasks: tuple[str, ...] = Field(min_length=1)
-    measures: tuple[str, ...] | None = None
-    require: tuple[str, ...] = ("*",)
-    margin: float = Field(default=0.005, ge=0, lt=1)
-    margin_for: dict[str, float] = {}
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    examples: int = Field(default=1000, ge=1)
-    examples_for: dict[str, int] = {}
-    slices: Path | None = None
-    separate: Path | None = None
-    seeds: int = Field(default=1, ge=1, le=1000)
-    seed: int = Field(default=0, ge=0, lt=2**63)
-    engine: Literal["local"] = "local"
-    device: str = "auto"
-    threads: int | None = Field(default=None, ge=1, le=MOST_THREADS)
-    gate: Path | None = None
-    trust: tuple[str, ...] = ()
-    strict: bool = False
-    assume: tuple[str, ...] = ()
-    accept_parent: bool = False
-    full_paths: bool = False
-    artefact_input: Literal["images", "normalised"] | None = None
-    out: Path | None = None
-
-    @field_validator("ratios")
-    @classmethod
-    def _increasing(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
-        for ratio in ratios:
-            if not 0 <= ratio < 1:
-                raise ValueError(f"expected every ratio in [0, 1), got {ratio:g}")
-        distinct = tuple(sorted({ratio for ratio in ratios if ratio > 0}))
-        if not distinct:
-            raise ValueError("expected at least one ratio above 0")
-        return distinct
-
-    @field_validator("margin_for")
-    @classmethod
-    def _shares(cls, margins: dict[str, float]) -> dict[str, float]:
-        for margin in margins.values():
-            if not 0 <= margin < 1:
-                raise ValueError(f"expected every margin in [0, 1), got {margin:g}")
-        return margins
-
-    def canonical(self) -> dict[str, object]:
-        """What the outcome depends on, less the contents of files, in JSON's types."""
-        return json.loads(self.model_dump_json(exclude=set(_ELSEWHERE)))  # type: ignore[no-any-return]
+_SPEC = TypeAdapter(Spec)
 
 
 def resolve(given: Mapping[str, object]) -> Spec:
@@ -111,13 +31,29 @@ def resolve(given: Mapping[str, object]) -> Spec:
     """
     values = {**_preset(given), **({"margin_for": {}} if _overrides(given) else {}), **given}
     for key, value in values.items():
-        if key not in Spec.model_fields:
-            raise UnknownNameError("run option", key, Spec.model_fields)
+        if key not in OPTIONS:
+            raise UnknownNameError("run option", key, OPTIONS)
         _check_text(key, value)
+    if missing := [name for name, option in OPTIONS.items() if option.required and name not in values]:
+        raise UsageError(f"--{missing[0]}: expected a value, got none")
     try:
-        return Spec.model_validate(values)
+        spec = _SPEC.validate_python(values)
     except ValidationError as error:
-        raise UsageError(_told(error)) from error
+        first = error.errors()[0]
+        message = _in_words(first["type"], first.get("ctx", {})) or first["msg"]
+        raise _not_accepted(".".join(map(str, first["loc"])), message, first.get("input")) from error
+    checked: dict[str, object] = {}
+    for name, option in OPTIONS.items():
+        try:
+            checked[name] = option.option.checked(getattr(spec, name))
+        except ValueError as error:
+            raise _not_accepted(name, str(error), values.get(name)) from error
+    return _SPEC.validate_python(checked)
+
+
+def _not_accepted(key: str, message: str, value: object) -> UsageError:
+    got = "" if "got" in message else f", got {value!r}"
+    return UsageError(f"--{key.replace('_', '-')}: {message}{got}")
 
 
 def overridden(given: Mapping[str, object], spec: Spec) -> str | None:
@@ -207,18 +143,8 @@ def _toml(value: object) -> str:
 
 def _in_words(kind: str, context: Mapping[str, object]) -> str | None:
     """What is accepted, as all messages say it; None of kinds that say it themselves."""
-    for name, sign in {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}.items():
-        if name in context:
-            return f"expected a number {sign} {context[name]}"
     if kind == "literal_error":
         return f"expected {context['expected']}"
     numbers = {"int": "a whole number", "float": "a number", "bool": "true or false", "finite": "a finite number"}
     wanted = numbers.get(kind.partition("_")[0])
     return None if wanted is None else f"expected {wanted}"
-
-
-def _told(error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    message = _in_words(first["type"], first.get("ctx", {})) or first["msg"].removeprefix("Value error, ")
-    return f"--{key.replace('_', '-')}: {message}" + ("" if "got" in message else f", got {first.get('input')!r}")

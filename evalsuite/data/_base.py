@@ -1,11 +1,9 @@
 """The contract of a data set: fixed, ordered examples with images in [0, 1]."""
 
 import hashlib
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Protocol, final
 
 import numpy as np
@@ -13,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from evalsuite.data._preparation import TORCHVISION, Preparation, Wanted
+from evalsuite.data._preparation import TORCHVISION, Preparation
 from evalsuite.errors import UsageError
 from evalsuite.interpretation import Interpretation
 from evalsuite.problems import CLASSIFICATION, Problem
@@ -237,31 +235,3 @@ class Dataset:
     def outputs(self) -> tuple[int, ...]:
         """The shape of a network's outputs for one image."""
         return self.problem.outputs(len(self.classes), self.shape)
-
-
-class Source(ABC):
-    """A data set that can be named on the command line; one file in this folder each.
-
-    Subclasses are frozen keyword-only dataclasses whose fields are what stands behind the colon (`folder:PATH`).
-    """
-
-    @abstractmethod
-    def load(self) -> Dataset:
-        """Read the data set.
-
-        Raises:
-            UsageError: Files are missing; the message says where they are looked for and how to get them.
-            RefusedInputError: A file is corrupt.
-        """
-
-    def load_for(self, network: Wanted) -> Dataset:
-        """As `load`, where what the `network` is used to decides what the name leaves open; most leave nothing open."""
-        del network
-        return self.load()
-
-    def files(self) -> tuple[Path, ...] | None:
-        """Every file that the data are read from; empty where they come with a library, None where it cannot be told.
-
-        `evalsuite.parts.data_files.files_of` tells the same from the name alone.
-        """
-        return None

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple, final
 
@@ -11,6 +10,7 @@ from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.files.delimited import read_text
 from evalsuite.files.regular_files import read_regular
 from evalsuite.interpretation import Basis, Interpretation
+from evalsuite.wording import listed
 
 Order = Literal["text", "number"]
 
@@ -119,8 +119,7 @@ def published_classes(names: Sequence[str]) -> Interpretation:
 
 def some(names: Collection[str]) -> str:
     """The first five names, long ones cut, and how many more there are."""
-    shown = [repr(name if len(name) <= _LONGEST else f"{name[:_LONGEST]}...") for name in islice(names, 5)]
-    return ", ".join(shown) + (f" and {len(names) - 5} more" if len(names) > 5 else "") or "none"
+    return listed([repr(name if len(name) <= _LONGEST else f"{name[:_LONGEST]}...") for name in names]) or "none"
 
 
 def _unsaid(by_text: tuple[str, ...], by_number: tuple[str, ...], numbers: list[int], where: str) -> ClassOrder:

@@ -1,13 +1,13 @@
 """Loads a data set by its name on the command line, and checks that its two halves are disjoint."""
 
-from dataclasses import MISSING, Field, fields, replace
-from typing import Final, get_args, get_type_hints
+from dataclasses import replace
+from typing import Final
 
 import torch
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from evalsuite.data._base import Dataset, Examples, Source
+from evalsuite.data._base import Dataset, Examples
+from evalsuite.data._by_name import PACKAGE, source_named
 from evalsuite.data._disjoint import fold, shared
 from evalsuite.data._factory import from_factory
 from evalsuite.data._preparation import Wanted
@@ -15,10 +15,9 @@ from evalsuite.errors import RefusedInputError, UnknownNameError, UsageError
 from evalsuite.interpretation import Basis, Interpretation
 from evalsuite.parts.data_names import DataName, existing_path, parse_data_name
 from evalsuite.parts.importing import is_module, working_folder
-from evalsuite.parts.registry import find, names
+from evalsuite.parts.registry import names
 from evalsuite.process.third_party_code import users_code
 
-_PACKAGE = "evalsuite.data"
 _BY_SUFFIX: Final = {".npz": "npz:{}", ".csv": "csv:{}?target=COLUMN", ".tsv": "csv:{}?target=COLUMN"}
 _LOOKED_AT = 64
 
@@ -49,11 +48,11 @@ def load(
         RefusedInputError: A file is corrupt, or what was read is not examples with images in [0, 1].
     """
     parsed = parse_data_name(name)
-    if parsed.kind.replace("-", "_") in names(_PACKAGE):
+    if parsed.kind.replace("-", "_") in names(PACKAGE):
         # one spelling per data set: what goes by the name of the data must not depend on how it was typed
         name = parsed.kind.replace("_", "-") + name[len(parsed.kind) :]
         wanted = Wanted(size=size, crop=crop, interpolation=interpolation, basis=basis)
-        dataset = _checked(replace(_source(parsed, name).load_for(wanted), name=name))
+        dataset = _checked(replace(source_named(name).load_for(wanted), name=name))
     elif parsed.argument.isidentifier() and _is_module(parsed.kind):
         made = from_factory(parsed.kind, parsed.argument)
         # images may be of the user's own making, and fail when they are asked for
@@ -85,45 +84,8 @@ def _unknown(parsed: DataName, name: str) -> UsageError:
             return UsageError(f"expected the name of a data set, got a folder: did you mean folder:{name}?")
         if (meant := _BY_SUFFIX.get(path.suffix.lower())) is not None:
             return UsageError(f"expected the name of a data set, got a file: did you mean {meant.format(name)}?")
-    accepted = [part.replace("_", "-") for part in names(_PACKAGE)]
+    accepted = [part.replace("_", "-") for part in names(PACKAGE)]
     return UnknownNameError("data set", parsed.kind if ":" in name else name, [*accepted, "package.module:factory"])
-
-
-def _source(parsed: DataName, name: str) -> Source:
-    kind = find(_PACKAGE, parsed.kind.replace("-", "_"), Source)
-    accepted = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]  # every part is a dataclass
-    required = [field.name for field in accepted.values() if _is_required(field)]
-    if bool(parsed.argument) != bool(required):
-        raise UsageError(
-            f"expected {':'.join([parsed.kind, *(r.upper() for r in required)])} as a data set, got {name!r}"
-        )
-    given = dict(zip(required, [parsed.argument], strict=False))
-    for option in parsed.options:
-        key, _, value = option.partition("=")
-        if key not in accepted or key in given:
-            options = ", ".join(sorted(accepted.keys() - set(required))) or "none"
-            raise UsageError(f"expected an option of the data set {parsed.kind} ({options}), got {option!r}")
-        given[key] = value
-    hints = get_type_hints(kind)
-    return kind(**{key: _converted(key, value, hints[key]) for key, value in given.items()})
-
-
-def _is_required(field: Field[object]) -> bool:
-    return field.default is MISSING and field.default_factory is MISSING
-
-
-def _converted(key: str, value: str, hint: type[object]) -> object:
-    try:
-        return TypeAdapter(hint).validate_python(value)
-    except ValidationError as error:
-        raise UsageError(f"expected {key} to be {_described(hint)}, got {value!r}") from error
-
-
-def _described(hint: type[object]) -> str:
-    """A type as a user would say it: "of type int", "one of first"."""
-    kinds = [kind for kind in (get_args(hint) or (hint,)) if kind is not type(None)]
-    choices = [choice for kind in kinds for choice in ((kind,) if isinstance(kind, str) else get_args(kind))]
-    return f"one of {', '.join(map(str, choices))}" if choices else f"of type {kinds[0].__name__}"
 
 
 def _checked(dataset: Dataset) -> Dataset:

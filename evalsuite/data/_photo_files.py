@@ -12,7 +12,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from evalsuite.data._decode import opened
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.parts.data_files import walk
+from evalsuite.files.trees import walk
 
 # what else cameras, phones and the web write; each is read where this installation of Pillow can
 _MORE = (".jfif", ".jpe", ".jp2", ".j2k", ".gif", ".avif", ".heic", ".heif", ".apng", ".pnm", ".pbm", ".dib", ".qoi")

@@ -9,8 +9,8 @@ from typing import Final, final
 
 from evalsuite.data._class_order import some
 from evalsuite.errors import UsageError
+from evalsuite.files.trees import is_litter
 from evalsuite.interpretation import Interpretation
-from evalsuite.parts.data_files import is_litter
 
 _ROLES: Final = {
     "train": frozenset({"train", "training"}),

@@ -10,11 +10,11 @@ from typing import Protocol, final
 
 from torch import Tensor
 
+from evalsuite.data._archive_files import archive_roots
 from evalsuite.data._base import Dataset, Examples
 from evalsuite.data._class_order import published_classes
 from evalsuite.data._statistics import channel_statistics
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.parts.data_files import archive_roots
 
 
 @final

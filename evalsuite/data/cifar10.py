@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import TYPE_CHECKING, ClassVar, final
 
-from torchvision import datasets
 from typing_extensions import override
 
-from evalsuite.data._base import Dataset, Source
-from evalsuite.data._cifar import cifar
-from evalsuite.data._torchvision import dataset, download, on_disk
+from evalsuite.data._source import Source, TrainingAdvice
 
+if TYPE_CHECKING:
+    from evalsuite.data._base import Dataset
 # mean and standard deviation of the 50 000 training images
 _STATISTICS = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
@@ -20,10 +19,19 @@ _STATISTICS = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 class Cifar10(Source):
     """50 000 and 10 000 photos of ten kinds of things, 3 x 32 x 32."""
 
+    advice: ClassVar[TrainingAdvice] = TrainingAdvice(
+        # the field's custom for images of that size
+        mirrored=True,
+        schedule={"epochs": 30, "batch_size": 128, "learning_rate": 0.2, "shift": 4},
+    )
+
     @override
-    def load(self) -> Dataset:
-        archive = cifar(datasets.CIFAR10, "CIFAR-10")
-        return dataset("cifar10", on_disk(archive) or download(archive), _STATISTICS)
+    def load(self) -> "Dataset":
+        from torchvision import datasets
+
+        from evalsuite.data._cifar import read
+
+        return read(datasets.CIFAR10, "CIFAR-10", "cifar10", _STATISTICS)
 
     @override
     def files(self) -> tuple[Path, ...]:

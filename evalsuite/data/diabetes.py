@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import TYPE_CHECKING, final
 
-from sklearn.datasets import load_diabetes
 from typing_extensions import override
 
-from evalsuite.data._base import Dataset, Source
-from evalsuite.data._table import split, split_reading, table
+from evalsuite.data._source import Source
+
+if TYPE_CHECKING:
+    from evalsuite.data._base import Dataset
 
 
 @final
@@ -20,11 +21,10 @@ class Diabetes(Source):
     """
 
     @override
-    def load(self) -> Dataset:
-        bunch = load_diabetes(scaled=False)
-        train, test = split(bunch.data, bunch.target[:, None])
-        reading = split_reading(len(test[0]), len(bunch.data))
-        return table("diabetes", ("progression",), train=train, test=test, raw=False, readings=[reading])
+    def load(self) -> "Dataset":
+        from evalsuite.data._read_diabetes import read
+
+        return read()
 
     @override
     def files(self) -> tuple[Path, ...]:

@@ -2,17 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import TYPE_CHECKING, ClassVar, final
 
-import torch
-from sklearn.datasets import load_digits
 from typing_extensions import override
 
-from evalsuite.data._base import Dataset, Examples, Source
-from evalsuite.data._choose import choose
-from evalsuite.data._class_order import published_classes
-from evalsuite.data._statistics import channel_statistics
-from evalsuite.interpretation import Interpretation
+from evalsuite.data._source import Source, TrainingAdvice
+
+if TYPE_CHECKING:
+    from evalsuite.data._base import Dataset
 
 
 @final
@@ -23,32 +20,18 @@ class Digits(Source):
     There is no published split of this selection; 600 examples are held out by a fixed stratified choice.
     """
 
+    advice: ClassVar[TrainingAdvice] = TrainingAdvice(
+        # epochs measured with a small convolutional network: 98.5 % held-out accuracy; the radius of attacks is ours
+        mirrored=False,
+        schedule={"epochs": 20},
+        recipes={recipe: {"eps": 0.1} for recipe in ("pgd", "trades", "ibp", "crown_ibp")},
+    )
+
     @override
-    def load(self) -> Dataset:
-        bunch = load_digits()
-        images = torch.from_numpy(bunch.images / 16.0).float().unsqueeze(1)
-        order = choose(Examples.from_labels(images, torch.from_numpy(bunch.target)), len(images), seed=0)
-        test, train = order.select(torch.arange(600)), order.select(torch.arange(600, len(order)))
-        mean, std = channel_statistics(train)
-        classes = tuple(str(digit) for digit in range(10))
-        return Dataset(
-            name="digits",
-            classes=classes,
-            shape=(1, 8, 8),
-            train=train,
-            test=test,
-            mean=mean,
-            std=std,
-            interpretations=(
-                published_classes(classes),
-                Interpretation(
-                    topic="held-out images",
-                    value=f"{len(test)} of {len(order)}, chosen once and for all",
-                    basis="recorded",
-                    reason="there is no published split",
-                ),
-            ),
-        )
+    def load(self) -> "Dataset":
+        from evalsuite.data._read_digits import read
+
+        return read()
 
     @override
     def files(self) -> tuple[Path, ...]:

@@ -2,17 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import TYPE_CHECKING, ClassVar, final
 
-from torchvision import datasets
 from typing_extensions import override
 
-from evalsuite.data._base import Dataset, Source
-from evalsuite.data._idx import read_idx
-from evalsuite.data._torchvision import Archive, Split, dataset, download, on_disk
-from evalsuite.parts.data_files import FASHION_MNIST_PACKAGE, fashion_files
+from evalsuite.data._archive_files import archive_files
+from evalsuite.data._source import Source, TrainingAdvice
+from evalsuite.files.trees import tree
 
-_PARTS = tuple(f"{split}-{part}-ubyte" for split in ("train", "t10k") for part in ("images-idx3", "labels-idx1"))
+if TYPE_CHECKING:
+    from evalsuite.data._base import Dataset
 
 
 @final
@@ -24,28 +23,22 @@ class FashionMnist(Source):
         package: Where Debian's package dataset-fashion-mnist puts the compressed files; looked at before downloading.
     """
 
-    package: Path = FASHION_MNIST_PACKAGE
+    advice: ClassVar[TrainingAdvice] = TrainingAdvice(
+        # epochs measured with a ResNet-8 of 78 000 parameters: 92.3 % held-out accuracy, one seed; the radius of
+        # attacks is the field's custom
+        mirrored=True,
+        schedule={"epochs": 6},
+        recipes={recipe: {"eps": 0.1} for recipe in ("pgd", "trades", "ibp", "crown_ibp")},
+    )
+
+    package: Path = Path("/usr/share/datasets/fashion-mnist")
 
     @override
-    def load(self) -> Dataset:
-        archive = Archive(title="Fashion-MNIST", files=tuple(f"FashionMNIST/raw/{part}" for part in _PARTS), read=_read)
-        return dataset("fashion-mnist", on_disk(archive) or self._packaged() or download(archive))
+    def load(self) -> "Dataset":
+        from evalsuite.data._read_fashion_mnist import read
+
+        return read(self)
 
     @override
     def files(self) -> tuple[Path, ...]:
-        return fashion_files(str(self.package))
-
-    def _packaged(self) -> tuple[Split, Split] | None:
-        if not all((self.package / f"{part}.gz").is_file() for part in _PARTS):
-            return None
-        return self._unpacked("train"), self._unpacked("t10k")
-
-    def _unpacked(self, split: str) -> Split:
-        images = read_idx(self.package / f"{split}-images-idx3-ubyte.gz", axes=3)
-        labels = read_idx(self.package / f"{split}-labels-idx1-ubyte.gz", axes=1)
-        return Split(images=images.unsqueeze(1), labels=labels.long(), classes=datasets.FashionMNIST.classes)
-
-
-def _read(root: Path, *, train: bool, download: bool) -> Split:
-    published = datasets.FashionMNIST(root, train=train, download=download)
-    return Split(images=published.data.unsqueeze(1), labels=published.targets, classes=published.classes)
+        return (*archive_files("FashionMNIST/raw"), *tree(self.package))

@@ -2,18 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import TYPE_CHECKING, ClassVar, final
 
-from torchvision import datasets
 from typing_extensions import override
 
-from evalsuite.data._base import Dataset, Source
-from evalsuite.data._torchvision import Archive, Split, dataset, download, on_disk
-from evalsuite.parts.data_files import archive_files
+from evalsuite.data._archive_files import archive_files
+from evalsuite.data._source import Source, TrainingAdvice
 
-_FILES = tuple(
-    f"MNIST/raw/{split}-{part}-ubyte" for split in ("train", "t10k") for part in ("images-idx3", "labels-idx1")
-)
+if TYPE_CHECKING:
+    from evalsuite.data._base import Dataset
 
 
 @final
@@ -21,16 +18,24 @@ _FILES = tuple(
 class Mnist(Source):
     """60 000 and 10 000 handwritten digits, 1 x 28 x 28."""
 
+    advice: ClassVar[TrainingAdvice] = TrainingAdvice(
+        # radius and steps of Madry et al. 2018, the weight of Zhang et al. 2019
+        mirrored=False,
+        schedule={"epochs": 6},
+        recipes={
+            "pgd": {"eps": 0.3, "steps": 40, "step": 1 / 30},
+            "trades": {"beta": 1.0, "eps": 0.3, "steps": 40, "step": 1 / 30},
+            "ibp": {"eps": 0.3},
+            "crown_ibp": {"eps": 0.3},
+        },
+    )
+
     @override
-    def load(self) -> Dataset:
-        archive = Archive(title="MNIST", files=_FILES, read=_read)
-        return dataset("mnist", on_disk(archive) or download(archive))
+    def load(self) -> "Dataset":
+        from evalsuite.data._read_mnist import read
+
+        return read()
 
     @override
     def files(self) -> tuple[Path, ...]:
         return archive_files("MNIST/raw")
-
-
-def _read(root: Path, *, train: bool, download: bool) -> Split:
-    split = datasets.MNIST(root, train=train, download=download)
-    return Split(images=split.data.unsqueeze(1), labels=split.targets, classes=[str(digit) for digit in range(10)])

@@ -1,36 +1,21 @@
 """Pascal VOC's segmentation challenge, and data kept in its folders."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, final
+from typing import TYPE_CHECKING, Literal, final
 
-import numpy as np
-import torch
-from torch import Tensor
-from torchvision.datasets import VOCSegmentation
-from torchvision.transforms import InterpolationMode, functional
 from typing_extensions import override
 
-from evalsuite.data._base import Dataset, Examples, Source
-from evalsuite.data._class_order import some
-from evalsuite.data._decode import opened
-from evalsuite.data._photos import Photos
-from evalsuite.data._preparation import Preparation
-from evalsuite.data._statistics import IMAGENET
-from evalsuite.data._survey import photo_readings, survey
-from evalsuite.errors import RefusedInputError, UsageError
+from evalsuite.data._source import Source
+from evalsuite.errors import UsageError
 from evalsuite.files.given_paths import expanded
-from evalsuite.interpretation import Interpretation
-from evalsuite.parts.data_files import voc_files
-from evalsuite.problems.segmentation import VOID, Segmentation
+from evalsuite.files.trees import tree
 
-_VOID = 255
-_USUAL_SIZE = 256
-CLASSES = (
-    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
-    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
-)
+if TYPE_CHECKING:
+    from evalsuite.data._base import Dataset
+
+NO_CLASS = 255
+"""Value of pixels in masks that belong to no class."""
 
 
 @final
@@ -56,123 +41,15 @@ class Voc(Source):
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 1:
             raise UsageError(f"expected size to be at least 1, got {self.size}")
-        if not 2 <= self.classes <= _VOID:
-            raise UsageError(f"expected classes from 2 to {_VOID}, got {self.classes}")
+        if not 2 <= self.classes <= NO_CLASS:
+            raise UsageError(f"expected classes from 2 to {NO_CLASS}, got {self.classes}")
 
     @override
-    def load(self) -> Dataset:
-        custom = self.classes != len(CLASSES)
-        mean, std = IMAGENET
-        classes = tuple(f"class {number}" for number in range(self.classes)) if custom else CLASSES
-        train, test = self._read("train"), self._read("val")
-        headers = survey(train.images.paths, test.images.paths)
-        return Dataset(
-            name=f"voc:{self.path}",
-            classes=classes,
-            shape=(3, self._size, self._size),
-            train=train.examples(),
-            test=test.examples(),
-            mean=mean,
-            std=std,
-            interpretations=(
-                Interpretation(
-                    topic="held-out photos", value="val", basis="recorded", reason=f"of ImageSets, VOC{self.year}"
-                ),
-                Interpretation(topic="class names", value=some(classes), basis="assumed" if custom else "recorded"),
-                self._size_reading(),
-                *photo_readings(headers, test.images.preparation, frozenset()),
-            ),
-        )
+    def load(self) -> "Dataset":
+        from evalsuite.data._read_voc import read
+
+        return read(self)
 
     @override
     def files(self) -> tuple[Path, ...]:
-        return voc_files(expanded(self.path), self.year)
-
-    @property
-    def _size(self) -> int:
-        return _USUAL_SIZE if self.size is None else self.size
-
-    def _size_reading(self) -> Interpretation:
-        return Interpretation(
-            topic="image size",
-            value=f"the shorter side to {self._size} pixels, of which the centre is kept",
-            basis="assumed" if self.size is None else "given",
-            reason="the usual one" if self.size is None else "?size=",
-            option="?size=PIXELS",
-        )
-
-    def _read(self, part: str) -> "_Half":
-        root = expanded(self.path)
-        try:
-            listed = VOCSegmentation(str(root), year=self.year, image_set=part)
-        except (OSError, RuntimeError, ValueError) as error:
-            expected = f"JPEGImages, SegmentationClass and ImageSets/Segmentation/{part}.txt"
-            raise UsageError(f"expected {expected} in {root}/VOCdevkit/VOC{self.year}, got: {error}") from error
-        if outside := [image for image in listed.images if not _is_inside(Path(image), root)]:
-            raise RefusedInputError(
-                f"expected names of photos in JPEGImages, one a line of ImageSets/Segmentation/{part}.txt in {root}, "
-                f"got one that leads elsewhere: {outside[0]!r}"
-            )
-        return _Half(
-            images=Photos(paths=tuple(listed.images), size=self._size, channels=3, preparation=Preparation(crop=1.0)),
-            masks=Masks(paths=tuple(listed.masks), size=self._size, classes=self.classes),
-        )
-
-
-def _is_inside(image: Path, root: Path) -> bool:
-    """Whether a photo that a list names is one of the set's own: the list is a file like any other."""
-    if image.parent.name != "JPEGImages" or not image.is_relative_to(root):
-        return False
-    return ".." not in image.relative_to(root).parts
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class _Half:
-    """Photos of one split and their masks."""
-
-    images: Photos
-    masks: "Masks"
-
-    def examples(self) -> Examples:
-        return Examples.from_targets(Segmentation(), self.images, self.masks)
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Masks:
-    """Class numbers of pixels, decoded when needed.
-
-    Attributes:
-        paths: One palette image a mask; the palette's index is the class, 255 is void.
-        size: Height and width after resizing and cropping.
-        classes: As many as there are.
-    """
-
-    paths: tuple[str, ...]
-    size: int
-    classes: int
-
-    def __getitem__(self, index: Tensor) -> Tensor:
-        """Masks (k, size, size), int64, at `index` (k,); void pixels are `VOID`.
-
-        Raises:
-            RefusedInputError: A file cannot be decoded, or has other classes.
-        """
-        with ThreadPoolExecutor() as pool:
-            return torch.stack(list(pool.map(self._decoded, index.tolist())))
-
-    def _decoded(self, position: int) -> Tensor:
-        path = self.paths[position]
-        with opened(path) as file:
-            # a gray image holds class numbers as well as a palette's indices do; colours would have lost them
-            mask = file.copy() if file.mode in {"P", "L"} else None
-            mode = file.mode
-        if mask is None:
-            raise RefusedInputError(f"expected {path} to hold class numbers (a palette or gray image), got mode {mode}")
-        resized = functional.resize(mask, [self.size], interpolation=InterpolationMode.NEAREST)
-        numbers = torch.from_numpy(np.array(functional.center_crop(resized, [self.size] * 2))).long()
-        classes = numbers.where(numbers != _VOID, VOID)
-        if int(classes.max()) >= self.classes:
-            raise RefusedInputError(f"expected classes below {self.classes} in {path}, got {int(classes.max())}")
-        return classes
+        return tree(expanded(self.path) / "VOCdevkit" / f"VOC{self.year}")

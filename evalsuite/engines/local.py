@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from evalsuite.data._base import Batch, Examples
 from evalsuite.engines.shards import Cut, Member, Pair, Pending, digest_of
 from evalsuite.errors import UsageError
-from evalsuite.parts.names import name
+from evalsuite.parts.names import part_name
 from evalsuite.process.culprit import is_own
 from evalsuite.process.third_party_code import OthersError, OutputError, others_code
 from evalsuite.progress import Reporter
@@ -71,16 +71,16 @@ def run(
     for task, shards in groupby(todo, key=lambda pending: pending.cut.task):
         own = list(shards)
         try:
-            with others_code(name(task)):
+            with others_code(part_name(task)):
                 asked = examples(task)
             memory = _Memory()
             for pending in own:
-                source = training[name(task)] if pending.studied else asked
+                source = training[part_name(task)] if pending.studied else asked
                 with others_code(_doing(pending), way_out="see whether its images can be read"):
                     batch = _batch(source, pending.cut).to(device)
                 for call in _calls(pending):
                     began = time.perf_counter()
-                    what = f"{name(task)}  examples to {pending.cut.stop}"
+                    what = f"{part_name(task)}  examples to {pending.cut.stop}"
                     reporter.work_on(_networks(call), what)
                     with others_code(_doing(call), networks=_running(call, parent), way_out=_WAY_OUT):
                         _call(call, parent, batch, store, seed, memory)
@@ -99,7 +99,7 @@ def _doing(call: Pending) -> str:
     """What is done, as a message begins."""
     cut = call.cut
     of = "training examples" if call.studied else "examples"
-    return f"{name(cut.task)}, {of} {cut.start} to {cut.stop - 1}"
+    return f"{part_name(cut.task)}, {of} {cut.start} to {cut.stop - 1}"
 
 
 def _running(call: Pending, parent: Member) -> dict[str, nn.Module]:
@@ -134,7 +134,8 @@ def _batch(examples: Examples, cut: Cut) -> Batch:
     batch = examples.batch(cut.start, cut.stop)
     if digest_of(batch.ids) != cut.examples:
         raise UsageError(
-            f"{name(cut.task)}: expected the examples that its shards were cut from, got others: files have changed"
+            f"{part_name(cut.task)}: expected the examples that its shards were cut from, got others: "
+            "files have changed"
         )
     return batch
 
@@ -224,7 +225,7 @@ def _compute(pending: Pending, parent: Member, batch: Batch, store: Store, seed:
     seconds = (time.perf_counter() - began) / len(members)
     pictures: dict[str, bytes] = {}
     if pending.cut.start == 0 and _is_picture(seen.pictures) and members[0].digest == parent.digest:
-        pictures[name(pending.cut.task)] = strip(seen.pictures[:_PICTURES])
+        pictures[part_name(pending.cut.task)] = strip(seen.pictures[:_PICTURES])
     store.write(_rows(pending, members, parent, seen, seed, seconds), pictures)
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar, final
 from torch import nn
 
 from evalsuite.data._base import Examples
-from evalsuite.parts.names import kind, name
+from evalsuite.parts.names import part_kind, part_name
 from evalsuite.records.store import ALONE, Store
 from evalsuite.tasks._base import Domain, Task
 from evalsuite.tasks._names import digest
@@ -103,7 +103,7 @@ def digest_of(ids: Sequence[str]) -> str:
 
 def chosen_for(task: Task, otherwise: Number, by_task: Mapping[str, Number]) -> Number:
     """The entry of `by_task` for a task: under its full name, else under its kind, else `otherwise`."""
-    return by_task.get(name(task), by_task.get(kind(task), otherwise))
+    return by_task.get(part_name(task), by_task.get(part_kind(task), otherwise))
 
 
 def pending(

@@ -6,12 +6,12 @@ from fnmatch import fnmatchcase
 from torch import nn
 
 from evalsuite.analysis import population_pairs
-from evalsuite.config.settings import Judging
+from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data._base import Dataset
 from evalsuite.engines import local
 from evalsuite.engines.shards import Member, Pair, Pending, chosen_for, pending, preceded
 from evalsuite.evaluation.examples import Asked, domain_of
-from evalsuite.parts.names import kind, name, settings
+from evalsuite.parts.names import part_kind, part_name, part_settings
 from evalsuite.problems import Classification
 from evalsuite.process.third_party_code import others_code
 from evalsuite.progress import Reporter
@@ -55,9 +55,9 @@ def _missing(members: Sequence[Member], parent: Member, asked: Asked, store: Sto
     found: list[Pending] = []
     for task in asked.judging.tasks:
         if refusal(task, asked.dataset, networks) is None:
-            shards, seed = asked.shards[name(task)], asked.judging.seed
+            shards, seed = asked.shards[part_name(task)], asked.judging.seed
             todo = pending(shards, members, parent, store, seed, pairs=pairs, domain=domain)
-            training = asked.training.get(name(task))
+            training = asked.training.get(part_name(task))
             found.extend(todo if training is None else preceded(todo, parent, training))
     return found
 
@@ -80,17 +80,17 @@ def refusal(task: Task, dataset: Dataset, networks: Iterable[nn.Module]) -> str 
 
 
 def _facts(task: Task, asked: Asked, networks: Sequence[nn.Module]) -> TaskFacts:
-    judging, dataset, shards = asked.judging, asked.dataset, asked.shards[name(task)]
+    judging, dataset, shards = asked.judging, asked.dataset, asked.shards[part_name(task)]
     domain = domain_of(dataset)
     unavailable = refusal(task, dataset, networks)
     return {
-        "name": name(task),
-        "kind": kind(task),
+        "name": part_name(task),
+        "kind": part_kind(task),
         "title": task.title(),
         "required": _required(task, judging, available=unavailable is None),
         "margin": chosen_for(task, judging.margin, judging.margin_for),
         "version": task.version,
-        "parameters": {**settings(task), **task.identity()},
+        "parameters": {**part_settings(task), **task.identity()},
         "readings": readings(task),
         "note": task.note(domain),
         "unavailable": unavailable,
@@ -100,8 +100,8 @@ def _facts(task: Task, asked: Asked, networks: Sequence[nn.Module]) -> TaskFacts
     }
 
 
-def _required(task: Task, judging: Judging, *, available: bool) -> bool:
+def _required(task: Task, judging: EvaluationSettings, *, available: bool) -> bool:
     """A task that cannot be asked is required only where it is asked for by its own name, not by a pattern."""
     if not available:
-        return name(task) in judging.required
-    return any(fnmatchcase(name(task), pattern) for pattern in judging.required)
+        return part_name(task) in judging.required
+    return any(fnmatchcase(part_name(task), pattern) for pattern in judging.required)

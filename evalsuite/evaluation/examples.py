@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from evalsuite.config.settings import Judging
+from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import Dataset, Examples, check_disjoint, choose
 from evalsuite.data._disjoint import Files
 from evalsuite.engines.shards import Cut, chosen_for, cuts
 from evalsuite.errors import UsageError
-from evalsuite.parts.names import name, settings
+from evalsuite.parts.names import part_name, part_settings
 from evalsuite.records.store import Store
 from evalsuite.tasks._base import Domain, Task
 from evalsuite.tasks._names import digest
@@ -31,7 +31,7 @@ class Asked:
         training: Training examples that networks are shown first, by the name of the task; of most there are none.
     """
 
-    judging: Judging
+    judging: EvaluationSettings
     dataset: Dataset
     examples: Examples
     shards: Mapping[str, tuple[Cut, ...]]
@@ -43,10 +43,10 @@ class Asked:
 
     def digest(self, task: Task) -> str:
         """The task's part of addresses."""
-        return digest(task, self.training.get(name(task)))
+        return digest(task, self.training.get(part_name(task)))
 
 
-def asked(judging: Judging, dataset: Dataset, examples: Examples, store: Store) -> Asked:
+def asked(judging: EvaluationSettings, dataset: Dataset, examples: Examples, store: Store) -> Asked:
     """Cut what every task is asked about into shards, and tell the store their true classes.
 
     Own examples are read only where the store does not know their shards yet, so that a finished task costs nothing.
@@ -63,14 +63,14 @@ def asked(judging: Judging, dataset: Dataset, examples: Examples, store: Store) 
         source = _source(task, judging, dataset)
         known = None if source is None else store.cuts(source)
         if known is not None:
-            found[name(task)] = _joined(task, known, training.get(name(task)))
+            found[part_name(task)] = _joined(task, known, training.get(part_name(task)))
             continue
         chosen = examples_of(task, judging, dataset, examples)
-        shards = cuts(task, chosen, limit(task, judging), training.get(name(task)))
+        shards = cuts(task, chosen, limit(task, judging), training.get(part_name(task)))
         store.set_labels({cut.examples: chosen.labels[cut.start : cut.stop].tolist() for cut in shards})
         if source is not None:
             store.set_cuts(source, [(cut.examples, cut.stop - cut.start) for cut in shards])
-        found[name(task)] = shards
+        found[part_name(task)] = shards
     return Asked(judging=judging, dataset=dataset, examples=examples, shards=found, training=training)
 
 
@@ -83,7 +83,7 @@ def check_task(task: Task, dataset: Dataset) -> None:
     try:
         task.check(domain_of(dataset))
     except ValueError as error:
-        raise UsageError(f"{name(task)}: {error}") from None
+        raise UsageError(f"{part_name(task)}: {error}") from None
 
 
 def domain_of(dataset: Dataset) -> Domain:
@@ -92,17 +92,17 @@ def domain_of(dataset: Dataset) -> Domain:
     return Domain(shape=dataset.shape, classes=len(dataset.classes), problem=dataset.problem, training=training)
 
 
-def _training(judging: Judging, dataset: Dataset) -> dict[str, Examples]:
+def _training(judging: EvaluationSettings, dataset: Dataset) -> dict[str, Examples]:
     """What networks are shown first, by the name of the task: chosen by the run's seed, the same for equal numbers."""
     available = 0 if dataset.train is None else len(dataset.train)
-    wanted = {name(task): min(task.training(), available) for task in judging.tasks}
+    wanted = {part_name(task): min(task.training(), available) for task in judging.tasks}
     if dataset.train is None:
         return {}
     chosen = {n: choose(dataset.train, n, judging.seed) for n in {*wanted.values()} - {0}}
     return {task: chosen[n] for task, n in wanted.items() if n}
 
 
-def examples_of(task: Task, judging: Judging, dataset: Dataset, examples: Examples) -> Examples:
+def examples_of(task: Task, judging: EvaluationSettings, dataset: Dataset, examples: Examples) -> Examples:
     """The examples of a task's own, as many as it is judged on, chosen by the run's seed; else the run's `examples`.
 
     Raises:
@@ -120,32 +120,34 @@ def examples_of(task: Task, judging: Judging, dataset: Dataset, examples: Exampl
     return chosen
 
 
-def limit(task: Task, judging: Judging) -> int:
+def limit(task: Task, judging: EvaluationSettings) -> int:
     """How many examples a task is judged on, where there are as many."""
     return min(judging.examples, chosen_for(task, judging.examples, judging.examples_for))
 
 
 def _check(task: Task, own: Examples, dataset: Dataset) -> None:
     if not len(own):
-        raise UsageError(f"{name(task)}: expected examples, got none")
+        raise UsageError(f"{part_name(task)}: expected examples, got none")
     shape = tuple(own.pixels([0]).shape[1:])
     if shape != dataset.shape:
-        raise UsageError(f"{name(task)}: expected images of {dataset.shape}, as those of {dataset.name}, got {shape}")
+        raise UsageError(
+            f"{part_name(task)}: expected images of {dataset.shape}, as those of {dataset.name}, got {shape}"
+        )
     low, high = int(own.labels.min()), int(own.labels.max())
     if low < 0 or high >= len(dataset.classes):
         raise UsageError(
-            f"{name(task)}: expected labels from 0 to {len(dataset.classes) - 1}, the classes of {dataset.name}, "
+            f"{part_name(task)}: expected labels from 0 to {len(dataset.classes) - 1}, the classes of {dataset.name}, "
             f"got labels from {low} to {high}"
         )
 
 
-def _source(task: Task, judging: Judging, dataset: Dataset) -> str | None:
+def _source(task: Task, judging: EvaluationSettings, dataset: Dataset) -> str | None:
     """What a task's shards depend on, without reading its examples; None where that cannot be said."""
     stamps = _stamps(task.files())
     if not stamps:
         return None
     facts = {
-        "task": [digest(task), {field: str(value) for field, value in settings(task).items()}, task.shard_size],
+        "task": [digest(task), {field: str(value) for field, value in part_settings(task).items()}, task.shard_size],
         "files": stamps,
         "choice": [limit(task, judging), judging.seed],
         "data": [list(dataset.shape), list(dataset.classes), repr(dataset.preparation)],

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from evalsuite.data import Dataset, Examples
-from evalsuite.data.slices import Slices
+from evalsuite.data._slices import Slices
 from evalsuite.engines.shards import Cut, digest_of
 from evalsuite.evaluation.examples import Asked
 from evalsuite.records.facts import SliceFacts

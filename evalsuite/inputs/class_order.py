@@ -20,6 +20,7 @@ from evalsuite.files.given_paths import expanded, is_file
 from evalsuite.files.regular_files import read_regular
 from evalsuite.interpretation import Basis, Interpretation
 from evalsuite.problems import Classification
+from evalsuite.wording import listed
 
 TOPIC: Final = "class order"
 _NAMES: Final = "class names"
@@ -179,5 +180,4 @@ def _from_json(text: str) -> tuple[str, ...]:
 
 
 def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(map(repr, names[:5])) + more if names else "none"
+    return listed([repr(name) for name in names]) or "none"

@@ -83,6 +83,43 @@ class Annotations:
     slices: Mapping[str, Numbers] = field(default_factory=dict)
 
 
+@final
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """Answers of a network, made up to give examples of columns.
+
+    Attributes:
+        probabilities: (n, classes) or (n, draws, classes), which sum to 1 over the classes.
+        labels: (n,), true classes.
+        draw: For what does not follow from the two.
+    """
+
+    probabilities: npt.NDArray[np.float64]
+    labels: Numbers
+    draw: np.random.Generator
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a column with a number for each answer: (n,) or (n, draws)."""
+        return self.probabilities.shape[:-1]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ReadColumn:
+    """A column that a measure reads.
+
+    Attributes:
+        name: In the store.
+        example: Makes one such as tasks write it, so that every measure can be tried without a task.
+        to_parent: Whether it needs the parent's outputs too, see `Stored`.
+    """
+
+    name: str
+    example: Callable[[Answers], Column]
+    to_parent: bool = False
+
+
 class Figure(ABC):
     """What is read off observations: the mean of a loss per example (`Measure`), or else (`Statistic`).
 
@@ -90,22 +127,27 @@ class Figure(ABC):
     mark in the name: `ood_auroc?score=energy`.
 
     Attributes:
-        needs: Columns without which the figure has no meaning at its defaults; see `columns`.
+        needs: Columns without which the figure has no meaning at its defaults; see `reads`.
         needs_slices: Whether it has no meaning without attributes that the user gave.
         title: What a reader of the report sees, e.g. "error".
         unit: "share" where the figure lies in [0, 1], "nats" where it has no upper end.
         required: Whether a required task binds the deployable ratio by this figure.
     """
 
-    needs: ClassVar[tuple[str, ...]]
+    needs: ClassVar[tuple[ReadColumn, ...]]
     needs_slices: ClassVar[bool] = False
     title: ClassVar[str]
     unit: ClassVar[Unit] = "share"
     required: ClassVar[bool] = False
 
-    def columns(self) -> tuple[str, ...]:
-        """Columns without which the figure has no meaning; tasks that do not write them are left out."""
+    def reads(self) -> tuple[ReadColumn, ...]:
+        """Columns without which the figure has no meaning, by its hyperparameters."""
         return self.needs
+
+    @final
+    def columns(self) -> tuple[str, ...]:
+        """Their names; tasks that do not write them are left out."""
+        return tuple(column.name for column in self.reads())
 
 
 class Measure(Figure, ABC):

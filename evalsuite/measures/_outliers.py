@@ -14,11 +14,6 @@ Reading = Callable[[Losses, Losses], Losses]
 first, to figures (resamples,)."""
 
 
-def columns(score: Score) -> tuple[str, str]:
-    """Where the scores of examples and of outliers stand."""
-    return score, f"out_{score}"
-
-
 def detection(child: Stored, parent: Stored, known: Annotations, score: Score, read: Reading) -> Sampled:
     """What `read` makes of the examples and outliers that pass; a larger score speaks for an example."""
     own, of_parent = (_figure(stored, score, read) for stored in (child, parent))
@@ -26,7 +21,7 @@ def detection(child: Stored, parent: Stored, known: Annotations, score: Score, r
 
 
 def _figure(stored: Stored, score: Score, read: Reading) -> Callable[[Weights], Losses]:
-    inside, outside = (stored.own[column].astype(np.float64) for column in columns(score))
+    inside, outside = (stored.own[column].astype(np.float64) for column in (score, f"out_{score}"))
     order = ranked(
         -np.concatenate([inside.ravel(), outside.ravel()]), np.concatenate([owners(inside), owners(outside)])
     )

@@ -7,7 +7,8 @@ from typing import ClassVar, final
 import numpy as np
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Measure, Paired, Stored
+from evalsuite.measures._base import Annotations, Measure, Paired, ReadColumn, Stored
+from evalsuite.measures._columns import uniform
 from evalsuite.measures._draws import average
 
 
@@ -19,7 +20,7 @@ class AnswerDistance(Measure):
     Numbers are in units of the data's scale, pixel values in [0, 1]. The parent's own loss is 0 by definition.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("answer_distance",)
+    needs: ClassVar[tuple[ReadColumn, ...]] = (uniform("answer_distance", to_parent=True),)
     title: ClassVar[str] = "distance from the parent's answers"
 
     @override

@@ -7,7 +7,8 @@ from typing import ClassVar, final
 import numpy as np
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Losses, Measure, Paired, Stored
+from evalsuite.measures._base import Annotations, Losses, Measure, Paired, ReadColumn, Stored
+from evalsuite.measures._columns import SQUARES, TRUTH
 from evalsuite.measures._draws import average
 
 
@@ -20,7 +21,7 @@ class Brier(Measure):
     with too much and with too little confidence. It is (sum p² - 2 p_y + 1) / 2.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("truth", "squares")
+    needs: ClassVar[tuple[ReadColumn, ...]] = (TRUTH, SQUARES)
     title: ClassVar[str] = "Brier score, halved"
 
     @override

@@ -6,7 +6,8 @@ from typing import ClassVar, final
 
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Sampled, Statistic, Stored
+from evalsuite.measures._base import Annotations, ReadColumn, Sampled, Statistic, Stored
+from evalsuite.measures._columns import CONFIDENCE, PREDICTION
 from evalsuite.measures._gaps import Gaps
 
 
@@ -25,7 +26,7 @@ class Calibration(Statistic):
         bins: Number of bins, >= 1.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("prediction", "confidence")
+    needs: ClassVar[tuple[ReadColumn, ...]] = (PREDICTION, CONFIDENCE)
     title: ClassVar[str] = "calibration error"
 
     bins: int = 15

@@ -7,7 +7,8 @@ from typing import ClassVar, final
 import numpy as np
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Losses, Measure, Paired, Stored
+from evalsuite.measures._base import Annotations, Losses, Measure, Paired, ReadColumn, Stored
+from evalsuite.measures._columns import PREDICTION
 from evalsuite.measures._draws import average
 from evalsuite.measures._wrong import right
 
@@ -21,7 +22,10 @@ class CertifiedGap(Measure):
     this gap falls as much, while the error under attack stays.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("prediction", "survives")
+    needs: ClassVar[tuple[ReadColumn, ...]] = (
+        PREDICTION,
+        ReadColumn(name="survives", example=lambda answers: answers.draw.random(answers.shape) < 0.5),
+    )
     title: ClassVar[str] = "neither certified nor broken"
 
     @override

@@ -7,7 +7,8 @@ from typing import ClassVar, final
 import numpy as np
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Losses, Measure, Paired, Stored
+from evalsuite.measures._base import Annotations, Losses, Measure, Paired, ReadColumn, Stored
+from evalsuite.measures._columns import CONFIDENCE, PREDICTION
 from evalsuite.measures._draws import average
 from evalsuite.measures._wrong import right
 
@@ -23,7 +24,7 @@ class ConfidentErrors(Measure):
         above: Confidence from which a prediction is acted on, in [0, 1].
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("prediction", "confidence")
+    needs: ClassVar[tuple[ReadColumn, ...]] = (PREDICTION, CONFIDENCE)
     title: ClassVar[str] = "confident errors"
 
     above: float = 0.9

@@ -7,7 +7,8 @@ from typing import ClassVar, final
 import numpy as np
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Measure, Paired, Stored
+from evalsuite.measures._base import Annotations, Measure, Paired, ReadColumn, Stored
+from evalsuite.measures._columns import PREDICTION
 from evalsuite.measures._draws import average
 
 
@@ -19,7 +20,7 @@ class Disagreement(Measure):
     Which of the two is right does not matter; two abstentions agree. The parent's own loss is 0 by definition.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("prediction",)
+    needs: ClassVar[tuple[ReadColumn, ...]] = (PREDICTION,)
     title: ClassVar[str] = "disagreement with the parent"
 
     @override

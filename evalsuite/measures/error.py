@@ -6,7 +6,8 @@ from typing import ClassVar, final
 
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Measure, Paired, Stored
+from evalsuite.measures._base import Annotations, Measure, Paired, ReadColumn, Stored
+from evalsuite.measures._columns import PREDICTION
 from evalsuite.measures._wrong import wrong
 
 
@@ -18,7 +19,7 @@ class Error(Measure):
     Of a certified task it is one minus the certified accuracy at the asked radius; of an attack, the robust error.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("prediction",)
+    needs: ClassVar[tuple[ReadColumn, ...]] = (PREDICTION,)
     title: ClassVar[str] = "error"
     required: ClassVar[bool] = True
 

@@ -7,7 +7,8 @@ from typing import ClassVar, final
 import numpy as np
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Column, Losses, Measure, Paired, Stored
+from evalsuite.measures._base import Annotations, Column, Losses, Measure, Paired, ReadColumn, Stored
+from evalsuite.measures._columns import uniform
 from evalsuite.measures._draws import average
 
 
@@ -20,7 +21,7 @@ class FeatureConfidence(Measure):
     is as sure on the parent's pixels as the parent itself, whose loss is the same figure.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("own_confidence", "lent_confidence")
+    needs: ClassVar[tuple[ReadColumn, ...]] = (uniform("own_confidence"), uniform("lent_confidence", to_parent=True))
     title: ClassVar[str] = "lost confidence on the parent's pixels"
 
     @override

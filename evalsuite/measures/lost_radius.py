@@ -7,7 +7,8 @@ from typing import ClassVar, final
 import numpy as np
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Losses, Measure, Paired, Stored
+from evalsuite.measures._base import Annotations, Losses, Measure, Paired, ReadColumn, Stored
+from evalsuite.measures._columns import PREDICTION, uniform
 from evalsuite.measures._draws import average
 from evalsuite.measures._wrong import right
 
@@ -25,7 +26,7 @@ class LostRadius(Measure):
         scale: L2 radius from which nothing more is gained, in units of the image's range [0, 1]; above 0.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("prediction", "radius")
+    needs: ClassVar[tuple[ReadColumn, ...]] = (PREDICTION, uniform("radius"))
     title: ClassVar[str] = "lost certified radius"
 
     scale: float = 1.0

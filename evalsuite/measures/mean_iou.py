@@ -8,7 +8,26 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Column, Losses, Sampled, Statistic, Stored, Weights
+from evalsuite.measures._base import (
+    Annotations,
+    Answers,
+    Column,
+    Losses,
+    ReadColumn,
+    Sampled,
+    Statistic,
+    Stored,
+    Weights,
+)
+
+
+def _pixels(name: str, low: int, high: int) -> ReadColumn:
+    """Counts of pixels for each class, by example from `low` to `high` - 1."""
+
+    def example(answers: Answers) -> Column:
+        return answers.draw.integers(low, high, answers.probabilities.shape).astype(np.int32)
+
+    return ReadColumn(name=name, example=example)
 
 
 @final
@@ -19,7 +38,7 @@ class MeanIou(Statistic):
     Everingham et al. 2010 (IJCV 88), section 4.3; classes that stand in no image and in no answer are left out.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("intersections", "unions")
+    needs: ClassVar[tuple[ReadColumn, ...]] = (_pixels("intersections", 0, 20), _pixels("unions", 20, 40))
     title: ClassVar[str] = "1 - mean IoU"
 
     @override

@@ -7,7 +7,8 @@ from typing import ClassVar, final
 import numpy as np
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Measure, Paired, Stored
+from evalsuite.measures._base import Annotations, Measure, Paired, ReadColumn, Stored
+from evalsuite.measures._columns import PREDICTION
 from evalsuite.measures._draws import average
 from evalsuite.measures._wrong import right
 
@@ -21,7 +22,7 @@ class NegativeFlips(Measure):
     definition. Of several random draws, each is compared with the same draw of the parent.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("prediction",)
+    needs: ClassVar[tuple[ReadColumn, ...]] = (PREDICTION,)
     title: ClassVar[str] = "negative flips"
 
     @override

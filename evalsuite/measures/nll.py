@@ -7,7 +7,8 @@ from typing import ClassVar, final
 import numpy as np
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Losses, Sampled, Statistic, Stored, Unit, Weights
+from evalsuite.measures._base import Annotations, Losses, ReadColumn, Sampled, Statistic, Stored, Unit, Weights
+from evalsuite.measures._columns import TRUTH
 from evalsuite.measures._draws import average
 
 _TINY = float(np.finfo(np.float32).tiny)
@@ -22,7 +23,7 @@ class Nll(Statistic):
     normal 32-bit number count as that number, so that an example costs 87.3 nats at most.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("truth",)
+    needs: ClassVar[tuple[ReadColumn, ...]] = (TRUTH,)
     title: ClassVar[str] = "negative log-likelihood"
     unit: ClassVar[Unit] = "nats"
 

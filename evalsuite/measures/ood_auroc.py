@@ -7,8 +7,9 @@ from typing import ClassVar, final
 import numpy as np
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Losses, Sampled, Statistic, Stored
-from evalsuite.measures._outliers import Score, columns, detection
+from evalsuite.measures._base import Annotations, Losses, ReadColumn, Sampled, Statistic, Stored
+from evalsuite.measures._columns import OUTLIERS
+from evalsuite.measures._outliers import Score, detection
 
 
 @final
@@ -25,14 +26,14 @@ class OodAuroc(Statistic):
             for it, as `ood/blobs?knn=10` does.
     """
 
-    needs: ClassVar[tuple[str, ...]] = columns("confidence")
+    needs: ClassVar[tuple[ReadColumn, ...]] = OUTLIERS["confidence"]
     title: ClassVar[str] = "outliers taken for examples (1 - AUROC)"
 
     score: Score = "confidence"
 
     @override
-    def columns(self) -> tuple[str, ...]:
-        return columns(self.score)
+    def reads(self) -> tuple[ReadColumn, ...]:
+        return OUTLIERS[self.score]
 
     @override
     def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Sampled:

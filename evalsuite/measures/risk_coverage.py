@@ -8,7 +8,8 @@ import numpy as np
 from scipy.special import digamma
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Losses, Sampled, Statistic, Stored, Weights
+from evalsuite.measures._base import Annotations, Losses, ReadColumn, Sampled, Statistic, Stored, Weights
+from evalsuite.measures._columns import CONFIDENCE, ENERGY, PREDICTION
 from evalsuite.measures._ranked import Ranked, owners, ranked
 from evalsuite.measures._wrong import right
 
@@ -27,15 +28,15 @@ class RiskCoverage(Statistic):
         excess: Less the area of the best order of the same errors (section 4 of the latter): ranking alone, not error.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("prediction", "confidence")
+    needs: ClassVar[tuple[ReadColumn, ...]] = (PREDICTION, CONFIDENCE)
     title: ClassVar[str] = "area under the risk-coverage curve"
 
     score: Literal["confidence", "energy"] = "confidence"
     excess: bool = False
 
     @override
-    def columns(self) -> tuple[str, ...]:
-        return "prediction", self.score
+    def reads(self) -> tuple[ReadColumn, ...]:
+        return PREDICTION, CONFIDENCE if self.score == "confidence" else ENERGY
 
     @override
     def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Sampled:

@@ -7,7 +7,8 @@ from typing import ClassVar, final
 import numpy as np
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Measure, Paired, Stored
+from evalsuite.measures._base import Annotations, Measure, Paired, ReadColumn, Stored
+from evalsuite.measures._columns import uniform
 from evalsuite.measures._draws import average
 
 
@@ -20,7 +21,7 @@ class SaliencyDisagreement(Measure):
     by definition; two unrelated maps come to 1 - k / pixels.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("salient_overlap",)
+    needs: ClassVar[tuple[ReadColumn, ...]] = (uniform("salient_overlap", to_parent=True),)
     title: ClassVar[str] = "salient pixels not shared with the parent"
 
     @override

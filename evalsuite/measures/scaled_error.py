@@ -5,21 +5,22 @@ from typing import ClassVar, final
 
 from typing_extensions import override
 
-from evalsuite.measures._alone import Alone
-from evalsuite.measures._base import Losses, Stored
+from evalsuite.measures._base import Losses, ReadColumn, Stored
+from evalsuite.measures._columns import uniform
 from evalsuite.measures._draws import average
+from evalsuite.measures._per_network import PerNetworkMeasure
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class ScaledError(Alone):
+class ScaledError(PerNetworkMeasure):
     """Absolute error in units of the data's scale, cut to 1, averaged over a network's outputs.
 
     The scale is a fact of the data (`evalsuite.problems.regression`): the range of the training answers, where the data
     do not say otherwise. A margin of 0.005 is half a percent of it.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("scaled_error",)
+    needs: ClassVar[tuple[ReadColumn, ...]] = (uniform("scaled_error"),)
     title: ClassVar[str] = "scaled error"
     required: ClassVar[bool] = True
 

@@ -7,7 +7,8 @@ from typing import ClassVar, final
 import numpy as np
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Measure, Paired, Stored
+from evalsuite.measures._base import Annotations, Measure, Paired, ReadColumn, Stored
+from evalsuite.measures._columns import uniform
 from evalsuite.measures._draws import average
 
 
@@ -19,7 +20,7 @@ class SoftmaxDistance(Measure):
     The parent's own loss is 0 by definition.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("softmax_distance",)
+    needs: ClassVar[tuple[ReadColumn, ...]] = (uniform("softmax_distance", high=2**0.5, to_parent=True),)
     title: ClassVar[str] = "softmax distance to the parent"
 
     @override

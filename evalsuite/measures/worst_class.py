@@ -6,7 +6,8 @@ from typing import ClassVar, final
 
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Measure, Paired, Stored
+from evalsuite.measures._base import Annotations, Measure, Paired, ReadColumn, Stored
+from evalsuite.measures._columns import PREDICTION
 from evalsuite.measures._wrong import wrong
 
 
@@ -19,7 +20,7 @@ class WorstClass(Measure):
     left out; a class with few examples keeps the verdict inconclusive.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("prediction",)
+    needs: ClassVar[tuple[ReadColumn, ...]] = (PREDICTION,)
     title: ClassVar[str] = "worst-class error"
 
     @override

@@ -7,7 +7,8 @@ from typing import ClassVar, final
 import numpy as np
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Measure, Paired, Stored
+from evalsuite.measures._base import Annotations, Measure, Paired, ReadColumn, Stored
+from evalsuite.measures._columns import PREDICTION
 from evalsuite.measures._wrong import wrong
 
 
@@ -22,7 +23,7 @@ class WorstSlice(Measure):
     inconclusive.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("prediction",)
+    needs: ClassVar[tuple[ReadColumn, ...]] = (PREDICTION,)
     needs_slices: ClassVar[bool] = True
     title: ClassVar[str] = "worst-slice error"
 

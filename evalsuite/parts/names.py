@@ -13,7 +13,7 @@ from evalsuite.process.third_party_code import others_code
 Part = TypeVar("Part")
 
 
-def parse(package: str, text: str, base: type[Part]) -> Part:
+def parse_part(package: str, text: str, base: type[Part]) -> Part:
     """The part that `text` names: `kind/field/field?field=value&field=value`.
 
     Raises:
@@ -43,18 +43,18 @@ def parse(package: str, text: str, base: type[Part]) -> Part:
             raise UsageError(f"{text!r}: {error}") from error
 
 
-def name(part: object) -> str:
+def part_name(part: object) -> str:
     """The one spelling of a part: path fields less a tail of None, other fields where they are not at their default."""
     places = [getattr(part, field) for field in _path(type(part))]
     while places and places[-1] is None:
         places.pop()
-    path = [kind(part), *map(_text, places)]
+    path = [part_kind(part), *map(_text, places)]
     rest = [f for f in _fields(type(part)).values() if f.name not in _path(type(part)) and _differs(part, f)]
     query = "&".join(f"{f.name}={_text(getattr(part, f.name))}" for f in rest)
     return "/".join(path) + (f"?{query}" if query else "")
 
 
-def kind(part: object) -> str:
+def part_kind(part: object) -> str:
     """The first piece of a part's name: its file's, its entry point's, or else its class's, in lower case."""
     package, _, file = type(part).__module__.rpartition(".")
     if package.partition(".")[0] in {"evalsuite", "pruners"}:
@@ -62,7 +62,7 @@ def kind(part: object) -> str:
     return entry_of(type(part)) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(part).__name__).lower()
 
 
-def settings(part: object) -> dict[str, object]:
+def part_settings(part: object) -> dict[str, object]:
     """All hyperparameters of a part, by name."""
     return {field: getattr(part, field) for field in _fields(type(part))}
 

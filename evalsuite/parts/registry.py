@@ -23,6 +23,11 @@ def names(package: str) -> tuple[str, ...]:
     return tuple(sorted({*_files(package), *_entries(package)}))
 
 
+def built_in(package: str) -> frozenset[str]:
+    """Names of the parts of `package` that come with evalsuite, without importing any of them."""
+    return _files(package)
+
+
 def find(package: str, name: str, base: type[Part]) -> type[Part]:
     """The part called `name`: the one concrete subclass of `base` that the file `name`.py of `package` defines.
 

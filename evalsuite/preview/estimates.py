@@ -16,13 +16,13 @@ from typing import Final, Literal, final
 import torch
 from torch import nn
 
-from evalsuite.config.settings import Making
+from evalsuite.config.settings import PruningSettings
 from evalsuite.data import Examples, choose
 from evalsuite.data._base import Batch
 from evalsuite.evaluation.examples import domain_of
 from evalsuite.inputs.read import Inputs
 from evalsuite.networks.copies import copied
-from evalsuite.parts.names import name
+from evalsuite.parts.names import part_name
 from evalsuite.process.third_party_code import others_code
 from evalsuite.progress import Reporter
 from evalsuite.pruning.controls import control_count, work
@@ -82,7 +82,7 @@ class Estimate:
     examples: int
 
 
-def estimates(inputs: Inputs, making: Making, tasks: Sequence[Planned], reporter: Reporter) -> list[Estimate]:
+def estimates(inputs: Inputs, making: PruningSettings, tasks: Sequence[Planned], reporter: Reporter) -> list[Estimate]:
     """What making and judging the networks of a run will about take, on its device; nothing is kept."""
     made = len(making.pruners) * making.seeds * len(making.ratios) + control_count(making)
     parent = {"parent": inputs.parent.network}
@@ -98,9 +98,9 @@ def estimates(inputs: Inputs, making: Making, tasks: Sequence[Planned], reporter
             rows.append(meter.recalibrating(inputs.dataset.train))
     reporter.advance(1, "training")
     for planned in tasks:
-        with others_code(f"timing {name(planned.task)}", networks=parent):
+        with others_code(f"timing {part_name(planned.task)}", networks=parent):
             rows.append(meter.judging(planned))
-        reporter.advance(1, name(planned.task))
+        reporter.advance(1, part_name(planned.task))
     reporter.finish()
     return rows
 
@@ -144,7 +144,7 @@ class _Meter:
         seconds = taken.seconds * (1 + self._made)
         return Estimate(what="measuring networks", seconds=seconds, megabytes=taken.most, basis="measured", examples=1)
 
-    def retraining(self, making: Making, recipe: Recipe) -> Estimate:
+    def retraining(self, making: PruningSettings, recipe: Recipe) -> Estimate:
         """All epochs of all networks, from a few steps of one."""
         examples = self._train
         assert examples is not None  # noqa: S101 - checked when options were resolved
@@ -189,7 +189,7 @@ class _Meter:
         once += (planned.n * planned.pairs * task.crosses + planned.networks * planned.training) * self._pass(size)
         if task.training() or passes * self._pass(1) > _PATIENCE:
             seconds = once + planned.n * passes * planned.networks * self._pass(size)
-            return Estimate(what=name(task), seconds=seconds, megabytes=None, basis="counted", examples=size)
+            return Estimate(what=part_name(task), seconds=seconds, megabytes=None, basis="counted", examples=size)
         timed = self._batches(task, planned.examples, size)
         largest, taken = timed[-1]
         shared = self._shared(task, planned.examples.batch(0, largest).to(self._device)) if task.shares else 0.0
@@ -197,7 +197,7 @@ class _Meter:
         seconds = once + planned.n / size * networks * self._whole(timed, size)
         most = taken.scaled(size / largest)
         held = None if most is None else most + self._others
-        return Estimate(what=name(task), seconds=seconds, megabytes=held, basis="measured", examples=largest)
+        return Estimate(what=part_name(task), seconds=seconds, megabytes=held, basis="measured", examples=largest)
 
     def _batches(self, task: Task, examples: Examples, most: int) -> list[tuple[int, _Taken]]:
         """What batches of 1, 4, 16, ... examples take, until the patience is spent or a shard is whole."""

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 
 from evalsuite.analysis.population_pairs import pair_count
-from evalsuite.config.build import judging, making
+from evalsuite.config.build import build_evaluation_settings, build_pruning_settings
 from evalsuite.config.build_inputs import build_inputs
-from evalsuite.config.settings import Judging, Making
-from evalsuite.config.spec import Spec
+from evalsuite.config.options import Spec
+from evalsuite.config.settings import EvaluationSettings, PruningSettings
 from evalsuite.data import choose
 from evalsuite.engines.shards import chosen_for
 from evalsuite.evaluation.evaluate import refusal
 from evalsuite.evaluation.examples import check_task, domain_of, examples_of, limit
 from evalsuite.inputs.read import Inputs
-from evalsuite.parts.names import name
+from evalsuite.parts.names import part_name
 from evalsuite.preview.estimates import NOT_COUNTED, Planned, estimates
 from evalsuite.problems import Classification, Problem
 from evalsuite.process.third_party_code import others_code
@@ -34,17 +34,17 @@ def outlook(spec: Spec, *, reporter: Reporter | None = None) -> dict[str, object
 
     With a `reporter` parts of the work are timed, and `estimate` says what the whole will take.
     """
-    judge, loaded = judging(spec), build_inputs(spec)
+    judge, loaded = build_evaluation_settings(spec), build_inputs(spec)
     with others_code("planning", networks={"parent": loaded.parent.network}):
         return _outlook(spec, judge, loaded, reporter)
 
 
-def _outlook(spec: Spec, judge: Judging, loaded: Inputs, reporter: Reporter | None) -> dict[str, object]:
-    make = making(spec, loaded)
+def _outlook(spec: Spec, judge: EvaluationSettings, loaded: Inputs, reporter: Reporter | None) -> dict[str, object]:
+    make = build_pruning_settings(spec, loaded)
     families = len(make.pruners) * make.seeds
     confidence = 1 - (1 - judge.confidence) / families
     tasks = _planned(judge, make, loaded)
-    refused = {name(each.task): refusal(each.task, loaded.dataset, [loaded.parent.network]) for each in tasks}
+    refused = {part_name(each.task): refusal(each.task, loaded.dataset, [loaded.parent.network]) for each in tasks}
     network, shape = loaded.parent.network, loaded.dataset.shape
     return {
         "networks": _network_count(make, loaded),
@@ -54,20 +54,20 @@ def _outlook(spec: Spec, judge: Judging, loaded: Inputs, reporter: Reporter | No
         "confidence_each": confidence,
         "images": list(shape),
         "normalisation": {"mean": network.mean.tolist(), "std": network.std.tolist()},
-        "tasks": [_row(each, judge, loaded, confidence, refused[name(each.task)]) for each in tasks],
+        "tasks": [_row(each, judge, loaded, confidence, refused[part_name(each.task)]) for each in tasks],
         "estimate": None
         if reporter is None
-        else _estimate(loaded, make, [each for each in tasks if refused[name(each.task)] is None], reporter),
+        else _estimate(loaded, make, [each for each in tasks if refused[part_name(each.task)] is None], reporter),
     }
 
 
-def _network_count(make: Making, loaded: Inputs) -> int:
+def _network_count(make: PruningSettings, loaded: Inputs) -> int:
     pruned = len(make.pruners) * make.seeds * len(make.ratios)
     beside = stands_recalibrated(make, loaded) + (loaded.separate is not None)
     return 1 + pruned + control_count(make) + beside
 
 
-def _planned(judge: Judging, make: Making, loaded: Inputs) -> list[Planned]:
+def _planned(judge: EvaluationSettings, make: PruningSettings, loaded: Inputs) -> list[Planned]:
     test = loaded.dataset.test
     examples = choose(test, min(judge.examples, len(test)), judge.seed)
     networks, domain = _network_count(make, loaded), domain_of(loaded.dataset)
@@ -89,12 +89,12 @@ def _planned(judge: Judging, make: Making, loaded: Inputs) -> list[Planned]:
 
 
 def _row(
-    planned: Planned, judge: Judging, loaded: Inputs, confidence: float, unavailable: str | None
+    planned: Planned, judge: EvaluationSettings, loaded: Inputs, confidence: float, unavailable: str | None
 ) -> dict[str, object]:
     task, n, networks = planned.task, planned.n, planned.networks
     each = networks * task.passes_on(domain_of(loaded.dataset)) + task.crosses * planned.pairs
     return {
-        "task": name(task),
+        "task": part_name(task),
         "examples": n,
         "shards": math.ceil(n / task.shard_size),
         "passes": n * each + networks * planned.training,
@@ -104,7 +104,7 @@ def _row(
     }
 
 
-def _estimate(loaded: Inputs, make: Making, tasks: Sequence[Planned], reporter: Reporter) -> dict[str, object]:
+def _estimate(loaded: Inputs, make: PruningSettings, tasks: Sequence[Planned], reporter: Reporter) -> dict[str, object]:
     rows = sorted(estimates(loaded, make, tasks, reporter), key=lambda row: -row.seconds)
     total = sum(row.seconds for row in rows)
     held = [row.megabytes for row in rows if row.megabytes is not None]

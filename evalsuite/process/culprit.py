@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType, MappingProxyType
 from typing import Final, Literal, final
 
-_OWN: Final = frozenset({"evalsuite", "pruners", "bounds", "neuralnets"})
+_OWN: Final = frozenset({"evalsuite", "pruners", "neuralnets"})
 _COMPUTED_WITH: Final = frozenset(
     {
         *("torch", "functorch", "numpy", "scipy", "sklearn", "joblib", "threadpoolctl", "PIL", "cv2", "matplotlib"),

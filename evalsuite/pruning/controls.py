@@ -20,7 +20,8 @@ from dataclasses import fields, replace
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from evalsuite.config.settings import Control, Making
+from evalsuite.config.options import Control
+from evalsuite.config.settings import PruningSettings
 from evalsuite.errors import UsageError
 from evalsuite.inputs.read import Inputs
 from evalsuite.networks.architectures.by_name import BUILT_IN, build
@@ -48,13 +49,13 @@ def trains_in_full(control: Control) -> bool:
     return control != "dense" and control not in _AS_THE_PRUNED
 
 
-def control_count(making: Making) -> int:
+def control_count(making: PruningSettings) -> int:
     """How many control networks a run makes, at most: shallower networks do not reach every budget."""
     each = sum(len(compared(making.controls, pruner)) for pruner in making.pruners) * len(making.ratios)
     return making.seeds * (each + ("dense" in making.controls))
 
 
-def stands_recalibrated(making: Making, inputs: Inputs) -> bool:
+def stands_recalibrated(making: PruningSettings, inputs: Inputs) -> bool:
     """Whether the parent with its batch norm measured again stands beside: it was, of every network that is pruned.
 
     A difference between parent and pruned networks may else be that between two batch norms.
@@ -71,7 +72,7 @@ def passes(pruner: Pruner) -> int:
     return 2 if "training" in pruner.needs else 1
 
 
-def epochs_of(control: Control, making: Making, step: int) -> int:
+def epochs_of(control: Control, making: PruningSettings, step: int) -> int:
     """Epochs that the control beside the network of `step` = 0, 1, ... is trained, at most."""
     assert making.recipe is not None  # noqa: S101 - checked when options were resolved
     if control in _AS_THE_PRUNED:
@@ -80,7 +81,7 @@ def epochs_of(control: Control, making: Making, step: int) -> int:
     return round(_LONGEST * whole) if control == "scratch-budget" else whole
 
 
-def work(making: Making) -> int:
+def work(making: PruningSettings) -> int:
     """Epochs that a run's networks take in all, or networks where nothing is trained."""
     epochs = 1 if making.recipe is None else making.recipe.epochs
     steps = range(len(making.ratios))

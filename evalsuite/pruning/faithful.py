@@ -14,8 +14,9 @@ from torch.nn.parameter import Parameter
 from evalsuite.errors import UsageError
 from evalsuite.networks.copies import copied
 from evalsuite.networks.costs._weights_in_use import InUse, Nonzeros, prunable_names, weights_in_use
-from evalsuite.parts.names import name
+from evalsuite.parts.names import part_name
 from evalsuite.pruning.refusals import refusing
+from evalsuite.wording import listed
 from neuralnets.forward_pass import Multiplications, multiplications
 from neuralnets.probes import ramp
 from neuralnets.storage import storage_key
@@ -63,7 +64,7 @@ def check_faithful(network: nn.Module, pruners: Sequence[Pruner], image: Tensor)
 
 def cannot_prune(pruner: Pruner) -> str:
     """The beginning of a refusal."""
-    method, mark, settings = name(pruner).partition("?")
+    method, mark, settings = part_name(pruner).partition("?")
     return f"--pruner {method.replace('_', '-')}{mark}{settings} cannot prune this network"
 
 
@@ -133,6 +134,4 @@ def _places(network: nn.Module, tensors: Iterable[Tensor]) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    plain = [each.removeprefix("network.") or "the network" for each in names]
-    more = f" and {len(plain) - _SHOWN} more" if len(plain) > _SHOWN else ""
-    return ", ".join(plain[:_SHOWN]) + more
+    return listed([each.removeprefix("network.") or "the network" for each in names], _SHOWN)

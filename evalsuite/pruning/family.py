@@ -9,7 +9,8 @@ from typing import final
 
 from torch import nn
 
-from evalsuite.config.settings import Control, Making
+from evalsuite.config.options import Control
+from evalsuite.config.settings import PruningSettings
 from evalsuite.config.spec import digest
 from evalsuite.engines.shards import Member
 from evalsuite.errors import EvalsuiteError, UsageError
@@ -20,9 +21,9 @@ from evalsuite.networks.architectures.input_convention import Arguments
 from evalsuite.networks.checkpoints.checkpoint import Checkpoint, read, restore, write
 from evalsuite.networks.costs.cost import Cost, cost, prunable_share
 from evalsuite.networks.costs.latency import latency
-from evalsuite.networks.digest import network_digest, tensor_digest
+from evalsuite.networks.digest import network_digest
 from evalsuite.networks.normalized import Normalized
-from evalsuite.parts.names import name
+from evalsuite.parts.names import part_name
 from evalsuite.process.third_party_code import OthersError, others_code
 from evalsuite.progress import Reporter
 from evalsuite.pruning.controls import (
@@ -74,7 +75,9 @@ class Grown:
     readings: tuple[Interpretation, ...] = ()
 
 
-def grow(inputs: Inputs, making: Making, store: Store, folder: Path, *, seed: int, reporter: Reporter) -> Grown:
+def grow(
+    inputs: Inputs, making: PruningSettings, store: Store, folder: Path, *, seed: int, reporter: Reporter
+) -> Grown:
     """Make every network of the families that `folder` does not hold yet.
 
     Args:
@@ -94,7 +97,7 @@ def grow(inputs: Inputs, making: Making, store: Store, folder: Path, *, seed: in
     families: list[FamilyFacts] = []
     for pruner in making.pruners:
         for repetition in range(making.seeds):
-            family = FamilyFacts(id=f"{name(pruner)}-{repetition}", pruner=name(pruner), seed=repetition)
+            family = FamilyFacts(id=f"{part_name(pruner)}-{repetition}", pruner=part_name(pruner), seed=repetition)
             families.append(family)
             made.extend(nursery.pruned(family, pruner))
             made.extend(nursery.controls(family, pruner))
@@ -129,7 +132,7 @@ class _Nursery:
     """
 
     def __init__(
-        self, inputs: Inputs, making: Making, store: Store, folder: Path, seed: int, reporter: Reporter
+        self, inputs: Inputs, making: PruningSettings, store: Store, folder: Path, seed: int, reporter: Reporter
     ) -> None:
         self._inputs, self._making, self._store = inputs, making, store
         self._folder, self._seed, self._reporter = folder, seed, reporter
@@ -165,7 +168,7 @@ class _Nursery:
                 id=f"{family['id']}-{step.target_ratio:g}",
                 role="pruned",
                 family=family["id"],
-                pruner=name(pruner),
+                pruner=part_name(pruner),
                 structure=pruner.structure,
                 target=step.target_ratio,
                 seed=family["seed"],
@@ -295,7 +298,7 @@ class _Nursery:
                 made = Made(
                     id=identity,
                     role="control",
-                    pruner=f"{name(pruner)}, {control}",
+                    pruner=f"{part_name(pruner)}, {control}",
                     target=ratio,
                     seed=family["seed"],
                 )
@@ -352,24 +355,14 @@ class _Nursery:
 
     def _origin(self) -> dict[str, object]:
         """What all networks of the run depend on."""
-        making = self._making
         train = self._inputs.dataset.train
-        common = {
+        return {
+            **self._making.address(),
             "parent": self._digest,
             "data": None if train is None else digest({"train": list(train.ids)}),
-            "recipe": None if making.recipe is None else name(making.recipe),
-            "rewind": None if making.rewind_to is None else tensor_digest(making.rewind_to),
-            "one_shot": making.one_shot,
             "seed": self._seed,
             "version": 1,
         }
-        how = {
-            "budget": making.budget,
-            "fine-tuning": making.rewind == "none",
-            "adapters": making.adapters,
-            "regularisers": [name(regulariser) for regulariser in making.regularisers],
-        }
-        return {**common, **how}
 
     def _address(self, family: FamilyFacts, ratios: Sequence[float]) -> str:
         """What a network is made from: with a cascade all ratios up to its own, else its own alone."""
@@ -379,7 +372,7 @@ class _Nursery:
     def _control_address(self, control: Control, address: str) -> str:
         """What a control is made from: the network beside it and, where it is trained in full, the recipe for that."""
         full = self._making.full
-        how = {"full": name(full)} if full is not None and trains_in_full(control) else {}
+        how = {"full": part_name(full)} if full is not None and trains_in_full(control) else {}
         return digest({"control": control, "of": address, "version": 1, **how})
 
     def _kept(self, addresses: Sequence[str]) -> Iterator[Member]:
@@ -421,7 +414,7 @@ class _Nursery:
             "version": __version__,
             "pruner": made.pruner,
             "target_ratio": made.target,
-            "retrain": None if recipe is None else name(recipe),
+            "retrain": None if recipe is None else part_name(recipe),
             "seed": made.seed,
         }
         file = f"networks/{re.sub(r'[^A-Za-z0-9._-]+', '_', made.id)}.safetensors"

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from evalsuite.config.settings import Making
+from evalsuite.config.settings import PruningSettings
 from evalsuite.data import Examples
 from evalsuite.errors import UsageError
 from evalsuite.inputs.read import Inputs
-from evalsuite.parts.names import name
+from evalsuite.parts.names import part_name
 from evalsuite.process.third_party_code import OutputError
 from evalsuite.progress import Reporter
 from evalsuite.pruning.refusals import refusing
@@ -35,7 +35,7 @@ class Retraining:
     """
 
     inputs: Inputs
-    making: Making
+    making: PruningSettings
     reporter: Reporter
 
     def __call__(self, network: nn.Module, seed: int, *, recipe: Recipe | None = None) -> nn.Module:
@@ -95,7 +95,7 @@ class Retraining:
         with refusing("--adapters cannot be added to this network"):
             student = network if adapters is None else adapted(network, adapters)
         hooks = [*self._regularisers, *([] if hook is None else [hook])]
-        with refusing(f"--retrain {name(recipe)} cannot train this network"):
+        with refusing(f"--retrain {part_name(recipe)} cannot train this network"):
             trained = train(
                 student,
                 examples,
@@ -111,7 +111,7 @@ class Retraining:
 
     @cached_property
     def _regularisers(self) -> tuple[Hook, ...]:
-        return tuple(_Named(hook(each), f"--regularise {name(each)}") for each in self.making.regularisers)
+        return tuple(_Named(hook(each), f"--regularise {part_name(each)}") for each in self.making.regularisers)
 
 
 @final

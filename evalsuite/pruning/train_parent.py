@@ -16,7 +16,7 @@ from evalsuite.networks.checkpoints.checkpoint import Checkpoint, write
 from evalsuite.networks.checkpoints.header import described
 from evalsuite.networks.copies import copied
 from evalsuite.networks.normalized import Normalized
-from evalsuite.parts.names import name as spelled
+from evalsuite.parts.names import part_name
 from evalsuite.process.third_party_code import others_code
 from evalsuite.progress import Reporter
 from evalsuite.pruning.refusals import refusing
@@ -43,7 +43,7 @@ def train_parent(
     Raises:
         UsageError: Arguments do not fit together, or `out` cannot be written, which is found out before training.
     """
-    dataset, chosen = load(data), recipe_for(recipe, arch, data, epochs, again=False)
+    dataset, chosen = load(data), recipe_for(recipe, arch, data, epochs, retraining=False)
     if dataset.train is None or chosen is None:
         raise UsageError(f"expected a recipe and data with training examples, got --recipe {recipe} --data {data}")
     check_writable(out, "--out")
@@ -68,7 +68,7 @@ def train_parent(
     reporter.start(f"Training {arch}", chosen.epochs)
     pace = Pace(dataset.train, chosen, reporter)
     on = chosen_device(device)
-    with refusing(f"--recipe {spelled(chosen)} cannot train {arch}", networks={arch: network}):
+    with refusing(f"--recipe {part_name(chosen)} cannot train {arch}", networks={arch: network}):
         trained = train(
             network,
             dataset.train,
@@ -92,7 +92,7 @@ def train_parent(
             classes=dataset.classes,
             shape=dataset.shape,
             data=data,
-            lineage=({"step": step, "recipe": spelled(chosen), "seed": seed, "version": __version__},),
+            lineage=({"step": step, "recipe": part_name(chosen), "seed": seed, "version": __version__},),
         )
     _write(made)
     with others_code("scoring it on held-out examples", networks={arch: trained}):

@@ -15,6 +15,7 @@ from typing import Final
 
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.files.atomic import PARTIAL
+from evalsuite.wording import listed
 
 STORE: Final = "results.sqlite"
 LOCK: Final = "results.sqlite.lock"
@@ -61,10 +62,9 @@ def check_usable(folder: Path) -> None:
         raise UsageError(f"--out: expected a folder that can be read, got {folder} ({error.strerror})") from error
     strange = _strange(folder, names)
     if strange:
-        more = f" and {len(strange) - _SHOWN} more" if len(strange) > _SHOWN else ""
         raise UsageError(
             f"--out: expected a new or empty folder, or one that holds a run, got {folder}, which holds other files: "
-            f"{', '.join(map(repr, strange[:_SHOWN]))}{more}; choose another --out"
+            f"{listed([repr(each) for each in strange], _SHOWN)}; choose another --out"
         )
     check_names(folder, writing=True)
 

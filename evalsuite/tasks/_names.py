@@ -17,8 +17,8 @@ _LISTS = frozenset({"all", "common", "extra", "mix1", "mix2"})
 
 
 def parse(text: str) -> Task:
-    """The task that `text` names, e.g. `corruption/fog/3` or `certified/l2/0.5?sigma=0.25`; see `names.parse`."""
-    return names.parse(PACKAGE, text, Task)
+    """The task that `text` names, e.g. `corruption/fog/3` or `certified/l2/0.5?sigma=0.25`; see `parse_part`."""
+    return names.parse_part(PACKAGE, text, Task)
 
 
 def expand(patterns: Iterable[str]) -> tuple[Task, ...]:
@@ -27,7 +27,7 @@ def expand(patterns: Iterable[str]) -> tuple[Task, ...]:
     for pattern in patterns:
         for text in _expand(pattern):
             task = parse(text)
-            found.setdefault(names.name(task), task)
+            found.setdefault(names.part_name(task), task)
     return tuple(found.values())
 
 
@@ -37,8 +37,8 @@ def address(task: Task, training: Examples | None = None) -> str:
     `training` are the examples that networks are shown first.
     """
     left_out = task.readings | task.whereabouts
-    kept = {field: value for field, value in names.settings(task).items() if field not in left_out}
-    identity = {"kind": names.kind(task), "version": task.version, **kept, **task.identity()}
+    kept = {field: value for field, value in names.part_settings(task).items() if field not in left_out}
+    identity = {"kind": names.part_kind(task), "version": task.version, **kept, **task.identity()}
     if training is not None:
         identity["training"] = hashlib.sha256(",".join(training.ids).encode()).hexdigest()[:16]
     return json.dumps(identity, sort_keys=True)

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-import bounds
 from evalsuite.attacks._base import Attack, Budget
 from evalsuite.data._base import Batch
 from evalsuite.networks.copies import copied
@@ -20,6 +19,7 @@ from evalsuite.parts.registry import find
 from evalsuite.problems import decided
 from evalsuite.tasks._base import Domain, Observations, Seen, Task
 from evalsuite.units import check_range, check_reach
+from neuralnets import bounds
 
 ABSTAIN = -1
 ATTACKS = "evalsuite.attacks"

@@ -17,7 +17,7 @@ from evalsuite.data._stack import stacked
 from evalsuite.data.npz import Npz
 from evalsuite.errors import UsageError
 from evalsuite.files.given_paths import expanded
-from evalsuite.parts.data_files import tree
+from evalsuite.files.trees import tree
 from evalsuite.tasks._base import Observations, Seen, Task
 from evalsuite.tasks._predict import predict
 

@@ -6,14 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-# pictures of digits: a mirrored one is another sign or none
-_SCRIPTS = frozenset({"digits", "mnist", "svhn"})
-
-
-def is_script(data: str) -> bool:
-    """Whether the images of the data set called `data` must not be mirrored."""
-    return data in _SCRIPTS
-
 
 def shift_and_flip(images: Tensor, generator: Generator, *, pixels: int, flip: bool) -> Tensor:
     """Pad by `pixels` black ones, cut out the old size at a random place, mirror half of the images where `flip`.

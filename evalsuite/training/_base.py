@@ -6,6 +6,7 @@ from typing import ClassVar, TypeVar, final
 
 from torch import Generator, Tensor, nn
 
+from evalsuite.data import TrainingAdvice
 from evalsuite.errors import UsageError
 from evalsuite.problems import Classification, Problem
 from neuralnets.losses import criterion
@@ -46,7 +47,7 @@ class Recipe(ABC):
         momentum: In [0, 1).
         weight_decay: Factor of half the squared norm of all parameters, at least 0.
         nesterov: Whether the gradient is taken after the momentum step (Sutskever et al. 2013).
-        ahead: Steps whose images are `prepared` together.
+        ahead: Steps whose images are `prepare_images` together.
         needs_class_labels: Whether the loss is defined only where the right answer is one class an image.
     """
 
@@ -76,7 +77,7 @@ class Recipe(ABC):
     def rate(self, step: int, steps_per_epoch: int) -> float:
         """The learning rate of optimiser step `step` = 0, 1, ..., epochs * steps_per_epoch - 1."""
 
-    def prepared(self, images: Tensor, generator: Generator) -> Tensor:
+    def prepare_images(self, images: Tensor, generator: Generator) -> Tensor:
         """What `augment` is handed in place of `images`: for what is cheaper for many images than for a batch.
 
         Called with the images of `ahead` steps at once; arguments and result as of `augment`.
@@ -149,15 +150,15 @@ class Recipe(ABC):
         del done
         return self
 
-    def prescribed(self, *, architecture: str, data: str) -> "Recipe":
-        """The recipe as its source sets it for this architecture and data set, by their names; here as it is.
+    def prescribed(self, *, architecture: str, advice: TrainingAdvice) -> "Recipe":
+        """The recipe as it was published for the architecture of that name and such data; here as it is.
 
         What was set to something else than the default stays (`with_overrides`).
         """
-        del architecture, data
+        del architecture, advice
         return self
 
-    def retraining(self) -> "Recipe":
+    def for_retraining(self) -> "Recipe":
         """The recipe as its source sets it for retraining after pruning; here as it is."""
         return self
 

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
-import bounds
 from evalsuite.errors import UsageError
-from evalsuite.training._scheduled import Scheduled, Settings
+from evalsuite.training._scheduled import Scheduled
+from neuralnets import bounds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +30,6 @@ class Bounded(Scheduled):
     """
 
     needs_class_labels: ClassVar[bool] = True
-    # radii as in the recipe pgd
-    settings: ClassVar[Settings] = {"digits": {"eps": 0.1}, "mnist": {"eps": 0.3}, "fashion-mnist": {"eps": 0.1}}
     times: ClassVar[int] = 3  # the radius has to grow
 
     eps: float = 8 / 255

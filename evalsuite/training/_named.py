@@ -2,19 +2,20 @@
 
 from dataclasses import replace
 
-from evalsuite.parts.names import parse
+from evalsuite.data._by_name import training_advice
+from evalsuite.parts.names import parse_part
 from evalsuite.training._base import Recipe
 
 
 def named(text: str, *, architecture: str, data: str) -> Recipe:
-    """The recipe called `text`, e.g. `standard?epochs=3`, as its source sets it for the architecture and data set.
+    """The recipe called `text`, e.g. `standard?epochs=3`, as it was published for the architecture and data set.
 
-    What `text` says counts more than what the source says, even where it says the default.
+    What `text` says counts more than what was published, even where it says the default.
 
     Raises:
         UsageError: There is no such recipe, or a hyperparameter or value is not accepted.
     """
-    asked = parse("evalsuite.training", text, Recipe)
+    recipe = parse_part("evalsuite.training", text, Recipe)
     given = [option.partition("=")[0] for option in text.partition("?")[2].split("&") if option]
-    prescribed = asked.prescribed(architecture=architecture, data=data)
-    return replace(prescribed, **{name: getattr(asked, name) for name in given})
+    prescribed = recipe.prescribed(architecture=architecture, advice=training_advice(data))
+    return replace(prescribed, **{name: getattr(recipe, name) for name in given})

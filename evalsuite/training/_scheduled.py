@@ -1,30 +1,17 @@
 """Base class of most recipes: learning rate up and down once, shifted and mirrored images; losses differ."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self, final
 
 from torch import Generator, Tensor
 from typing_extensions import override
 
+from evalsuite.data import TrainingAdvice
 from evalsuite.errors import UsageError
+from evalsuite.parts.names import part_kind
 from evalsuite.training._augment import flip_together, shift_and_flip
 from evalsuite.training._base import Recipe, with_overrides
-
-Settings = Mapping[str, Mapping[str, float]]
-"""Name of a data set → hyperparameters by name."""
-
-# measured with the plain loss on Fashion-MNIST (a ResNet-8 of 78 000 parameters: 92.3 % held-out accuracy, one seed)
-# and on the digits (a small convolutional network: 98.5 %); other rows are the field's custom for that size of image
-_SCHEDULES: Settings = {
-    "digits": {"epochs": 20},
-    "mnist": {"epochs": 6},
-    "fashion-mnist": {"epochs": 6, "flip": True},
-    "svhn": {"epochs": 12, "batch_size": 128, "learning_rate": 0.2, "shift": 4},
-    "cifar10": {"epochs": 30, "batch_size": 128, "learning_rate": 0.2, "shift": 4, "flip": True},
-    "cifar100": {"epochs": 30, "batch_size": 128, "learning_rate": 0.2, "shift": 4, "flip": True},
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +19,6 @@ class Scheduled(Recipe):
     """Nesterov's momentum; linear warm-up, then a cosine to 0 (Goyal et al. 2017; Loshchilov and Hutter 2017).
 
     Attributes:
-        settings: What a recipe's source sets for a data set beside the schedule.
         times: How many times as long as the plain recipe it trains.
         warm_up: Share of all steps in which the learning rate grows linearly to its highest, in [0, 1].
         shift: Pixels by which images are padded before a random cut-out, at least 0; not where answers are pixels.
@@ -40,7 +26,6 @@ class Scheduled(Recipe):
             data set.
     """
 
-    settings: ClassVar[Settings] = {}
     times: ClassVar[int] = 1
 
     epochs: int = 8
@@ -79,9 +64,10 @@ class Scheduled(Recipe):
 
     @override
     @final
-    def prescribed(self, *, architecture: str, data: str) -> Self:
+    def prescribed(self, *, architecture: str, advice: TrainingAdvice) -> Self:
         del architecture
-        if data not in _SCHEDULES:
+        if not advice.schedule:
             return self
-        published = replace(self, **{**_SCHEDULES[data], **self.settings.get(data, {})})  # type: ignore[arg-type]
+        changes = {"flip": bool(advice.mirrored), **advice.schedule, **advice.recipes.get(part_kind(self), {})}
+        published = replace(self, **changes)  # type: ignore[arg-type]
         return with_overrides(self, replace(published, epochs=self.times * published.epochs))

@@ -125,7 +125,9 @@ class _Loop:
             together = order[first : first + self.recipe.ahead]
             images, labels = source.batch(torch.cat(together))
             sizes = [len(index) for index in together]
-            yield from zip(self.recipe.prepared(images, self.generator).split(sizes), labels.split(sizes), strict=True)
+            yield from zip(
+                self.recipe.prepare_images(images, self.generator).split(sizes), labels.split(sizes), strict=True
+            )
 
     def step(self, step: int, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         done = step / (self.recipe.epochs * self.steps_per_epoch)

@@ -49,7 +49,7 @@ class Augmented(Scheduled):
             raise UsageError(f"expected levels to be one or all, got {self.levels!r}")
 
     @override
-    def prepared(self, images: Tensor, generator: Generator) -> Tensor:
+    def prepare_images(self, images: Tensor, generator: Generator) -> Tensor:
         keys = torch.randint(_KEYS, (len(images),), generator=generator)
         shape = (images.shape[1], images.shape[2], images.shape[3])
         corruption, severity = self._drawn(len(images), usable(shape, self.severities), generator)

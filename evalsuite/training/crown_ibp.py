@@ -6,9 +6,9 @@ from typing import final
 from torch import Tensor
 from typing_extensions import override
 
-import bounds
 from evalsuite.errors import UsageError
 from evalsuite.training._bounded import Bounded
+from neuralnets import bounds
 
 
 @final

@@ -6,8 +6,8 @@ from typing import final
 from torch import Tensor
 from typing_extensions import override
 
-import bounds
 from evalsuite.training._bounded import Bounded
+from neuralnets import bounds
 
 
 @final

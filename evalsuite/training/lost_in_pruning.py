@@ -7,7 +7,8 @@ from typing import Literal, final
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from evalsuite.training._augment import is_script, resized_crop_and_flip, shift_and_flip
+from evalsuite.data import TrainingAdvice
+from evalsuite.training._augment import resized_crop_and_flip, shift_and_flip
 from evalsuite.training._base import Recipe, with_overrides
 
 
@@ -56,12 +57,12 @@ class LostInPruning(Recipe):
         return shift_and_flip(images, generator, pixels=4, flip=self.flip)
 
     @override
-    def prescribed(self, *, architecture: str, data: str) -> "LostInPruning":
+    def prescribed(self, *, architecture: str, advice: TrainingAdvice) -> "LostInPruning":
         published = _PUBLISHED.get(architecture.partition("?")[0].replace("-", "_"), self)
-        return with_overrides(self, replace(published, flip=published.flip and not is_script(data)))
+        return with_overrides(self, replace(published, flip=published.flip and advice.mirrored is not False))
 
     @override
-    def retraining(self) -> "LostInPruning":
+    def for_retraining(self) -> "LostInPruning":
         return replace(self, epochs=min(self.epochs, self.retrain_epochs))
 
 

@@ -1,7 +1,7 @@
 """Adversarial training: the loss at the worst point that projected gradient descent finds near each image."""
 
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import final
 
 import torch
 from torch import Generator, Tensor, nn
@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from evalsuite.errors import UsageError
 from evalsuite.training._pgd_steps import ascend
-from evalsuite.training._scheduled import Scheduled, Settings
+from evalsuite.training._scheduled import Scheduled
 from neuralnets.losses import criterion
 from neuralnets.modes import evaluating
 
@@ -28,13 +28,6 @@ class Pgd(Scheduled):
         steps: Gradient steps, at least 1.
         step: Length of a step as a share of eps, above 0.
     """
-
-    # MNIST: radius and steps of the paper; Fashion-MNIST's radius is the field's custom, that of the digits ours
-    settings: ClassVar[Settings] = {
-        "digits": {"eps": 0.1},
-        "mnist": {"eps": 0.3, "steps": 40, "step": 1 / 30},
-        "fashion-mnist": {"eps": 0.1},
-    }
 
     eps: float = 8 / 255
     steps: int = 7

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from evalsuite.errors import UsageError
 from evalsuite.training._pgd_steps import ascend
-from evalsuite.training._scheduled import Scheduled, Settings
+from evalsuite.training._scheduled import Scheduled
 from neuralnets.modes import evaluating
 
 _NUDGE = 0.001
@@ -33,12 +33,6 @@ class Trades(Scheduled):
     """
 
     needs_class_labels: ClassVar[bool] = True
-    # MNIST: the authors' radius, steps and beta; other radii as in the recipe pgd
-    settings: ClassVar[Settings] = {
-        "digits": {"eps": 0.1},
-        "mnist": {"beta": 1.0, "eps": 0.3, "steps": 40, "step": 1 / 30},
-        "fashion-mnist": {"eps": 0.1},
-    }
 
     beta: float = 6.0
     eps: float = 0.031

@@ -208,7 +208,7 @@ def _slice_tables(_: Path) -> Sequence[bytes]:
 
 
 def _read_slices(data: bytes, folder: Path) -> object:
-    from evalsuite.data.slices import read
+    from evalsuite.data._slices import read
 
     (folder / "slices.csv").write_bytes(data)
     slices = read(folder / "slices.csv")
@@ -232,7 +232,9 @@ TARGETS = (
     ),
     Target(name="mnist", honest=_plain_idx, read=_read_mnist),
     Target(name="svhn", honest=lambda _: (), odd=_svhn, read=_read_svhn),
-    Target(name="csv", honest=_tables, read=_read_table, mutations=TEXT, guided=("evalsuite.data.csv", *_TABULAR)),
+    Target(
+        name="csv", honest=_tables, read=_read_table, mutations=TEXT, guided=("evalsuite.data._read_csv", *_TABULAR)
+    ),
     Target(name="csv-held-out", honest=_tables, read=_read_held_out, mutations=TEXT),
     Target(name="delimited", honest=_tables, read=_delimited, mutations=TEXT, guided=_TABULAR),
     Target(
@@ -240,6 +242,6 @@ TARGETS = (
         honest=_slice_tables,
         read=_read_slices,
         mutations=TEXT,
-        guided=("evalsuite.data.slices", *_TABULAR),
+        guided=("evalsuite.data._slices", *_TABULAR),
     ),
 )

@@ -33,7 +33,7 @@ def _resolved(*given: str) -> object:
     from evalsuite.config.spec import resolve, to_toml
 
     spec = resolve(_options(*given))
-    return spec, spec.canonical(), to_toml(spec.model_dump(mode="json"))
+    return spec, spec.canonical(), to_toml(spec.document())
 
 
 def _option(name: str) -> Callable[[bytes, Path], object]:
@@ -44,25 +44,25 @@ def _parts(name: str) -> Callable[[bytes, Path], object]:
     """As `_option`, and the parts that are named."""
 
     def read(data: bytes, _: Path) -> object:
-        from evalsuite.config.build import judging
+        from evalsuite.config.build import build_evaluation_settings
         from evalsuite.config.spec import resolve
 
         spec = resolve(_options(f"{name}={_argument(data)}"))
-        return judging(spec), _made(spec.pruner, spec.regularise, spec.retrain, spec.epochs)
+        return build_evaluation_settings(spec), _made(spec.pruner, spec.regularise, spec.retrain, spec.epochs)
 
     return read
 
 
 def _made(pruner: Sequence[str], regularise: Sequence[str], retrain: str, epochs: int | None) -> object:
     from evalsuite.config.build import recipe_for
-    from evalsuite.parts.names import name, parse
+    from evalsuite.parts.names import parse_part, part_name
     from pruners import Pruner
     from pruners.regularisers import Regulariser
 
-    parts = [parse("pruners", each, Pruner) for each in pruner]
-    assert [parse("pruners", name(part), Pruner) for part in parts] == parts
-    more = [parse("pruners.regularisers", each, Regulariser) for each in regularise]
-    return parts, more, recipe_for(retrain, "lenet5", "digits", epochs, again=True)
+    parts = [parse_part("pruners", each, Pruner) for each in pruner]
+    assert [parse_part("pruners", part_name(part), Pruner) for part in parts] == parts
+    more = [parse_part("pruners.regularisers", each, Regulariser) for each in regularise]
+    return parts, more, recipe_for(retrain, "lenet5", "digits", epochs, retraining=True)
 
 
 def _checked_tasks(data: bytes, _: Path) -> object:
@@ -72,13 +72,13 @@ def _checked_tasks(data: bytes, _: Path) -> object:
     from evalsuite.config.spec import resolve
     from evalsuite.data import Dataset, Examples
     from evalsuite.evaluation.examples import check_task, domain_of
-    from evalsuite.parts.names import name
+    from evalsuite.parts.names import part_name
     from evalsuite.tasks._names import address, digest, expand
 
     spec = resolve(_options(f"--tasks={_argument(data)}"))
     tasks = expand(spec.tasks)
-    again = expand([name(task) for task in tasks])
-    assert [name(task) for task in again] == [name(task) for task in tasks]
+    again = expand([part_name(task) for task in tasks])
+    assert [part_name(task) for task in again] == [part_name(task) for task in tasks]
     blank = Examples.from_labels(torch.zeros(3, 3, 8, 8, dtype=torch.uint8), torch.arange(3))
     dataset = Dataset(
         name="blank", classes=("a", "b", "c"), shape=(3, 8, 8), train=None, test=blank, mean=(0.0,) * 3, std=(1.0,) * 3
@@ -100,7 +100,7 @@ def _normalisation(data: bytes, _: Path) -> object:
 def _data(data: bytes, _: Path) -> object:
     """Names of data; those that name code of the user's own are left alone."""
     from evalsuite.data import load
-    from evalsuite.parts.data_files import files_of
+    from evalsuite.data._by_name import files_of
     from evalsuite.parts.data_names import parse_data_name
     from evalsuite.parts.registry import names
 
@@ -167,7 +167,7 @@ strict = true
 
 def _run_file(data: bytes, folder: Path) -> object:
     from evalsuite.cli._options import given
-    from evalsuite.config.build import judging
+    from evalsuite.config.build import build_evaluation_settings
     from evalsuite.config.spec import resolve
 
     (folder / "run.toml").write_bytes(data)
@@ -175,7 +175,7 @@ def _run_file(data: bytes, folder: Path) -> object:
         spec = resolve(given({"config": folder / "run.toml"}))
     finally:
         os.chdir(folder)
-    judged = None if spec.slices else judging(spec)
+    judged = None if spec.slices else build_evaluation_settings(spec)
     return spec.canonical(), judged, _made(spec.pruner, spec.regularise, spec.retrain, spec.epochs)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from neuralnets.training_hook import Hook
+from pruners._checks import check_at_least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +27,7 @@ class Regulariser(ABC):
 
     def __post_init__(self) -> None:
         """Raise ValueError if a hyperparameter is out of range."""
-        if not self.weight >= 0:
-            raise ValueError(f"expected weight >= 0, got {self.weight}")
+        check_at_least(0, weight=self.weight)
 
     @abstractmethod
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

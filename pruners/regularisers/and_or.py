@@ -14,6 +14,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
+from pruners._checks import check_at_least
 from pruners.regularisers._base import Regulariser
 from pruners.regularisers._neurons import neurons
 
@@ -102,8 +103,7 @@ class AndOr(Regulariser):
     def __post_init__(self) -> None:
         """Raise ValueError if a hyperparameter is out of range."""
         Regulariser.__post_init__(self)
-        if not self.margin >= 0:
-            raise ValueError(f"expected margin >= 0, got {self.margin}")
+        check_at_least(0, margin=self.margin)
 
     @override
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

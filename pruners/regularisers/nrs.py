@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from bounds import Preactivation, linf_ball, preactivations, trace
+from neuralnets.bounds import Preactivation, linf_ball, preactivations, trace
+from pruners._checks import check_at_least
 from pruners.regularisers._base import Regulariser
 
 _LEAST = 1e-20
@@ -42,8 +43,7 @@ class Nrs(Regulariser):
     def __post_init__(self) -> None:
         """Raise ValueError if a hyperparameter is out of range."""
         Regulariser.__post_init__(self)
-        if not self.eps >= 0:
-            raise ValueError(f"expected eps >= 0, got {self.eps}")
+        check_at_least(0, eps=self.eps)
 
     @override
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from evalsuite.api import sweep
-from evalsuite.config.settings import Judging
+from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import choose, load
 from evalsuite.tasks.clean import Clean
 from evalsuite.tasks.ood import Ood
@@ -45,7 +45,7 @@ def fitted(digits):
 
 def test_a_task_without_predictions_binds_nothing_and_keeps_no_claim_back(digits, tmp_path):
     tasks = (Clean(), Ood(outliers="noise"))
-    judging = Judging(tasks=tasks, examples=100, margin=0.9)
+    judging = EvaluationSettings(tasks=tasks, examples=100, margin=0.9)
     summary = sweep(fitted(digits), digits, out=tmp_path, ratios=(0.1,), evaluation_settings=judging).summary
     assert {t["name"]: t["required"] for t in summary["tasks"]} == {"clean": True, "ood/noise": False}
     assert summary["deployable"]["ratio"] == pytest.approx(0.1, abs=0.01)
@@ -57,7 +57,9 @@ def test_a_task_without_predictions_binds_nothing_and_keeps_no_claim_back(digits
 
 def test_outlier_figures_are_those_of_the_network_itself(digits, tmp_path):
     network = Linear(1.0).eval()
-    judging = Judging(tasks=(Ood(outliers="shuffled"),), measures=("ood_auroc?score=energy",), examples=80, margin=0.1)
+    judging = EvaluationSettings(
+        tasks=(Ood(outliers="shuffled"),), measures=("ood_auroc?score=energy",), examples=80, margin=0.1
+    )
     summary = sweep(
         network, digits, out=tmp_path, ratios=(0.5,), evaluation_settings=judging, accept_parent=True
     ).summary
@@ -72,7 +74,7 @@ def test_outlier_figures_are_those_of_the_network_itself(digits, tmp_path):
 
 
 def test_numbers_that_are_not_finite_are_no_figures(digits, tmp_path):
-    judging = Judging(tasks=(Clean(),), measures=("error", "brier", "calibration"), examples=50, margin=0.1)
+    judging = EvaluationSettings(tasks=(Clean(),), measures=("error", "brier", "calibration"), examples=50, margin=0.1)
     network = Linear(float("nan")).eval()
     summary = sweep(
         network, digits, out=tmp_path, ratios=(0.5,), evaluation_settings=judging, accept_parent=True

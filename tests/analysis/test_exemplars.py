@@ -14,7 +14,7 @@ from torch import nn
 from evalsuite.analysis.evidence import Family
 from evalsuite.analysis.exemplars import find_exemplars
 from evalsuite.api import sweep
-from evalsuite.config.settings import Judging
+from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import choose, load
 from evalsuite.networks.checkpoints.checkpoint import restore
 from evalsuite.tasks.clean import Clean
@@ -39,7 +39,7 @@ def digits():
 @pytest.fixture(scope="module")
 def result(digits, tmp_path_factory):
     tasks = (Clean(), Noise(level=0.2, draws=2), Noise(level=0.1))
-    judging = Judging(tasks=tasks, measures=("error",), examples=120, margin=0.1)
+    judging = EvaluationSettings(tasks=tasks, measures=("error",), examples=120, margin=0.1)
     return sweep(
         network(),
         digits,
@@ -123,7 +123,7 @@ def test_seeds_of_one_pruner_at_one_ratio_are_a_population_and_a_single_network_
 
 
 def test_one_network_leaves_no_section(digits, tmp_path):
-    judging = Judging(tasks=(Clean(),), measures=("error",), examples=60, margin=0.1)
+    judging = EvaluationSettings(tasks=(Clean(),), measures=("error",), examples=60, margin=0.1)
     found = sweep(network(), digits, out=tmp_path, ratios=(0.5,), evaluation_settings=judging, accept_parent=True)
     assert found.summary["exemplars"] == []
     assert 'id="exemplars"' not in (tmp_path / "report.html").read_text()

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import bounds
 from evalsuite.data import load
 from evalsuite.training.ibp import Ibp
 from evalsuite.training.pgd import Pgd
 from evalsuite.training.standard import Standard
+from neuralnets import bounds
 from pruners import prunable, remaining
 
 RATIOS = (0.5, 0.9)

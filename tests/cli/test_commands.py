@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evalsuite.config.build import judging
+from evalsuite.config.build import build_evaluation_settings
 from evalsuite.config.presets import PRESETS
 from evalsuite.config.spec import resolve
 from evalsuite.parts import names
@@ -263,9 +263,9 @@ def test_evaluate_a_network_alone(evalsuite, checkpoint, tmp_path):
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_every_preset_names_what_there_is(preset):
     spec = resolve({"ckpt": Path("model.safetensors"), "preset": preset})
-    asked = judging(spec)
+    asked = build_evaluation_settings(spec)
     assert asked.tasks
-    assert {names.kind(task) for task in asked.tasks} >= set(asked.examples_for) | set(asked.margin_for)
+    assert {names.part_kind(task) for task in asked.tasks} >= set(asked.examples_for) | set(asked.margin_for)
 
 
 def test_a_network_trained_apart_stands_beside(evalsuite, checkpoint, tmp_path):

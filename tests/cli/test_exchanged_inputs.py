@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from evalsuite.cli._typed import request_digest
+from evalsuite.cli._rerun import request_digest
 from evalsuite.config.spec import resolve
 from evalsuite.networks.checkpoints.checkpoint import Checkpoint, write
 
@@ -187,7 +187,7 @@ def test_of_others_code_nothing_is_finished_before(
     house: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, object]
 ) -> None:
     named = ("set", "task", "fog", "attack", "pruner", "measure", "recipe", "rule")
-    monkeypatch.setattr("evalsuite.cli._typed.third_party", lambda: frozenset(f"my_{name}" for name in named))
+    monkeypatch.setattr("evalsuite.cli._rerun.third_party", lambda: frozenset(f"my_{name}" for name in named))
     assert finished(options) is None
     assert finished({"data": "digits"}) is not None
 

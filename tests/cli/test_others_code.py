@@ -181,6 +181,7 @@ import torch
 from evalsuite.attacks._base import Attack, Attacked
 from evalsuite.corruptions._base import Corruption
 from evalsuite.measures._base import Measure
+from evalsuite.measures._columns import PREDICTION
 from evalsuite.tasks._base import Task
 from evalsuite.training.standard import Standard
 from pruners import Pruner
@@ -260,7 +261,7 @@ class Lost(Corruption):
 
 @dataclass(frozen=True, kw_only=True)
 class Reads(Measure):
-    needs = ("prediction",)
+    needs = (PREDICTION,)
     title = "reads"
 
     def __call__(self, child, parent, known, readings):

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from evalsuite.config.settings import Making
+from evalsuite.config.settings import PruningSettings
 from evalsuite.pruning.controls import work
 from evalsuite.training import named
 from pruners.filter_norm import FilterNorm
@@ -107,7 +107,9 @@ def test_epochs_are_counted_as_they_are_trained():
 
     def epochs(*controls, **changes):
         pruners = changes.pop("pruners", (Magnitude(),))
-        return work(Making(pruners=pruners, ratios=(0.5, 0.8), recipe=short, full=full, controls=controls, **changes))
+        return work(
+            PruningSettings(pruners=pruners, ratios=(0.5, 0.8), recipe=short, full=full, controls=controls, **changes)
+        )
 
     assert epochs() == 4
     assert epochs(seeds=3, pruners=(Magnitude(), FilterNorm())) == 24
@@ -117,4 +119,4 @@ def test_epochs_are_counted_as_they_are_trained():
     assert epochs("scratch") == 4 + 10 + 10
     assert epochs("scratch-budget") == 4 + 20 + 20  # at most
     assert epochs("copycat") == 4  # of channels only
-    assert work(Making(pruners=(Magnitude(),), ratios=(0.5, 0.8))) == 2
+    assert work(PruningSettings(pruners=(Magnitude(),), ratios=(0.5, 0.8))) == 2

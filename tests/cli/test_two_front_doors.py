@@ -11,15 +11,16 @@ from evalsuite import api, pipeline
 from evalsuite.cli.evaluate import command as cli_evaluate
 from evalsuite.cli.sweep import command as cli_sweep
 from evalsuite.config import build_inputs
-from evalsuite.config.options import EvaluateOptions, SweepOptions
+from evalsuite.config.keywords import EvaluateOptions, SweepOptions
+from evalsuite.config.options import OPTIONS
 from evalsuite.config.presets import PRESETS
-from evalsuite.config.settings import Judging
-from evalsuite.config.spec import Spec, overridden, resolve
+from evalsuite.config.settings import EvaluationSettings
+from evalsuite.config.spec import overridden, resolve
 from evalsuite.data import load
 from evalsuite.errors import UsageError
 from evalsuite.networks.checkpoints.checkpoint import read
 from evalsuite.networks.digest import network_digest, tensor_digest
-from evalsuite.parts.names import name as spelled
+from evalsuite.parts.names import part_name
 from evalsuite.tasks.clean import Clean
 from evalsuite.tasks.noise import Noise
 from evalsuite.training.standard import Standard
@@ -154,7 +155,7 @@ def test_every_option_of_the_command_line_is_a_keyword(both, name, command, acce
     arguments = {"ckpt", "candidates", "shipped", "data", "config", "out", "amend", "as_json", "debug"}
     options = {parameter.name for parameter in command.params} - arguments
     assert set(accepted.__annotations__) == options
-    assert options <= Spec.model_fields.keys()
+    assert options <= OPTIONS.keys()
     tried = {option for _, group in both[name] for option in group}
     # of slices the other command tries it: both read the file by the same function
     assert tried | {"slices"} == options
@@ -226,7 +227,7 @@ def test_parts_stand_beside_names(captured, lenet, tmp_path):
     assert (making.one_shot, making.full) == (False, None)
     assert making.regularisers == (Slimming(weight=0.1),)
     tasks = ["clean", "noise/uniform/0.1", "corruption/fog/1", "corruption/fog/2", "noise/uniform/0.3"]
-    assert [spelled(task) for task in request["evaluation"].tasks] == tasks
+    assert [part_name(task) for task in request["evaluation"].tasks] == tasks
 
 
 @pytest.mark.parametrize(
@@ -237,16 +238,34 @@ def test_parts_stand_beside_names(captured, lenet, tmp_path):
         ({"out_": 1}, "got 'out_'"),
         ({"tasks": [3]}, "tasks: expected names or parts that are Tasks, got 3"),
         ({"pruner": 3}, "pruner: expected names or parts that are Pruners, got 3"),
-        ({"margin": 3}, "--margin: expected a number < 1.0, got 3"),
+        ({"margin": 3}, "--margin: expected a number < 1, got 3$"),
         ({"preset": "quik"}, "Did you mean 'quick'"),
         ({"data": None}, "expected a data set"),
-        ({"examples": 5, "evaluation_settings": Judging(tasks=(Clean(),))}, "leave out examples"),
+        ({"examples": 5, "evaluation_settings": EvaluationSettings(tasks=(Clean(),))}, "leave out examples"),
     ],
 )
 def test_what_no_call_takes_is_told_before_any_work(lenet, tmp_path, options, told):
     with pytest.raises(UsageError, match=told):
         api.sweep(lenet, **{"data": "digits", "out": tmp_path / "run", **options})
     assert not (tmp_path / "run").exists()
+
+
+def test_the_file_of_a_network_takes_data_by_name(checkpoint, tmp_path):
+    with pytest.raises(UsageError, match="expected the name of a data set"):
+        api.sweep(checkpoint, load("digits"), out=tmp_path / "run")
+    with pytest.raises(UsageError, match="expected other names than that of another network, got 'parent'"):
+        api.evaluate(checkpoint, {"parent": checkpoint}, out=tmp_path / "run")
+    with pytest.raises(UsageError, match="Did you mean 'half'"):
+        api.evaluate(checkpoint, {"half": checkpoint}, out=tmp_path / "run", shipped={"halve": checkpoint})
+    assert not (tmp_path / "run").exists()
+
+
+def test_threads_are_given_back(captured, lenet, tmp_path):
+    before = torch.get_num_threads()
+    with pytest.raises(CapturedError):
+        api.sweep(lenet, "digits", out=tmp_path, threads=before + 1)
+    assert captured[0]["threads"] == before + 1
+    assert torch.get_num_threads() == before
 
 
 def test_pruning_options_are_none_of_an_evaluation(lenet, tmp_path):

@@ -45,6 +45,7 @@ ALLOWED = {
     "networks/architectures/_robustbench.py": _READING,
     "networks/checkpoints/_upgrade.py": _READING,
     "networks/architectures/_factory.py": "inside `users_code`",
+    "data/__init__.py": "imports evalsuite's own modules",
     "data/_factory.py": "inside `users_code`",
     "parts/importing.py": "inside `users_code`",
     "parts/registry.py": "entry points inside `users_code`; the other modules are evalsuite's own",

@@ -3,8 +3,7 @@
 import pytest
 
 from evalsuite.measures._base import Figure
-from evalsuite.parts.names import kind, parse
-from evalsuite.parts.names import name as name_of
+from evalsuite.parts.names import parse_part, part_kind, part_name
 from evalsuite.parts.registry import find, names
 from evalsuite.tasks._base import Task
 from evalsuite.training._base import Recipe
@@ -30,6 +29,6 @@ PARTS = [(folder, name) for folder in FOLDERS for name in names(folder)]
 @pytest.mark.parametrize(("folder", "name"), PARTS)
 def test_names_come_back(folder, name):
     part = find(folder, name, FOLDERS[folder])(**NEEDED.get(name, {}))
-    text = name_of(part)
-    assert kind(part).replace("-", "_") == name
-    assert parse(folder, text, FOLDERS[folder]) == part
+    text = part_name(part)
+    assert part_kind(part).replace("-", "_") == name
+    assert parse_part(folder, text, FOLDERS[folder]) == part

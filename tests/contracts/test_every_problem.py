@@ -12,7 +12,7 @@ from torch import nn
 from evalsuite.analysis.results_file import read_back
 from evalsuite.api import sweep
 from evalsuite.config.presets import PRESETS
-from evalsuite.config.settings import Judging
+from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import Batch, Dataset, Examples
 from evalsuite.evaluation.evaluate import refusal
 from evalsuite.gate.judge import judge
@@ -125,7 +125,7 @@ def swept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         pruner=[Magnitude(), FilterNorm()],
         ratios=[0.4, 0.8],
         retrain=named("standard?epochs=1&batch_size=16&learning_rate=0.01", architecture="", data=""),
-        evaluation_settings=Judging(tasks=expand(SWEPT), margin=0.3, examples=40),
+        evaluation_settings=EvaluationSettings(tasks=expand(SWEPT), margin=0.3, examples=40),
         accept_parent=True,  # its weights are random
     )
     return kind, out
@@ -195,7 +195,7 @@ def test_outputs_that_are_not_finite_pass_no_gate(kind: str, value: float, tmp_p
         data(kind),
         out=tmp_path,
         ratios=[0.4],
-        evaluation_settings=Judging(tasks=expand(("clean",)), measures=measures, margin=0.9, examples=40),
+        evaluation_settings=EvaluationSettings(tasks=expand(("clean",)), measures=measures, margin=0.9, examples=40),
         accept_parent=True,
     )
     results, backing = read_back(tmp_path)
@@ -232,10 +232,13 @@ def test_tasks_that_ask_about_classes_are_refused_elsewhere(kind: str, preset: s
 
 
 def test_measures_that_are_asked_for_come_after_the_one_that_tells() -> None:
-    judging = Judging(tasks=expand(["clean"]))
+    judging = EvaluationSettings(tasks=expand(["clean"]))
     for problem in PROBLEMS.values():
-        assert judging.on(problem).measures == problem.measures
+        assert judging.with_default_measures(problem).measures == problem.measures
     asked = replace(judging, measures=("calibration",))
-    assert asked.on(CLASSIFICATION).measures == ("calibration",)
-    assert asked.on(Segmentation()).measures == ("iou", "calibration")
-    assert replace(judging, measures=("mean_iou", "iou")).on(Segmentation()).measures == ("mean_iou", "iou")
+    assert asked.with_default_measures(CLASSIFICATION).measures == ("calibration",)
+    assert asked.with_default_measures(Segmentation()).measures == ("iou", "calibration")
+    assert replace(judging, measures=("mean_iou", "iou")).with_default_measures(Segmentation()).measures == (
+        "mean_iou",
+        "iou",
+    )

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from evalsuite.data import Batch
-from evalsuite.parts.names import kind
+from evalsuite.parts.names import part_kind
 from evalsuite.parts.registry import find, names
 from evalsuite.tasks._base import Domain, Task
 from evalsuite.tasks._names import expand, parse
@@ -83,7 +83,7 @@ def task(request):
 
 
 def test_all_are_asked():
-    assert {kind(parse(name)).replace("-", "_") for name in ASKED} | OF_DISK == set(names("evalsuite.tasks"))
+    assert {part_kind(parse(name)).replace("-", "_") for name in ASKED} | OF_DISK == set(names("evalsuite.tasks"))
 
 
 @pytest.mark.parametrize("name", names("evalsuite.tasks"))
@@ -91,7 +91,7 @@ def test_ways_of_asking_can_be_typed(name):
     usage = find("evalsuite.tasks", name, Task).usage
     assert usage
     for text in usage:
-        assert {kind(task).replace("-", "_") for task in expand([text])} == {name}
+        assert {part_kind(task).replace("-", "_") for task in expand([text])} == {name}
 
 
 @pytest.mark.parametrize("where", list(DOMAINS))
@@ -144,7 +144,7 @@ def test_a_network_knows_nothing_of_the_others(task):
 
 def test_one_class_is_too_few_for_what_asks_for_another(task):
     alone = Domain(shape=(1, 8, 8), classes=1)
-    if kind(task) in {"adversarial", "bounds"}:
+    if part_kind(task) in {"adversarial", "bounds"}:
         assert task.refuses(alone)
 
 

@@ -12,7 +12,7 @@ FOLDERS = ("evalsuite.corruptions", "evalsuite.measures", "evalsuite.tasks", "ev
 
 @pytest.fixture(scope="module")
 def imports() -> grimp.ImportGraph:
-    return grimp.build_graph("evalsuite", "pruners", "bounds", "neuralnets")
+    return grimp.build_graph("evalsuite", "pruners", "neuralnets")
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -97,7 +97,7 @@ def test_a_smaller_choice_after_folding_is_still_of_different_images(tmp_path: P
 
 @pytest.mark.parametrize("rows", [3, 5])
 def test_a_table_of_slices_may_have_rows_for_what_was_left_out(tmp_path: Path, rows: int) -> None:
-    from evalsuite.data.slices import read
+    from evalsuite.data._slices import read
     from evalsuite.evaluation.shard_slices import _rows
 
     data = load(archive(tmp_path / "a.npz", [0, 0, 1, 2, 2], [0, 0, 1, 1, 1]))

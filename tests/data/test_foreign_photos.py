@@ -15,7 +15,7 @@ from PIL import Image
 from evalsuite.data import load
 from evalsuite.data._decode import formats, opened
 from evalsuite.data._photos import Photos
-from evalsuite.data.voc import Masks
+from evalsuite.data._read_voc import Masks
 from evalsuite.errors import RefusedInputError
 
 EPS = b"""%!PS-Adobe-3.0 EPSF-3.0

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 import evalsuite.parts.registry
-from evalsuite.data import Dataset, Examples, load
-from evalsuite.data._base import Source
+from evalsuite.data import Dataset, Examples, Source, load
 from evalsuite.errors import RefusedInputError, UnknownNameError, UsageError
 from evalsuite.parts.registry import find, names
 
@@ -106,7 +105,7 @@ def test_every_source_is_found_by_its_file() -> None:
 
 def test_a_name_may_be_typed_with_underscores_but_is_spelled_with_dashes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "evalsuite.data._load.find", lambda _package, _name, base: find("evalsuite.data", "digits", base)
+        "evalsuite.data._by_name.find", lambda _package, _name, base: find("evalsuite.data", "digits", base)
     )
     for name in ("fashion-mnist", "fashion_mnist"):
         assert load(name).name == "fashion-mnist"

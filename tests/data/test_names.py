@@ -9,9 +9,8 @@ import pytest
 from PIL import Image
 
 from evalsuite.data import Source, load
-from evalsuite.data._load import _source
+from evalsuite.data._by_name import files_of, source_named
 from evalsuite.errors import UsageError
-from evalsuite.parts.data_files import files_of
 from evalsuite.parts.data_names import parse_data_name
 from evalsuite.parts.registry import names
 
@@ -138,7 +137,7 @@ def test_the_files_of_every_source(house: Path, name: str) -> None:
     assert found is not None
     assert sorted(str((house / path).relative_to(house)) for path in found) == sorted(NAMES[name])
     # the source tells the same, once it is built
-    source = _source(parse_data_name(name), name)
+    source = source_named(name)
     assert isinstance(source, Source)
     assert source.files() == found
 
@@ -155,7 +154,7 @@ def test_of_a_factory_and_of_unknown_names_nothing_can_be_told() -> None:
 
 def test_files_are_told_without_torch(house: Path) -> None:
     code = (
-        "import sys; from evalsuite.parts.data_files import files_of; "
+        "import sys; from evalsuite.data._by_name import files_of; "
         f"print([str(files_of(name)) for name in {list(NAMES)!r}]); sys.exit('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)

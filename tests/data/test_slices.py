@@ -2,7 +2,7 @@
 
 import pytest
 
-from evalsuite.data.slices import read
+from evalsuite.data._slices import read
 from evalsuite.errors import UsageError
 
 

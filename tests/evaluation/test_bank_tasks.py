@@ -12,7 +12,7 @@ from sklearn.preprocessing import normalize
 from torch import nn
 
 from evalsuite.api import sweep
-from evalsuite.config.settings import Judging
+from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import Dataset, Examples, choose, load
 from evalsuite.engines import local
 from evalsuite.engines.shards import Member, pending, preceded
@@ -68,7 +68,7 @@ def family(count):
 
 def plan(store, members, data=None, task=TASK, seed=0):
     """What is asked, and what is pending."""
-    found = asked(Judging(tasks=(task,), seed=seed), data or dataset(), dataset().test, store)
+    found = asked(EvaluationSettings(tasks=(task,), seed=seed), data or dataset(), dataset().test, store)
     (shards,) = found.shards.values()
     training = found.training.values()
     todo = pending(shards, members, members[0], store, seed)
@@ -184,7 +184,9 @@ def test_another_bank_is_another_address(tmp_path):
 
 def test_the_seed_chooses_the_bank(tmp_path):
     with opened(tmp_path, create=True) as store:
-        banks = [asked(Judging(tasks=(TASK,), seed=seed), dataset(), dataset().test, store) for seed in (0, 0, 1)]
+        banks = [
+            asked(EvaluationSettings(tasks=(TASK,), seed=seed), dataset(), dataset().test, store) for seed in (0, 0, 1)
+        ]
     one, again, other = ({*bank.training["ood/blobs?knn=3&bank=40"].ids} for bank in banks)
     assert one == again != other
     assert other <= {*dataset().train.ids}
@@ -218,7 +220,7 @@ def test_data_and_networks_that_cannot_be_asked_say_why(tmp_path):
     assert refusal(Ood(outliers="blobs"), dataset(), [bare]) is None
     with opened(tmp_path, create=True) as store:
         store.set_meta({"members": [], "families": []})
-        found = asked(Judging(tasks=(TASK,)), dataset(train=None), dataset().test, store)
+        found = asked(EvaluationSettings(tasks=(TASK,)), dataset(train=None), dataset().test, store)
         member = Member(id="parent", digest="d", network=network)
         judge([member], member, found, store, Silent())
         assert "training" in store.tasks()[0]["unavailable"]
@@ -252,7 +254,9 @@ def test_a_sweep_of_digits_tells_the_area_that_scikit_learn_tells(tmp_path):
         for parameter in network.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(len(parameter))) / 5)
     task, measure = "ood/noise?knn=5", "ood_auroc?score=knn"
-    judging = Judging(tasks=(parse(task), Ood(outliers="noise")), examples=120, measures=("ood_auroc", measure))
+    judging = EvaluationSettings(
+        tasks=(parse(task), Ood(outliers="noise")), examples=120, measures=("ood_auroc", measure)
+    )
     found = sweep(network, digits, out=tmp_path, ratios=(0.5,), evaluation_settings=judging, accept_parent=True)
     cells = {(c["task"], c["measure"], c["network"]): c for c in found.summary["cells"]}
     assert ("ood/noise", measure, "parent") not in cells

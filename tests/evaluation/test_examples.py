@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from evalsuite.api import sweep
-from evalsuite.config.settings import Judging
+from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import Dataset, Examples
 from evalsuite.engines import local
 from evalsuite.engines.shards import Member, pending
@@ -89,7 +89,7 @@ def own(tmp_path):
 
 
 def test_observations_of_own_examples_are_read_with_their_labels(own, tmp_path):
-    judging = Judging(tasks=(Clean(), own), examples=20, measures=("error", "worst_class"))
+    judging = EvaluationSettings(tasks=(Clean(), own), examples=20, measures=("error", "worst_class"))
     found = sweep(
         Brightest(), dataset(), out=tmp_path / "run", ratios=(0.1,), evaluation_settings=judging, accept_parent=True
     ).summary
@@ -105,7 +105,7 @@ def test_observations_of_own_examples_are_read_with_their_labels(own, tmp_path):
 
 
 def test_limits_hold_for_own_examples_and_the_seed_chooses(own, tmp_path):
-    judging = Judging(tasks=(own,), examples=20, examples_for={"elsewhere": 5})
+    judging = EvaluationSettings(tasks=(own,), examples=20, examples_for={"elsewhere": 5})
     with opened(tmp_path / "run", create=True) as store:
         first = asked(judging, dataset(), dataset().test, store)
         assert [(c.start, c.stop) for c in first.shards["elsewhere?at=" + own.at]] == [(0, 4), (4, 5)]
@@ -116,7 +116,7 @@ def test_limits_hold_for_own_examples_and_the_seed_chooses(own, tmp_path):
 
 
 def test_a_moved_file_is_the_same_and_a_finished_task_is_not_read(own, tmp_path):
-    judging = Judging(tasks=(own,), examples=20)
+    judging = EvaluationSettings(tasks=(own,), examples=20)
     member = Member(id="parent", digest="d", network=Brightest().eval())
     with opened(tmp_path / "run", create=True) as store:
         first = asked(judging, dataset(), dataset().test, store)
@@ -136,7 +136,7 @@ def test_a_moved_file_is_the_same_and_a_finished_task_is_not_read(own, tmp_path)
 
 
 def test_files_that_change_under_way_are_noticed(own, tmp_path):
-    judging = Judging(tasks=(own,), examples=20)
+    judging = EvaluationSettings(tasks=(own,), examples=20)
     member = Member(id="parent", digest="d", network=Brightest().eval())
     with opened(tmp_path / "run", create=True) as store:
         found = asked(judging, dataset(), dataset().test, store)
@@ -163,7 +163,7 @@ def test_examples_that_do_not_fit_are_refused_before_anything_is_made(x, y, told
             dataset(),
             out=tmp_path / "run",
             ratios=(0.1,),
-            evaluation_settings=Judging(tasks=(task,)),
+            evaluation_settings=EvaluationSettings(tasks=(task,)),
             accept_parent=True,
         )
     assert not list((tmp_path / "run").glob("networks/*"))

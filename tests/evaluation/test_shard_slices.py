@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from evalsuite.api import sweep
-from evalsuite.config.settings import Judging
+from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import choose, load
-from evalsuite.data.slices import read
+from evalsuite.data._slices import read
 from evalsuite.errors import UsageError
 from evalsuite.networks.checkpoints.checkpoint import restore
 from evalsuite.tasks.clean import Clean
@@ -49,7 +49,7 @@ def table(digits, path, *, by_id):
 
 def run(digits, slices, out):
     tasks = (Clean(), Corruption(corruption="contrast", severity=3))
-    judging = Judging(
+    judging = EvaluationSettings(
         tasks=tasks, measures=MEASURES, examples=200, examples_for={"corruption": 150}, margin=0.1, slices=slices
     )
     return sweep(network(), digits, out=out, ratios=(0.9,), evaluation_settings=judging, accept_parent=True).summary

@@ -8,7 +8,7 @@ import torch
 
 from evalsuite.data import load
 from evalsuite.data._class_folders import _table
-from evalsuite.data.slices import read
+from evalsuite.data._slices import read
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.files.delimited import read_delimited
 

@@ -8,7 +8,7 @@ import pytest
 
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.files.regular_files import opened, read_regular, size_of
-from evalsuite.parts.data_files import walk
+from evalsuite.files.trees import walk
 
 
 def test_a_file_is_read_whole_through_links(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-import bounds
 from evalsuite.networks.architectures.by_name import build
+from neuralnets import bounds
 
 METHODS = ("interval", "crown_ibp", "crown")
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from evalsuite.data import Examples
 from evalsuite.measures._base import Annotations, Figure, Measure, Stored
-from evalsuite.parts.names import parse
+from evalsuite.parts.names import parse_part
 from evalsuite.parts.registry import names
 from evalsuite.problems.regression import Regression
 from evalsuite.problems.segmentation import Segmentation
@@ -100,7 +100,7 @@ def read(part, sides, known):
 
 @pytest.mark.parametrize("name", names(PACKAGE))
 def test_it_reads_the_same_figure(name, observed, family):
-    part = parse(PACKAGE, name, Figure)
+    part = parse_part(PACKAGE, name, Figure)
     labels = family.shard.labels.numpy()
     known = Annotations(labels=labels, slices={"even": labels % 2})
     asked = {

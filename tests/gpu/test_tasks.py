@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evalsuite.parts.names import kind
+from evalsuite.parts.names import part_kind
 from evalsuite.parts.registry import find, names
 from evalsuite.tasks._base import Domain, Task
 from evalsuite.tasks._names import expand
@@ -37,7 +37,7 @@ def task(text, tmp_path, digits):
     path, test = tmp_path / "shifted.npz", digits.test
     np.savez(path, x_test=test.pixels(range(40)).numpy(), y_test=test.labels[:40].numpy(), classes=digits.classes)
     part = expand([text.replace("FILE", str(path))])[0]
-    return replace(part, **SHORTER.get(kind(part), {}))
+    return replace(part, **SHORTER.get(part_kind(part), {}))
 
 
 def observe(task, family):
@@ -56,7 +56,7 @@ def test_observations_are_those_of_the_cpu(task, text, family, there, digits, sa
     here, seen = observe(task, family), observe(task, there)
     for ours, theirs in zip(here.networks, seen.networks, strict=True):
         same(ours, theirs)
-    if here.pictures is not None and kind(task) not in MOVED:
+    if here.pictures is not None and part_kind(task) not in MOVED:
         # random draws are made from keys, so they are the same up to rounding: a level of 255 in few pixels
         gap = (here.pictures - seen.pictures.cpu()).abs()
         assert float(gap.max()) < 1.01 / 255

@@ -11,7 +11,8 @@ from torch import nn
 
 import evalsuite.inputs.read
 from evalsuite.config.build_inputs import build_candidate, build_inputs
-from evalsuite.config.spec import Spec, resolve
+from evalsuite.config.options import Spec
+from evalsuite.config.spec import resolve
 from evalsuite.errors import UsageError
 
 Photos = Callable[..., tuple[str, np.ndarray]]

@@ -13,7 +13,7 @@ from evalsuite.measures.nll import Nll
 from evalsuite.measures.ood_auroc import OodAuroc
 from evalsuite.measures.ood_fpr95 import OodFpr95
 from evalsuite.measures.risk_coverage import RiskCoverage
-from evalsuite.parts.names import parse
+from evalsuite.parts.names import parse_part
 
 Array = npt.NDArray[np.float64]
 EVERY = [
@@ -250,9 +250,9 @@ def test_perfect_and_reversed_detection() -> None:
 
 
 def test_names_with_settings() -> None:
-    assert parse("evalsuite.measures", "ood-auroc?score=energy", Figure) == OodAuroc(score="energy")
-    assert parse("evalsuite.measures", "calibration?bins=10", Figure) == Calibration(bins=10)
+    assert parse_part("evalsuite.measures", "ood-auroc?score=energy", Figure) == OodAuroc(score="energy")
+    assert parse_part("evalsuite.measures", "calibration?bins=10", Figure) == Calibration(bins=10)
     with pytest.raises(UsageError, match="confidence, energy, knn"):
-        parse("evalsuite.measures", "ood-auroc?score=odin", Figure)
+        parse_part("evalsuite.measures", "ood-auroc?score=odin", Figure)
     with pytest.raises(UsageError, match="bins >= 1"):
-        parse("evalsuite.measures", "calibration?bins=0", Figure)
+        parse_part("evalsuite.measures", "calibration?bins=0", Figure)

@@ -150,7 +150,7 @@ def test_trust_by_digest_reads_a_whole_network(tmp_path: Path, network: nn.Modul
     path = tmp_path / "weights.pt"
     path.write_bytes(_saved(nn.DataParallel(network)))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    with pytest.raises(RefusedInputError, match=r"evalsuite\.networks\.lenet\._LeNet"):
+    with pytest.raises(RefusedInputError, match=r"evalsuite\.networks\.architectures\.lenet\._LeNet"):
         _read(path)
     for spelled in (digest, f"sha256:{digest}"):
         found = read(path, shape=SHAPE, mean=(0.3,), std=(0.2,), trusted=frozenset({spelled}))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from evalsuite.errors import UnknownNameError
-from evalsuite.parts.names import name
+from evalsuite.parts.names import part_name
 from evalsuite.parts.registry import find, names
 from evalsuite.tasks._base import Task
 
@@ -46,11 +46,11 @@ def test_parts_of_other_packages_are_found_named_and_used(tmp_path):
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: sparsely\nVersion: 1.0\n")
     (facts / "entry_points.txt").write_text("[evalsuite.pruners]\nthe-largest = sparsely:Largest\n")
     code = (
-        "from evalsuite.parts.names import name, parse; from pruners import Pruner\n"
+        "from evalsuite.parts.names import parse_part, part_name; from pruners import Pruner\n"
         "from evalsuite.parts.registry import names\n"
-        "part = parse('pruners', 'the-largest?power=2', Pruner)\n"
+        "part = parse_part('pruners', 'the-largest?power=2', Pruner)\n"
         "assert (type(part).__name__, part.power) == ('Largest', 2.0)\n"
-        "assert name(part) == 'the_largest?power=2' and parse('pruners', name(part), Pruner) == part\n"
+        "assert part_name(part) == 'the_largest?power=2' and parse_part('pruners', part_name(part), Pruner) == part\n"
         "assert 'the_largest' in names('pruners')\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
@@ -65,4 +65,4 @@ def test_a_part_without_a_file_is_called_by_its_class():
     class FarFromTheMean:
         power: float = 1.0
 
-    assert name(FarFromTheMean(power=2.0)) == "far_from_the_mean?power=2"
+    assert part_name(FarFromTheMean(power=2.0)) == "far_from_the_mean?power=2"

@@ -44,7 +44,8 @@ from torch import Tensor, nn
 
 from evalsuite.cli import cli
 from evalsuite.config.build_inputs import build_inputs
-from evalsuite.config.spec import Spec, resolve
+from evalsuite.config.options import Spec
+from evalsuite.config.spec import resolve
 from evalsuite.data import choose
 from evalsuite.errors import EvalsuiteError
 from evalsuite.inputs.read import Inputs

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from evalsuite.cli._options import by_task, ratios
-from evalsuite.data._class_folders import _of_json
+from evalsuite.data._class_folders import _read_json
 from evalsuite.errors import EvalsuiteError, UsageError
 from evalsuite.files.delimited import read_delimited
 from evalsuite.gate.policy import Policy, parse_policy
@@ -24,8 +24,7 @@ from evalsuite.inputs.class_order import names_given
 from evalsuite.networks.checkpoints.header import Header, decode, encode
 from evalsuite.networks.checkpoints.normalisation import statistics_for
 from evalsuite.parts.data_names import parse_data_name
-from evalsuite.parts.names import name as name_of
-from evalsuite.parts.names import parse
+from evalsuite.parts.names import parse_part, part_name
 from evalsuite.parts.registry import names
 from evalsuite.records.store import pack, unpack
 from evalsuite.tasks._base import Task
@@ -101,7 +100,7 @@ CHOICES = st.one_of(TEXT, st.integers(0, 99), st.lists(TEXT | st.integers(0, 9),
 @given(st.dictionaries(TEXT, CHOICES, max_size=4))
 def test_mappings_of_folders_to_classes(mapping):
     expected = {k: tuple(map(str, v)) if isinstance(v, list) else (str(v),) for k, v in mapping.items()}
-    assert _of_json(json.dumps(mapping)) == expected
+    assert _read_json(json.dumps(mapping)) == expected
 
 
 @given(first=st.integers(0, 400), steps=st.integers(0, 500), step=st.integers(1, 100))
@@ -139,15 +138,15 @@ PRUNERS = st.one_of(
 
 @given(TASKS)
 def test_names_of_tasks(text):
-    task = parse("evalsuite.tasks", text, Task)
-    assert parse("evalsuite.tasks", name_of(task), Task) == task
-    assert [name_of(each) for each in expand([name_of(task)])] == [name_of(task)]
+    task = parse_part("evalsuite.tasks", text, Task)
+    assert parse_part("evalsuite.tasks", part_name(task), Task) == task
+    assert [part_name(each) for each in expand([part_name(task)])] == [part_name(task)]
 
 
 @given(PRUNERS)
 def test_names_of_pruners(text):
-    pruner = parse("pruners", text, Pruner)
-    assert parse("pruners", name_of(pruner), Pruner) == pruner
+    pruner = parse_part("pruners", text, Pruner)
+    assert parse_part("pruners", part_name(pruner), Pruner) == pruner
 
 
 @given(
@@ -185,7 +184,7 @@ READERS = {
     "by task": lambda text: by_task(None, click.Option(["--margin-for"]), (text,)),
     "tasks": lambda text: expand([text]),
     "normalisation": lambda text: statistics_for(text, ((0.0,) * 3, (1.0,) * 3), 3),
-    "pruner": lambda text: parse("pruners", text, Pruner),
+    "pruner": lambda text: parse_part("pruners", text, Pruner),
     "data": parse_data_name,
     "classes": names_given,
     "policy": lambda text: parse_policy(text, source="policy.toml"),

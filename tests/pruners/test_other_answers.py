@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from evalsuite.parts.names import parse
+from evalsuite.parts.names import parse_part
 from evalsuite.parts.registry import names
 from neuralnets.losses import criterion
 from pruners import Context, Pruner, prunable, remaining, sgd
@@ -70,7 +70,7 @@ def context(kind: str) -> Context:
 def test_it_prunes_or_says_why_not(name: str, kind: str) -> None:
     network = made(kind)
     total = sum(weight.numel() for weight in prunable(network).values())
-    part = parse("pruners", name + SHORTER.get(name, ""), Pruner)
+    part = parse_part("pruners", name + SHORTER.get(name, ""), Pruner)
     if (name, kind) in REFUSED:
         with pytest.raises(ValueError, match=REFUSED[name, kind]):
             part(network, keep=total // 2, context=context(kind))

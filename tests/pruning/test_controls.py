@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from evalsuite.config.build import check_making
-from evalsuite.config.settings import Control, Making
+from evalsuite.config.build import check_pruning
+from evalsuite.config.options import Control
+from evalsuite.config.settings import PruningSettings
 from evalsuite.data import load
 from evalsuite.errors import UsageError
 from evalsuite.inputs.read import Inputs
@@ -53,7 +54,7 @@ def inputs() -> Inputs:
 
 def retraining(inputs: Inputs, **options: object) -> Retraining:
     pruners = (Magnitude(), FilterNorm())
-    making = Making(pruners=pruners, ratios=(0.5,), recipe=RECIPE, full=RECIPE, **options)  # type: ignore[arg-type]
+    making = PruningSettings(pruners=pruners, ratios=(0.5,), recipe=RECIPE, full=RECIPE, **options)  # type: ignore[arg-type]
     return Retraining(inputs, making, Silent())
 
 
@@ -110,7 +111,7 @@ def test_networks_that_no_name_builds_have_no_fresh_controls(inputs: Inputs) -> 
 
 def test_another_recipe_for_training_in_full_is_another_run(inputs: Inputs, tmp_path: Path) -> None:
     def made(full: Standard) -> dict[str, tuple[str, str]]:
-        making = Making(
+        making = PruningSettings(
             pruners=(Magnitude(),), ratios=(0.5,), recipe=RECIPE, full=full, controls=("shuffled", "scratch")
         )
         with opened(tmp_path, create=True) as store:
@@ -124,16 +125,18 @@ def test_another_recipe_for_training_in_full_is_another_run(inputs: Inputs, tmp_
     scratch = "scratch-magnitude-0-0.5"
     assert first[scratch][0] != second[scratch][0]
     assert first[scratch][1] != second[scratch][1]
-    plain = Making(pruners=(Magnitude(),), ratios=(0.5,), recipe=RECIPE)
-    assert replace(plain, full=short).identity(None) != replace(plain, full=long).identity(None)
-    assert "full" not in plain.identity(None)
+    plain = PruningSettings(pruners=(Magnitude(),), ratios=(0.5,), recipe=RECIPE)
+    assert replace(plain, full=short).identity() != replace(plain, full=long).identity()
+    assert "full" not in plain.identity()
 
 
 def test_copycats_stand_beside_channels_only() -> None:
     controls: tuple[Control, ...] = ("dense", "shuffled", "copycat")
     assert compared(controls, Magnitude()) == ("shuffled",)
     assert compared(controls, FilterNorm()) == ("shuffled", "copycat")
-    making = Making(pruners=(Magnitude(), FilterNorm()), ratios=(0.5, 0.8), controls=controls, seeds=3, recipe=RECIPE)
+    making = PruningSettings(
+        pruners=(Magnitude(), FilterNorm()), ratios=(0.5, 0.8), controls=controls, seeds=3, recipe=RECIPE
+    )
     # per seed: one control beside two networks, two beside two, and the dense one
     assert control_count(making) == 3 * (1 * 2 + 2 * 2 + 1)
     # 4 pruned; shuffled ones are trained as long as their network was retrained, 2 * (1 + 2); 2 copycats in full; the
@@ -142,7 +145,7 @@ def test_copycats_stand_beside_channels_only() -> None:
 
 
 def test_methods_that_train_count_twice() -> None:
-    making = Making(pruners=(GReg(), Magnitude()), ratios=(0.5, 0.8), recipe=Standard(epochs=3))
+    making = PruningSettings(pruners=(GReg(), Magnitude()), ratios=(0.5, 0.8), recipe=Standard(epochs=3))
     assert work(making) == 3 * (2 * 2 + 2)
 
 
@@ -158,7 +161,7 @@ def test_methods_that_train_count_twice() -> None:
 )
 def test_what_cannot_be_made_is_refused_at_once(inputs: Inputs, options: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        check_making(Making(**{"pruners": (Magnitude(),), "ratios": (0.5,), **options}), inputs)  # type: ignore[arg-type]
+        check_pruning(PruningSettings(**{"pruners": (Magnitude(),), "ratios": (0.5,), **options}), inputs)  # type: ignore[arg-type]
 
 
 def test_controls_of_a_run_stand_in_its_results(evalsuite_run) -> None:

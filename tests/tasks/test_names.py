@@ -3,7 +3,7 @@
 import pytest
 
 from evalsuite.errors import UsageError
-from evalsuite.parts.names import name
+from evalsuite.parts.names import part_name
 from evalsuite.tasks._names import digest, expand, parse, readings
 from evalsuite.tasks.certified import Certified
 from evalsuite.tasks.noise import Noise
@@ -24,18 +24,18 @@ from evalsuite.tasks.noise import Noise
 )
 def test_round_trip(text):
     task = parse(text)
-    assert name(task) == text
-    assert parse(name(task)) == task
+    assert part_name(task) == text
+    assert parse(part_name(task)) == task
     assert digest(parse(text)) == digest(task)
 
 
 def test_a_float_is_spelled_exactly():
     task = Noise(level=1 / 3)
-    assert parse(name(task)) == task
+    assert parse(part_name(task)) == task
 
 
 def test_expand():
-    assert [name(t) for t in expand(["corruption/fog/2-4"])] == [f"corruption/fog/{s}" for s in (2, 3, 4)]
+    assert [part_name(t) for t in expand(["corruption/fog/2-4"])] == [f"corruption/fog/{s}" for s in (2, 3, 4)]
     assert len(expand(["corruption/all/all"])) == 19 * 5
     assert len(expand(["corruption/common/3"])) == 15
     halves = [{t.corruption for t in expand([f"corruption/{which}/3"])} for which in ("mix1", "mix2")]

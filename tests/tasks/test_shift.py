@@ -10,12 +10,12 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from evalsuite.config.settings import Judging
+from evalsuite.config.settings import EvaluationSettings
 from evalsuite.corruptions import COMMON
 from evalsuite.data import Dataset, Examples
 from evalsuite.errors import EvalsuiteError, RefusedInputError, UsageError
 from evalsuite.evaluation.examples import asked, examples_of
-from evalsuite.parts.names import name
+from evalsuite.parts.names import part_name
 from evalsuite.records.store import opened
 from evalsuite.tasks._names import digest, expand, parse
 from evalsuite.tasks.shift import Shift
@@ -161,7 +161,7 @@ def test_any_of_several_classes_is_accepted(tmp_path):
 
 def test_names_come_back_and_lists_stand_for_their_corruptions(cifar_c):
     for text in (f"shift/cifar-c/fog/3?at={cifar_c}", "shift/npz?at=a/b.npz", "shift/folder?at=x&border=2"):
-        assert name(parse(text)) == text
+        assert part_name(parse(text)) == text
     assert len(expand(["shift/cifar-c/common/1-5?at=d"])) == 75
     assert [t.corruption for t in expand(["shift/imagenet-c/common/3?at=d"])] == list(COMMON)
     # where a set stands is not what it is
@@ -170,10 +170,10 @@ def test_names_come_back_and_lists_stand_for_their_corruptions(cifar_c):
 
 def test_only_the_chosen_examples_are_taken(cifar_c, tmp_path):
     task = Shift(layout="cifar-c", corruption="fog", severity=2, at=str(cifar_c))
-    judging = Judging(tasks=(task,), examples=3)
+    judging = EvaluationSettings(tasks=(task,), examples=3)
     with opened(tmp_path / "run", create=True) as store:
         found = asked(judging, dataset(), dataset().test, store)
-        (cut,) = found.shards[name(task)]
+        (cut,) = found.shards[part_name(task)]
         assert store.labels([cut.examples]) == found.of(task).labels.tolist()
     assert cut.stop == 3
     # the same images of every corruption and severity: labels decide which are chosen
@@ -238,7 +238,7 @@ def test_broken_stacks(cifar_c, change, told):
     change(cifar_c)
     task = Shift(layout="cifar-c", corruption="fog", severity=2, at=str(cifar_c))
     with pytest.raises(EvalsuiteError, match=told) as caught:
-        examples_of(task, Judging(tasks=(task,)), dataset(), dataset().test)
+        examples_of(task, EvaluationSettings(tasks=(task,)), dataset(), dataset().test)
     assert "\n" not in str(caught.value)
 
 

@@ -20,7 +20,7 @@ def images(n: int, side: int = 28) -> Tensor:
 
 
 def changed(recipe: Augmented, given: Tensor, seed: int = 0) -> Tensor:
-    return recipe.prepared(given, Generator().manual_seed(seed))
+    return recipe.prepare_images(given, Generator().manual_seed(seed))
 
 
 def test_each_image_gets_nothing_or_one_of_the_nine() -> None:
@@ -115,7 +115,7 @@ def test_other_recipes_see_what_they_saw() -> None:
     recipe = Standard(epochs=1, batch_size=4)
     assert recipe.ahead == 1
     given = images(4)
-    assert recipe.prepared(given, Generator()) is given
+    assert recipe.prepare_images(given, Generator()) is given
 
 
 def test_by_name() -> None:

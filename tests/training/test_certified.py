@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-import bounds
 from evalsuite.data import Examples, load
 from evalsuite.errors import UsageError
 from evalsuite.networks.architectures.vit import ViT
@@ -19,6 +18,7 @@ from evalsuite.training._bounded import Bounded, worst_cross_entropy
 from evalsuite.training.crown_ibp import CrownIbp
 from evalsuite.training.ibp import Ibp
 from evalsuite.training.standard import Standard
+from neuralnets import bounds
 from pruners import adapted, hold_zeros, prunable, prune, remaining
 from pruners.hydra import Scored
 from pruners.magnitude import Magnitude

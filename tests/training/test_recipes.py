@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import Generator
 
+from evalsuite.data._by_name import training_advice
 from evalsuite.errors import UnknownNameError, UsageError
-from evalsuite.parts.names import name
+from evalsuite.parts.names import part_name
 from evalsuite.parts.registry import find, names
 from evalsuite.training import Recipe, named
 from evalsuite.training.lost_in_pruning import LostInPruning
@@ -56,7 +57,7 @@ def rate_at_epoch(recipe: Recipe, epoch: float, steps: int = 10) -> float:
     ],
 )
 def test_lost_in_pruning_schedules(architecture: str, expected: dict[float, float]) -> None:
-    recipe = LostInPruning().prescribed(architecture=architecture, data="cifar10")
+    recipe = named("lost-in-pruning", architecture=architecture, data="cifar10")
     for epoch, rate in expected.items():
         assert rate_at_epoch(recipe, epoch) == pytest.approx(rate), epoch
 
@@ -76,21 +77,27 @@ def test_lost_in_pruning_schedules(architecture: str, expected: dict[float, floa
 def test_lost_in_pruning_hyperparameters(
     architecture: str, epochs: int, retrain: int, batch: int, decay: float, nesterov: bool
 ) -> None:
-    recipe = LostInPruning().prescribed(architecture=architecture, data="cifar10")
+    recipe = named("lost-in-pruning", architecture=architecture, data="cifar10")
     assert (recipe.epochs, recipe.batch_size, recipe.weight_decay, recipe.nesterov) == (epochs, batch, decay, nesterov)
     assert recipe.momentum == 0.9
-    assert recipe.retraining().epochs == retrain
+    assert recipe.for_retraining().epochs == retrain
     # retraining runs through the first epochs of the same schedule
-    assert rate_at_epoch(recipe.retraining(), 33) == rate_at_epoch(recipe, 33)
+    assert rate_at_epoch(recipe.for_retraining(), 33) == rate_at_epoch(recipe, 33)
 
 
 def test_digits_are_never_mirrored() -> None:
     for data in ("digits", "mnist", "svhn"):
-        assert not Standard().prescribed(architecture="resnet8", data=data).flip
-        assert not LostInPruning().prescribed(architecture="vgg16", data=data).flip
+        assert not named("standard", architecture="resnet8", data=data).flip
+        assert not named("lost-in-pruning", architecture="vgg16", data=data).flip
     for data in ("fashion-mnist", "cifar10", "cifar100"):
-        assert Standard().prescribed(architecture="resnet8", data=data).flip
-    assert not Standard().prescribed(architecture="resnet8", data="folder:signs").flip
+        assert named("standard", architecture="resnet8", data=data).flip
+    assert not named("standard", architecture="resnet8", data="folder:signs").flip
+
+
+def test_where_the_files_of_a_data_set_lie_changes_no_recipe() -> None:
+    elsewhere = named("standard", architecture="resnet8", data="fashion-mnist?package=elsewhere")
+    assert elsewhere == named("standard", architecture="resnet8", data="fashion-mnist")
+    assert elsewhere != Standard()
 
 
 def test_fewer_epochs_squeeze_the_standard_schedule() -> None:
@@ -101,23 +108,24 @@ def test_fewer_epochs_squeeze_the_standard_schedule() -> None:
 
 def test_what_is_asked_for_by_name_counts_more_than_what_is_prescribed() -> None:
     recipe = named("standard?epochs=8&flip=false", architecture="resnet8", data="cifar10")
-    prescribed = Standard().prescribed(architecture="resnet8", data="cifar10")
+    prescribed = named("standard", architecture="resnet8", data="cifar10")
     assert prescribed.epochs != 8
     assert recipe == replace(prescribed, epochs=8, flip=False)
     vgg = named("lost-in-pruning?epochs=3", architecture="vgg16", data="cifar10")
     assert (vgg.epochs, vgg.batch_size, vgg.flip) == (3, 256, True)
-    assert name(Standard()) == "standard"
+    assert part_name(Standard()) == "standard"
     assert named("standard", architecture="?", data="?") == Standard()
 
 
 def test_what_was_set_by_hand_stays() -> None:
     by_hand = Standard(learning_rate=0.3, shift=0)
-    assert by_hand.prescribed(architecture="?", data="cifar10") == replace(
-        Standard().prescribed(architecture="?", data="cifar10"), learning_rate=0.3, shift=0
+    advice = training_advice("cifar10")
+    assert by_hand.prescribed(architecture="?", advice=advice) == replace(
+        Standard().prescribed(architecture="?", advice=advice), learning_rate=0.3, shift=0
     )
     assert by_hand == Standard(learning_rate=0.3, shift=0)
-    short = LostInPruning(epochs=3).prescribed(architecture="vgg16", data="cifar10")
-    assert (short.epochs, short.retraining().epochs, short.learning_rate) == (3, 3, 0.05)
+    short = LostInPruning(epochs=3).prescribed(architecture="vgg16", advice=advice)
+    assert (short.epochs, short.for_retraining().epochs, short.learning_rate) == (3, 3, 0.05)
 
 
 def test_an_unknown_recipe_is_told_the_nearest() -> None:

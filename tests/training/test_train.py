@@ -202,7 +202,7 @@ def test_a_recipe_may_change_on_the_way() -> None:
     class Growing(Plain):
         radius: float = 0.0
 
-        def at(self, done: float) -> Recipe:
+        def scheduled_at(self, done: float) -> Recipe:
             return Growing(radius=done)
 
         def loss(

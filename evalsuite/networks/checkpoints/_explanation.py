@@ -6,8 +6,8 @@ from typing import Final
 
 from evalsuite.networks.checkpoints._alignment import Aligned, nearest
 from evalsuite.networks.checkpoints._layout import last
+from evalsuite.wording import listed
 
-_MOST_LISTED: Final = 5
 _MOST_COMPARED: Final = 2000
 _HINTS: Final = (
     ("lora_", "a low-rank adapter is merged into its network before it is saved (merge_and_unload of peft)"),
@@ -55,6 +55,5 @@ def _near(name: str, aligned: Aligned) -> str:
 
 
 def _some(names: Sequence[str] | Iterable[str], what: str) -> str:
-    listed = list(names)
-    more = f" and {len(listed) - _MOST_LISTED} more" if len(listed) > _MOST_LISTED else ""
-    return f"{what} {', '.join(listed[:_MOST_LISTED])}{more}" if listed else ""
+    every = list(names)
+    return f"{what} {listed(every)}" if every else ""

@@ -20,6 +20,7 @@ from evalsuite.networks.checkpoints._widths import Narrowed, narrow, narrow_head
 from evalsuite.networks.checkpoints.precision import converted
 from evalsuite.networks.normalized import Normalized
 from evalsuite.process.culprit import culprit, is_memory, what_it_says
+from evalsuite.wording import times
 from neuralnets.device import device_of
 from neuralnets.forward_hooks import attached
 from neuralnets.modes import evaluating
@@ -106,7 +107,7 @@ def load_aligned(
     readings = (*_narrower(narrowed, name), *interpretations, *_set_by_constructor(aligned.missing))
     built = network.state_dict()
     shapes = {
-        key: f"{_times(tuple(aligned.tensors[key].shape))} instead of {_times(tuple(built[key].shape))}"
+        key: f"{times(tuple(aligned.tensors[key].shape))} instead of {times(tuple(built[key].shape))}"
         for key in narrowed.changed
     }
     return Loaded(network=narrowed.network, interpretations=readings, narrower=shapes)
@@ -151,12 +152,12 @@ def outputs(
     if isinstance(network, Normalized) and len(network.mean) != shape[0]:
         # broadcasting would spread gray images over three channels
         got = f"one for {len(network.mean)} channels"
-        raise UsageError(f"expected a network that takes images of shape {_times(shape)}, got {got}{_grey(shape, got)}")
+        raise UsageError(f"expected a network that takes images of shape {times(shape)}, got {got}{_grey(shape, got)}")
     image = torch.full((1, *shape), 0.5, device=device_of(network))
     with evaluating(network):
         logits = _outputs(network, image, narrower)
     if not isinstance(logits, Tensor) or logits.ndim not in {2, 4} or len(logits) != 1:
-        got = f"shape {_times(tuple(logits.shape))}" if isinstance(logits, Tensor) else type(logits).__name__
+        got = f"shape {times(tuple(logits.shape))}" if isinstance(logits, Tensor) else type(logits).__name__
         raise UsageError(f"expected a network that gives one row of outputs, or one map of them, per image, got {got}")
     return tuple(logits.shape[1:])
 
@@ -176,7 +177,7 @@ def _outputs(network: nn.Module, image: Tensor, narrower: Mapping[str, str]) -> 
         first = what_it_says(error)
         shape = tuple(image.shape[1:])
         reason = f"{first}{line}{_place(network, image, narrower)}{_grey(shape, first)}"
-        raise UsageError(f"expected a network that takes images of shape {_times(shape)}, got: {reason}") from error
+        raise UsageError(f"expected a network that takes images of shape {times(shape)}, got: {reason}") from error
 
 
 def _place(network: nn.Module, image: Tensor, narrower: Mapping[str, str]) -> str:
@@ -212,7 +213,3 @@ def _failing_layer(network: nn.Module, image: Tensor) -> str:
 def _grey(shape: tuple[int, ...], got: str) -> str:
     """Photos are read in colour where nobody says otherwise."""
     return "; photos are read in grey by ?channels=1 behind folder:PATH" if shape[0] == 3 and "channels" in got else ""
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))

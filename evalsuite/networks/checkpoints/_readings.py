@@ -1,14 +1,12 @@
 """Describes in words how the names in a file were read: prefixes, other spellings, masks, what was left out."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from evalsuite.interpretation import Basis, Interpretation
 from evalsuite.networks.checkpoints._selection import Candidate
 from evalsuite.networks.effective_weights import effective
 from evalsuite.networks.reparametrised import baked
-
-_MOST_LISTED: Final = 5
+from evalsuite.wording import listed
 
 
 def key_readings(candidate: Candidate, weights: str | None) -> tuple[Interpretation, ...]:
@@ -46,12 +44,12 @@ def _parts(candidate: Candidate) -> Iterator[Interpretation]:
     if masked:
         kept = sum(int(merged[name].count_nonzero()) for name in masked)
         count = sum(merged[name].numel() for name in masked)
-        value = f"{_some(masked)}: {kept} of {count} numbers are not zero"
+        value = f"{listed(masked)}: {kept} of {count} numbers are not zero"
         yield Interpretation(topic="masks", value=value, basis="recorded", reason="masks of torch.nn.utils.prune")
     made = [name for name in baked(merged) if name not in merged]
     if made:
         reason = "computed from the parts in the file, as in evaluation"
-        yield Interpretation(topic="weight and spectral norm", value=_some(made), basis="recorded", reason=reason)
+        yield Interpretation(topic="weight and spectral norm", value=listed(made), basis="recorded", reason=reason)
 
 
 def _left_out(candidate: Candidate, weights: str | None) -> Iterator[Interpretation]:
@@ -69,7 +67,7 @@ def _left_out(candidate: Candidate, weights: str | None) -> Iterator[Interpretat
     )
     for names, basis, reason, option in kinds:
         if names:
-            yield Interpretation(topic="keys ignored", value=_some(names), basis=basis, reason=reason, option=option)
+            yield Interpretation(topic="keys ignored", value=listed(names), basis=basis, reason=reason, option=option)
 
 
 def _why_left_out(candidate: Candidate, weights: str | None, where: str) -> tuple[Basis, str]:
@@ -79,8 +77,3 @@ def _why_left_out(candidate: Candidate, weights: str | None, where: str) -> tupl
     if weights is not None and not any(name.startswith(f"{weights.rstrip('.')}.") for name in full):
         return "given", f"{where}, and of --weights {weights}"
     return "assumed", f"{where}, and are taken to be no part of what is judged"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
-    return f"{', '.join(names[:_MOST_LISTED])}{more}"

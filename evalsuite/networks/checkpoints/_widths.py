@@ -13,6 +13,7 @@ from torchvision.models import VisionTransformer
 
 from evalsuite.errors import UsageError
 from evalsuite.networks.copies import copied
+from evalsuite.wording import times
 from neuralnets.layers import CONVOLUTIONS, NORMS, RECURRENT, TRANSPOSED
 from neuralnets.widths import fit_widths
 
@@ -53,7 +54,7 @@ def narrow(network: nn.Module, shapes: Mapping[str, Shape]) -> Narrowed:
             if wanted == present:
                 continue
             if not _reachable(module, present, wanted):
-                misshapen.append(f"{name} ({_times(wanted)} instead of {_times(present)})")
+                misshapen.append(f"{name} ({times(wanted) or 'scalar'} instead of {times(present) or 'scalar'})")
                 continue
             blank = torch.zeros(wanted, dtype=old.dtype)
             parameter = isinstance(old, nn.Parameter)
@@ -122,7 +123,3 @@ def _reachable(module: nn.Module, old: Shape, new: Shape) -> bool:
         return old[2:] == new[2:]
     layers = (nn.Linear, nn.LayerNorm, nn.GroupNorm, nn.PReLU, nn.MultiheadAttention, *NORMS)
     return isinstance(module, layers) or sum(o != n for o, n in zip(old, new, strict=True)) == 1
-
-
-def _times(shape: Shape) -> str:
-    return "x".join(map(str, shape)) or "scalar"

@@ -35,6 +35,7 @@ from evalsuite.networks.digest import tensor_digest
 from evalsuite.networks.effective_weights import effective
 from evalsuite.networks.normalized import Normalized
 from evalsuite.version import __version__
+from evalsuite.wording import times
 
 _LONGEST_REASON: Final = 300
 
@@ -205,8 +206,8 @@ def check_fits(checkpoint: Checkpoint, expected: tuple[int, ...], shape: tuple[i
         return
     if len(actual) == len(expected) == 1:
         raise UsageError(f"expected a network for the {expected[0]} classes of the data, got one for {actual[0]}")
-    wanted, given = ("x".join(map(str, each)) for each in (expected, actual))
-    raise UsageError(f"expected a network that gives {wanted} numbers for an image of the data, got {given}")
+    wanted = f"{times(expected)} numbers for an image of the data"
+    raise UsageError(f"expected a network that gives {wanted}, got {times(actual)}")
 
 
 def _read_described(path: Path, contents: Contents, text: str, arch: str | None, arguments: Arguments) -> Checkpoint:

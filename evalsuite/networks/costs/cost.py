@@ -1,6 +1,6 @@
 """Counts what a network costs: parameters, multiplications, bytes, from the tensors that a forward pass uses."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, final
@@ -11,6 +11,7 @@ from evalsuite.interpretation import Interpretation
 from evalsuite.networks.costs._weights_in_use import Nonzeros, prunable_names, weights_in_use
 from evalsuite.networks.effective_weights import named_tensors
 from evalsuite.networks.packed_weights import CONVOLUTIONS, megabytes, weight_and_bias
+from evalsuite.wording import listed
 from neuralnets.device import device_of
 from neuralnets.forward_hooks import attached
 from neuralnets.forward_pass import multiplications
@@ -91,16 +92,12 @@ def prunable_share(counted: Cost) -> Interpretation:
     share = counted.prunable / max(1, counted.parameters)
     value = f"prunable weights are {share:.1%} of all {counted.parameters:,} parameters"
     if counted.unused:
-        value += f"; no forward pass uses {_listed(counted.unused)}, which are neither pruned nor counted"
+        unused = listed([name.removeprefix("network.") for name in counted.unused], _SHOWN)
+        value += f"; no forward pass uses {unused}, which are neither pruned nor counted"
     if share >= _MOSTLY:
         return Interpretation(topic="prunable share", value=value, basis="measured")
     reason = "a prune ratio is a share of the prunable weights, and most of this network is something else"
     return Interpretation(topic="prunable share", value=value, basis="measured", reason=reason)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(name.removeprefix("network.") for name in names[:_SHOWN]) + more
 
 
 @final

@@ -27,6 +27,7 @@ from evalsuite.networks.programs._onnx_messages import Model, graphs, sparse_ten
 from evalsuite.networks.programs._trial import first_line, lacks_memory, trial_images, trial_limits
 from evalsuite.networks.programs.program import Artefact, FileInfo
 from evalsuite.process.confined import Limits, run_apart
+from evalsuite.wording import times
 
 _FLOAT32 = "tensor(float)"
 
@@ -140,7 +141,7 @@ def _run(path: Path, network: OnnxNetwork, images: Tensor) -> None:
         if lacks_memory(error):
             raise MemoryError(first_line(error)) from error
         raise RefusedInputError(
-            f"expected an ONNX network that takes {len(images)} images of shape {_times(images.shape[1:])}, "
+            f"expected an ONNX network that takes {len(images)} images of shape {times(images.shape[1:])}, "
             f"got: {first_line(error)}: {path}"
         ) from error
 
@@ -232,11 +233,7 @@ def _batch(path: Path, session: _Session, shape: tuple[int, int, int]) -> int | 
     if not fits or inputs[0].type != _FLOAT32:
         given = "x".join("n" if each is None else str(each) for each in sizes)
         raise UsageError(
-            f"expected an ONNX network for {_FLOAT32} of shape nx{_times(shape)}, got one for {inputs[0].type} of "
+            f"expected an ONNX network for {_FLOAT32} of shape nx{times(shape)}, got one for {inputs[0].type} of "
             f"shape {given}: {path}"
         )
     return sizes[0]
-
-
-def _times(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape))

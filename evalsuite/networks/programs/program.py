@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from evalsuite.networks.costs.cost import Cost
 from neuralnets.device import device_of
+from neuralnets.probes import ramp
 
 Kind = Literal["torch.export", "onnx"]
 _ROUNDING: Final = 1e-5
@@ -88,11 +89,11 @@ class Artefact(nn.Module):
         return logits
 
     def _neighbours_matter(self, shape: tuple[int, int, int]) -> bool:
-        ramp = torch.linspace(0, 1, shape[0] * shape[1] * shape[2]).reshape(1, *shape)
+        image = ramp(shape, self.place.device)
         size = self.info.batch or 3
         with torch.no_grad():
-            alike = self._run(ramp.expand(size, -1, -1, -1))[0]
-            beside = self._run(torch.cat([ramp, 1000 * ramp.expand(size - 1, -1, -1, -1)]))[0]
+            alike = self._run(image.expand(size, -1, -1, -1))[0]
+            beside = self._run(torch.cat([image, 1000 * image.expand(size - 1, -1, -1, -1)]))[0]
         # not "any is further": what is not a number is no agreement
         return not bool(((alike - beside).abs() <= _ROUNDING * (1 + alike.abs().amax())).all())
 

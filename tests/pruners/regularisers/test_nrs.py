@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-import bounds
-from bounds import linf_ball, preactivations
+from neuralnets import bounds
+from neuralnets.bounds import linf_ball, preactivations
 from pruners.regularisers import hook
 from pruners.regularisers.nrs import Nrs, nrs
 
