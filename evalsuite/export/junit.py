@@ -5,15 +5,35 @@ do not obey it: the exit code is the verdict.
 """
 
 from collections import Counter
+from dataclasses import dataclass
+from typing import final
 from xml.etree import ElementTree as ET
 
+from typing_extensions import override
+
+from evalsuite.errors import UsageError
+from evalsuite.export._base import Exporter
 from evalsuite.gate.checks import Check, GateResult, Outcome
 from evalsuite.printable import printable
+from evalsuite.records.schema import Results
 
 _ELEMENTS = {Outcome.FAIL: "failure", Outcome.INCOMPLETE: "error"}
 
 
-def junit(result: GateResult) -> str:
+@final
+@dataclass(frozen=True)
+class JUnit(Exporter):
+    """The checks of a gate as tests."""
+
+    @override
+    def export(self, results: Results, verdict: GateResult | None = None) -> str:
+        del results
+        if verdict is None:
+            raise UsageError("junit.xml shows a verdict: expected a gate's, got none; `evalsuite gate` writes it")
+        return junit_xml(verdict)
+
+
+def junit_xml(result: GateResult) -> str:
     """The text of junit.xml: the same bytes for the same checks.
 
     A demand that is not met is a failure, one without evidence an error, one on a task that the run never planned

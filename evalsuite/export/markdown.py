@@ -1,7 +1,13 @@
-"""Results → a short summary in Markdown, fit for a pull request or the step summary of a CI job."""
+"""Results as a short summary in Markdown, fit for a pull request or the step summary of a CI job."""
 
 import re
+from dataclasses import dataclass
+from typing import final
 
+from typing_extensions import override
+
+from evalsuite.export._base import Exporter
+from evalsuite.gate.checks import GateResult
 from evalsuite.records.schema import Results
 from evalsuite.report import _format
 from evalsuite.report._gaps import gaps
@@ -12,6 +18,17 @@ from evalsuite.report.verdict import answer, margins
 _MOST_ROWS = 300
 _MOST_GAPS = 12
 _SPECIAL = re.compile(r"([\\*_\[\]~])")
+
+
+@final
+@dataclass(frozen=True)
+class Markdown(Exporter):
+    """A summary for people who read a pull request."""
+
+    @override
+    def export(self, results: Results, verdict: GateResult | None = None) -> str:
+        del verdict
+        return summary(results)
 
 
 def summary(results: Results) -> str:
