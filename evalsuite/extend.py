@@ -2,18 +2,20 @@
 
 A part is a frozen keyword-only dataclass. It is known by the name of its file, or by that of an entry point in the
 group of its kind: `evalsuite.tasks`, `evalsuite.measures`, `evalsuite.attacks`, `evalsuite.corruptions`,
-`evalsuite.training`, `evalsuite.data`, `evalsuite.pruners`. Tasks, pruners and recipes are handed to `evalsuite.sweep`
+`evalsuite.training`, `evalsuite.data`, `evalsuite.pruners`, `evalsuite.report.sections`, `evalsuite.export`. Tasks, pruners and recipes are handed to `evalsuite.sweep`
 as they are, too.
 """
 
 from evalsuite.attacks._base import Attack, Attacked, Budget, Flag
 from evalsuite.corruptions._base import Corruption
 from evalsuite.data import Batch, Dataset, Examples, Images, Source
-from evalsuite.measures._base import Annotations, Figure, Measure, Paired, Sampled, Statistic, Stored
+from evalsuite.export._base import Exporter
+from evalsuite.measures._base import Annotations, Measure, Metric, Paired, Statistic, Stored, WeightedStatistic
 from evalsuite.networks.architectures._base import Architecture
 from evalsuite.problems import CLASSIFICATION, Classification, Column, Observations, Problem
 from evalsuite.progress import Reporter
 from evalsuite.randomness import integers, keys, normal, uniform
+from evalsuite.report.sections._base import Contents, Section
 from evalsuite.tasks._base import Domain, Seen, Task
 from evalsuite.training import Hook, Recipe
 from pruners import ChannelPruner, Context, Pruner, Scores, WeightPruner
@@ -30,16 +32,18 @@ __all__ = [
     "ChannelPruner",
     "Classification",
     "Column",
+    "Contents",
     "Context",
     "Corruption",
     "Dataset",
     "Domain",
     "Examples",
-    "Figure",
+    "Exporter",
     "Flag",
     "Hook",
     "Images",
     "Measure",
+    "Metric",
     "Observations",
     "Paired",
     "Problem",
@@ -47,14 +51,15 @@ __all__ = [
     "Recipe",
     "Regulariser",
     "Reporter",
-    "Sampled",
     "Scores",
+    "Section",
     "Seen",
     "Source",
     "Statistic",
     "Stored",
     "Task",
     "WeightPruner",
+    "WeightedStatistic",
     "integers",
     "keys",
     "normal",

@@ -1,4 +1,4 @@
-"""A run's stored observations, read by measures and decided: comparisons, potentials and claims."""
+"""Decides a run's stored observations, read by measures: comparisons, potentials and claims."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from evalsuite.analysis.validity_flags import ODD, validity_flags
 from evalsuite.errors import IncompleteEvidenceError, RefusedInputError
-from evalsuite.measures._base import Annotations, Figure, Losses, Measure, Statistic, Stored
+from evalsuite.measures._base import Annotations, Losses, Measure, Metric, Statistic, Stored
 from evalsuite.measures._wrong import wrong
 from evalsuite.parts.names import parse_part, part_name
 from evalsuite.records.facts import FamilyFacts, Meta, NetworkFacts, TaskFacts
@@ -89,9 +89,9 @@ class Evidence:
         return self.store.tasks()
 
     @cached_property
-    def measures(self) -> dict[str, Figure]:
+    def measures(self) -> dict[str, Metric]:
         """All measures, by name."""
-        return {name: parse_part(MEASURES, name, Figure) for name in self.meta["measures"]}
+        return {name: parse_part(MEASURES, name, Metric) for name in self.meta["measures"]}
 
     @cached_property
     def families(self) -> list[Family]:
@@ -273,7 +273,7 @@ class Evidence:
             return found
         return replace(found, verdict=Verdict.INCONCLUSIVE, settles_at=None)
 
-    def _compare(self, task: TaskFacts, measure: Figure, network: NetworkFacts) -> Comparison | Missing | None:
+    def _compare(self, task: TaskFacts, measure: Metric, network: NetworkFacts) -> Comparison | Missing | None:
         child, parent = self.stored(task, network), self.stored(task, self.parent)
         if child is None or parent is None:
             return Missing(reason="not evaluated yet") if measure.required else None

@@ -1,4 +1,4 @@
-"""`results.json` of a run folder: withdrawn while the run is at work, written at its end, read back beside its store.
+"""Reads and writes `results.json`: withdrawn while the run is at work, written at its end, read beside its store.
 
 The store is the only source of truth. When a run has ended it keeps, as its seal, a digest of its evidence and that of
 the results that were made from it; from the moment at which the run is taken up again it has none. So results that are

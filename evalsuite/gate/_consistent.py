@@ -1,4 +1,4 @@
-"""Do results agree with themselves? Whoever is named is there, once, and nothing is missing that is said to be there.
+"""Checks that results agree with themselves: whoever is named is there, once, and nothing that is promised is missing.
 
 Results that do not agree with themselves are no evidence of anything: they were edited, or something is wrong with the
 run. That they do is no proof of the reverse.

@@ -1,4 +1,4 @@
-"""Is there evidence, all of it, and of which networks? Asked by every policy, before its own demands."""
+"""Checks of the evidence that every policy makes: is it there, all of it, and of which networks?"""
 
 from collections.abc import Sequence
 

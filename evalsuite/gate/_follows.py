@@ -1,4 +1,4 @@
-"""What follows from the cells: their verdicts, how far each family goes, and what is deployable; worked out anew."""
+"""Works out anew what follows from the cells: their verdicts, how far each family goes, and what is deployable."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

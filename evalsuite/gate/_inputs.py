@@ -1,4 +1,4 @@
-"""Is what was judged what was meant? The parent has to be a standard, and nothing about the inputs may be assumed."""
+"""Checks of the inputs that every policy makes: the parent is a standard, and nothing is only assumed."""
 
 from collections.abc import Sequence
 

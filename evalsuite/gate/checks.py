@@ -1,4 +1,4 @@
-"""What a gate finds: checks, and their verdict as one outcome and exit code."""
+"""Checks of a gate, and their verdict as one outcome and exit code."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field

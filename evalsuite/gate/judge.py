@@ -1,4 +1,4 @@
-"""Policy + results → verdict and exit code. Closed by default: what is not shown does not pass."""
+"""Holds results against a policy: verdict and exit code. Closed by default: what is not shown does not pass."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Loss against prune ratio for one task: the parent's level, the margin above it, and one curve a family."""
+"""Curves of loss against prune ratio for one task, with the parent's level and the margin above it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the results do not say: unavailable, undecided, doubtful, never asked."""
+"""Gaps of the evidence: what is unavailable, undecided, doubtful or was never asked."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The results, looked up: cells by their three names, tasks by kind, families in order of prune ratio."""
+"""Lookups over results: cells by their three names, tasks by kind, families in order of prune ratio."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

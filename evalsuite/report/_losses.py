@@ -1,4 +1,4 @@
-"""Section 2: small multiples of loss against prune ratio, one panel a task or a shift."""
+"""Panels of loss against prune ratio: small multiples, one a task or a shift."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Figures of the report, one at a time: results → a matplotlib `Figure`, without pyplot."""
+"""Single figures of the report, as matplotlib's `Figure` without pyplot."""
 
 from matplotlib.figure import Figure
 
