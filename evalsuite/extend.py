@@ -2,8 +2,8 @@
 
 A part is a frozen keyword-only dataclass. It is known by the name of its file, or by that of an entry point in the
 group of its kind: `evalsuite.tasks`, `evalsuite.measures`, `evalsuite.attacks`, `evalsuite.corruptions`,
-`evalsuite.training`, `evalsuite.data`, `evalsuite.pruners`, `evalsuite.report.sections`, `evalsuite.export`. Tasks, pruners and recipes are handed to `evalsuite.sweep`
-as they are, too.
+`evalsuite.training`, `evalsuite.data`, `evalsuite.pruners`, `evalsuite.report.sections`, `evalsuite.export`. Tasks,
+pruners and recipes are handed to `evalsuite.sweep` as they are, too.
 """
 
 from evalsuite.attacks._base import Attack, Attacked, Budget, Flag
