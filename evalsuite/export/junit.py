@@ -49,11 +49,11 @@ def junit_xml(result: GateResult) -> str:
     root = ET.Element("testsuites", {"name": printable(result.policy), **counts})
     suite = ET.SubElement(root, "testsuite", {"name": printable(result.policy), **counts})
     _properties(suite, result)
-    seen: Counter[tuple[str, str]] = Counter()
+    counts_by_name: Counter[tuple[str, str]] = Counter()
     for check in result.checks:
         where, name = printable(f"evalsuite.{result.policy}.{check.network or 'none'}"), printable(_name(check))
-        seen[where, name] += 1
-        unique = name if seen[where, name] == 1 else f"{name} #{seen[where, name]}"
+        counts_by_name[where, name] += 1
+        unique = name if counts_by_name[where, name] == 1 else f"{name} #{counts_by_name[where, name]}"
         case = ET.SubElement(suite, "testcase", {"classname": where, "name": unique, "time": "0"})
         message = printable(f"{check.requirement} {check.limit}: {check.message}")
         if element := _element(check):
@@ -67,8 +67,8 @@ def _properties(suite: ET.Element, result: GateResult) -> None:
     """Which networks the verdict is about, and on which evidence it rests."""
     named = {f"evalsuite.{key}": digest for key, digest in result.digests.items()}
     for network in result.networks:
-        told = {"tensors": network.tensors, "sha256": network.sha256, "file": network.file}
-        named |= {f"network.{network.id}.{key}": text for key, text in told.items() if text is not None}
+        texts = {"tensors": network.tensors, "sha256": network.sha256, "file": network.file}
+        named |= {f"network.{network.id}.{key}": text for key, text in texts.items() if text is not None}
     if named:
         properties = ET.SubElement(suite, "properties")
         for name, value in named.items():

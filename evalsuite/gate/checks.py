@@ -79,8 +79,8 @@ class GateResult:
     @property
     def outcome(self) -> Outcome:
         """Fail if any check failed, else incomplete if any is, else pass."""
-        found = {check.outcome for check in self.checks} or {Outcome.INCOMPLETE}
-        return next((o for o in (Outcome.FAIL, Outcome.INCOMPLETE) if o in found), Outcome.PASS)
+        outcomes = {check.outcome for check in self.checks} or {Outcome.INCOMPLETE}
+        return next((o for o in (Outcome.FAIL, Outcome.INCOMPLETE) if o in outcomes), Outcome.PASS)
 
     @property
     def exit_code(self) -> int:
