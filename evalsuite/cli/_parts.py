@@ -54,7 +54,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         "data": Kind(package="evalsuite.data", base="evalsuite.data._source:Source", typed="--data NAME"),
         "measures": Kind(
-            package="evalsuite.measures", base="evalsuite.measures._base:Figure", typed="--measures error,NAME"
+            package="evalsuite.measures", base="evalsuite.measures._base:Metric", typed="--measures error,NAME"
         ),
         "problems": Kind(package="evalsuite.problems", base="evalsuite.problems._base:Problem", typed=""),
         "pruners": Kind(package="pruners", base="pruners:Pruner", typed="--pruner NAME"),

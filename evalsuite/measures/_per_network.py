@@ -1,4 +1,4 @@
-"""Losses that are read off one network at a time, whatever the labels and the task."""
+"""Contract of measures whose losses are read off one network at a time, whatever the labels and the task."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

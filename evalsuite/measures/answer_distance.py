@@ -1,4 +1,4 @@
-"""How far the network's answers are from its parent's."""
+"""Measure: distance of the network's answers from its parent's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

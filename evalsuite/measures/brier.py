@@ -1,4 +1,4 @@
-"""How far the network's class probabilities are from the truth: half the Brier score."""
+"""Measure: half the Brier score, the distance of the network's class probabilities from the truth."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

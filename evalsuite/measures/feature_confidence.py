@@ -1,4 +1,4 @@
-"""How little of the parent's informative pixels a network recognises."""
+"""Measure: how little of the parent's informative pixels the network recognises."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How much certified radius is missing: the average certified radius as a loss."""
+"""Measure: the certified radius that is missing, as a loss."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

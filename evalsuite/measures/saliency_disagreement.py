@@ -1,4 +1,4 @@
-"""How little of what the parent looks at a network looks at too."""
+"""Measure: how little of the pixels that the parent decides by the network decides by too."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

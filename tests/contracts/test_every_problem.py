@@ -199,13 +199,13 @@ def test_outputs_that_are_not_finite_pass_no_gate(kind: str, value: float, tmp_p
         accept_parent=True,
     )
     results, backing = read_back(tmp_path)
-    assert all(row["not_finite"] == ["clean"] for row in results["networks"])
+    assert all(network.not_finite == ("clean",) for network in results.networks)
     bright = int((data(kind).test.pixels(range(40)).mean((1, 2, 3)) > 0.5).sum())
     assert 0 < bright < 40
-    for cell in results["cells"]:
-        told = "numbers that are not finite" if cell["n"] is None else f"{bright} outputs that are not finite"
-        assert told in cell["reason"]
-        assert cell["verdict"] in {None, "inconclusive"}
+    for cell in results.cells:
+        told = "numbers that are not finite" if cell.n is None else f"{bright} outputs that are not finite"
+        assert told in cell.reason
+        assert cell.verdict in {None, "inconclusive"}
     for measure in measures:
         policy = parse_policy(f'[[require]]\ntask = "clean"\nmeasure = "{measure}"\nmax_loss = 1', source="p")
         found = judge(policy, results, backing)

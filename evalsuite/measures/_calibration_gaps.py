@@ -1,4 +1,4 @@
-"""Confidence against accuracy over bins of equal mass, and what chance alone adds to their gaps."""
+"""Gaps between confidence and accuracy over bins of equal mass, and what chance alone adds to them."""
 
 from collections.abc import Mapping
 from typing import final
@@ -12,7 +12,7 @@ from evalsuite.measures._wrong import right
 
 
 @final
-class Gaps:
+class CalibrationGaps:
     """Right or wrong minus confidence, in order of confidence."""
 
     def __init__(self, stored: Stored, truth: Annotations, readings: Mapping[str, float], bins: int) -> None:
