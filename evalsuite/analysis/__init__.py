@@ -1,1 +1,1 @@
-"""What the store holds, read: comparisons, claims and what else is seen in observations; no network is run."""
+"""The analysis: stored observations to comparisons, claims and results; no network is run."""

@@ -58,17 +58,17 @@ def aggregates(evidence: Evidence) -> Aggregates:
     corruption: list[Aggregate] = []
     excess: list[Excess] = []
     for network in evidence.networks:
-        own = parent if network["role"] == "parent" else _errors(evidence, tasks, network)
+        losses = parent if network["role"] == "parent" else _errors(evidence, tasks, network)
         for name, members in sets.items():
-            corruption.extend(_corruption(evidence, network, name, members, own, parent))
+            corruption.extend(_corruption(evidence, network, name, members, losses, parent))
         if shifts and network["role"] == "pruned":
-            excess.append(_excess(evidence, network, shifts, own, parent))
+            excess.append(_excess(evidence, network, shifts, losses, parent))
     return Aggregates(corruption=tuple(corruption), excess=tuple(excess), lines=tuple(_lines(evidence, excess)))
 
 
 def _errors(evidence: Evidence, tasks: Iterable[TaskFacts], network: NetworkFacts) -> dict[str, Array]:
-    found = {task["name"]: evidence.errors(task, network) for task in tasks}
-    return {name: losses for name, losses in found.items() if losses is not None}
+    by_task = {task["name"]: evidence.errors(task, network) for task in tasks}
+    return {name: losses for name, losses in by_task.items() if losses is not None}
 
 
 def _clean(tasks: Sequence[TaskFacts]) -> list[TaskFacts]:
@@ -82,14 +82,16 @@ def _shifts(tasks: Sequence[TaskFacts]) -> list[TaskFacts]:
 
 def _sets(tasks: Sequence[TaskFacts]) -> dict[str, dict[tuple[str, int], TaskFacts]]:
     """Sets in which all 15 common corruptions are asked at all severities, by their tasks' name without these."""
-    found: dict[str, dict[tuple[str, int], TaskFacts]] = {}
+    sets: dict[str, dict[tuple[str, int], TaskFacts]] = {}
     for task in tasks:
         corruption, severity = (task["parameters"].get(key) for key in ("corruption", "severity"))
         if isinstance(corruption, str) and isinstance(severity, int):
             name = task["name"].replace(f"/{corruption}/{severity}", "")
-            found.setdefault(name, {})[corruption, severity] = task
+            sets.setdefault(name, {})[corruption, severity] = task
     wanted = [(corruption, severity) for corruption in COMMON for severity in SEVERITIES]
-    return {name: {key: of[key] for key in wanted} for name, of in found.items() if of.keys() >= set(wanted)}
+    return {
+        name: {key: members[key] for key in wanted} for name, members in sets.items() if members.keys() >= set(wanted)
+    }
 
 
 # --- mean corruption error
@@ -99,8 +101,8 @@ def _corruption(
     evidence: Evidence,
     network: NetworkFacts,
     name: str,
-    of: Mapping[tuple[str, int], TaskFacts],
-    own: Mapping[str, Array],
+    members: Mapping[tuple[str, int], TaskFacts],
+    losses: Mapping[str, Array],
     parent: Mapping[str, Array],
 ) -> Iterator[Aggregate]:
     confidence = evidence.meta["run"]["confidence"]
@@ -110,8 +112,8 @@ def _corruption(
         "network": network["id"],
         "confidence": confidence,
     }
-    reason = _why_not(evidence, of, own, parent)
-    errors, beside = (None, None) if reason else (_joined(evidence, of, each) for each in (own, parent))
+    reason = _why_not(evidence, members, losses, parent)
+    errors, beside = (None, None) if reason else (_joined(evidence, members, each) for each in (losses, parent))
     baselines: list[tuple[str, Errors | Published | None]] = []
     if network["role"] != "parent":  # beside itself it has 1
         baselines.append(("parent", beside))
@@ -135,19 +137,22 @@ def _figures(error: CorruptionError | None, reason: str | None) -> dict[str, obj
 
 
 def _why_not(
-    evidence: Evidence, of: Mapping[tuple[str, int], TaskFacts], own: Mapping[str, Array], parent: Mapping[str, Array]
+    evidence: Evidence,
+    members: Mapping[tuple[str, int], TaskFacts],
+    losses: Mapping[str, Array],
+    parent: Mapping[str, Array],
 ) -> str | None:
-    for task in of.values():
-        if task["unavailable"] or task["name"] not in own.keys() & parent.keys():
+    for task in members.values():
+        if task["unavailable"] or task["name"] not in losses.keys() & parent.keys():
             return f"{task['name']}: {task['unavailable'] or 'not evaluated yet'}"
-    labels = [evidence.labels(task) for task in of.values()]
+    labels = [evidence.labels(task) for task in members.values()]
     same = all(np.array_equal(each, labels[0]) for each in labels)
     return None if same else "the corruptions were not asked about the same examples"
 
 
-def _joined(evidence: Evidence, of: Mapping[tuple[str, int], TaskFacts], errors: Mapping[str, Array]) -> Errors:
-    corrupted = np.array([np.mean([errors[of[c, s]["name"]] for s in SEVERITIES], axis=0) for c in COMMON])
-    labels = evidence.labels(next(iter(of.values())))
+def _joined(evidence: Evidence, members: Mapping[tuple[str, int], TaskFacts], errors: Mapping[str, Array]) -> Errors:
+    corrupted = np.array([np.mean([errors[members[c, s]["name"]] for s in SEVERITIES], axis=0) for c in COMMON])
+    labels = evidence.labels(next(iter(members.values())))
     for task in _clean(evidence.tasks):
         # the examples of a task that is judged on fewer are the first of the others'
         if task["name"] in errors and np.array_equal(evidence.labels(task)[: len(labels)], labels):
@@ -171,28 +176,28 @@ def _excess(
     evidence: Evidence,
     network: NetworkFacts,
     shifts: Sequence[TaskFacts],
-    own: Mapping[str, Array],
+    losses: Mapping[str, Array],
     parent: Mapping[str, Array],
 ) -> Excess:
     clean = _clean(evidence.tasks)
     row: dict[str, object] = {key: network[key] for key in ("family", "prune_ratio")}
     row |= {"network": network["id"], "tasks": len(shifts), "confidence": evidence.meta["run"]["confidence"]}
-    missing = [t["name"] for t in [*clean, *shifts] if t["name"] not in own.keys() & parent.keys()]
+    missing = [t["name"] for t in [*clean, *shifts] if t["name"] not in losses.keys() & parent.keys()]
     if missing:
         reason = f"{missing[0]}: not evaluated yet"
         return Excess.model_validate({**row, **_NO_FIGURES, "reason": reason})
     value = float(
         excess_error(
-            shifted=np.array([[own[t["name"]].mean() for t in shifts]]),
-            nominal=np.array([[own[t["name"]].mean() for t in clean]]),
+            shifted=np.array([[losses[t["name"]].mean() for t in shifts]]),
+            nominal=np.array([[losses[t["name"]].mean() for t in clean]]),
             parent_shifted=np.array([parent[t["name"]].mean() for t in shifts]),
             parent_nominal=np.array([parent[t["name"]].mean() for t in clean]),
         )[0]
     )
-    n = min(len(own[t["name"]]) for t in [*clean, *shifts])
+    n = min(len(losses[t["name"]]) for t in [*clean, *shifts])
     if n < 2:
         return Excess.model_validate({**row, **_NO_FIGURES, "n": n, "reason": "one example has no interval"})
-    parts = _parts(evidence, clean, shifts, {name: own[name] - parent[name] for name in own})
+    parts = _parts(evidence, clean, shifts, {name: losses[name] - parent[name] for name in losses})
     reach = normal_quantile(one_sided(evidence.meta["run"]["confidence"])) * standard_error(parts)
     figures = {"n": n, "value": value, "low": value - reach, "high": value + reach, "reason": None}
     return Excess.model_validate({**row, **figures})
@@ -208,16 +213,16 @@ def _parts(
     """
     signed = [(task, sign / len(tasks)) for tasks, sign in ((shifts, 1.0), (clean, -1.0)) for task in tasks]
     signed.sort(key=lambda pair: -len(change[pair[0]["name"]]))
-    found: list[tuple[npt.NDArray[np.int64], Array]] = []
+    parts: list[tuple[npt.NDArray[np.int64], Array]] = []
     for task, sign in signed:
         labels, losses = evidence.labels(task), change[task["name"]]
         added, n = sign * (losses - losses.mean()), len(losses)
-        part = next((column for known, column in found if np.array_equal(known[:n], labels)), None)
+        part = next((column for part_labels, column in parts if np.array_equal(part_labels[:n], labels)), None)
         if part is None:
-            found.append((labels, added))
+            parts.append((labels, added))
         else:
             part[:n] += added * len(part) / n
-    return [column for _, column in found]
+    return [column for _, column in parts]
 
 
 def _lines(evidence: Evidence, rows: Sequence[Excess]) -> Iterator[ExcessLine]:

@@ -1,4 +1,4 @@
-"""A run's stored observations, read by measures and decided: comparisons, potentials and claims."""
+"""Decides a run's stored observations, read by measures: comparisons, potentials and claims."""
 
 import math
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from evalsuite.analysis.validity_flags import ODD, validity_flags
 from evalsuite.errors import IncompleteEvidenceError, RefusedInputError
-from evalsuite.measures._base import Annotations, Figure, Losses, Measure, Statistic, Stored
+from evalsuite.measures._base import Annotations, Losses, Measure, Metric, Statistic, Stored
 from evalsuite.measures._wrong import wrong
 from evalsuite.parts.names import parse_part, part_name
 from evalsuite.records.facts import FamilyFacts, Meta, NetworkFacts, TaskFacts
-from evalsuite.records.store import ALONE, Address, Columns, Store
+from evalsuite.records.store import NO_OTHER, Address, Columns, Store
 from evalsuite.statistics.bootstrap import Spread, compare_spreads, spread
 from evalsuite.statistics.compare import Comparison, Verdict, compare
 from evalsuite.statistics.deployable import Claim
@@ -72,16 +72,16 @@ class Evidence:
     @cached_property
     def networks(self) -> list[NetworkFacts]:
         """The parent and all networks made from it, in the order in which they were made."""
-        found = [self.store.network(made_from) for made_from in self.meta["members"]]
-        return [network for network in found if network is not None]
+        members = [self.store.network(made_from) for made_from in self.meta["members"]]
+        return [network for network in members if network is not None]
 
     @cached_property
     def parent(self) -> NetworkFacts:
         """The unpruned network."""
-        found = [network for network in self.networks if network["role"] == "parent"]
-        if not found:
+        parents = [network for network in self.networks if network["role"] == "parent"]
+        if not parents:
             raise IncompleteEvidenceError("the run has no parent yet; the same command continues it")
-        return found[0]
+        return parents[0]
 
     @cached_property
     def tasks(self) -> list[TaskFacts]:
@@ -89,19 +89,19 @@ class Evidence:
         return self.store.tasks()
 
     @cached_property
-    def measures(self) -> dict[str, Figure]:
+    def measures(self) -> dict[str, Metric]:
         """All measures, by name."""
-        return {name: parse_part(MEASURES, name, Figure) for name in self.meta["measures"]}
+        return {name: parse_part(MEASURES, name, Metric) for name in self.meta["measures"]}
 
     @cached_property
     def families(self) -> list[Family]:
         """All families."""
-        found: list[Family] = []
+        families: list[Family] = []
         for facts in self.meta["families"]:
-            own = [n for n in self.networks if n["family"] == facts["id"] and n["role"] == "pruned"]
-            own.sort(key=_ratio)
-            found.append(Family(facts=facts, networks=tuple(own)))
-        return found
+            pruned = [n for n in self.networks if n["family"] == facts["id"] and n["role"] == "pruned"]
+            pruned.sort(key=_ratio)
+            families.append(Family(facts=facts, networks=tuple(pruned)))
+        return families
 
     @property
     def confidence(self) -> float:
@@ -112,15 +112,15 @@ class Evidence:
         """All shards of a network on a task, joined; None where one is missing."""
         key = (task["name"], network["digest"])
         if key not in self._read:
-            own = self._join(task, network, ALONE)
+            columns = self._join(task, network, NO_OTHER)
             related = self._join(task, network, self.parent["digest"])
-            self._read[key] = None if own is None else Stored(own=own, to_parent=related or {})
+            self._read[key] = None if columns is None else Stored(own=columns, to_parent=related or {})
         return self._read[key]
 
     @cached_property
     def comparisons(self) -> dict[tuple[str, str, str], Comparison | Missing]:
         """(task, measure, network) → how the network compares with the parent."""
-        found: dict[tuple[str, str, str], Comparison | Missing] = {}
+        comparisons: dict[tuple[str, str, str], Comparison | Missing] = {}
         for task in self.tasks:
             if task["unavailable"]:
                 continue
@@ -128,22 +128,22 @@ class Evidence:
                 for network in self.networks:
                     comparison = self._compare(task, measure, network)
                     if comparison is not None:
-                        found[task["name"], name, network["id"]] = self._flagged(comparison, task, network)
+                        comparisons[task["name"], name, network["id"]] = self._flagged(comparison, task, network)
             self._read.clear()  # what has been compared is not kept in memory
             self._spreads.clear()
-        return found
+        return comparisons
 
     @cached_property
     def potentials(self) -> dict[tuple[str, str, str], Potential | Missing]:
         """(family, task, measure) → how far the family can be pruned."""
-        found: dict[tuple[str, str, str], Potential | Missing] = {}
+        potentials: dict[tuple[str, str, str], Potential | Missing] = {}
         for family in self.families:
             for task in self.tasks:
                 for measure in self.measures:
                     potential = self._potential(family, task, measure)
                     if potential is not None:
-                        found[family.facts["id"], task["name"], measure] = potential
-        return found
+                        potentials[family.facts["id"], task["name"], measure] = potential
+        return potentials
 
     def claims(self, family: Family) -> list[Claim] | Missing:
         """Every required task and measure of a family, or what is missing for them."""
@@ -154,10 +154,10 @@ class Evidence:
                     continue
                 if not self.reads(measure=name, task=task):
                     continue
-                found = self.potentials.get((family.facts["id"], task["name"], name))
-                if not isinstance(found, Potential):
-                    return found or Missing(reason=f"{task['name']}: {task['unavailable'] or 'not evaluated'}")
-                claims.append(Claim(task=task["name"], measure=name, potential=found))
+                reached = self.potentials.get((family.facts["id"], task["name"], name))
+                if not isinstance(reached, Potential):
+                    return reached or Missing(reason=f"{task['name']}: {task['unavailable'] or 'not evaluated'}")
+                claims.append(Claim(task=task["name"], measure=name, potential=reached))
         return claims or Missing(reason="no task is required")
 
     def reads(self, *, measure: str, task: TaskFacts) -> bool:
@@ -177,33 +177,38 @@ class Evidence:
         """
         key = tuple(task["shards"])
         if key not in self._labels:
-            found = self.store.labels(key)
-            if found is None:
+            stored = self.store.labels(key)
+            if stored is None:
                 raise IncompleteEvidenceError(f"{task['name']}: the store holds no labels; the same command continues")
-            if len(found) != task["n"]:
-                told = f"{task['name']}: expected labels of {task['n']} examples, got {len(found)}"
+            if len(stored) != task["n"]:
+                fault = f"{task['name']}: expected labels of {task['n']} examples, got {len(stored)}"
                 raise RefusedInputError(
-                    f"{told}: the store was changed or damaged; begin the run anew in another folder"
+                    f"{fault}: the store was changed or damaged; begin the run anew in another folder"
                 )
-            self._labels[key] = np.asarray(found, dtype=np.int64)
+            self._labels[key] = np.asarray(stored, dtype=np.int64)
         return self._labels[key]
 
     def errors(self, task: TaskFacts, network: NetworkFacts) -> Losses | None:
         """The share of draws in which a network errs, by example, (n,), read anew; None where something is missing."""
-        own = None if task["unavailable"] else self._join(task, network, ALONE)
-        if own is None or "prediction" not in own:
+        columns = None if task["unavailable"] else self._join(task, network, NO_OTHER)
+        if columns is None or "prediction" not in columns:
             return None
-        return wrong(Stored(own=own, to_parent={}), self.labels(task), task["readings"])
+        return wrong(Stored(own=columns, to_parent={}), self.labels(task), task["readings"])
 
     def predictions(self, task: TaskFacts, network: NetworkFacts) -> npt.NDArray[np.int64] | None:
         """The classes that a network chose, (n,), read anew; None where they are not there or not of the same images.
 
         An attack shows every network images of its own, and of several draws none stands for the example.
         """
-        own = None if task["unavailable"] else self._join(task, network, ALONE)
-        if own is None or "prediction" not in own or "confidence" not in own or own["prediction"].ndim != 1:
+        columns = None if task["unavailable"] else self._join(task, network, NO_OTHER)
+        if (
+            columns is None
+            or "prediction" not in columns
+            or "confidence" not in columns
+            or columns["prediction"].ndim != 1
+        ):
             return None
-        return own["prediction"].astype(np.int64)
+        return columns["prediction"].astype(np.int64)
 
     def slices(self, task: TaskFacts) -> dict[str, npt.NDArray[np.int64]]:
         """The attributes of which some value is known for an example of the task."""
@@ -211,15 +216,15 @@ class Evidence:
         if facts is None or not all(shard in facts["shards"] for shard in task["shards"]):
             return {}
         parts = {a: [facts["shards"][shard][a] for shard in task["shards"]] for a in facts["attributes"]}
-        joined = {attribute: np.concatenate(of).astype(np.int64) for attribute, of in parts.items()}
-        return {attribute: of for attribute, of in joined.items() if (of >= 0).any()}
+        joined = {attribute: np.concatenate(values).astype(np.int64) for attribute, values in parts.items()}
+        return {attribute: values for attribute, values in joined.items() if (values >= 0).any()}
 
-    def crossed(self, task: TaskFacts, network: NetworkFacts, of: NetworkFacts) -> Columns | None:
+    def crossed(self, task: TaskFacts, network: NetworkFacts, source: NetworkFacts) -> Columns | None:
         """What `network` made of the observations of another, read anew; None where a shard is missing."""
-        return None if task["unavailable"] else self._join(task, network, of["digest"])
+        return None if task["unavailable"] else self._join(task, network, source["digest"])
 
     def _join(self, task: TaskFacts, network: NetworkFacts, other: str) -> Columns | None:
-        found: list[Columns] = []
+        parts: list[Columns] = []
         for examples in task["shards"]:
             address = Address(
                 task=task["digest"],
@@ -231,8 +236,8 @@ class Evidence:
             columns = self.store.read(address)
             if columns is None:
                 return None
-            found.append(columns)
-        return {c: np.concatenate([columns[c] for columns in found]) for c in found[0]} if found else None
+            parts.append(columns)
+        return {c: np.concatenate([columns[c] for columns in parts]) for c in parts[0]} if parts else None
 
     def validity_flags(self, task: TaskFacts, network: NetworkFacts) -> tuple[str, ...]:
         """Why the network or its parent may only seem to do well: reasons for which nothing is decided."""
@@ -253,9 +258,9 @@ class Evidence:
 
     def not_finite(self, network: NetworkFacts) -> list[str]:
         """The tasks on which the network put out NaN or infinity."""
-        asked = [task for task in self.tasks if not task["unavailable"]]
+        available = [task for task in self.tasks if not task["unavailable"]]
         return [
-            task["name"] for task in asked if any(each.endswith(ODD) for each in self._network_flags(task, network))
+            task["name"] for task in available if any(each.endswith(ODD) for each in self._network_flags(task, network))
         ]
 
     @cached_property
@@ -267,13 +272,13 @@ class Evidence:
         loss, trivial = (f"{judged[key]:.1%}" for key in ("loss", "trivial_loss"))
         return (f"the parent is no standard: its mean loss is {loss}, {judged['trivial']}: {trivial}",)
 
-    def _flagged(self, found: Comparison | Missing, task: TaskFacts, network: NetworkFacts) -> Comparison | Missing:
+    def _flagged(self, compared: Comparison | Missing, task: TaskFacts, network: NetworkFacts) -> Comparison | Missing:
         """More examples would not help against doubts about the attack."""
-        if isinstance(found, Missing) or not self.validity_flags(task, network):
-            return found
-        return replace(found, verdict=Verdict.INCONCLUSIVE, settles_at=None)
+        if isinstance(compared, Missing) or not self.validity_flags(task, network):
+            return compared
+        return replace(compared, verdict=Verdict.INCONCLUSIVE, settles_at=None)
 
-    def _compare(self, task: TaskFacts, measure: Figure, network: NetworkFacts) -> Comparison | Missing | None:
+    def _compare(self, task: TaskFacts, measure: Metric, network: NetworkFacts) -> Comparison | Missing | None:
         child, parent = self.stored(task, network), self.stored(task, self.parent)
         if child is None or parent is None:
             return Missing(reason="not evaluated yet") if measure.required else None
@@ -288,37 +293,50 @@ class Evidence:
         for who, read in (("the network", columns), ("the parent", parent.own)):
             if odd := [need for need in measure.columns() if need in read and not np.isfinite(read[need]).all()]:
                 return Missing(reason=_not_finite(odd, who))
-        known = Annotations(labels=self.labels(task), slices=self.slices(task))
-        if measure.needs_slices and not known.slices:
+        annotations = Annotations(labels=self.labels(task), slices=self.slices(task))
+        if measure.needs_slices and not annotations.slices:
             return None  # there are none, or the task has examples of its own, of which they tell nothing
         if isinstance(measure, Measure):
-            paired = measure(child, parent, known, task["readings"])
+            paired = measure(child, parent, annotations, task["readings"])
             return compare(paired, margin=task["margin"], confidence=self.confidence)
         assert isinstance(measure, Statistic)  # noqa: S101 - there is no third kind
-        return self._resample(measure, child, parent, known, task, network)
+        return self._resample(measure, child, parent, annotations, task, network)
 
     def _resample(
-        self, measure: Statistic, child: Stored, parent: Stored, known: Annotations, task: TaskFacts, of: NetworkFacts
+        self,
+        measure: Statistic,
+        child: Stored,
+        parent: Stored,
+        annotations: Annotations,
+        task: TaskFacts,
+        network: NetworkFacts,
     ) -> Comparison:
         """The parent's figure is resampled once for all of its networks."""
-        sampled, key = measure(child, parent, known, task["readings"]), (task["name"], part_name(measure))
+        sampled, key = measure(child, parent, annotations, task["readings"]), (task["name"], part_name(measure))
         if key not in self._spreads:
             self._spreads[key] = spread(sampled.parent, sampled.n, excess=sampled.parent_excess)
-        same = of["digest"] == self.parent["digest"]
-        own = self._spreads[key] if same else spread(sampled.child, sampled.n, excess=sampled.child_excess)
+        same = network["digest"] == self.parent["digest"]
+        spread_of_network = (
+            self._spreads[key] if same else spread(sampled.child, sampled.n, excess=sampled.child_excess)
+        )
         top = 1.0 if measure.unit == "share" else math.inf
         return compare_spreads(
-            own, self._spreads[key], n=sampled.n, margin=task["margin"], confidence=self.confidence, top=top
+            spread_of_network,
+            self._spreads[key],
+            n=sampled.n,
+            margin=task["margin"],
+            confidence=self.confidence,
+            top=top,
         )
 
     def _potential(self, family: Family, task: TaskFacts, measure: str) -> Potential | Missing | None:
         steps = [self.comparisons.get((task["name"], measure, network["id"])) for network in family.networks]
-        known = [step for step in steps if isinstance(step, Comparison)]
+        compared = [step for step in steps if isinstance(step, Comparison)]
         if not any(steps):
             return None
-        if len(known) < len(steps):
-            return Missing(reason=f"{len(steps) - len(known)} of {len(steps)} networks are not evaluated yet")
-        return potential(_ratios(family.networks), known, margin=task["margin"])
+        if len(compared) < len(steps):
+            return Missing(reason=f"{len(steps) - len(compared)} of {len(steps)} networks are not evaluated yet")
+        return potential(_ratios(family.networks), compared, margin=task["margin"])
 
 
 def _not_finite(columns: Sequence[str], who: str) -> str:

@@ -1,4 +1,4 @@
-"""Everything that a run's store says about its networks, as the results that are written. No network is run."""
+"""Builds a run's results from what its store holds. No network is run."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,7 +15,7 @@ from evalsuite.analysis.warnings import warnings
 from evalsuite.corruptions import MIX1, MIX2
 from evalsuite.errors import RefusedInputError
 from evalsuite.files.private_paths import without_folders
-from evalsuite.measures._base import Figure
+from evalsuite.measures._base import Metric
 from evalsuite.records import schema
 from evalsuite.records.facts import NetworkFacts, TaskFacts
 from evalsuite.records.schema import SCHEMA, Results, first_error
@@ -152,7 +152,7 @@ def _averages(evidence: Evidence, family: Family) -> list[schema.Average]:
     return rows
 
 
-def _measure(name: str, measure: Figure) -> schema.Measure:
+def _measure(name: str, measure: Metric) -> schema.Measure:
     return schema.Measure(name=name, title=measure.title, unit=measure.unit, required=measure.required)
 
 

@@ -1,4 +1,4 @@
-"""`results.json` of a run folder: withdrawn while the run is at work, written at its end, read back beside its store.
+"""Reads and writes `results.json`: withdrawn while the run is at work, written at its end, read beside its store.
 
 The store is the only source of truth. When a run has ended it keeps, as its seal, a digest of its evidence and that of
 the results that were made from it; from the moment at which the run is taken up again it has none. So results that are
@@ -60,8 +60,8 @@ def check_unedited(folder: Path, store: Store) -> None:
     Raises:
         RefusedInputError: It is not.
     """
-    known = store.meta().get("seal")
-    if known is not None and known["scheme"] == _SCHEME and known["evidence"] != store.evidence():
+    stored_seal = store.meta().get("seal")
+    if stored_seal is not None and stored_seal["scheme"] == _SCHEME and stored_seal["evidence"] != store.evidence():
         raise RefusedInputError(
             f"{folder / _STORE}: expected the observations that the run wrote, got others: the file was changed or "
             f"damaged since; begin the run anew in another folder"
@@ -128,8 +128,8 @@ def current(folder: Path) -> tuple[Results, dict[str, bytes]]:
 
 def recognised(folder: Path, store: Store) -> Results | None:
     """The results of a finished run, read from its folder, if everything there is as the run left it; else None."""
-    known = store.meta().get("seal")
-    if known is None or known["scheme"] != _SCHEME or not (folder / RESULTS).is_file():
+    stored_seal = store.meta().get("seal")
+    if stored_seal is None or stored_seal["scheme"] != _SCHEME or not (folder / RESULTS).is_file():
         return None
     try:
         document, evidence = read_document(folder / RESULTS), store.evidence()
@@ -137,7 +137,7 @@ def recognised(folder: Path, store: Store) -> Results | None:
     except (RefusedInputError, OSError):  # the run itself takes out what is damaged
         return None
     digests = seal(document)
-    if digests is None or digests[ITSELF] != known["results"] or evidence != known["evidence"]:
+    if digests is None or digests[ITSELF] != stored_seal["results"] or evidence != stored_seal["evidence"]:
         return None
     kept = {each.file: each.sha256 for each in results.networks}
     try:
@@ -237,14 +237,14 @@ def _summarised(store: Store) -> Results:
 def _from_store(folder: Path) -> Results:
     with reading(folder) as store:
         before = store.meta()
-        known = before.get("seal")
-        if known is None or known["scheme"] != _SCHEME:
+        stored_seal = before.get("seal")
+        if stored_seal is None or stored_seal["scheme"] != _SCHEME:
             raise IncompleteEvidenceError(f"{folder}: {_unsealed(before)}")
         check_unedited(folder, store)
         results = complete_record(summarise(store), store)
-        if store.meta().get("seal") != known:
+        if store.meta().get("seal") != stored_seal:
             raise IncompleteEvidenceError(f"{folder}: the run was taken up again; the run's own command continues it")
-    _check_same(folder / RESULTS, results, known)
+    _check_same(folder / RESULTS, results, stored_seal)
     return results
 
 
@@ -257,7 +257,7 @@ def _unsealed(meta: Meta) -> str:
     return "the run is not finished, or was taken up again; the run's own command continues it"
 
 
-def _check_same(path: Path, results: Results, known: SealFacts) -> None:
+def _check_same(path: Path, results: Results, stored_seal: SealFacts) -> None:
     """Hold `results.json` against what the store says.
 
     Raises:
@@ -273,7 +273,7 @@ def _check_same(path: Path, results: Results, known: SealFacts) -> None:
     if (difference := first_difference(bare, expected)) is not None:
         raise RefusedInputError(f"{path}: expected what the store says, got other results: {difference}; {way_out}")
     digests = seal(document)
-    if digests is None or digests.get(ITSELF) != known["results"]:
+    if digests is None or digests.get(ITSELF) != stored_seal["results"]:
         raise RefusedInputError(f"{path}: expected the file that the run wrote, got one with other digests; {way_out}")
 
 

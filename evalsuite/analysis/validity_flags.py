@@ -22,32 +22,32 @@ _SHARE = 0.002
 _LEAST = 2
 
 
-def validity_flags(own: Mapping[str, Column]) -> tuple[str, ...]:
+def validity_flags(columns: Mapping[str, Column]) -> tuple[str, ...]:
     """Reasons not to trust the observations of a network: outputs that are no numbers, and what attacks have shown.
 
     One shard with a flag is enough. Signs on single examples count where they are on more than 0.2 % of the examples,
     AutoAttack's threshold for Square, and on at least two.
 
     Args:
-        own: Columns by name, each (n, ...).
+        columns: By name, each (n, ...).
     """
     flags: list[str] = []
-    if count := _not_finite(own):
+    if count := _not_finite(columns):
         flags.append(f"{count} {ODD}")
-    if "flags" in own:
-        bits = int(np.bitwise_or.reduce(own["flags"].astype(np.int64)))
+    if "flags" in columns:
+        bits = int(np.bitwise_or.reduce(columns["flags"].astype(np.int64)))
         flags += [flag for bit, flag in enumerate(FLAGS) if bits >> bit & 1]
     for column, meaning in SIGNS.items():
-        if column in own:
-            count = int(np.count_nonzero(own[column]))
-            if count >= _LEAST and count > _SHARE * len(own[column]):
+        if column in columns:
+            count = int(np.count_nonzero(columns[column]))
+            if count >= _LEAST and count > _SHARE * len(columns[column]):
                 flags.append(meaning)
     return tuple(flags)
 
 
-def _not_finite(own: Mapping[str, Column]) -> int:
+def _not_finite(columns: Mapping[str, Column]) -> int:
     """How many outputs were NaN or infinite, whatever was read off them."""
-    classes = (own[column] == NOT_FINITE for column in _CLASSES if column in own)
+    classes = (columns[column] == NOT_FINITE for column in _CLASSES if column in columns)
     # an energy is NaN where outputs are probabilities
-    numbers = (~np.isfinite(c) for name, c in own.items() if c.dtype.kind == "f" and not name.endswith("energy"))
+    numbers = (~np.isfinite(c) for name, c in columns.items() if c.dtype.kind == "f" and not name.endswith("energy"))
     return max((int(np.count_nonzero(odd)) for odd in (*classes, *numbers)), default=0)

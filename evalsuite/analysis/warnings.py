@@ -1,4 +1,4 @@
-"""What a reader has to know before any verdict: signs that something about the run is not as it was meant."""
+"""Warnings before any verdict: signs that something about the run is not as it was meant."""
 
 from evalsuite.analysis.evidence import Evidence
 from evalsuite.records.facts import RECALIBRATED, TaskFacts

@@ -54,7 +54,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         "data": Kind(package="evalsuite.data", base="evalsuite.data._source:Source", typed="--data NAME"),
         "measures": Kind(
-            package="evalsuite.measures", base="evalsuite.measures._base:Figure", typed="--measures error,NAME"
+            package="evalsuite.measures", base="evalsuite.measures._base:Metric", typed="--measures error,NAME"
         ),
         "problems": Kind(package="evalsuite.problems", base="evalsuite.problems._base:Problem", typed=""),
         "pruners": Kind(package="pruners", base="pruners:Pruner", typed="--pruner NAME"),
@@ -147,7 +147,7 @@ def described_task(text: str) -> Description:
     titles = [task.title() for task in tasks[:_SHOWN]]
     if len(tasks) > _SHOWN:
         titles.append(f"and {len(tasks) - _SHOWN} more")
-    passes = sum(task.passes() for task in tasks)
+    passes = sum(task.forward_passes() for task in tasks)
     meant = {each.name: each.meaning for each in whole.settings}
     given = part_settings(tasks[0]) if len(tasks) == 1 else {}
     return Description(

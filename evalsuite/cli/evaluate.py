@@ -1,5 +1,6 @@
 """`evalsuite evaluate`: judge networks that others made."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,7 +92,7 @@ def _run(
     from evalsuite.config.build import build_evaluation_settings
     from evalsuite.config.build_inputs import build_candidate, build_inputs
     from evalsuite.config.caution import caution
-    from evalsuite.pipeline import Origin, Shipped, evaluate
+    from evalsuite.pipeline import Candidate, Origin, ShippedFile, evaluate
     from evalsuite.progress import READING
     from evalsuite.records.heartbeat import recorded
 
@@ -100,9 +101,12 @@ def _run(
     with recorded(reporter(), out) as progress:
         progress.start(READING, 0.0)
         loaded = build_inputs(spec)
-        networks = {name: build_candidate(file, spec, loaded) for name, file in files.items()}
+        networks = {
+            name: Candidate(read=partial(build_candidate, file, spec, loaded), file=file)
+            for name, file in files.items()
+        }
         held = [
-            Shipped(id=name, of=network, path=file, checkpoint=build_candidate(file, spec, loaded))
+            ShippedFile(id=name, tested_as=network, path=file, read=partial(build_candidate, file, spec, loaded))
             for name, network, file in shipped
         ]
         origin = Origin(

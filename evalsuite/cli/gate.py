@@ -48,7 +48,7 @@ def gate_run(
         as_json: Whether one JSON document is printed instead of lines.
     """
     from evalsuite.analysis.results_file import read_back
-    from evalsuite.export.junit import junit as as_junit
+    from evalsuite.export.junit import JUnit
     from evalsuite.gate.checks import as_dict
     from evalsuite.gate.judge import judge
     from evalsuite.gate.policy import read_policy
@@ -59,7 +59,7 @@ def gate_run(
         raise UsageError(f"--release: expected a file, got {release}")
     results, backing = read_back(run)
     verdict = judge(demands, results, backing, release=None if release is None else _digest(release))
-    report.write(as_junit(verdict))
+    report.write(JUnit().export(results, verdict))
     if as_json:
         write_json(as_dict(verdict))
     else:

@@ -8,11 +8,14 @@ import click
 from evalsuite.cli._console import echo, write_document
 from evalsuite.cli._options import PLACE, RUN
 from evalsuite.errors import UsageError
+from evalsuite.parts.registry import names
 from evalsuite.records.run_folder import REPORT, STORE
 
 if TYPE_CHECKING:
     from evalsuite.records.schema import Results
 
+_PAGE = "html"
+_EXPORTERS = "evalsuite.export"
 _MARK = '<meta name="generator" content="evalsuite">'
 
 
@@ -22,7 +25,7 @@ _MARK = '<meta name="generator" content="evalsuite">'
     "  evalsuite report reports/model --format json | jq .deployable",
 )
 @RUN
-@click.option("--format", "form", type=click.Choice(["html", "markdown", "json"]), default="html", show_default=True)
+@click.option("--format", "form", type=click.Choice([_PAGE, *names(_EXPORTERS)]), default=_PAGE, show_default=True)
 @click.option("--out", type=PLACE, help="Where to write (html: RUN/report.html; else stdout).")
 def command(run: Path, form: str, out: Path | None) -> None:
     """Write the report of RUN from what its store holds; no network is run.
@@ -34,10 +37,10 @@ def command(run: Path, form: str, out: Path | None) -> None:
 
     if out is not None:
         check_writable(out, "--out")
-    results, pictures = _results(run, inside=form == "html" and out is None)
+    results, pictures = _results(run, inside=form == _PAGE and out is None)
     text = _rendered(results, pictures, form)
     place = out
-    if form == "html" and out is None:
+    if form == _PAGE and out is None:
         place = run / REPORT if run.is_dir() else run.with_name(REPORT)
     if place is None:
         write_document(text)
@@ -67,13 +70,10 @@ def _results(run: Path, *, inside: bool) -> "tuple[Results, dict[str, bytes]]":
 
 
 def _rendered(results: "Results", pictures: dict[str, bytes], form: str) -> str:
-    import json
-
-    from evalsuite.export.markdown import summary
+    from evalsuite.export._base import Exporter
+    from evalsuite.parts.registry import find
     from evalsuite.report.page import Picture, render
 
-    if form == "json":
-        return json.dumps(results.document(), indent=2)
-    if form == "markdown":
-        return summary(results)
+    if form != _PAGE:
+        return find(_EXPORTERS, form, Exporter)().export(results)
     return render(results, [Picture(task=task, png=png) for task, png in pictures.items()])

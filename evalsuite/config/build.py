@@ -12,7 +12,7 @@ from evalsuite.config.settings import EvaluationSettings, PruningSettings
 from evalsuite.data._slices import read as read_slices
 from evalsuite.errors import UsageError
 from evalsuite.inputs.read import Inputs
-from evalsuite.measures._base import Figure
+from evalsuite.measures._base import Metric
 from evalsuite.networks.architectures.by_name import split
 from evalsuite.networks.checkpoints.checkpoint import read
 from evalsuite.networks.programs.program import artefact_in
@@ -127,7 +127,7 @@ def _parsed(package: str, values: Sequence[str | Part], base: type[Part]) -> tup
 def _measures(texts: Sequence[str], *, sliced: bool) -> tuple[str, ...]:
     every = names("evalsuite.measures")
     given = dict.fromkeys(text for each in texts for text in (every if each == "all" else [each]))
-    measures = dict.fromkeys(part_name(parse_part("evalsuite.measures", text, Figure)) for text in given)
+    measures = dict.fromkeys(part_name(parse_part("evalsuite.measures", text, Metric)) for text in given)
     return tuple({**measures, **({"worst_slice": None} if sliced else {})})
 
 

@@ -178,7 +178,7 @@ def check_apart(options: Mapping[str, object], settings: EvaluationSettings | No
         UsageError: There is one.
     """
     names = {"require" if field.name == "required" else field.name for field in fields(EvaluationSettings)}
-    twice = sorted(option for option in options if option in names)
+    twice = sorted(option for option, value in options.items() if option in names and value is not None)
     if settings is not None and twice:
         raise UsageError(
             f"evaluation_settings holds every option of the evaluation: leave out {', '.join(twice)}, or set them there"

@@ -1,1 +1,1 @@
-"""Results to files of other tools' formats, one format a file."""
+"""Exporters: results to files of other tools' formats, one format a file."""

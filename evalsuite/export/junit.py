@@ -5,15 +5,35 @@ do not obey it: the exit code is the verdict.
 """
 
 from collections import Counter
+from dataclasses import dataclass
+from typing import final
 from xml.etree import ElementTree as ET
 
+from typing_extensions import override
+
+from evalsuite.errors import UsageError
+from evalsuite.export._base import Exporter
 from evalsuite.gate.checks import Check, GateResult, Outcome
 from evalsuite.printable import printable
+from evalsuite.records.schema import Results
 
 _ELEMENTS = {Outcome.FAIL: "failure", Outcome.INCOMPLETE: "error"}
 
 
-def junit(result: GateResult) -> str:
+@final
+@dataclass(frozen=True)
+class JUnit(Exporter):
+    """The checks of a gate as tests."""
+
+    @override
+    def export(self, results: Results, verdict: GateResult | None = None) -> str:
+        del results
+        if verdict is None:
+            raise UsageError("junit.xml shows a verdict: expected a gate's, got none; `evalsuite gate` writes it")
+        return junit_xml(verdict)
+
+
+def junit_xml(result: GateResult) -> str:
     """The text of junit.xml: the same bytes for the same checks.
 
     A demand that is not met is a failure, one without evidence an error, one on a task that the run never planned
@@ -29,11 +49,11 @@ def junit(result: GateResult) -> str:
     root = ET.Element("testsuites", {"name": printable(result.policy), **counts})
     suite = ET.SubElement(root, "testsuite", {"name": printable(result.policy), **counts})
     _properties(suite, result)
-    seen: Counter[tuple[str, str]] = Counter()
+    counts_by_name: Counter[tuple[str, str]] = Counter()
     for check in result.checks:
         where, name = printable(f"evalsuite.{result.policy}.{check.network or 'none'}"), printable(_name(check))
-        seen[where, name] += 1
-        unique = name if seen[where, name] == 1 else f"{name} #{seen[where, name]}"
+        counts_by_name[where, name] += 1
+        unique = name if counts_by_name[where, name] == 1 else f"{name} #{counts_by_name[where, name]}"
         case = ET.SubElement(suite, "testcase", {"classname": where, "name": unique, "time": "0"})
         message = printable(f"{check.requirement} {check.limit}: {check.message}")
         if element := _element(check):
@@ -47,8 +67,8 @@ def _properties(suite: ET.Element, result: GateResult) -> None:
     """Which networks the verdict is about, and on which evidence it rests."""
     named = {f"evalsuite.{key}": digest for key, digest in result.digests.items()}
     for network in result.networks:
-        told = {"tensors": network.tensors, "sha256": network.sha256, "file": network.file}
-        named |= {f"network.{network.id}.{key}": text for key, text in told.items() if text is not None}
+        texts = {"tensors": network.tensors, "sha256": network.sha256, "file": network.file}
+        named |= {f"network.{network.id}.{key}": text for key, text in texts.items() if text is not None}
     if named:
         properties = ET.SubElement(suite, "properties")
         for name, value in named.items():

@@ -1,7 +1,13 @@
-"""Results → a short summary in Markdown, fit for a pull request or the step summary of a CI job."""
+"""Results as a short summary in Markdown, fit for a pull request or the step summary of a CI job."""
 
 import re
+from dataclasses import dataclass
+from typing import final
 
+from typing_extensions import override
+
+from evalsuite.export._base import Exporter
+from evalsuite.gate.checks import GateResult
 from evalsuite.records.schema import Results
 from evalsuite.report import _format
 from evalsuite.report._gaps import gaps
@@ -14,23 +20,34 @@ _MOST_GAPS = 12
 _SPECIAL = re.compile(r"([\\*_\[\]~])")
 
 
+@final
+@dataclass(frozen=True)
+class Markdown(Exporter):
+    """A summary for people who read a pull request."""
+
+    @override
+    def export(self, results: Results, verdict: GateResult | None = None) -> str:
+        del verdict
+        return summary(results)
+
+
 def summary(results: Results) -> str:
     """The verdict, what is not covered, and a table of what each task allows.
 
     At most 60 lines and a table of 300 rows, far below what CI services accept.
     """
-    found = indexed(results)
-    verdict, run = answer(found), found.results.run
-    subject = f"{_prose(_format.name(found.results.parent.id))} on {_prose(_format.name(found.results.data.name))}"
+    index = indexed(results)
+    verdict, run = answer(index), index.results.run
+    subject = f"{_prose(_format.name(index.results.parent.id))} on {_prose(_format.name(index.results.data.name))}"
     lines = [
         f"## {_prose(verdict.headline)}",
         "",
-        f"{subject}, margin {margins(found)}, confidence {_format.share(run.confidence, 3)}.",
+        f"{subject}, margin {margins(index)}, confidence {_format.share(run.confidence, 3)}.",
         "",
         *(f"{_prose(sentence)}\n" for sentence in (*verdict.warnings, *verdict.sentences)),
-        *_families(found),
-        *_not_covered(found),
-        *_table(found),
+        *_families(index),
+        *_not_covered(index),
+        *_table(index),
     ]
     if run.command:
         fence = "`" * max(3, 1 + max((len(m) for m in re.findall("`+", run.command)), default=0))
@@ -38,12 +55,12 @@ def summary(results: Results) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _families(found: Index) -> list[str]:
-    if len(found.lines) < 2:
+def _families(index: Index) -> list[str]:
+    if len(index.lines) < 2:
         return []
     rows = []
-    for line in found.lines[:20]:
-        last = family_limit(found, line)
+    for line in index.lines[:20]:
+        last = family_limit(index, line)
         binding = (
             _format.read_as(last.binding_task, last.binding_measure) if last and last.binding_task else _format.NOTHING
         )
@@ -52,19 +69,19 @@ def _families(found: Index) -> list[str]:
     return ["| Family | Deployable | Binding task |", "|---|--:|---|", *rows, ""]
 
 
-def _not_covered(found: Index) -> list[str]:
-    lacking = gaps(found)
+def _not_covered(index: Index) -> list[str]:
+    lacking = gaps(index)
     items = [f"- {_prose(gap.title)}: {_prose(item)}" for gap in lacking for item in gap.missing]
     if len(items) > _MOST_GAPS:
         items = [*items[:_MOST_GAPS], f"- {len(items) - _MOST_GAPS} more in the report"]
     return ["**Not covered**", "", *items, ""] if items else []
 
 
-def _table(found: Index) -> list[str]:
-    rows = table_rows(found)
-    if not rows or not found.lines:
+def _table(index: Index) -> list[str]:
+    rows = table_rows(index)
+    if not rows or not index.lines:
         return []
-    families = [_cell(_format.name(line.family.id)) for line in found.lines]
+    families = [_cell(_format.name(line.family.id)) for line in index.lines]
     body = [
         f"| {_cell(r.task)} | {'yes' if r.required else 'no'} | {' | '.join(map(_cell, r.families))} |"
         for r in rows[:_MOST_ROWS]

@@ -1,1 +1,1 @@
-"""Policy + results → verdict, exit code and junit.xml."""
+"""The gate: a policy and results give a verdict and an exit code."""

@@ -1,4 +1,4 @@
-"""Do results agree with themselves? Whoever is named is there, once, and nothing is missing that is said to be there.
+"""Checks that results agree with themselves: whoever is named is there, once, and nothing that is promised is missing.
 
 Results that do not agree with themselves are no evidence of anything: they were edited, or something is wrong with the
 run. That they do is no proof of the reverse.
@@ -12,101 +12,101 @@ from evalsuite.gate._follows import claims, confidences, numbers, verdicts
 from evalsuite.records.schema import Results
 
 
-def check_consistent(read: Results) -> None:
+def check_consistent(results: Results) -> None:
     """Look for a contradiction.
 
     Raises:
         RefusedInputError: There is one; the first is named.
     """
     for part in (_twice, _absent, numbers, verdicts, confidences, claims, _incomplete, _counts, _standard):
-        if (contradiction := next(part(read), None)) is not None:
+        if (contradiction := next(part(results), None)) is not None:
             raise RefusedInputError(f"expected results that agree with themselves, got others: {contradiction}")
 
 
-def _twice(read: Results) -> Iterator[str]:
+def _twice(results: Results) -> Iterator[str]:
     tables: dict[str, Iterable[Hashable]] = {
-        "networks": (each.id for each in read.networks),
-        "tasks": (each.name for each in read.tasks),
-        "measures": (each.name for each in read.measures),
-        "families": (each.id for each in read.families),
-        "cells": ((each.task, each.measure, each.network) for each in read.cells),
-        "potential": ((each.family, each.task, each.measure) for each in read.potential),
-        "shipped": (each.id for each in read.shipped),
+        "networks": (each.id for each in results.networks),
+        "tasks": (each.name for each in results.tasks),
+        "measures": (each.name for each in results.measures),
+        "families": (each.id for each in results.families),
+        "cells": ((each.task, each.measure, each.network) for each in results.cells),
+        "potential": ((each.family, each.task, each.measure) for each in results.potential),
+        "shipped": (each.id for each in results.shipped),
     }
     for table, keys in tables.items():
         repeated = next((key for key, count in Counter(keys).items() if count > 1), None)
         if repeated is not None:
             yield f"{table} name {repeated} twice"
-    parents = [each for each in read.networks if each.role == "parent"]
+    parents = [each for each in results.networks if each.role == "parent"]
     if len(parents) != 1:
         yield f"networks name {len(parents)} parents"
 
 
-def _absent(read: Results) -> Iterator[str]:
+def _absent(results: Results) -> Iterator[str]:
     """Names that stand for nothing."""
-    known = {
-        "networks": {each.id for each in read.networks},
-        "tasks": {each.name for each in read.tasks},
-        "measures": {each.name for each in read.measures},
-        "families": {each.id for each in read.families},
+    present = {
+        "networks": {each.id for each in results.networks},
+        "tasks": {each.name for each in results.tasks},
+        "measures": {each.name for each in results.measures},
+        "families": {each.id for each in results.families},
     }
-    for place, table, name in _named(read):
-        if name not in known[table]:
+    for place, table, name in _named(results):
+        if name not in present[table]:
             yield f"{place} names {name!r}, which is not among the {table}"
 
 
-def _named(read: Results) -> Iterator[tuple[str, str, str | None]]:
+def _named(results: Results) -> Iterator[tuple[str, str, str | None]]:
     """Who names whom: the place, the table in which the name has to stand, and the name."""
-    for cell in read.cells:
+    for cell in results.cells:
         yield from (("a cell", "networks", cell.network), ("a cell", "tasks", cell.task))
         yield "a cell", "measures", cell.measure
-    for row in read.potential:
+    for row in results.potential:
         yield from (("a potential", "families", row.family), ("a potential", "tasks", row.task))
         yield "a potential", "measures", row.measure
-    yield from ((n.id, "families", n.family) for n in read.networks if n.family is not None)
-    for shipped in read.shipped:
+    yield from ((n.id, "families", n.family) for n in results.networks if n.family is not None)
+    for shipped in results.shipped:
         yield from (("shipped", "networks", shipped.id), ("shipped", "networks", shipped.of))
-    held = (read.deployable, *(family.deployable for family in read.families))
+    held = (results.deployable, *(family.deployable for family in results.families))
     for each in (each for each in held if each is not None):
         yield from (("deployable", "networks", each.network), ("deployable", "families", each.family))
 
 
-def _incomplete(read: Results) -> Iterator[str]:
+def _incomplete(results: Results) -> Iterator[str]:
     """What complete results may not lack."""
-    senseless = {task.name for task in read.tasks if task.unavailable is not None}
-    if strange := next((cell for cell in read.cells if cell.task in senseless), None):
+    senseless = {task.name for task in results.tasks if task.unavailable is not None}
+    if strange := next((cell for cell in results.cells if cell.task in senseless), None):
         yield f"{strange.task} was not asked, and there is a cell of it"
-    if read.complete:
-        yield from (f"they are said to be complete, and {fault}" for fault in _lacking(read, senseless))
+    if results.complete:
+        yield from (f"they are said to be complete, and {fault}" for fault in _lacking(results, senseless))
 
 
-def _lacking(read: Results, senseless: set[str]) -> Iterator[str]:
+def _lacking(results: Results, senseless: set[str]) -> Iterator[str]:
     there: dict[tuple[str, str], set[str]] = {}
-    for cell in read.cells:
+    for cell in results.cells:
         there.setdefault((cell.task, cell.measure), set()).add(cell.network)
         if cell.n is None:
             yield f"{cell.task}:{cell.measure} of {cell.network} is missing: {cell.reason}"
     evaluated = senseless | {name for name, _ in there}
-    yield from (f"{task.name} was not evaluated" for task in read.tasks if task.name not in evaluated)
+    yield from (f"{task.name} was not evaluated" for task in results.tasks if task.name not in evaluated)
     # of the parent there is no distance to the parent
-    others = {network.id for network in read.networks if network.role != "parent"}
+    others = {network.id for network in results.networks if network.role != "parent"}
     for (task, measure), networks in there.items():
         yield from (f"{task}:{measure} of {network} is missing" for network in others - networks)
-    yield from (f"{each.inner} within {each.outer} is broken" for each in read.invariants if each.broken)
+    yield from (f"{each.inner} within {each.outer} is broken" for each in results.invariants if each.broken)
 
 
-def _counts(read: Results) -> Iterator[str]:
-    for each in read.invariants:
+def _counts(results: Results) -> Iterator[str]:
+    for each in results.invariants:
         most = min(each.inner_right, each.n - each.outer_right)
         if not max(0, each.inner_right - each.outer_right) <= each.violations <= most:
             yield f"{each.inner} within {each.outer} of {each.network}: counts that do not go together"
-    for shipped in read.shipped:
+    for shipped in results.shipped:
         if shipped.disagreements > shipped.n or shipped.holds != (shipped.disagreements == 0):
             yield f"{shipped.disagreements} of {shipped.n} differ of {shipped.id}, said to hold: {shipped.holds}"
 
 
-def _standard(read: Results) -> Iterator[str]:
-    standard = read.parent.standard
+def _standard(results: Results) -> Iterator[str]:
+    standard = results.parent.standard
     if standard is None:
         return
     if not standard.low <= standard.high or standard.not_finite > standard.n:

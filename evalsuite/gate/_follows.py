@@ -1,4 +1,4 @@
-"""What follows from the cells: their verdicts, how far each family goes, and what is deployable; worked out anew."""
+"""Works out anew what follows from the cells: their verdicts, how far each family goes, and what is deployable."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,10 +15,10 @@ Key = tuple[str, str, str]
 """Family, task, measure."""
 
 
-def numbers(read: Results) -> Iterator[str]:
+def numbers(results: Results) -> Iterator[str]:
     """What is wrong with the numbers of single cells."""
-    tops = {measure.name: 1.0 if measure.unit == "share" else math.inf for measure in read.measures}
-    for cell in read.cells:
+    tops = {measure.name: 1.0 if measure.unit == "share" else math.inf for measure in results.measures}
+    for cell in results.cells:
         there = [getattr(cell, name) is not None for name in _NUMBERS]
         if any(there) != all(there):
             yield f"{_title(cell)} has some of its numbers and lacks others"
@@ -51,10 +51,10 @@ def _between(low: float, estimate: float, high: float) -> bool:
     return width >= -_SAME and low - width - _SAME <= estimate <= high + width + _SAME
 
 
-def verdicts(read: Results) -> Iterator[str]:
+def verdicts(results: Results) -> Iterator[str]:
     """Verdicts that are not those of their numbers."""
-    margins, parent = _margins(read), _parent(read)
-    for cell in read.cells:
+    margins, parent = _margins(results), _parent(results)
+    for cell in results.cells:
         if cell.n is None:
             continue
         expected = None if cell.network == parent else _verdict(cell, margins[cell.task])
@@ -70,46 +70,47 @@ def _verdict(cell: Cell, margin: float) -> str:
     return Verdict.NOT_COMMENSURATE if _number(cell, "difference_low") > margin else Verdict.INCONCLUSIVE
 
 
-def confidences(read: Results) -> Iterator[str]:
+def confidences(results: Results) -> Iterator[str]:
     """Margins and confidences that are not those of the run."""
-    run, margins = read.run, _margins(read)
-    each_one = 1 - (1 - run.confidence) / max(1, len(read.families))
+    run, margins = results.run, _margins(results)
+    families = len(results.families)
+    each_one = 1 - (1 - run.confidence) / max(1, families)
     if not _same(each_one, run.confidence_each):
-        yield f"confidence {run.confidence} of {len(read.families)} families is said to be {run.confidence_each} each"
-    for row in read.potential:
+        yield f"confidence {run.confidence} of {families} families is said to be {run.confidence_each} each"
+    for row in results.potential:
         if not (_same(row.confidence, run.confidence_each) and _same(row.margin, margins[row.task])):
             yield f"{row.task}:{row.measure} of {row.family} has another margin or confidence than the run"
 
 
-def claims(read: Results) -> Iterator[str]:
+def claims(results: Results) -> Iterator[str]:
     """Claims of families that are not those of their cells."""
-    cells = {(cell.task, cell.measure, cell.network): cell for cell in read.cells}
-    said = {(row.family, row.task, row.measure): row for row in read.potential}
-    pairs = list(dict.fromkeys((cell.task, cell.measure) for cell in read.cells))
+    cells = {(cell.task, cell.measure, cell.network): cell for cell in results.cells}
+    stated = {(row.family, row.task, row.measure): row for row in results.potential}
+    pairs = list(dict.fromkeys((cell.task, cell.measure) for cell in results.cells))
     reached: dict[Key, Reached | None] = {}
-    for family in read.families:
-        networks = _of_family(read, family)
+    for family in results.families:
+        networks = _of_family(results, family)
         for task, measure in pairs:
             key = (family.id, task, measure)
             steps = [cells.get((task, measure, network.id)) for network in networks]
-            reached[key] = _reached(networks, steps, _margins(read)[task])
-            yield from _same_claim(key, reached[key], said.get(key), expected=any(steps))
-    if strange := next((key for key in said if key not in reached), None):
+            reached[key] = _reached(networks, steps, _margins(results)[task])
+            yield from _same_claim(key, reached[key], stated.get(key), expected=any(steps))
+    if strange := next((key for key in stated if key not in reached), None):
         yield f"{strange} has a potential and no cells"
-    yield from _deployables(read, reached)
+    yield from _deployables(results, reached)
 
 
-def _of_family(read: Results, family: Family) -> list[Network]:
-    own = [n for n in read.networks if n.family == family.id and n.role == "pruned" and n.prune_ratio is not None]
-    return sorted(own, key=lambda network: network.prune_ratio or 0.0)
+def _of_family(results: Results, family: Family) -> list[Network]:
+    pruned = [n for n in results.networks if n.family == family.id and n.role == "pruned" and n.prune_ratio is not None]
+    return sorted(pruned, key=lambda network: network.prune_ratio or 0.0)
 
 
 def _reached(networks: Sequence[Network], steps: Sequence[Cell | None], margin: float) -> Reached | None:
     """How far a family is shown to go; None where a step lacks evidence."""
-    known = [_comparison(cell) for cell in steps if cell is not None and cell.n is not None]
-    if not known or len(known) < len(networks):
+    comparisons = [_comparison(cell) for cell in steps if cell is not None and cell.n is not None]
+    if not comparisons or len(comparisons) < len(networks):
         return None
-    return potential([network.prune_ratio or 0.0 for network in networks], known, margin=margin)
+    return potential([network.prune_ratio or 0.0 for network in networks], comparisons, margin=margin)
 
 
 def _comparison(cell: Cell) -> Comparison:
@@ -128,16 +129,16 @@ def _comparison(cell: Cell) -> Comparison:
     )
 
 
-def _same_claim(key: Key, found: Reached | None, said: Potential | None, *, expected: bool) -> Iterator[str]:
-    if said is None:
+def _same_claim(key: Key, derived: Reached | None, stated: Potential | None, *, expected: bool) -> Iterator[str]:
+    if stated is None:
         if expected:
             yield f"{key} has cells and no potential"
         return
-    ratio = None if found is None else found.commensurate
-    if not _same(ratio, said.commensurate):
-        yield f"{key} is said to be commensurate up to {said.commensurate}, and its cells say {ratio}"
-    failure = None if found is None or found.first_failure is None else found.first_failure
-    ends = [None if each is None else (each.ratio, str(each.verdict)) for each in (failure, said.first_failure)]
+    ratio = None if derived is None else derived.commensurate
+    if not _same(ratio, stated.commensurate):
+        yield f"{key} is said to be commensurate up to {stated.commensurate}, and its cells say {ratio}"
+    failure = None if derived is None or derived.first_failure is None else derived.first_failure
+    ends = [None if each is None else (each.ratio, str(each.verdict)) for each in (failure, stated.first_failure)]
     if (ends[0] is None) != (ends[1] is None) or (ends[0] and ends[1] and not _same_end(ends[0], ends[1])):
         yield f"{key} is said to end at {ends[1]}, and its cells say {ends[0]}"
 
@@ -146,27 +147,27 @@ def _same_end(first: tuple[float, str], second: tuple[float, str]) -> bool:
     return _same(first[0], second[0]) and first[1] == second[1]
 
 
-def _deployables(read: Results, reached: Mapping[Key, Reached | None]) -> Iterator[str]:
+def _deployables(results: Results, reached: Mapping[Key, Reached | None]) -> Iterator[str]:
     """Of every family, and of the one that goes furthest."""
     ratios: list[float] = []
-    for family in read.families:
-        claims = _claimed(read, family, reached)
+    for family in results.families:
+        claims = _claimed(results, family, reached)
         ratio = deployable(claims).ratio if claims else None
-        said = family.deployable
-        if (said is None) != (ratio is None) or (said is not None and not _same(said.ratio, ratio)):
-            yield f"{family.id} is said to be deployable at {said and said.ratio}, and its claims say {ratio}"
-        if said is not None:
-            yield from _deployed(read, said)
+        stated = family.deployable
+        if (stated is None) != (ratio is None) or (stated is not None and not _same(stated.ratio, ratio)):
+            yield f"{family.id} is said to be deployable at {stated and stated.ratio}, and its claims say {ratio}"
+        if stated is not None:
+            yield from _deployed(results, stated)
         ratios += [] if ratio is None else [ratio]
-    furthest = None if read.deployable is None else read.deployable.ratio
+    furthest = None if results.deployable is None else results.deployable.ratio
     if not _same(furthest, max(ratios, default=None)):
         yield f"the deployable ratio is said to be {furthest}, and the families' are {ratios}"
-    if read.deployable is not None and read.deployable not in [family.deployable for family in read.families]:
-        yield f"{read.deployable.network} is said to be deployable, and no family says so"
+    if results.deployable is not None and results.deployable not in [family.deployable for family in results.families]:
+        yield f"{results.deployable.network} is said to be deployable, and no family says so"
 
 
-def _deployed(read: Results, held: Deployable) -> Iterator[str]:
-    network = next(each for each in read.networks if each.id == held.network)
+def _deployed(results: Results, held: Deployable) -> Iterator[str]:
+    network = next(each for each in results.networks if each.id == held.network)
     if network.role == "parent":
         if not _same(held.ratio, 0.0):
             yield f"the parent is said to be deployable at {held.ratio}"
@@ -174,28 +175,28 @@ def _deployed(read: Results, held: Deployable) -> Iterator[str]:
         yield f"{network.id} of {network.family} is said to be deployable at {held.ratio} of {held.family}"
 
 
-def _claimed(read: Results, family: Family, reached: Mapping[Key, Reached | None]) -> list[Claim] | None:
+def _claimed(results: Results, family: Family, reached: Mapping[Key, Reached | None]) -> list[Claim] | None:
     """The claims of all required tasks and measures; None where one lacks evidence."""
-    measures = [measure.name for measure in read.measures if measure.required]
-    evaluated = {(cell.task, cell.measure) for cell in read.cells}
+    measures = [measure.name for measure in results.measures if measure.required]
+    evaluated = {(cell.task, cell.measure) for cell in results.cells}
     claims: list[Claim] = []
-    for task in read.tasks:
+    for task in results.tasks:
         for measure in measures if task.required else ():
-            found = reached.get((family.id, task.name, measure))
+            claim = reached.get((family.id, task.name, measure))
             if task.unavailable is None and (task.name, measure) not in evaluated:
                 continue  # the measure has no meaning there
-            if found is None:
+            if claim is None:
                 return None
-            claims.append(Claim(task=task.name, measure=measure, potential=found))
+            claims.append(Claim(task=task.name, measure=measure, potential=claim))
     return claims or None
 
 
-def _margins(read: Results) -> dict[str, float]:
-    return {task.name: read.run.margin if task.margin is None else task.margin for task in read.tasks}
+def _margins(results: Results) -> dict[str, float]:
+    return {task.name: results.run.margin if task.margin is None else task.margin for task in results.tasks}
 
 
-def _parent(read: Results) -> str:
-    return next(network.id for network in read.networks if network.role == "parent")
+def _parent(results: Results) -> str:
+    return next(network.id for network in results.networks if network.role == "parent")
 
 
 def _number(cell: Cell, name: str) -> float:

@@ -1,4 +1,4 @@
-"""Is what was judged what was meant? The parent has to be a standard, and nothing about the inputs may be assumed."""
+"""Checks of the inputs that every policy makes: the parent is a standard, and nothing is only assumed."""
 
 from collections.abc import Sequence
 
@@ -20,24 +20,24 @@ def _parent(standard: Standard | None) -> Check:
     if standard is None:
         message = "the results do not say how the parent itself does: the same command judges it"
         return _check("parent", "better than a trivial answer", Outcome.INCOMPLETE, message)
-    told = f"mean loss {standard.loss:.4f}, n = {standard.n}; {standard.trivial}: {standard.trivial_loss:.4f}"
+    message = f"mean loss {standard.loss:.4f}, n = {standard.n}; {standard.trivial}: {standard.trivial_loss:.4f}"
     if not standard.shown_better:
-        told += "; a parent that is not shown to be better is no standard"
+        message += "; a parent that is not shown to be better is no standard"
     if standard.not_finite:
-        told += f"; {standard.not_finite} of its outputs are not finite"
+        message += f"; {standard.not_finite} of its outputs are not finite"
     outcome = Outcome.PASS if standard.shown_better and not standard.not_finite else Outcome.INCOMPLETE
-    return _check("parent", "better than a trivial answer", outcome, told)
+    return _check("parent", "better than a trivial answer", outcome, message)
 
 
 def _parent_loss(most: float, standard: Standard | None) -> Check:
     if standard is None:
         return _check("max_parent_loss", f"{most:g}", Outcome.INCOMPLETE, "the parent was not judged on clean data")
-    told = f"mean loss {standard.loss:.4f}, between {standard.low:.6f} and {standard.high:.6f}, n = {standard.n}"
-    told += f"; at most {most:g} accepted"
+    message = f"mean loss {standard.loss:.4f}, between {standard.low:.6f} and {standard.high:.6f}, n = {standard.n}"
+    message += f"; at most {most:g} accepted"
     if standard.low > most:
-        return _check("max_parent_loss", f"{most:g}", Outcome.FAIL, told)
+        return _check("max_parent_loss", f"{most:g}", Outcome.FAIL, message)
     outcome = Outcome.PASS if standard.high <= most else Outcome.INCOMPLETE
-    return _check("max_parent_loss", f"{most:g}", outcome, told)
+    return _check("max_parent_loss", f"{most:g}", outcome, message)
 
 
 def _readings(terms: Terms, results: Results) -> list[Check]:

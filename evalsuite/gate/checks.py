@@ -1,4 +1,4 @@
-"""What a gate finds: checks, and their verdict as one outcome and exit code."""
+"""Checks of a gate, and their verdict as one outcome and exit code."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -79,8 +79,8 @@ class GateResult:
     @property
     def outcome(self) -> Outcome:
         """Fail if any check failed, else incomplete if any is, else pass."""
-        found = {check.outcome for check in self.checks} or {Outcome.INCOMPLETE}
-        return next((o for o in (Outcome.FAIL, Outcome.INCOMPLETE) if o in found), Outcome.PASS)
+        outcomes = {check.outcome for check in self.checks} or {Outcome.INCOMPLETE}
+        return next((o for o in (Outcome.FAIL, Outcome.INCOMPLETE) if o in outcomes), Outcome.PASS)
 
     @property
     def exit_code(self) -> int:

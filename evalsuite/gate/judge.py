@@ -1,4 +1,4 @@
-"""Policy + results → verdict and exit code. Closed by default: what is not shown does not pass."""
+"""Holds results against a policy: verdict and exit code. Closed by default: what is not shown does not pass."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -45,23 +45,23 @@ def judge(policy: Policy, results: Results, backing: Backing = NOTHING, *, relea
     return apply_policy(policy, results, backing, release=release)
 
 
-def apply_policy(policy: Policy, read: Results, backing: Backing, *, release: str | None = None) -> GateResult:
+def apply_policy(policy: Policy, results: Results, backing: Backing, *, release: str | None = None) -> GateResult:
     """Every check of a policy, on results that are believed; arguments as of `judge`."""
-    subjects = _subjects(policy.terms, read)
-    networks = judged_networks(read, [subject.network for subject in subjects])
-    checks = check_evidence(policy.terms, read, backing, networks)
-    checks += [] if release is None else [check_release(release, read, networks)]
-    checks += check_inputs(policy.terms, read)
+    subjects = _subjects(policy.terms, results)
+    networks = judged_networks(results, [subject.network for subject in subjects])
+    checks = check_evidence(policy.terms, results, backing, networks)
+    checks += [] if release is None else [check_release(release, results, networks)]
+    checks += check_inputs(policy.terms, results)
     if (minimum := policy.terms.min_deployable) is not None:
-        checks += [_check_deployable(minimum, policy.terms, read, subject) for subject in subjects]
-    checks += [_check_shipped(each) for each in read.shipped]
+        checks += [_check_deployable(minimum, policy.terms, results, subject) for subject in subjects]
+    checks += [_check_shipped(each) for each in results.shipped]
     for requirement in policy.require:
-        checks += _check(requirement, policy.terms, read, subjects)
+        checks += _check(requirement, policy.terms, results, subjects)
     return GateResult(
         policy=policy.terms.name,
         checks=tuple(checks),
         networks=tuple(networks),
-        digests={} if read.digests is None else read.digests.model_dump(),
+        digests={} if results.digests is None else results.digests.model_dump(),
     )
 
 
@@ -76,36 +76,36 @@ class _Subject:
     lacking: str = ""
 
 
-def _subjects(terms: Terms, read: Results) -> list[_Subject]:
-    by_family = {family.id: family.deployable for family in read.families}
-    if read.deployable is not None:
-        by_family.setdefault(read.deployable.family, read.deployable)
+def _subjects(terms: Terms, results: Results) -> list[_Subject]:
+    by_family = {family.id: family.deployable for family in results.families}
+    if results.deployable is not None:
+        by_family.setdefault(results.deployable.family, results.deployable)
     if terms.network != DEPLOYABLE:
-        named = next((n for n in read.networks if n.id == terms.network), None)
+        named = next((n for n in results.networks if n.id == terms.network), None)
         if named is None:
-            lacking = f"the run has no network {terms.network!r}; it has {_listed(n.id for n in read.networks)}"
+            lacking = f"the run has no network {terms.network!r}; it has {_listed(n.id for n in results.networks)}"
             return [_Subject(family=None, network=None, deployable=None, lacking=lacking)]
         if named.family is None:
             lacking = f"{named.id} belongs to no family"
             return [_Subject(family=None, network=named.id, deployable=None, lacking=lacking)]
         held = by_family.get(named.family)
         return [_Subject(family=named.family, network=named.id, deployable=held, lacking=_NO_CLAIM)]
-    known = list(dict.fromkeys([*by_family, *(p.family for p in read.potential)]))
+    families = list(dict.fromkeys([*by_family, *(p.family for p in results.potential)]))
     if terms.family is None:
         # the family that goes furthest; without any, the only one there is
-        found = read.deployable
-        family = (found.family if found else None) or (known[0] if len(known) == 1 else None)
-        return [_deployed(read, family, found)]
-    matched = [family for family in known if fnmatchcase(family, terms.family)]
+        furthest = results.deployable
+        family = (furthest.family if furthest else None) or (families[0] if len(families) == 1 else None)
+        return [_deployed(results, family, furthest)]
+    matched = [family for family in families if fnmatchcase(family, terms.family)]
     if not matched:
-        lacking = f"no family matches {terms.family!r}; the run has {_listed(known)}"
+        lacking = f"no family matches {terms.family!r}; the run has {_listed(families)}"
         return [_Subject(family=None, network=None, deployable=None, lacking=lacking)]
-    return [_deployed(read, family, by_family.get(family)) for family in matched]
+    return [_deployed(results, family, by_family.get(family)) for family in matched]
 
 
-def _deployed(read: Results, family: str | None, held: Deployable | None) -> _Subject:
+def _deployed(results: Results, family: str | None, held: Deployable | None) -> _Subject:
     """A family and its deployable network; the parent, which is left where no pruned one is, is none."""
-    pruned = {network.id for network in read.networks if network.role != "parent"}
+    pruned = {network.id for network in results.networks if network.role != "parent"}
     if held is None:
         return _Subject(family=family, network=None, deployable=None, lacking=_NO_CLAIM)
     if held.network not in pruned:
@@ -119,55 +119,57 @@ class _Case:
     """One demand on one task and measure of one subject."""
 
     terms: Terms
-    read: Results
+    results: Results
     subject: _Subject
     task: str
     measure: str
 
     @property
     def cells(self) -> list[Cell]:
-        return [c for c in self.read.cells if (c.task, c.measure) == (self.task, self.measure)]
+        return [c for c in self.results.cells if (c.task, c.measure) == (self.task, self.measure)]
 
     @property
     def potentials(self) -> list[Potential]:
         """Of the subject's family, or of all where it has none (the parent)."""
-        families = {self.subject.family} if self.subject.family is not None else {p.family for p in self.read.potential}
-        rows = [p for p in self.read.potential if (p.task, p.measure) == (self.task, self.measure)]
+        families = (
+            {self.subject.family} if self.subject.family is not None else {p.family for p in self.results.potential}
+        )
+        rows = [p for p in self.results.potential if (p.task, p.measure) == (self.task, self.measure)]
         return [p for p in rows if p.family in families]
 
     def resting(self, minimum: float) -> list[Cell]:
         """The cells that a claim of `minimum` or more rests on: up to the first ratio that reaches it."""
-        own = [n for n in self.read.networks if n.family == self.subject.family and n.prune_ratio is not None]
-        ratios = {n.id: n.prune_ratio or 0.0 for n in own}
+        pruned = [n for n in self.results.networks if n.family == self.subject.family and n.prune_ratio is not None]
+        ratios = {n.id: n.prune_ratio or 0.0 for n in pruned}
         enough = min((r for r in ratios.values() if _reaches(r, minimum)), default=1.0)
         return [c for c in self.cells if ratios.get(c.network, 2.0) <= enough]
 
     def unfit(self, cells: Iterable[Cell], *, paired: bool = True) -> str | None:
         """Why the policy does not accept this evidence, or None where it does; `paired`: it depends on the margin."""
-        margins = [p.margin for p in self.potentials] or [self.read.run.margin]
-        run = self.read.run
+        margins = [p.margin for p in self.potentials] or [self.results.run.margin]
+        run = self.results.run
         sure = [p.confidence for p in self.potentials] or [run.confidence_each or run.confidence]
         most, least, fewest = self.terms.margin, self.terms.confidence, self.terms.min_examples
         if paired and most is not None and any(m is None or m > most + _ROUNDING for m in margins):
             return f"made with margin {margins[0]}, the policy accepts {most:g} at most"
         if least is not None and any(c is None or c < least - _ROUNDING for c in sure):
             return f"made with confidence {sure[0]}, the policy accepts {least:g} at least"
-        found = list(cells)
-        if not found:
+        evidence = list(cells)
+        if not evidence:
             return "made without a cell for any network of the family"
-        n = min(c.n or 0 for c in found)
+        n = min(c.n or 0 for c in evidence)
         if fewest is not None and n < fewest:
             return f"made with {n} examples, the policy accepts {fewest} at least"
         return None
 
 
-def _check(requirement: Requirement, terms: Terms, read: Results, subjects: list[_Subject]) -> Iterator[Check]:
-    tasks = _matching(requirement.task, read)
+def _check(requirement: Requirement, terms: Terms, results: Results, subjects: list[_Subject]) -> Iterator[Check]:
+    tasks = _matching(requirement.task, results)
     for key, limit, on_family, demand in _demands(requirement):
         for task in tasks:
             for subject in subjects:
                 outcome, message = demand(
-                    _Case(terms=terms, read=read, subject=subject, task=task, measure=requirement.measure)
+                    _Case(terms=terms, results=results, subject=subject, task=task, measure=requirement.measure)
                 )
                 who = subject.family if on_family else subject.network
                 yield Check(
@@ -187,7 +189,7 @@ def _check(requirement: Requirement, terms: Terms, read: Results, subjects: list
                 measure=requirement.measure,
                 network=None,
                 outcome=Outcome.INCOMPLETE,
-                message=f"no task matches {requirement.task!r}; the run has {_listed(t.name for t in read.tasks)}",
+                message=f"no task matches {requirement.task!r}; the run has {_listed(t.name for t in results.tasks)}",
                 planned=False,
             )
 
@@ -203,10 +205,10 @@ def _demands(requirement: Requirement) -> Iterator[tuple[str, str, bool, Callabl
         yield "verdict", requirement.verdict, False, _verdict
 
 
-def _matching(pattern: str, read: Results) -> list[str]:
+def _matching(pattern: str, results: Results) -> list[str]:
     """Tasks that match; those that make no sense on the data count only where nothing else matches."""
-    names = dict.fromkeys([*(t.name for t in read.tasks), *(c.task for c in read.cells)])
-    senseless = {t.name for t in read.tasks if t.unavailable is not None}
+    names = dict.fromkeys([*(t.name for t in results.tasks), *(c.task for c in results.cells)])
+    senseless = {t.name for t in results.tasks if t.unavailable is not None}
     patterns = {pattern, without_folders_in(pattern)}  # results may not tell where a task's files lie
     matched = [name for name in names if name in patterns or any(fnmatchcase(name, each) for each in patterns)]
     return [name for name in matched if name not in senseless] or matched
@@ -224,22 +226,22 @@ def _potential(case: _Case, minimum: float) -> Found:
     if row is None or row.commensurate is None:
         return Outcome.INCOMPLETE, (row and row.reason) or _absent(case)
     cells = case.resting(minimum)
-    told = f"shown commensurate up to {row.commensurate:.4f}, required {minimum:g}"
+    message = f"shown commensurate up to {row.commensurate:.4f}, required {minimum:g}"
     if (unfit := case.unfit(cells) or _doubt(cells)) is not None:
-        return Outcome.INCOMPLETE, f"{told}; {unfit}"
+        return Outcome.INCOMPLETE, f"{message}; {unfit}"
     if _reaches(row.commensurate, minimum):
-        return Outcome.PASS, told
-    return _short(told, [row], minimum)
+        return Outcome.PASS, message
+    return _short(message, [row], minimum)
 
 
-def _short(told: str, rows: Iterable[Potential], minimum: float) -> Found:
+def _short(message: str, rows: Iterable[Potential], minimum: float) -> Found:
     """The claim ends below `minimum`: a failure only where a ratio up to there is shown not to be commensurate."""
     ends = [p.first_failure for p in rows if p.first_failure is not None]
     if any(e.verdict == "not_commensurate" and e.ratio <= minimum + RATIO_SLACK for e in ends):
-        return Outcome.FAIL, f"{told}; shown not commensurate at {min(e.ratio for e in ends):.4f}"
+        return Outcome.FAIL, f"{message}; shown not commensurate at {min(e.ratio for e in ends):.4f}"
     if ends:
-        return Outcome.INCOMPLETE, f"{told}; {ends[0].verdict} at {ends[0].ratio:.4f}, nothing shown in between"
-    return Outcome.INCOMPLETE, f"{told}; no larger ratio was tested"
+        return Outcome.INCOMPLETE, f"{message}; {ends[0].verdict} at {ends[0].ratio:.4f}, nothing shown in between"
+    return Outcome.INCOMPLETE, f"{message}; no larger ratio was tested"
 
 
 def _loss(case: _Case, most: float) -> Found:
@@ -248,14 +250,18 @@ def _loss(case: _Case, most: float) -> Found:
         return Outcome.INCOMPLETE, case.subject.lacking
     if cell is None or cell.loss is None or cell.low is None or cell.high is None:
         return Outcome.INCOMPLETE, (cell and cell.reason) or _absent(case)
-    told = f"loss {cell.loss:.4f}, between {cell.low:.6f} and {cell.high:.6f}, n = {cell.n}; at most {most:g} accepted"
+    message = (
+        f"loss {cell.loss:.4f}, between {cell.low:.6f} and {cell.high:.6f}, n = {cell.n}; at most {most:g} accepted"
+    )
     if (unfit := case.unfit([cell], paired=False)) is not None:
-        return Outcome.INCOMPLETE, f"{told}; {unfit}"
+        return Outcome.INCOMPLETE, f"{message}; {unfit}"
     if cell.low > most:
-        return Outcome.FAIL, told
+        return Outcome.FAIL, message
     if (doubt := _doubt([cell])) is not None:
-        return Outcome.INCOMPLETE, f"{told}; {doubt}"
-    return (Outcome.PASS, told) if cell.high <= most else (Outcome.INCOMPLETE, f"{told}; more examples would tell")
+        return Outcome.INCOMPLETE, f"{message}; {doubt}"
+    return (
+        (Outcome.PASS, message) if cell.high <= most else (Outcome.INCOMPLETE, f"{message}; more examples would tell")
+    )
 
 
 def _verdict(case: _Case) -> Found:
@@ -264,18 +270,18 @@ def _verdict(case: _Case) -> Found:
         return Outcome.INCOMPLETE, case.subject.lacking
     if cell is None or cell.verdict is None:
         return Outcome.INCOMPLETE, (cell and cell.reason) or _absent(case)
-    told = f"{cell.verdict}, difference {_number(cell.difference)}, between {_number(cell.difference_low)} and "
-    told += f"{_number(cell.difference_high)}, n = {cell.n}"
+    message = f"{cell.verdict}, difference {_number(cell.difference)}, between {_number(cell.difference_low)} and "
+    message += f"{_number(cell.difference_high)}, n = {cell.n}"
     if (unfit := case.unfit([cell]) or _doubt([cell])) is not None:
-        return Outcome.INCOMPLETE, f"{told}; {unfit}"
+        return Outcome.INCOMPLETE, f"{message}; {unfit}"
     if cell.verdict == "inconclusive":
         settles = f"; about {cell.settles_at} examples would settle it" if cell.settles_at is not None else ""
-        return Outcome.INCOMPLETE, told + settles
-    return (Outcome.PASS if cell.verdict == "commensurate" else Outcome.FAIL), told
+        return Outcome.INCOMPLETE, message + settles
+    return (Outcome.PASS if cell.verdict == "commensurate" else Outcome.FAIL), message
 
 
-def _check_deployable(minimum: float, terms: Terms, read: Results, subject: _Subject) -> Check:
-    outcome, message = _deployable(minimum, terms, read, subject)
+def _check_deployable(minimum: float, terms: Terms, results: Results, subject: _Subject) -> Check:
+    outcome, message = _deployable(minimum, terms, results, subject)
     who = subject.family or subject.network
     return Check(
         requirement="min_deployable",
@@ -288,30 +294,30 @@ def _check_deployable(minimum: float, terms: Terms, read: Results, subject: _Sub
     )
 
 
-def _deployable(minimum: float, terms: Terms, read: Results, subject: _Subject) -> Found:
+def _deployable(minimum: float, terms: Terms, results: Results, subject: _Subject) -> Found:
     held = subject.deployable
     if held is None:
         return Outcome.INCOMPLETE, subject.lacking or _NO_CLAIM
-    required = {t.name for t in read.tasks if t.required}
+    required = {t.name for t in results.tasks if t.required}
     binding = (held.binding_task, held.binding_measure)
-    told = f"{held.ratio:.4f}, required {minimum:g}"
-    told += f", set by {':'.join(part for part in binding if part)}" if held.binding_task else ""
-    rows = [p for p in read.potential if p.family == subject.family]
+    message = f"{held.ratio:.4f}, required {minimum:g}"
+    message += f", set by {':'.join(part for part in binding if part)}" if held.binding_task else ""
+    rows = [p for p in results.potential if p.family == subject.family]
     claims = dict.fromkeys((p.task, p.measure) for p in rows if p.task in required or p.task == held.binding_task)
     if not claims:
-        return Outcome.INCOMPLETE, f"{told}; no required task has a claim"
+        return Outcome.INCOMPLETE, f"{message}; no required task has a claim"
     for task, measure in claims:
-        case = _Case(terms=terms, read=read, subject=subject, task=task, measure=measure)
+        case = _Case(terms=terms, results=results, subject=subject, task=task, measure=measure)
         cells = case.resting(minimum)
         if (unfit := case.unfit(cells) or _doubt(cells)) is not None:
-            return Outcome.INCOMPLETE, f"{told}; {task}:{measure} was {unfit}"
+            return Outcome.INCOMPLETE, f"{message}; {task}:{measure} was {unfit}"
     if _reaches(held.ratio, minimum):
-        return Outcome.PASS, told
-    return _short(told, [p for p in rows if p.task == binding[0] and binding[1] in {None, p.measure}], minimum)
+        return Outcome.PASS, message
+    return _short(message, [p for p in rows if p.task == binding[0] and binding[1] in {None, p.measure}], minimum)
 
 
 def _check_shipped(shipped: Shipped) -> Check:
-    told = f"{shipped.disagreements} of {shipped.n} examples are given another class than by {shipped.of}"
+    message = f"{shipped.disagreements} of {shipped.n} examples are given another class than by {shipped.of}"
     return Check(
         requirement="shipped",
         limit="same predictions",
@@ -319,7 +325,7 @@ def _check_shipped(shipped: Shipped) -> Check:
         measure=None,
         network=shipped.of,
         outcome=Outcome.PASS if shipped.holds else Outcome.FAIL,
-        message=f"{shipped.id}, shipped as {shipped.of}: {told}",
+        message=f"{shipped.id}, shipped as {shipped.of}: {message}",
     )
 
 
@@ -328,8 +334,8 @@ def _doubt(cells: Iterable[Cell]) -> str | None:
 
 
 def _absent(case: _Case) -> str:
-    why = next((t.unavailable for t in case.read.tasks if t.name == case.task and t.unavailable is not None), None)
-    measured = sorted({c.measure for c in case.read.cells if c.task == case.task})
+    why = next((t.unavailable for t in case.results.tasks if t.name == case.task and t.unavailable is not None), None)
+    measured = sorted({c.measure for c in case.results.cells if c.task == case.task})
     return why or f"no evidence; measures of this task: {_listed(measured)}"
 
 

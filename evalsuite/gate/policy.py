@@ -1,4 +1,4 @@
-"""What a release has to show: requirements, read from TOML."""
+"""Policies: what a release has to show, read from TOML."""
 
 import tomllib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The contracts of what is read off stored observations, without running a network; lower is better, 0 is good."""
+"""Contracts of metrics: what is read off stored observations, without running a network; lower is better, 0 is good."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -48,7 +48,7 @@ class Paired:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Sampled:
+class WeightedStatistic:
     """A figure of a network and of its parent, as functions of the weights of the examples.
 
     Both take weights (resamples, n), >= 0 and not all 0 in a row, and give figures (resamples,), lower is better. An
@@ -72,11 +72,11 @@ class Sampled:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Annotations:
-    """What is known of the examples.
+    """True labels, and the slices that the user gave.
 
     Attributes:
         labels: (n,), true classes.
-        slices: For each attribute that the user gave, (n,): the number of its value, -1 where it is not known.
+        slices: For each attribute that the user gave, (n,): the number of its value, -1 where it is not truth.
     """
 
     labels: Numbers
@@ -120,7 +120,7 @@ class ReadColumn:
     to_parent: bool = False
 
 
-class Figure(ABC):
+class Metric(ABC):
     """What is read off observations: the mean of a loss per example (`Measure`), or else (`Statistic`).
 
     Concrete subclasses are frozen keyword-only dataclasses; fields are hyperparameters, and stand behind a question
@@ -150,27 +150,29 @@ class Figure(ABC):
         return tuple(column.name for column in self.reads())
 
 
-class Measure(Figure, ABC):
+class Measure(Metric, ABC):
     """The mean of a loss in [0, 1] over the examples."""
 
     @abstractmethod
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
+    def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Paired:
         """Losses of `child` and `parent`.
 
         Args:
             child: Observations of the network.
             parent: Observations of its parent on the same examples.
-            known: What is known of the examples.
+            truth: True labels, and the slices that the user gave.
             readings: The task's hyperparameters that say how observations are read, e.g. {"radius": 0.5}.
         """
 
 
-class Statistic(Figure, ABC):
+class Statistic(Metric, ABC):
     """A figure that is no mean of losses in [0, 1], such as an area under a curve; it never binds a claim.
 
     Its intervals are a bootstrap's, which have no guarantee at finite n.
     """
 
     @abstractmethod
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Sampled:
+    def __call__(
+        self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]
+    ) -> WeightedStatistic:
         """Figures of `child` and `parent` under any weights of the examples; arguments as of `Measure`."""

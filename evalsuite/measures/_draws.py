@@ -1,4 +1,4 @@
-"""Losses of several random draws of one example become one loss."""
+"""Mean over the random draws of an example: one loss an example."""
 
 import numpy as np
 

@@ -1,11 +1,11 @@
-"""What the figures of outlier detection share: shares of examples and of outliers that pass at each threshold."""
+"""Shares of examples and of outliers that pass at each threshold: what outlier detection is measured by."""
 
 from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 
-from evalsuite.measures._base import Annotations, Losses, Sampled, Stored, Weights
+from evalsuite.measures._base import Annotations, Losses, Stored, WeightedStatistic, Weights
 from evalsuite.measures._ranked import owners, ranked
 
 Score = Literal["confidence", "energy", "knn"]
@@ -14,10 +14,10 @@ Reading = Callable[[Losses, Losses], Losses]
 first, to figures (resamples,)."""
 
 
-def detection(child: Stored, parent: Stored, known: Annotations, score: Score, read: Reading) -> Sampled:
+def detection(child: Stored, parent: Stored, truth: Annotations, score: Score, read: Reading) -> WeightedStatistic:
     """What `read` makes of the examples and outliers that pass; a larger score speaks for an example."""
     own, of_parent = (_figure(stored, score, read) for stored in (child, parent))
-    return Sampled(n=len(known.labels), child=own, parent=of_parent)
+    return WeightedStatistic(n=len(truth.labels), child=own, parent=of_parent)
 
 
 def _figure(stored: Stored, score: Score, read: Reading) -> Callable[[Weights], Losses]:

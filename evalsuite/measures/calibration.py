@@ -1,4 +1,4 @@
-"""How far the network's confidence is from how often it is right: the adaptive expected calibration error."""
+"""Statistic: the adaptive expected calibration error, the gap between the network's confidence and its accuracy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from typing import ClassVar, final
 
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, ReadColumn, Sampled, Statistic, Stored
+from evalsuite.measures._base import Annotations, ReadColumn, Statistic, Stored, WeightedStatistic
+from evalsuite.measures._calibration_gaps import CalibrationGaps
 from evalsuite.measures._columns import CONFIDENCE, PREDICTION
-from evalsuite.measures._gaps import Gaps
 
 
 @final
@@ -36,10 +36,15 @@ class Calibration(Statistic):
             raise ValueError(f"expected bins >= 1, got {self.bins}")
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Sampled:
-        own, others = Gaps(child, known, readings, self.bins), Gaps(parent, known, readings, self.bins)
-        return Sampled(
-            n=len(known.labels),
+    def __call__(
+        self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]
+    ) -> WeightedStatistic:
+        own, others = (
+            CalibrationGaps(child, truth, readings, self.bins),
+            CalibrationGaps(parent, truth, readings, self.bins),
+        )
+        return WeightedStatistic(
+            n=len(truth.labels),
             child=own.figure,
             parent=others.figure,
             child_excess=own.excess(),

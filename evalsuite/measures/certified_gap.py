@@ -16,7 +16,7 @@ from evalsuite.measures._wrong import right
 @final
 @dataclass(frozen=True, kw_only=True)
 class CertifiedGap(Measure):
-    """Robust accuracy lies between the certified accuracy and that under attack; this is the width of what is known.
+    """Robust accuracy lies between the certified accuracy and that under attack; this is the width of what is truth.
 
     A certified accuracy that rises with pruning may tell of the verifier alone: small weights loosen no bounds. Then
     this gap falls as much, while the error under attack stays.
@@ -29,10 +29,10 @@ class CertifiedGap(Measure):
     title: ClassVar[str] = "neither certified nor broken"
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
-        return Paired(child=_open(child, known, readings), parent=_open(parent, known, readings))
+    def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Paired:
+        return Paired(child=_open(child, truth, readings), parent=_open(parent, truth, readings))
 
 
-def _open(stored: Stored, known: Annotations, readings: Mapping[str, float]) -> Losses:
+def _open(stored: Stored, truth: Annotations, readings: Mapping[str, float]) -> Losses:
     survives = np.asarray(stored.own["survives"], dtype=np.bool_)
-    return average(survives & ~right(stored, known.labels, readings))
+    return average(survives & ~right(stored, truth.labels, readings))

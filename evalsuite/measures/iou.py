@@ -1,4 +1,4 @@
-"""How little of each image is segmented as it should be."""
+"""Measure: one minus intersection over union, image by image."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final

@@ -14,9 +14,9 @@ from evalsuite.measures._base import (
     Column,
     Losses,
     ReadColumn,
-    Sampled,
     Statistic,
     Stored,
+    WeightedStatistic,
     Weights,
 )
 
@@ -42,9 +42,11 @@ class MeanIou(Statistic):
     title: ClassVar[str] = "1 - mean IoU"
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Sampled:
+    def __call__(
+        self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]
+    ) -> WeightedStatistic:
         del readings
-        return Sampled(n=len(known.labels), child=_figure(child), parent=_figure(parent))
+        return WeightedStatistic(n=len(truth.labels), child=_figure(child), parent=_figure(parent))
 
 
 def _figure(stored: Stored) -> Callable[[Weights], Losses]:

@@ -7,7 +7,16 @@ from typing import ClassVar, final
 import numpy as np
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Losses, ReadColumn, Sampled, Statistic, Stored, Unit, Weights
+from evalsuite.measures._base import (
+    Annotations,
+    Losses,
+    ReadColumn,
+    Statistic,
+    Stored,
+    Unit,
+    WeightedStatistic,
+    Weights,
+)
 from evalsuite.measures._columns import TRUTH
 from evalsuite.measures._draws import average
 
@@ -28,9 +37,11 @@ class Nll(Statistic):
     unit: ClassVar[Unit] = "nats"
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Sampled:
+    def __call__(
+        self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]
+    ) -> WeightedStatistic:
         del readings
-        return Sampled(n=len(known.labels), child=_figure(child), parent=_figure(parent))
+        return WeightedStatistic(n=len(truth.labels), child=_figure(child), parent=_figure(parent))
 
 
 def _figure(stored: Stored) -> Callable[[Weights], Losses]:

@@ -1,4 +1,4 @@
-"""How often an outlier looks more familiar to the network than an example: one minus the area under the ROC curve."""
+"""Statistic: one minus the area under the ROC curve by which outliers are told from examples."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import ClassVar, final
 import numpy as np
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Losses, ReadColumn, Sampled, Statistic, Stored
+from evalsuite.measures._base import Annotations, Losses, ReadColumn, Statistic, Stored, WeightedStatistic
 from evalsuite.measures._columns import OUTLIERS
 from evalsuite.measures._outliers import Score, detection
 
@@ -36,9 +36,11 @@ class OodAuroc(Statistic):
         return OUTLIERS[self.score]
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Sampled:
+    def __call__(
+        self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]
+    ) -> WeightedStatistic:
         del readings
-        return detection(child, parent, known, self.score, _outliers_above)
+        return detection(child, parent, truth, self.score, _outliers_above)
 
 
 def _outliers_above(inside: Losses, outside: Losses) -> Losses:

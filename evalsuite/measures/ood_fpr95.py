@@ -7,7 +7,7 @@ from typing import ClassVar, final
 import numpy as np
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Losses, ReadColumn, Sampled, Statistic, Stored
+from evalsuite.measures._base import Annotations, Losses, ReadColumn, Statistic, Stored, WeightedStatistic
 from evalsuite.measures._columns import OUTLIERS
 from evalsuite.measures._outliers import Score, detection
 
@@ -36,9 +36,11 @@ class OodFpr95(Statistic):
         return OUTLIERS[self.score]
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Sampled:
+    def __call__(
+        self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]
+    ) -> WeightedStatistic:
         del readings
-        return detection(child, parent, known, self.score, _outliers_passing)
+        return detection(child, parent, truth, self.score, _outliers_passing)
 
 
 def _outliers_passing(inside: Losses, outside: Losses) -> Losses:

@@ -1,4 +1,4 @@
-"""How much noisier an image comes out than it should."""
+"""Measure: how much noisier an image comes out than it should, by its peak signal-to-noise ratio."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final

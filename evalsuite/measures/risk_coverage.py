@@ -1,4 +1,4 @@
-"""How well the network knows when it is wrong: the area under the risk-coverage curve."""
+"""Statistic: the area under the risk-coverage curve, which is small where a network knows when it is wrong."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import digamma
 from typing_extensions import override
 
-from evalsuite.measures._base import Annotations, Losses, ReadColumn, Sampled, Statistic, Stored, Weights
+from evalsuite.measures._base import Annotations, Losses, ReadColumn, Statistic, Stored, WeightedStatistic, Weights
 from evalsuite.measures._columns import CONFIDENCE, ENERGY, PREDICTION
 from evalsuite.measures._ranked import Ranked, owners, ranked
 from evalsuite.measures._wrong import right
@@ -39,16 +39,18 @@ class RiskCoverage(Statistic):
         return PREDICTION, CONFIDENCE if self.score == "confidence" else ENERGY
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Sampled:
-        return Sampled(
-            n=len(known.labels),
-            child=self._figure(child, known, readings),
-            parent=self._figure(parent, known, readings),
+    def __call__(
+        self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]
+    ) -> WeightedStatistic:
+        return WeightedStatistic(
+            n=len(truth.labels),
+            child=self._figure(child, truth, readings),
+            parent=self._figure(parent, truth, readings),
         )
 
-    def _figure(self, stored: Stored, known: Annotations, readings: Mapping[str, float]) -> Callable[[Weights], Losses]:
+    def _figure(self, stored: Stored, truth: Annotations, readings: Mapping[str, float]) -> Callable[[Weights], Losses]:
         score = stored.own[self.score].astype(np.float64)
-        wrong = (~right(stored, known.labels, readings)).astype(np.float64).ravel()
+        wrong = (~right(stored, truth.labels, readings)).astype(np.float64).ravel()
         order = ranked(-score.ravel(), owners(score))
         best = ranked(wrong, owners(score))
 

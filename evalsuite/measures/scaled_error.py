@@ -1,4 +1,4 @@
-"""How far off numbers are."""
+"""Measure: absolute errors of numbers, on a scale of their spread."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final

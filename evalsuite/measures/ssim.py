@@ -1,4 +1,4 @@
-"""How much less alike two images look than they should."""
+"""Measure: how much less alike two images look than they should, by structural similarity."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final

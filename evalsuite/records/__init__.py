@@ -1,1 +1,1 @@
-"""What a run keeps on disk: the store, its sealed digests, and how far it is."""
+"""Records of a run on disk: the store, the schema of results, their digests, and how far the run is."""

@@ -1,4 +1,4 @@
-"""JSON in the cells of a store, checked: whoever reads it may rely on every key and every type that is promised."""
+"""Reads JSON in the cells of a store: every key and every type that is promised is there."""
 
 import json
 from collections.abc import Mapping

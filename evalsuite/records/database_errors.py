@@ -1,4 +1,4 @@
-"""What SQLite's errors mean for a run folder, in one line each: what is wrong, and what to do."""
+"""Explains SQLite's errors for a run folder, in one line each: what is wrong, and what to do."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What a running process says of itself: `progress.json` in the run folder, for whoever asks how far it is.
+"""Reads and writes `progress.json` in the run folder: what a running process tells whoever asks how far it is.
 
 It is written about once a second while something moves, and every few seconds while nothing does, so that its age tells
 a working process from a dead one on any machine that sees the folder.

@@ -1,1 +1,1 @@
-"""Results to pages and files: a pure function of the store."""
+"""The report: results to pages and figures; a pure function of results."""

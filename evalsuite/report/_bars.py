@@ -1,4 +1,4 @@
-"""Commensurate prune ratio by task: horizontal bars, one panel a family.
+"""Bar chart of commensurate prune ratios by task: horizontal bars, one panel a family.
 
 In the manner of Lost in Pruning (Liebenwein et al. 2021), whose prune potential stands beside as a diamond.
 """

@@ -1,4 +1,4 @@
-"""Loss against prune ratio for one task: the parent's level, the margin above it, and one curve a family."""
+"""Curves of loss against prune ratio for one task, with the parent's level and the margin above it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -97,8 +97,8 @@ def trend_panel(
     with mpl.rc_context(cast("dict[str, object]", dict(style.RC))):  # type: ignore[arg-type]
         figure = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72), dpi=72)
         axes = figure.add_axes((40 / _WIDTH, 22 / _HEIGHT, (_WIDTH - 58) / _WIDTH, (_HEIGHT - 30) / _HEIGHT))
-        seen = [v for c in curves for s in c.steps for v in (s.loss, s.low, s.high) if v is not None]
-        bottom, top = min([level, *seen]), max([level, *seen])
+        values = [v for c in curves for s in c.steps for v in (s.loss, s.low, s.high) if v is not None]
+        bottom, top = min([level, *values]), max([level, *values])
         air = 0.05 * max(top - bottom, 0.01)
         _frame(axes, bottom - air, top + air, 100, signed=True)
         axes.axhline(level, color=style.INK, linewidth=1.0, zorder=1)
@@ -142,8 +142,8 @@ def _limits(
     curves: Sequence[Curve], parent: float | None, margin: float, reach: tuple[float, float]
 ) -> tuple[float, float]:
     if parent is None:
-        known = [s.loss for c in curves for s in c.steps if s.loss is not None]
-        return (min(known, default=0.0) - 0.01, max(known, default=1.0) + 0.01)
+        measured = [s.loss for c in curves for s in c.steps if s.loss is not None]
+        return (min(measured, default=0.0) - 0.01, max(measured, default=1.0) + 0.01)
     scale = max(margin, SMALLEST_SCALE)
     return (parent - reach[0] * scale, parent + reach[1] * scale)
 
@@ -164,9 +164,9 @@ def _frame(axes: Axes, bottom: float, top: float, scale: int, *, signed: bool = 
 
 def _curve(axes: Axes, curve: Curve, parent: float | None, bottom: float, top: float) -> None:
     tone = style.colour(curve.look)
-    known = [s for s in curve.steps if s.loss is not None]
+    measured = [s for s in curve.steps if s.loss is not None]
     start = [] if parent is None else [Step(ratio=0.0, loss=parent, low=parent, high=parent)]
-    path = [*start, *known]
+    path = [*start, *measured]
     band = [s for s in path if s.low is not None and s.high is not None]
     if len(band) > 1:
         low = [s.low for s in band if s.low is not None]
@@ -176,7 +176,7 @@ def _curve(axes: Axes, curve: Curve, parent: float | None, bottom: float, top: f
         [s.ratio for s in path], [s.loss for s in path if s.loss is not None], color=tone, linewidth=1.6, zorder=3
     )
     for shown in (True, False):
-        dots = [s for s in known if s.shown is shown and s.loss is not None and bottom <= s.loss <= top]
+        dots = [s for s in measured if s.shown is shown and s.loss is not None and bottom <= s.loss <= top]
         axes.plot(
             [s.ratio for s in dots], [s.loss for s in dots if s.loss is not None], linewidth=0, zorder=4,
             marker=style.marker(curve.look), markersize=4.6, markeredgecolor=tone, markeredgewidth=1.2,

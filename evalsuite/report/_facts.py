@@ -1,4 +1,4 @@
-"""The few figures that stand beside the verdict."""
+"""Facts beside the verdict: the parent's own quality, and what the deployable ratio is about."""
 
 from dataclasses import dataclass
 from typing import final

@@ -1,4 +1,4 @@
-"""A field of a coloured table."""
+"""Fields of coloured tables."""
 
 from dataclasses import dataclass
 from typing import final

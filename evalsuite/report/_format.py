@@ -1,4 +1,4 @@
-"""Numbers and names as a reader sees them. What was not measured is a dash, never a zero."""
+"""Formats of numbers and names, as a reader sees them. What was not measured is a dash, never a zero."""
 
 from collections.abc import Mapping
 from datetime import datetime

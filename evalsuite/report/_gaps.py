@@ -1,4 +1,4 @@
-"""What the results do not say: unavailable, undecided, doubtful, never asked."""
+"""Gaps of the evidence: what is unavailable, undecided, doubtful or was never asked."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -67,7 +67,7 @@ class Gap:
 
 def gaps(index: Index) -> tuple[Gap, ...]:
     """Everything the run set out to say and does not, the most serious first."""
-    found = (
+    candidates = (
         _contradicted(index),
         _other_files(index),
         _unfinished(index),
@@ -77,7 +77,7 @@ def gaps(index: Index) -> tuple[Gap, ...]:
         _flagged(index),
         _absent(index),
     )
-    return tuple(gap for gap in found if gap is not None)
+    return tuple(gap for gap in candidates if gap is not None)
 
 
 def not_evidence_for(index: Index) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ def not_evidence_for(index: Index) -> tuple[str, ...]:
     kinds = {t.kind for t in index.results.tasks if answered(index, t)}
     kinds |= {t.name.partition("/")[0] for t in index.results.tasks if answered(index, t)}
     tested = _EXPORTED if index.results.shipped else _NOT_EXPORTED
-    return (*(asked if kinds & names else absent for names, absent, asked in _FIELDS), *_ALWAYS, tested)
+    return (*(present if kinds & names else absent for names, absent, present in _FIELDS), *_ALWAYS, tested)
 
 
 def _contradicted(index: Index) -> Gap | None:
@@ -125,11 +125,11 @@ def _silent(index: Index) -> Gap | None:
         f"{_format.listed(list(map(_format.name, tasks)), most=4)} ({_format.many(tasks.total(), 'cell')}): {reason}"
         for reason, tasks in reasons.items()
     ]
-    seen = {c.task for c in index.results.cells} | {f.task for f in index.results.features}
+    stored = {c.task for c in index.results.cells} | {f.task for f in index.results.features}
     items += [
         f"parameters and FLOPs of {_format.name(n.id)}: {n.uncounted}" for n in index.results.networks if n.uncounted
     ]
-    lost = [_format.name(t.name) for t in index.results.tasks if t.name in available - seen]
+    lost = [_format.name(t.name) for t in index.results.tasks if t.name in available - stored]
     if lost and index.lines:
         items.append(f"{_format.listed(lost, most=4)}: no result is stored")
     return Gap(title="Not measured", missing=tuple(items)) if items else None

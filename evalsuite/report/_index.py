@@ -1,4 +1,4 @@
-"""The results, looked up: cells by their three names, tasks by kind, families in order of prune ratio."""
+"""Lookups over results: cells by their three names, tasks by kind, families in order of prune ratio."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,8 +83,8 @@ class Index:
 
     def margin(self, task: str) -> float:
         """The margin at which `task` is judged."""
-        found = self.task(task)
-        return self.results.run.margin if found is None or found.margin is None else found.margin
+        task_facts = self.task(task)
+        return self.results.run.margin if task_facts is None or task_facts.margin is None else task_facts.margin
 
     def network(self, name: str | None) -> Network | None:
         """The network of that id."""
@@ -95,11 +95,11 @@ def indexed(results: Results) -> Index:
     """Build the lookups, of results whose texts may be shown anywhere: a file's name may hold anything."""
     results = _printable(results)
     pruned = [n for n in results.networks if n.role == "pruned"]
-    known = {f.id: f for f in results.families}
-    named = dict.fromkeys([*known, *(n.family for n in pruned if n.family is not None)])
+    families = {f.id: f for f in results.families}
+    named = dict.fromkeys([*families, *(n.family for n in pruned if n.family is not None)])
     lines = [
         FamilyResults(
-            family=known.get(name, Family(id=name)),
+            family=families.get(name, Family(id=name)),
             networks=tuple(sorted((n for n in pruned if n.family == name), key=_order)),
         )
         for name in named
@@ -143,9 +143,9 @@ def _order(network: Network) -> float:
 
 
 def _measures(results: Results) -> dict[str, tuple[str, ...]]:
-    seen: dict[str, dict[str, None]] = {}
+    names_by_task: dict[str, dict[str, None]] = {}
     for cell in results.cells:
-        seen.setdefault(cell.task, {})[cell.measure] = None
+        names_by_task.setdefault(cell.task, {})[cell.measure] = None
     for reached in results.potential:
-        seen.setdefault(reached.task, {})[reached.measure] = None
-    return {task: tuple(sorted(names, key=lambda m: m != "error")) for task, names in seen.items()}
+        names_by_task.setdefault(reached.task, {})[reached.measure] = None
+    return {task: tuple(sorted(names, key=lambda m: m != "error")) for task, names in names_by_task.items()}

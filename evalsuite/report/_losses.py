@@ -1,4 +1,4 @@
-"""Section 2: small multiples of loss against prune ratio, one panel a task or a shift."""
+"""Panels of loss against prune ratio: small multiples, one a task or a shift."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,13 +48,13 @@ def panels(index: Index) -> tuple[Panels, ...]:
     parts = [(few, "")] if few else []
     parts += [([(g, tasks)], f"{g.kind}/") for g, tasks in drawn if len(tasks) > _FEW]
     reach = _reach_of_panels(index, [t for _, tasks in drawn for t in tasks])
-    found = []
+    groups_of_panels = []
     for k, (groups, prefix) in enumerate(parts):
         shown = [t for _, tasks in groups for t in tasks]
         made = tuple(_panel(index, t, prefix, reach, key=f"loss-{k}-{i}") for i, t in enumerate(shown))
         left_out = sum(len(g.tasks) - len(chosen(index, g)) for g, _ in groups)
-        found.append(Panels(kind=", ".join(g.kind for g, _ in groups), panels=made, left_out=left_out))
-    return tuple(found)
+        groups_of_panels.append(Panels(kind=", ".join(g.kind for g, _ in groups), panels=made, left_out=left_out))
+    return tuple(groups_of_panels)
 
 
 def chosen(index: Index, group: Group) -> tuple[Task, ...]:
@@ -70,9 +70,9 @@ def chosen(index: Index, group: Group) -> tuple[Task, ...]:
 def _reach_of_panels(index: Index, tasks: Sequence[Task], measure: str | None = None) -> tuple[float, float]:
     """Margins below and above the parent that hold the bands of all panels, within reason."""
     cells = [index.cell(t.name, n.id, measure) for t in tasks for line in index.lines for n in line.networks]
-    known = [(c, max(index.margin(c.task), SMALLEST_SCALE)) for c in cells if c is not None]
-    low = min((c.difference_low / scale for c, scale in known if c.difference_low is not None), default=0.0)
-    high = max((c.difference_high / scale for c, scale in known if c.difference_high is not None), default=0.0)
+    scaled = [(c, max(index.margin(c.task), SMALLEST_SCALE)) for c in cells if c is not None]
+    low = min((c.difference_low / scale for c, scale in scaled if c.difference_low is not None), default=0.0)
+    high = max((c.difference_high / scale for c, scale in scaled if c.difference_high is not None), default=0.0)
     return (float(np.clip(-low, *_BELOW)), float(np.clip(high, *_ABOVE)))
 
 
@@ -144,11 +144,11 @@ def _step(cell: Cell, ratio: float) -> Step:
 
 def _finding(index: Index, task: Task) -> str:
     reached = [index.reached(line.family.id, task.name) for line in index.lines]
-    known = sorted(r.commensurate for r in reached if r is not None and r.commensurate is not None)
-    if not known:
+    ratios = sorted(r.commensurate for r in reached if r is not None and r.commensurate is not None)
+    if not ratios:
         return "no verdict"
-    if known[-1] == 0:
+    if ratios[-1] == 0:
         return "not shown at any ratio"
-    if len(known) == 1 or _format.share(known[0]) == _format.share(known[-1]):
-        return f"commensurate to {_format.share(known[0])}"
-    return f"commensurate to {_format.share(known[0]).split()[0]}–{_format.share(known[-1])}"
+    if len(ratios) == 1 or _format.share(ratios[0]) == _format.share(ratios[-1]):
+        return f"commensurate to {_format.share(ratios[0])}"
+    return f"commensurate to {_format.share(ratios[0]).split()[0]}–{_format.share(ratios[-1])}"

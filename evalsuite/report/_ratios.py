@@ -74,25 +74,25 @@ def table_rows(index: Index, measure: str | None = None) -> tuple[TaskReach, ...
 
 def finding(index: Index) -> str:
     """The caption's sentence: what binds, and how the other tasks stand to it."""
-    found = index.results.deployable
-    family = found.family if found and found.family else index.lines[0].family.id if index.lines else ""
-    known = [
+    limit = index.results.deployable
+    family = limit.family if limit and limit.family else index.lines[0].family.id if index.lines else ""
+    ratios = [
         p.commensurate
         for t in index.results.tasks
         if (p := index.reached(family, t.name)) and p.commensurate is not None
     ]
-    if not known:
+    if not ratios:
         return "No task has a commensurate ratio to show."
-    ends = f"{_format.share(min(known))} to {_format.share(max(known))}"
-    spread = f"Over {_format.many(len(known), 'task')} it runs from {ends}"
-    spread += f", with a median of {_format.share(median(known))}."
-    if found is None or found.binding_task is None:
+    ends = f"{_format.share(min(ratios))} to {_format.share(max(ratios))}"
+    spread = f"Over {_format.many(len(ratios), 'task')} it runs from {ends}"
+    spread += f", with a median of {_format.share(median(ratios))}."
+    if limit is None or limit.binding_task is None:
         return f"The commensurate ratio by task. {spread}"
     who = f" for family {_format.name(family)}" if len(index.lines) > 1 else ""
-    binding = _format.read_as(found.binding_task, found.binding_measure)
-    if not found.ratio:
+    binding = _format.read_as(limit.binding_task, limit.binding_measure)
+    if not limit.ratio:
         return f"{binding} gives out at the smallest ratio tested{who}. {spread}"
-    return f"{binding} sets the deployable ratio{who} at {_format.share(found.ratio)}. {spread}"
+    return f"{binding} sets the deployable ratio{who} at {_format.share(limit.ratio)}. {spread}"
 
 
 def family_limit(index: Index, line: FamilyResults) -> Deployable | None:
@@ -142,10 +142,10 @@ def _binding(index: Index, task: Task) -> tuple[str, ...]:
 
 def _bar(index: Index, line: FamilyResults, subject: Subject) -> Bar:
     reached = [r for t in subject.tasks if (r := index.reached(line.family.id, t.name, subject.measure)) is not None]
-    known = [r for r in reached if r.commensurate is not None]
-    if not known:
+    claimed = [r for r in reached if r.commensurate is not None]
+    if not claimed:
         return Bar(commensurate=None)
-    lowest = min(known, key=lambda r: r.commensurate or 0.0)
+    lowest = min(claimed, key=lambda r: r.commensurate or 0.0)
     ends = family_limit(index, line)
     return Bar(
         commensurate=lowest.commensurate,
@@ -154,7 +154,7 @@ def _bar(index: Index, line: FamilyResults, subject: Subject) -> Bar:
         binding=ends is not None
         and ends.binding_task in {t.name for t in subject.tasks}
         and ends.binding_measure in {None, subject.measure},
-        levels=tuple(r.commensurate for r in known if r.commensurate is not None) if len(subject.tasks) > 1 else (),
+        levels=tuple(r.commensurate for r in claimed if r.commensurate is not None) if len(subject.tasks) > 1 else (),
     )
 
 

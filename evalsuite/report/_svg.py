@@ -1,4 +1,4 @@
-"""Matplotlib figure → SVG that may stand inside a page with a strict content security policy.
+"""Converts matplotlib figures to SVG that may stand inside a page with a strict content security policy.
 
 Such a page refuses `style` attributes and `<style>` elements, so their declarations become presentation attributes,
 which style sheets (dark scheme, print) can still override.

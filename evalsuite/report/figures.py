@@ -1,4 +1,4 @@
-"""The figures of the report, each usable on its own: plain values in, a matplotlib `Figure` out, no pyplot."""
+"""Figures of the report, each usable on its own: plain values in, a matplotlib `Figure` out, no pyplot."""
 
 from evalsuite.report._bars import Bar, BarRow, ratio_bars
 from evalsuite.report._curves import Curve, Step, family_mark, loss_panel, trend_panel

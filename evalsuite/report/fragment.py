@@ -1,4 +1,4 @@
-"""Results → a fragment of HTML that stands inside another page, such as a notebook: the answer and every verdict."""
+"""A fragment of HTML that stands inside another page, such as a notebook: the answer and every verdict."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

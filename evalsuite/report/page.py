@@ -1,4 +1,4 @@
-"""Results → one HTML file that needs no network, no JavaScript and no second file."""
+"""Renders results as one HTML file that needs no network, no JavaScript and no second file."""
 
 import base64
 import hashlib

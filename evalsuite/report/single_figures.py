@@ -1,4 +1,4 @@
-"""Figures of the report, one at a time: results → a matplotlib `Figure`, without pyplot."""
+"""Single figures of the report, as matplotlib's `Figure` without pyplot."""
 
 from matplotlib.figure import Figure
 
@@ -21,13 +21,13 @@ def loss_figure(results: Results, task: str, measure: str | None = None) -> Figu
         UnknownNameError: The results hold no such task, or no such measure of it.
     """
     index = indexed(results)
-    asked = index.task(task)
-    if asked is None:
+    charted = index.task(task)
+    if charted is None:
         raise UnknownNameError("task", task, [each.name for each in index.results.tasks])
     measures = index.measures.get(task, ())
     if measure is not None and measure not in measures:
         raise UnknownNameError("measure", measure, measures)
-    return _losses.figure(index, asked, measure or index.shown(task))
+    return _losses.figure(index, charted, measure or index.shown(task))
 
 
 def ratio_figure(results: Results) -> Figure:

@@ -35,13 +35,13 @@ def answer(index: Index) -> Answer:
     standard = index.results.parent.standard
     if standard is not None and not standard.shown_better and any(line.networks for line in index.lines):
         return _no_standard(index)
-    said, shipped = _answer(index), tuple(map(sentence, index.results.shipped))
+    verdict, shipped = _answer(index), tuple(map(sentence, index.results.shipped))
     end = index.results.deployable
-    other = said.status == "deployable" and end is not None and differing(index.results, end.network)
-    headline = f"{said.headline} The shipped file is another network." if other else said.headline
+    other = verdict.status == "deployable" and end is not None and differing(index.results, end.network)
+    headline = f"{verdict.headline} The shipped file is another network." if other else verdict.headline
     # a file that differs comes before what does not hold for it
-    sentences = (*shipped, *said.sentences)
-    return replace(said, headline=headline, sentences=sentences, warnings=_warnings(index))
+    sentences = (*shipped, *verdict.sentences)
+    return replace(verdict, headline=headline, sentences=sentences, warnings=_warnings(index))
 
 
 def _warnings(index: Index) -> tuple[str, ...]:
@@ -61,17 +61,17 @@ def _no_standard(index: Index) -> Answer:
 
 def _answer(index: Index) -> Answer:
     """The verdict on the tested networks."""
-    found = index.results.deployable
-    if found is not None and found.ratio:
+    limit = index.results.deployable
+    if limit is not None and limit.ratio:
         return Answer(
             status="deployable",
-            headline=_advice(index, found),
-            sentences=(*_ground(index), *_end(index, found), *_clean_alone(index, found.family, found.ratio)),
+            headline=_advice(index, limit),
+            sentences=(*_ground(index), *_end(index, limit), *_clean_alone(index, limit.family, limit.ratio)),
         )
-    if found is not None and found.binding_task is None and found.network not in {None, index.results.parent.id}:
+    if limit is not None and limit.binding_task is None and limit.network not in {None, index.results.parent.id}:
         return Answer(
             status="deployable",
-            headline=f"{_format.name(found.network or '')} is shown to be deployable.",
+            headline=f"{_format.name(limit.network or '')} is shown to be deployable.",
             sentences=("None of its weights is zero.", *_ground(index)),
         )
     if not any(line.networks for line in index.lines) and _uncounted(index):
@@ -79,7 +79,7 @@ def _answer(index: Index) -> Answer:
     if not any(line.networks for line in index.lines):
         return _parent_alone(index)
     failures = [_at_once(index, line) for line in index.lines if line.networks]
-    if required(index) and (found is not None or None not in failures):
+    if required(index) and (limit is not None or None not in failures):
         lacking = [t for t in required(index) if not answered(index, t)]
         return Answer(
             status="none",
@@ -87,7 +87,7 @@ def _answer(index: Index) -> Answer:
             sentences=(
                 f"None is shown to stay within {margins(index)} of the parent on every required task.",
                 *[f for f in failures if f is not None][:3],
-                *_clean_alone(index, found.family if found else index.lines[0].family.id, 0.0),
+                *_clean_alone(index, limit.family if limit else index.lines[0].family.id, 0.0),
                 *([_without(lacking)] if lacking else []),
             ),
         )
@@ -117,11 +117,11 @@ def _beside(standard: Standard) -> str:
     )
 
 
-def _advice(index: Index, found: Deployable) -> str:
+def _advice(index: Index, limit: Deployable) -> str:
     """What to do with a network that is shown to be deployable: of files made elsewhere, which one to take."""
-    ratio = _format.share(found.ratio or 0)
-    if _kind(index) == "candidate" and found.network is not None:
-        return f"{_format.name(found.network)} is shown to be deployable, with {ratio} of its weights zero or gone."
+    ratio = _format.share(limit.ratio or 0)
+    if _kind(index) == "candidate" and limit.network is not None:
+        return f"{_format.name(limit.network)} is shown to be deployable, with {ratio} of its weights zero or gone."
     return f"Prune up to {ratio}."
 
 
@@ -137,22 +137,22 @@ def _uncounted(index: Index) -> list[Network]:
 def _of_uncounted(index: Index) -> Answer:
     """Networks without a prune ratio are no family: each is held against the parent by itself."""
     good: list[str] = []
-    said: list[str] = []
+    sentences: list[str] = []
     for network in _uncounted(index):
         open_tasks = [t for t in required(index) if not _shown(index, t, network)]
         name = _format.name(network.id)
         if open_tasks or not required(index):
             tasks = _format.listed([_format.name(t.name) for t in open_tasks])
-            said.append(f"{name} is not shown to stay within {margins(index)} of the parent on {tasks}.")
+            sentences.append(f"{name} is not shown to stay within {margins(index)} of the parent on {tasks}.")
         else:
             good.append(name)
-            said.append(f"{name} is shown to stay within {margins(index)} of the parent on every required task.")
-        said.append(f"It has no prune ratio: {network.uncounted}.")
+            sentences.append(f"{name} is shown to stay within {margins(index)} of the parent on every required task.")
+        sentences.append(f"It has no prune ratio: {network.uncounted}.")
     headline = f"{_format.listed(good)} {'is' if len(good) == 1 else 'are'} shown to be deployable."
     return Answer(
         status="deployable" if good else "none",
         headline=headline if good else "No network is shown to be deployable.",
-        sentences=tuple(said),
+        sentences=tuple(sentences),
     )
 
 
@@ -166,8 +166,8 @@ def _shown(index: Index, task: Task, network: Network) -> bool:
 
 def headline(results: Results) -> str:
     """The verdict as plain text for a terminal, one sentence a line."""
-    said = answer(indexed(results))
-    text = "\n".join((said.headline, *said.warnings, *said.sentences))
+    verdict = answer(indexed(results))
+    text = "\n".join((verdict.headline, *verdict.warnings, *verdict.sentences))
     return text.replace("`", "").replace("\N{NO-BREAK SPACE}", " ").replace("\N{NARROW NO-BREAK SPACE}", " ")
 
 
@@ -215,31 +215,31 @@ def ended(index: Index, reached: Potential) -> str:
     failure = reached.first_failure
     if failure is None:
         return reached.reason or ("end of the grid" if reached.censored else "")
-    told = {
+    endings = {
         "not_commensurate": "shown to be worse",
         "inconclusive": "not shown",
         "commensurate": "",
     }
-    return f"{_format.ratio(failure.ratio)}: {told[failure.verdict]}{_settles(index, reached)}"
+    return f"{_format.ratio(failure.ratio)}: {endings[failure.verdict]}{_settles(index, reached)}"
 
 
 def margins(index: Index) -> str:
     """`0.5 points`, or `0.5 points (2 points on adversarial tasks)`."""
     others = [f"{_format.margin(m)} on {where}" for where, m in _other_margins(index)]
-    told = _format.margin(index.results.run.margin)
-    return f"{told} ({_format.listed(others)})" if others else told
+    general = _format.margin(index.results.run.margin)
+    return f"{general} ({_format.listed(others)})" if others else general
 
 
 def _other_margins(index: Index) -> list[tuple[str, float]]:
     """Tasks that are judged at another margin than the run's: by kind where all of a kind are, else by name."""
-    found: list[tuple[str, float]] = []
+    margins_by_place: list[tuple[str, float]] = []
     for group in index.groups:
-        own = {index.margin(task.name) for task in group.tasks}
-        if len(own) == 1:
-            found += [(f"{group.kind} tasks", margin) for margin in own]
+        distinct = {index.margin(task.name) for task in group.tasks}
+        if len(distinct) == 1:
+            margins_by_place += [(f"{group.kind} tasks", margin) for margin in distinct]
         else:
-            found += [(_format.read_as(task.name, None), index.margin(task.name)) for task in group.tasks]
-    return [(where, margin) for where, margin in found if margin != index.results.run.margin]
+            margins_by_place += [(_format.read_as(task.name, None), index.margin(task.name)) for task in group.tasks]
+    return [(where, margin) for where, margin in margins_by_place if margin != index.results.run.margin]
 
 
 def margin_in_words(index: Index) -> str:
@@ -247,9 +247,9 @@ def margin_in_words(index: Index) -> str:
     margin = index.results.run.margin
     if margin <= 0:
         return "The margin is 0: a pruned network has to be shown to be no worse than its parent."
-    said = f"The margin is {_format.margin(margin)}: {_allowed(index, margin)}"
+    general = f"The margin is {_format.margin(margin)}: {_allowed(index, margin)}"
     others = [f"{_format.margin(m)} on {where}" for where, m in _other_margins(index)]
-    return said if not others else f"{said} It is {_format.listed(others)}."
+    return general if not others else f"{general} It is {_format.listed(others)}."
 
 
 def _allowed(index: Index, margin: float) -> str:
@@ -273,18 +273,20 @@ def confidence_in_words(index: Index) -> str:
     odds = 1 / (1 - confidence) if confidence < 1 else float("inf")
     whole = confidence < 1 and abs(odds - round(odds)) < 1e-6 * odds
     chance = f"1 in {odds:.0f}" if whole else _format.share(1 - confidence)
-    said = (
+    promise = (
         f"The confidence is {_format.share(confidence, 3)}: if a network were beyond the margin on some required task, "
         f"the chance that a run like this one would call it deployable is at most {chance}."
     )
     families = len(index.lines)
     if families < 2:
-        return said
+        return promise
     stated = {p.confidence for p in index.results.potential if p.confidence is not None}
     if stated and min(stated) > confidence:
         each = _format.share(min(stated), 3)
-        return f"{said} Each of the {families} families is held to {each}, so that this covers choosing the best."
-    return f"{said} That holds for each of the {families} families by itself, not for the best one chosen afterwards."
+        return f"{promise} Each of the {families} families is held to {each}, so that this covers choosing the best."
+    return (
+        f"{promise} That holds for each of the {families} families by itself, not for the best one chosen afterwards."
+    )
 
 
 def _ground(index: Index) -> list[str]:
@@ -292,18 +294,18 @@ def _ground(index: Index) -> list[str]:
     have = [t for t in tasks if answered(index, t)]
     scope = "the one required task" if len(have) == 1 else f"each of the {_format.count(len(have))} required tasks"
     within = f"at most {margins(index)} worse than its parent, at {_format.share(run.confidence, 3)} confidence"
-    said = [f"On {scope}, every network tested up to this ratio is shown to be {within}."]
+    sentences = [f"On {scope}, every network tested up to this ratio is shown to be {within}."]
     if lacking := [t for t in tasks if t not in have]:
-        said.append(_without(lacking) + " The ratio does not cover that.")
-    return said
+        sentences.append(_without(lacking) + " The ratio does not cover that.")
+    return sentences
 
 
-def _end(index: Index, found: Deployable) -> list[str]:
-    beyond = f"{_format.share(found.ratio)} is the largest ratio tested, and the limit may lie higher."
-    if found.binding_task is None:
+def _end(index: Index, limit: Deployable) -> list[str]:
+    beyond = f"{_format.share(limit.ratio)} is the largest ratio tested, and the limit may lie higher."
+    if limit.binding_task is None:
         return [f"No required task gave out: {beyond}"]
-    binding = (found.binding_task, found.binding_measure or index.shown(found.binding_task))
-    reached = index.potential.get((found.family or "", *binding))
+    binding = (limit.binding_task, limit.binding_measure or index.shown(limit.binding_task))
+    reached = index.potential.get((limit.family or "", *binding))
     if reached is None:
         return [f"The task that sets it is {_format.read_as(*binding)}."]
     return [failed(index, reached) or f"{_format.read_as(*binding)} sets it without giving out: {beyond}"]

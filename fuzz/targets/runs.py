@@ -70,13 +70,13 @@ def _results(data: bytes, folder: Path) -> "Results":
 
 
 def _gated(data: bytes, folder: Path) -> object:
-    from evalsuite.export.junit import junit
+    from evalsuite.export.junit import junit_xml
     from evalsuite.gate.checks import as_dict
     from evalsuite.gate.judge import judge
     from evalsuite.gate.policy import parse_policy
 
     verdict = judge(parse_policy(_POLICY, source="policy.toml"), _results(data, folder))
-    ET.fromstring(junit(verdict))  # noqa: S314 - written by the line before
+    ET.fromstring(junit_xml(verdict))  # noqa: S314 - written by the line before
     return json.dumps(as_dict(verdict))
 
 
@@ -146,7 +146,7 @@ def _heard(data: bytes, folder: Path) -> object:
 
 def _named(data: bytes, _: Path) -> object:
     """Names and texts that others choose reach junit.xml whole or replaced, and leave it well-formed."""
-    from evalsuite.export.junit import junit
+    from evalsuite.export.junit import junit_xml
     from evalsuite.gate.checks import Check, GateResult, Outcome
 
     text = data.decode("utf-8", "surrogateescape")
@@ -157,7 +157,7 @@ def _named(data: bytes, _: Path) -> object:
         )
         for outcome in Outcome
     ]  # fmt: skip
-    written = junit(GateResult(policy=text, checks=tuple(checks)))
+    written = junit_xml(GateResult(policy=text, checks=tuple(checks)))
     root = ET.fromstring(written.encode())  # noqa: S314 - written by the line before
     assert len(root.findall("testsuite/testcase")) == len(checks)
     return written

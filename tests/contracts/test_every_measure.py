@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from evalsuite.measures._base import Annotations, Answers, Figure, Measure, Statistic, Stored
+from evalsuite.measures._base import Annotations, Answers, Measure, Metric, Statistic, Stored
 from evalsuite.parts.names import parse_part, part_name
 from evalsuite.parts.registry import names
 from evalsuite.statistics.bootstrap import compare_sampled
@@ -17,7 +17,7 @@ EVERY = names(PACKAGE)
 
 
 def figure(name):
-    return parse_part(PACKAGE, name, Figure)
+    return parse_part(PACKAGE, name, Metric)
 
 
 def observed(part, seed, draws=None):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from evalsuite.measures._base import Figure
+from evalsuite.measures._base import Metric
 from evalsuite.parts.names import parse_part, part_kind, part_name
 from evalsuite.parts.registry import find, names
 from evalsuite.tasks._base import Task
@@ -12,7 +12,7 @@ from pruners.regularisers import Regulariser
 
 FOLDERS = {
     "evalsuite.tasks": Task,
-    "evalsuite.measures": Figure,
+    "evalsuite.measures": Metric,
     "evalsuite.training": Recipe,
     "pruners": Pruner,
     "pruners.regularisers": Regulariser,

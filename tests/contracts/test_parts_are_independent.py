@@ -7,7 +7,10 @@ import pytest
 
 from evalsuite.parts.registry import names
 
-FOLDERS = ("evalsuite.corruptions", "evalsuite.measures", "evalsuite.tasks", "evalsuite.training", "pruners")
+FOLDERS = (
+    *("evalsuite.corruptions", "evalsuite.export", "evalsuite.measures", "evalsuite.report.sections"),
+    *("evalsuite.tasks", "evalsuite.training", "pruners"),
+)
 
 
 @pytest.fixture(scope="module")

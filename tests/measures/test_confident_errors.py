@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from evalsuite.errors import UsageError
-from evalsuite.measures._base import Annotations, Figure, Stored
+from evalsuite.measures._base import Annotations, Metric, Stored
 from evalsuite.measures.confident_errors import ConfidentErrors
 from evalsuite.parts.names import parse_part, part_name
 
@@ -21,8 +21,8 @@ def test_without_a_threshold_it_is_the_error_over_draws() -> None:
 
 
 def test_its_name() -> None:
-    found = parse_part("evalsuite.measures", "confident-errors?above=0.8", Figure)
+    found = parse_part("evalsuite.measures", "confident-errors?above=0.8", Metric)
     assert found == ConfidentErrors(above=0.8)
     assert part_name(found) == "confident_errors?above=0.8"
     with pytest.raises(UsageError, match="0 <= above <= 1"):
-        parse_part("evalsuite.measures", "confident_errors?above=2", Figure)
+        parse_part("evalsuite.measures", "confident_errors?above=2", Metric)

@@ -7,7 +7,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss, roc_auc_score, roc_curve
 
 from evalsuite.errors import UsageError
-from evalsuite.measures._base import Annotations, Figure, Statistic, Stored
+from evalsuite.measures._base import Annotations, Metric, Statistic, Stored
 from evalsuite.measures.calibration import Calibration
 from evalsuite.measures.nll import Nll
 from evalsuite.measures.ood_auroc import OodAuroc
@@ -250,9 +250,9 @@ def test_perfect_and_reversed_detection() -> None:
 
 
 def test_names_with_settings() -> None:
-    assert parse_part("evalsuite.measures", "ood-auroc?score=energy", Figure) == OodAuroc(score="energy")
-    assert parse_part("evalsuite.measures", "calibration?bins=10", Figure) == Calibration(bins=10)
+    assert parse_part("evalsuite.measures", "ood-auroc?score=energy", Metric) == OodAuroc(score="energy")
+    assert parse_part("evalsuite.measures", "calibration?bins=10", Metric) == Calibration(bins=10)
     with pytest.raises(UsageError, match="confidence, energy, knn"):
-        parse_part("evalsuite.measures", "ood-auroc?score=odin", Figure)
+        parse_part("evalsuite.measures", "ood-auroc?score=odin", Metric)
     with pytest.raises(UsageError, match="bins >= 1"):
-        parse_part("evalsuite.measures", "calibration?bins=0", Figure)
+        parse_part("evalsuite.measures", "calibration?bins=0", Metric)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typing_extensions import get_type_hints
 
 from evalsuite.errors import RefusedInputError
+from evalsuite.records import facts, schema
 from evalsuite.records.json_schema import json_schema
 from evalsuite.records.schema import Measure, Results, parse_results
 
@@ -144,3 +146,21 @@ def test_results_cannot_be_changed(document: Document) -> None:
     with pytest.raises(ValueError, match="unit"):
         Measure(name="error", unit="furlongs")
     assert isinstance(results, Results)
+
+
+@pytest.mark.parametrize(
+    ("stored", "part"),
+    [
+        (facts.RunFacts, schema.Run),
+        (facts.DataFacts, schema.Data),
+        (facts.ParentFacts, schema.Parent),
+        (facts.StandardFacts, schema.Standard),
+        (facts.ReadingFacts, schema.Reading),
+        (facts.NetworkFacts, schema.Network),
+        (facts.LatencyFacts, schema.Latency),
+        (facts.FamilyFacts, schema.Family),
+        (facts.ShippedFacts, schema.Shipped),
+    ],
+)
+def test_whatever_the_store_holds_of_a_part_has_a_field(stored: type, part: type[schema.Part]) -> None:
+    assert get_type_hints(stored).keys() <= part.model_fields.keys()

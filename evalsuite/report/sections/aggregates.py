@@ -116,18 +116,18 @@ def _excess_panels(index: Index) -> tuple[Trend, ...]:
 
 
 def _curves(index: Index, values: Mapping[str, Aggregate] | Mapping[str, Excess]) -> list[Curve]:
-    found = []
+    curves = []
     for look, line in enumerate(index.lines):
-        known = [(n.prune_ratio, values[n.id]) for n in line.networks if n.id in values]
-        steps = [Step(ratio=r, loss=v.value, low=v.low, high=v.high, shown=True) for r, v in known if r is not None]
-        found.append(Curve(family=line.family.id, steps=tuple(steps), look=look))
-    return found
+        points = [(n.prune_ratio, values[n.id]) for n in line.networks if n.id in values]
+        steps = [Step(ratio=r, loss=v.value, low=v.low, high=v.high, shown=True) for r, v in points if r is not None]
+        curves.append(Curve(family=line.family.id, steps=tuple(steps), look=look))
+    return curves
 
 
 def _range(values: Mapping[str, Aggregate] | Mapping[str, Excess], *, points: bool = False) -> str:
-    known = [v.value for v in values.values() if v.value is not None]
-    low, high = (_format.points(v) if points else _format.loss(v) for v in (min(known), max(known)))
-    return low if len(known) == 1 else f"{low} to {high}"
+    figures = [v.value for v in values.values() if v.value is not None]
+    low, high = (_format.points(v) if points else _format.loss(v) for v in (min(figures), max(figures)))
+    return low if len(figures) == 1 else f"{low} to {high}"
 
 
 def _corruption_rows(index: Index) -> tuple[CorruptionRow, ...]:

@@ -72,5 +72,5 @@ def _over_seeds(results: Results) -> list[AverageRow]:
 
 
 def _spread(values: Iterable[float | None]) -> str:
-    known = [v for v in values if v is not None]
-    return f"{_format.ratio(fmean(known))} ± {100 * pstdev(known):.1f}" if known else _format.NOTHING
+    figures = [v for v in values if v is not None]
+    return f"{_format.ratio(fmean(figures))} ± {100 * pstdev(figures):.1f}" if figures else _format.NOTHING

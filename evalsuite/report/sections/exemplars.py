@@ -64,10 +64,10 @@ def _pictures(contents: Contents) -> tuple[EmbeddedPicture, ...]:
 
 def _finding(results: Results) -> str:
     """Where there are most of them, and how hard they are for the parent there."""
-    known = [e for e in results.exemplars if e.share is not None]
-    if not any(e.count for e in known):
+    measured = [e for e in results.exemplars if e.share is not None]
+    if not any(e.count for e in measured):
         return "On no task do most networks of a population agree on another class than the parent's."
-    most = max(known, key=lambda e: e.share or 0.0)
+    most = max(measured, key=lambda e: e.share or 0.0)
     where = f"{_format.name(most.task)}, where {_format.name(most.population)} has {_format.share(most.share)}"
     hard = f"The parent errs on {_format.share(most.parent_error)} of these"
     if most.parent_error_elsewhere is not None:

@@ -81,9 +81,9 @@ class Features(Section):
 
 
 def _matrix(index: Index, name: str) -> Matrix:
-    own = [feature for feature in index.results.features if feature.task == name]
-    pairs = {(feature.pixels_from, feature.seen_by): feature for feature in own}
-    shown = list(dict.fromkeys(feature.pixels_from for feature in own))
+    features = [feature for feature in index.results.features if feature.task == name]
+    pairs = {(feature.pixels_from, feature.seen_by): feature for feature in features}
+    shown = list(dict.fromkeys(feature.pixels_from for feature in features))
     task = index.task(name)
     return Matrix(
         task=_format.name(name),
@@ -96,17 +96,17 @@ def _matrix(index: Index, name: str) -> Matrix:
             for source in shown
         ),
         finding=_finding(index, pairs),
-        left_out=tuple(dict.fromkeys(feature.seen_by for feature in own if feature.seen_by not in shown)),
-        pairs=tuple(map(_pair, own)),
+        left_out=tuple(dict.fromkeys(feature.seen_by for feature in features if feature.seen_by not in shown)),
+        pairs=tuple(map(_pair, features)),
     )
 
 
 def _label(index: Index, network: str) -> str:
     """The prune ratio says enough where there is one family."""
-    found = index.network(network)
-    if found is None or found.role != "pruned" or len(index.lines) > 1:
+    facts = index.network(network)
+    if facts is None or facts.role != "pruned" or len(index.lines) > 1:
         return network
-    return _format.ratio(found.prune_ratio)
+    return _format.ratio(facts.prune_ratio)
 
 
 def _field(feature: Feature | None) -> Field:
@@ -130,16 +130,16 @@ def _pair(feature: Feature) -> PairRow:
 def _finding(index: Index, pairs: dict[tuple[str, str], Feature]) -> str:
     """What the parent's pixels are worth to the parent, to pruned networks and to controls."""
     parent = index.results.parent.id
-    own = pairs.get((parent, parent))
-    if own is None or own.value is None:
+    reference = pairs.get((parent, parent))
+    if reference is None or reference.value is None:
         return "The parent's own pixels have not been shown to it yet."
-    said = [f"On its own pixels the parent gives the true class {_format.share(own.value)} on average"]
+    clauses = [f"On its own pixels the parent gives the true class {_format.share(reference.value)} on average"]
     for role, noun in (("pruned", "pruned networks"), ("control", "controls")):
-        found = {n.id: pairs.get((parent, n.id)) for n in index.results.networks if n.role == role}
-        values = [feature.value for feature in found.values() if feature is not None and feature.value is not None]
+        by_network = {n.id: pairs.get((parent, n.id)) for n in index.results.networks if n.role == role}
+        values = [feature.value for feature in by_network.values() if feature is not None and feature.value is not None]
         if values:
-            said.append(f"{noun} give it {_range(values)} there")
-    return "; ".join(said) + "."
+            clauses.append(f"{noun} give it {_range(values)} there")
+    return "; ".join(clauses) + "."
 
 
 def _range(values: list[float]) -> str:

@@ -1,4 +1,4 @@
-"""Confidence against accuracy over bins of equal mass, and what chance alone adds to their gaps."""
+"""Gaps between confidence and accuracy over bins of equal mass, and what chance alone adds to them."""
 
 from collections.abc import Mapping
 from typing import final
@@ -12,12 +12,12 @@ from evalsuite.measures._wrong import right
 
 
 @final
-class Gaps:
+class CalibrationGaps:
     """Right or wrong minus confidence, in order of confidence."""
 
-    def __init__(self, stored: Stored, known: Annotations, readings: Mapping[str, float], bins: int) -> None:
+    def __init__(self, stored: Stored, truth: Annotations, readings: Mapping[str, float], bins: int) -> None:
         confidence = stored.own["confidence"].astype(np.float64)
-        self._gap = (right(stored, known.labels, readings) - confidence).ravel()
+        self._gap = (right(stored, truth.labels, readings) - confidence).ravel()
         self._order = ranked(confidence.ravel(), owners(confidence))
         self._edges = np.linspace(0.0, 1.0, bins + 1)
         self._n = len(confidence)

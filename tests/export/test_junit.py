@@ -4,7 +4,7 @@ from xml.etree import ElementTree as ET
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.export.junit import junit
+from evalsuite.export.junit import junit_xml
 from evalsuite.gate.checks import Check, GateResult, Outcome
 
 CHECK = Check(
@@ -19,7 +19,7 @@ CHECK = Check(
 
 
 def parsed(*checks: Check, policy: str = "release") -> ET.Element:
-    return ET.fromstring(junit(GateResult(policy=policy, checks=checks)))  # noqa: S314 - our own text
+    return ET.fromstring(junit_xml(GateResult(policy=policy, checks=checks)))  # noqa: S314 - our own text
 
 
 def test_each_outcome_has_its_element() -> None:
@@ -77,7 +77,7 @@ anything = st.text(st.characters(exclude_categories=()), max_size=20)
 @given(anything, anything, anything, anything, st.sampled_from(list(Outcome)))
 def test_any_text_gives_xml_that_parses(policy: str, task: str, network: str, message: str, outcome: Outcome) -> None:
     bad = replace(CHECK, task=task, network=network, message=message, outcome=outcome)
-    text = junit(GateResult(policy=policy, checks=(bad, bad)))
+    text = junit_xml(GateResult(policy=policy, checks=(bad, bad)))
     root = ET.fromstring(text)  # noqa: S314 - our own text
     text.encode("utf-8")
     cases = root.findall("./testsuite/testcase")
@@ -98,4 +98,4 @@ def test_characters_that_are_not_drawn_are_spelled() -> None:
 
 def test_the_same_checks_give_the_same_bytes() -> None:
     result = GateResult(policy="p", checks=(CHECK, CHECK))
-    assert junit(result) == junit(result)
+    assert junit_xml(result) == junit_xml(result)
