@@ -52,7 +52,10 @@ def captured(monkeypatch):
         return read_candidate(path, reading, inputs)
 
     def capture(inputs, asked, settings, *, origin, shipped=(), **_rest):
-        networks = asked if isinstance(asked, dict) else {}
+        candidates = asked if isinstance(asked, dict) else {}
+        networks = {name: candidate.read() for name, candidate in candidates.items()}
+        for each in shipped:
+            each.read()
         requests.append(
             {
                 "parent": network_digest(inputs.parent.network, inputs.parent.shape),
@@ -66,7 +69,7 @@ def captured(monkeypatch):
                 "early": getattr(asked, "rewind_to", None) and tensor_digest(asked.rewind_to),
                 "evaluation": settings,
                 "caution": (origin.strict, origin.accepted, origin.accept_parent, origin.full_paths, origin.amend),
-                "shipped": [(each.id, each.of, each.path) for each in shipped],
+                "shipped": [(each.id, each.tested_as, each.path) for each in shipped],
             }
         )
         if networks:
