@@ -6,7 +6,7 @@ from collections import abc
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Literal, TypeVar, final, get_args, get_origin
+from typing import Final, Literal, SupportsIndex, SupportsInt, TypeVar, final, get_args, get_origin
 
 import click
 from typing_extensions import override
@@ -28,6 +28,17 @@ class _Place(click.Path):
         if not os.fspath(value):  # of a variable of the shell that is not set; the working folder would be taken
             self.fail("expected a path, got none", param, ctx)
         return expanded(os.fspath(value))
+
+
+@final
+class _Range(click.IntRange):
+    """A whole number whose bounds help tells; they are checked with those of run files, and told in the same words."""
+
+    @override
+    def convert(
+        self, value: SupportsInt | SupportsIndex, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        return click.INT.convert(value, param, ctx)
 
 
 PLACE = _Place(path_type=Path)
@@ -136,7 +147,7 @@ def _value_type(kind: object, bounds: Bounds) -> object:
         return click.Choice(get_args(kind))
     if kind is int and bounds:
         least, most = (None if limit is None else int(limit) for limit in (bounds.get("ge"), bounds.get("le")))
-        return click.IntRange(least, most)
+        return _Range(least, most)
     return PLACE if kind is Path else kind
 
 

@@ -74,7 +74,8 @@ class Option:
         for bound, limit in self.bounds.items():
             sign, holds = _BOUNDS[bound]
             if value is not None and not holds(value, limit):
-                raise ValueError(f"expected a number {sign} {limit}")
+                shown = float(limit) if isinstance(value, float) and isinstance(limit, int) else limit
+                raise ValueError(f"expected a number {sign} {shown}")
         return value if self.check is None else self.check(value)
 
 

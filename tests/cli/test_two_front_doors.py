@@ -242,7 +242,7 @@ def test_parts_stand_beside_names(captured, lenet, tmp_path):
         ({"out_": 1}, "got 'out_'"),
         ({"tasks": [3]}, "tasks: expected names or parts that are Tasks, got 3"),
         ({"pruner": 3}, "pruner: expected names or parts that are Pruners, got 3"),
-        ({"margin": 3}, "--margin: expected a number < 1, got 3$"),
+        ({"margin": 3}, "--margin: expected a number < 1.0, got 3$"),
         ({"preset": "quik"}, "Did you mean 'quick'"),
         ({"data": None}, "expected a data set"),
         ({"examples": 5, "evaluation_settings": EvaluationSettings(tasks=(Clean(),))}, "leave out examples"),
