@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Unpack, final
@@ -29,7 +30,7 @@ from evalsuite.errors import UnknownNameError, UsageError
 from evalsuite.inputs.candidate_names import PARENT, candidate_names, shipped_names
 from evalsuite.inputs.read import Inputs
 from evalsuite.notebook import notebook_reporter
-from evalsuite.pipeline import Origin, Shipped
+from evalsuite.pipeline import Candidate, Origin, ShippedFile
 from evalsuite.progress import Reporter
 from evalsuite.result import Result
 
@@ -116,13 +117,15 @@ def evaluate(
         inputs = request.inputs()
         results = pipeline.evaluate(
             inputs,
-            {name: build_candidate(each, request.spec, inputs) for name, each in networks.items()},
+            {name: _candidate(each, request.spec, inputs) for name, each in networks.items()},
             evaluation_settings or build_evaluation_settings(request.spec, request.parts),
             out=Path(out),
             origin=_origin("evalsuite.evaluate", request.spec, amend=amend),
             reporter=reporter or notebook_reporter(),
             shipped=[
-                Shipped(id=name, of=network, path=file, checkpoint=build_candidate(file, request.spec, inputs))
+                ShippedFile(
+                    id=name, tested_as=network, path=file, read=partial(build_candidate, file, request.spec, inputs)
+                )
                 for name, network, file in files
             ],
         )
@@ -169,6 +172,11 @@ def _request(
 
 def _origin(command: str, spec: Spec, *, amend: bool) -> Origin:
     return Origin(command=command, amend=amend, full_paths=spec.full_paths, **caution(spec))
+
+
+def _candidate(network: nn.Module | Path, spec: Spec, inputs: Inputs) -> Candidate:
+    file = None if isinstance(network, nn.Module) else network
+    return Candidate(read=partial(build_candidate, network, spec, inputs), file=file)
 
 
 def _named(candidates: Candidates) -> dict[str, nn.Module | Path]:

@@ -62,9 +62,9 @@ class TerminatedError(BaseException):
 class UnknownNameError(UsageError):
     """A name stands in no registry; the nearest names and all accepted ones are told."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], *, elsewhere: Iterable[str] = ()) -> None:
+    def __init__(self, kind: str, name: str, accepted: Iterable[str], *, elsewhere: Iterable[str] = ()) -> None:
         """`elsewhere`: accepted names that are this one, spelled out; they are told before names that look alike."""
-        names = sorted(known)
+        names = sorted(accepted)
         near = [*elsewhere] or difflib.get_close_matches(name, names, n=3, cutoff=0.5)
         hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
         article = "an" if kind[0] in "aeiou" else "a"

@@ -32,7 +32,7 @@ def notebook_reporter() -> Reporter | None:
 
 @final
 class NotebookLines:
-    """What was told so far, and one line that says where the stage is.
+    """Reporter that shows the lines so far, and one that says where the stage is.
 
     Nothing is drawn from another thread: the line moves when work is done, at most a few times a second.
     """

@@ -15,7 +15,7 @@ from evalsuite.measures._base import Annotations, Losses, Measure, Metric, Stati
 from evalsuite.measures._wrong import wrong
 from evalsuite.parts.names import parse_part, part_name
 from evalsuite.records.facts import FamilyFacts, Meta, NetworkFacts, TaskFacts
-from evalsuite.records.store import ALONE, Address, Columns, Store
+from evalsuite.records.store import NO_OTHER, Address, Columns, Store
 from evalsuite.statistics.bootstrap import Spread, compare_spreads, spread
 from evalsuite.statistics.compare import Comparison, Verdict, compare
 from evalsuite.statistics.deployable import Claim

@@ -1,4 +1,4 @@
-"""What every command does alike: exit codes, one-line errors, progress on stderr, JSON on stdout."""
+"""Prints and ends alike for every command: exit codes, one-line errors, progress on stderr, JSON on stdout."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ from evalsuite.cli._exits import invoked, kept_from_leaving
 from evalsuite.cli._streams import disk_error, flushed, patient
 from evalsuite.errors import EvalsuiteError, exit_code
 from evalsuite.printable import one_line
-from evalsuite.process.interruption import CODES, check, listening, said
+from evalsuite.process.interruption import CODES, check, describe_end, listening
 from evalsuite.process.third_party_code import described
 from evalsuite.progress import Ticker, Tracker, clock
 
@@ -49,7 +49,7 @@ def _tell(error: BaseException) -> int:
     code = exit_code(error)
     match error:
         case _ if code in CODES.values():
-            echo(f"evalsuite: {said(code)}", err=True)
+            echo(f"evalsuite: {describe_end(code)}", err=True)
         case click.ClickException():
             echo(*_usage(error), f"Error: {error.format_message()}", err=True)
             return _USAGE
@@ -59,9 +59,9 @@ def _tell(error: BaseException) -> int:
         case _ if (reason := disk_error(error)) is not None:
             echo(f"evalsuite: {reason}", colour="red", err=True)
             return _USAGE
-        case _ if isinstance(told := described(error), EvalsuiteError):
-            echo(f"evalsuite: {told}", colour="red", err=True)
-            return exit_code(told)
+        case _ if isinstance(usable := described(error), EvalsuiteError):
+            echo(f"evalsuite: {usable}", colour="red", err=True)
+            return exit_code(usable)
         case _:
             _debug.show(error, always=True)
             echo("evalsuite: internal error (this is a bug); what was finished is kept", colour="red", err=True)

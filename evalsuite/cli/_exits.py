@@ -1,4 +1,4 @@
-"""The one way out: a process ends with what its command returned, and others' code cannot end it for it."""
+"""Ends the process with what its command returned, and keeps others' code from ending it."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""Flags of the options that are declared in `evalsuite.config.options`, and how what is typed behind them is read."""
+"""Derives flags from the options declared in `evalsuite.config.options`, and reads what is typed behind them."""
 
 import math
 import os
@@ -37,22 +37,22 @@ _SHOWN: Final = 60
 
 def split(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...] | None:
     """`--tasks a,b --tasks c` → (a, b, c); None where the option was not given."""
-    found = tuple(part.strip() for value in values for part in value.split(",") if part.strip())
-    return found or None
+    pieces = tuple(part.strip() for value in values for part in value.split(",") if part.strip())
+    return pieces or None
 
 
 def ratios(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[float, ...] | None:
     """`0.5,0.7`, `0.1:0.9:0.1` (first:last:step, both ends included), `lottery:16` (20 % of what is left, 16 times)."""
     if value is None:
         return None
-    found: list[float] = []
+    every: list[float] = []
     for part in value.split(","):
         kind, _, rounds = part.strip().partition(":")
         if kind == "lottery" and rounds.isdigit() and rounds.strip("0"):
-            found.extend(round(1 - 0.8**k, 10) for k in range(1, _few(rounds, part) + 1))
+            every.extend(round(1 - 0.8**k, 10) for k in range(1, _few(rounds, part) + 1))
         else:
-            found.extend(_numbers(part))
-    return tuple(found)
+            every.extend(_numbers(part))
+    return tuple(every)
 
 
 def _few(rounds: str, part: str) -> int:
@@ -85,7 +85,7 @@ def _numbers(part: str) -> list[float]:
 
 def by_task(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, float] | None:
     """`adversarial=200,certified=100` → {"adversarial": 200, "certified": 100}."""
-    found: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     for part in (part for value in values for part in value.split(",") if part.strip()):
         name, equals, text = part.rpartition("=")
         try:
@@ -94,8 +94,8 @@ def by_task(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
             number = -1.0
         if not equals or number < 0:
             raise UsageError(f"{param.opts[0]}: expected TASK=NUMBER, e.g. adversarial=200, got {part!r}")
-        found[name.strip()] = int(number) if number.is_integer() else number
-    return found or None
+        numbers[name.strip()] = int(number) if number.is_integer() else number
+    return numbers or None
 
 
 _CONFIG = click.option("--config", type=PLACE, help="Run file (TOML) with any of these options; flags win.")

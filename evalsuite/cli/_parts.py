@@ -1,4 +1,4 @@
-"""Parts for people: what each is, its settings with their defaults and meanings, its source, and how it is typed."""
+"""Describes parts for people: what each is, its settings, their defaults and meanings, its source, how it is typed."""
 
 import inspect
 import re
@@ -147,7 +147,7 @@ def described_task(text: str) -> Description:
     titles = [task.title() for task in tasks[:_SHOWN]]
     if len(tasks) > _SHOWN:
         titles.append(f"and {len(tasks) - _SHOWN} more")
-    passes = sum(task.passes() for task in tasks)
+    passes = sum(task.forward_passes() for task in tasks)
     meant = {each.name: each.meaning for each in whole.settings}
     given = part_settings(tasks[0]) if len(tasks) == 1 else {}
     return Description(
@@ -321,4 +321,4 @@ def spelled_out(name: str) -> list[str]:
     by_kind = {kind: names(each.package) for kind, each in KINDS.items()}
     bare = name.partition("?")[0].replace("-", "_")
     places = {**by_kind, "networks": tuple(BUILT_IN), "presets": tuple(PRESETS)}
-    return [f"{kind}/{bare}" for kind, known in places.items() if bare in known]
+    return [f"{kind}/{bare}" for kind, parts in places.items() if bare in parts]

@@ -17,6 +17,7 @@ from evalsuite.files.given_paths import expanded, is_file
 from evalsuite.files.trees import tree, walk
 from evalsuite.networks.checkpoints.header import described
 from evalsuite.parts.data_names import parse_data_name
+from evalsuite.parts.names import split_options
 from evalsuite.parts.recorded_data import check_recorded
 from evalsuite.parts.registry import third_party
 from evalsuite.records.schema import Results
@@ -134,8 +135,8 @@ def leans_on_others(network: Path) -> bool:
 
 def _of_tasks(tasks: Sequence[str]) -> list[Path]:
     """Every file and folder that tasks with examples of their own name."""
-    options = [option.partition("=") for task in tasks for option in task.partition("?")[2].split("&")]
-    return sorted({expanded(value) for key, _, value in options if key in {"at", "classes"}})
+    options = [option for task in tasks for option in split_options(task)[1]]
+    return sorted({expanded(value) for key, value in options if key in {"at", "classes"}})
 
 
 def _place_of(data: str | None) -> list[Path]:
@@ -150,9 +151,9 @@ def _folders(paths: Iterable[Path]) -> list[str]:
 
 def _stamps(files: Iterable[Path]) -> list[str]:
     """What changes whenever a file is written to or another one is put in its place; links are followed."""
-    found = [(file, file.stat()) for file in files if file.is_file()]
-    stamps = [f"{file} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}" for file, stat in found]
-    if len(found) > _MOST_FILES or sum(stat.st_size for _, stat in found) > _MOST_BYTES:
+    states = [(file, file.stat()) for file in files if file.is_file()]
+    stamps = [f"{file} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}" for file, stat in states]
+    if len(states) > _MOST_FILES or sum(stat.st_size for _, stat in states) > _MOST_BYTES:
         return stamps
     # not every file system, and no clock that was set back, changes the stamp with every write
-    return [*stamps, *(_content(file, "--data") for file, _ in found)]
+    return [*stamps, *(_content(file, "--data") for file, _ in states)]

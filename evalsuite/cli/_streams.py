@@ -1,4 +1,4 @@
-"""stdout and stderr that outlive their readers: a closed pipe changes neither what a command does nor its exit code."""
+"""Wraps stdout and stderr: a closed pipe changes neither what a command does nor its exit code."""
 
 import errno
 import io

@@ -114,14 +114,14 @@ def _examine(options: dict[str, object], *, as_json: bool) -> None:
         torch.set_num_threads(spec.threads)
     loaded = build_inputs(spec)
     test = loaded.dataset.test
-    found = examine(loaded, choose(test, min(_EXAMPLES, len(test)), spec.seed), confidence=spec.confidence)
+    understanding = examine(loaded, choose(test, min(_EXAMPLES, len(test)), spec.seed), confidence=spec.confidence)
     if as_json:
         names = ("topic", "taken", "source", "option")
-        rows = [dict(zip(names, row, strict=True)) for row in found.rows()]
-        write_json({"parent": dict(found.standard), "readings": rows})
+        rows = [dict(zip(names, row, strict=True)) for row in understanding.rows()]
+        write_json({"parent": dict(understanding.standard), "readings": rows})
     else:
-        _table(found.rows())
-    check(found, Origin(command="", **caution(spec)), reporter())
+        _table(understanding.rows())
+    check(understanding, Origin(command="", **caution(spec)), reporter())
 
 
 def _table(rows: list[tuple[str, str, str, str]]) -> None:
@@ -140,13 +140,13 @@ def _table(rows: list[tuple[str, str, str, str]]) -> None:
 
 
 def _libraries() -> list[tuple[str, str, str]]:
-    found = [("evalsuite", "ok", f"{__version__}, Python {platform.python_version()} at {sys.prefix}")]
+    lines = [("evalsuite", "ok", f"{__version__}, Python {platform.python_version()} at {sys.prefix}")]
     for library in _NEEDED:
         try:
-            found.append((library, "ok", version(library)))
+            lines.append((library, "ok", version(library)))
         except PackageNotFoundError:
-            found.append((library, "missing", install_hint()))
-    return found
+            lines.append((library, "missing", install_hint()))
+    return lines
 
 
 def _optional() -> list[tuple[str, str, str]]:
@@ -200,5 +200,5 @@ def _data() -> list[tuple[str, str, str]]:
 
 
 def _browser() -> tuple[str, str, str]:
-    path = next((found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None)
+    path = next((browser for name in ("chromium", "google-chrome", "chrome") if (browser := shutil.which(name))), None)
     return "browser", "ok" if path else "optional", path or "any browser opens report.html; tests use Debian's chromium"

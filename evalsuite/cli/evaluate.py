@@ -1,5 +1,6 @@
 """`evalsuite evaluate`: judge networks that others made."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,7 @@ def command(
     pairs = [_pair(part, files) for value in shipped for part in value.split(",") if part.strip()]
     out = spec.out or default_out(spec.ckpt)
     held = shipped_names(pairs, files)
-    request = request_digest(spec, {**files, **{f"{name} shipped as {of}": file for name, of, file in held}})
+    request = request_digest(spec, {**files, **{f"{name} shipped as {network}": file for name, network, file in held}})
     results = finished(out, request)
     if results is not None:
         echo(f"{out}: finished before, nothing to do", err=True)
@@ -91,7 +92,7 @@ def _run(
     from evalsuite.config.build import build_evaluation_settings
     from evalsuite.config.build_inputs import build_candidate, build_inputs
     from evalsuite.config.caution import caution
-    from evalsuite.pipeline import Origin, Shipped, evaluate
+    from evalsuite.pipeline import Candidate, Origin, ShippedFile, evaluate
     from evalsuite.progress import READING
     from evalsuite.records.heartbeat import recorded
 
@@ -100,10 +101,13 @@ def _run(
     with recorded(reporter(), out) as progress:
         progress.start(READING, 0.0)
         loaded = build_inputs(spec)
-        networks = {name: build_candidate(file, spec, loaded) for name, file in files.items()}
+        networks = {
+            name: Candidate(read=partial(build_candidate, file, spec, loaded), file=file)
+            for name, file in files.items()
+        }
         held = [
-            Shipped(id=name, of=of, path=file, checkpoint=build_candidate(file, spec, loaded))
-            for name, of, file in shipped
+            Shipped(id=name, of=network, path=file, checkpoint=build_candidate(file, spec, loaded))
+            for name, network, file in shipped
         ]
         origin = Origin(
             command=typed(), request=request or "", amend=amend, full_paths=spec.full_paths, **caution(spec)

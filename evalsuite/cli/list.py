@@ -35,11 +35,11 @@ def command(kind: str | None, as_json: bool) -> None:
     if kind is not None and kind in _TABLES:
         _TABLES[kind](as_json=as_json)
         return
-    found = {each: _listed(each) for each in ([kind] if kind else _KINDS)}
+    listing = {each: _listed(each) for each in ([kind] if kind else _KINDS)}
     if as_json:
-        write_json(found)
+        write_json(listing)
         return
-    for each, parts in found.items():
+    for each, parts in listing.items():
         echo(each, bold=True)
         width = max((len(name) for name in parts), default=0)
         for name, says in parts.items():
@@ -81,6 +81,7 @@ def _tasks(*, as_json: bool) -> None:
     from rich.table import Table
 
     from evalsuite.parts.registry import find
+    from evalsuite.tasks._abilities import bank_size
     from evalsuite.tasks._base import Task
     from evalsuite.tasks._names import expand
 
@@ -90,7 +91,7 @@ def _tasks(*, as_json: bool) -> None:
         for text in find(package, kind, Task).usage or (kind.replace("_", "-"),):
             tasks = expand([text])
             asks = tasks[0].title() if len(tasks) == 1 else f"{tasks[0].title()}, and {len(tasks) - 1} more"
-            passes, training = sum(task.passes() for task in tasks), sum(task.training() for task in tasks)
+            passes, training = sum(task.forward_passes() for task in tasks), sum(bank_size(task) for task in tasks)
             rows[text] = {"kind": kind, "asks": asks, "passes": passes, "training": training}
     if as_json:
         write_json({"tasks": rows})

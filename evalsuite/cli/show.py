@@ -55,20 +55,20 @@ def _checkpoint(path: Path, arch: str | None, *, as_json: bool) -> None:
     from evalsuite.process.third_party_code import others_code
 
     with others_code(f"reading {path}"):
-        found = read(path, arch=arch)
-        counted = cost(found.network, found.shape)
+        checkpoint = read(path, arch=arch)
+        counted = cost(checkpoint.network, checkpoint.shape)
     facts: dict[str, object] = {
-        "arch": found.arch,
-        "arguments": dict(found.arguments),
-        "classes": found.class_count,
-        "shape": list(found.shape),
-        "data": found.data,
+        "arch": checkpoint.arch,
+        "arguments": dict(checkpoint.arguments),
+        "classes": checkpoint.class_count,
+        "shape": list(checkpoint.shape),
+        "data": checkpoint.data,
         "parameters": counted.parameters,
         "nonzero": counted.nonzero,
         "prune_ratio_by_zeros": 1 - counted.prunable_nonzero / counted.prunable if counted.prunable else None,
         "multiply_accumulates": counted.dense_flops,
-        "lineage": [dict(step) for step in found.lineage],
-        "sha256": found.file_digest,
+        "lineage": [dict(step) for step in checkpoint.lineage],
+        "sha256": checkpoint.file_digest,
     }
     if as_json:
         write_json(facts)
@@ -92,8 +92,8 @@ def _part(what: str) -> "Description":
         return described("tasks", what) if what.replace("-", "_") in tasks else described_task(what)
     if kind in KINDS and name:
         return described(kind, name.partition("?")[0])
-    known = [*tasks, *(f"{each}/NAME" for each in (*KINDS, "networks", "presets"))]
-    raise UnknownNameError("part, checkpoint or run folder", what, known, elsewhere=spelled_out(what))
+    accepted = [*tasks, *(f"{each}/NAME" for each in (*KINDS, "networks", "presets"))]
+    raise UnknownNameError("part, checkpoint or run folder", what, accepted, elsewhere=spelled_out(what))
 
 
 def _print(part: "Description") -> None:

@@ -153,7 +153,7 @@ def _read(run: Path) -> _Status:
 
 
 def _tasks(store: "Store") -> list[_TaskProgress]:
-    from evalsuite.records.store import ALONE
+    from evalsuite.records.store import NO_OTHER
 
     tasks = store.tasks()
     meta = store.meta(["run"] if tasks else [])
@@ -165,7 +165,7 @@ def _tasks(store: "Store") -> list[_TaskProgress]:
         rows.append(
             _TaskProgress(
                 task=task["name"],
-                done=sum((digest, shard, ALONE) in present for digest in digests for shard in task["shards"]),
+                done=sum((digest, shard, NO_OTHER) in present for digest in digests for shard in task["shards"]),
                 planned=0 if task["unavailable"] else len(task["shards"]) * len(digests),
                 unavailable=task["unavailable"],
             )

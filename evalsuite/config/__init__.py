@@ -1,1 +1,1 @@
-"""What a run is to do: settings, presets, run files, and how they become parts."""
+"""Settings of a run: options declared once, presets, run files, and the parts that they name."""

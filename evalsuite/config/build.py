@@ -1,4 +1,4 @@
-"""Options → settings: the parts that the options of a run name."""
+"""Builds the settings of a run from its options: parts by their names."""
 
 from collections.abc import Sequence
 from dataclasses import replace

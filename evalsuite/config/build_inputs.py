@@ -1,4 +1,4 @@
-"""Settings → inputs: reads the parent, its data and other networks as the options of a run name them."""
+"""Builds the inputs of a run from its options: the parent, its data and other networks."""
 
 from collections.abc import Sequence
 from dataclasses import replace

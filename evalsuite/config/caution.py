@@ -1,4 +1,4 @@
-"""What a run may assume, by its options and by the policy that it will be held to."""
+"""Decides what a run may assume, by its options and by the policy that it will be held to."""
 
 from typing import TypedDict
 

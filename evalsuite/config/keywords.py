@@ -1,4 +1,4 @@
-"""Options of a run as keywords of Python's front door: named and typed as on the command line, with parts beside names.
+"""Keywords of Python's front door: options named and typed as on the command line, with parts beside names.
 
 The test of the two front doors holds these to the command line's options, name by name.
 """
@@ -178,7 +178,7 @@ def check_apart(options: Mapping[str, object], settings: EvaluationSettings | No
         UsageError: There is one.
     """
     names = {"require" if field.name == "required" else field.name for field in fields(EvaluationSettings)}
-    twice = sorted(option for option in options if option in names)
+    twice = sorted(option for option, value in options.items() if option in names and value is not None)
     if settings is not None and twice:
         raise UsageError(
             f"evaluation_settings holds every option of the evaluation: leave out {', '.join(twice)}, or set them there"

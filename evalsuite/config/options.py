@@ -1,4 +1,4 @@
-"""Every option of a run, declared once: its type, default, bounds and help, which commands take it, what it affects.
+"""Declares every option of a run, once: type, default, bounds, help, the commands that take it, what it affects.
 
 Flags and their help, keys of run files, environment variables, the canonical text of a request, the identity of a run
 and the addresses of its networks are derived from these declarations. A new option is one field here; where parts of

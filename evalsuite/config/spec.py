@@ -1,4 +1,4 @@
-"""Flags, run files and presets → one value that says what to run; digests, and TOML again."""
+"""Resolves flags, run files and presets to one value, and writes it down as digests and TOML."""
 
 import hashlib
 import json

@@ -1,1 +1,1 @@
-"""Where shards are computed."""
+"""Engines: where work items are computed; `_base` is the contract, one engine a file."""

@@ -1,4 +1,4 @@
-"""Is the file that is shipped the network that was tested?
+"""Compares a shipped file with the network that was tested: is it the same network?
 
 A verdict on a network says nothing of a file that computes something else. A file that is said to be a network of the
 run is held against it on the run's held-out examples:
@@ -11,8 +11,10 @@ run is held against it on the run's held-out examples:
   and the report shows how it fares. A file that is meant to differ, being quantised say, is a candidate of its own.
 """
 
-from collections.abc import Sequence
-from typing import Final, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -36,12 +38,31 @@ _FEW: Final = 64
 Statistics = tuple[Sequence[float], Sequence[float]]
 
 
-def hold_against(
+@final
+@dataclass(frozen=True, kw_only=True)
+class ShippedFile:
+    """A file that is said to be a network of the run, after export.
+
+    Attributes:
+        id: Its name in results.
+        tested_as: The network's.
+        path: Where it was read from.
+        read: Reads it, on the run's device; may be called again.
+    """
+
+    id: str
+    tested_as: str
+    path: Path
+    read: Callable[[], Checkpoint]
+
+
+def compare_outputs(
     tested: nn.Module,
-    shipped: Checkpoint,
+    network: nn.Module,
+    shipped: ShippedFile,
     examples: Examples,
     *,
-    names: tuple[str, str, str],
+    sha256: str,
     confidence: float,
     statistics: Statistics,
 ) -> ShippedFacts:
@@ -49,32 +70,33 @@ def hold_against(
 
     Args:
         tested: A network of the run, in evaluation mode.
-        shipped: The file that is said to be it, on the same device.
+        network: What the file that is said to be it computes, on the same device.
+        shipped: The file.
         examples: The run's held-out examples, at least one.
-        names: The file's name in results, the network's, and the file's path.
+        sha256: Of the file.
         confidence: Of the interval, in (0.5, 1).
         statistics: Mean and standard deviation by which the parent normalises; tried where outputs differ.
 
     Raises:
         RefusedInputError: The file gives outputs that are not finite.
     """
-    identity, of, file = names
-    with others_code("holding the file that is shipped against it", networks={of: tested, identity: shipped.network}):
-        expected, found = _outputs(tested, examples), _outputs(shipped.network, examples)
-    if not bool(found.isfinite().all()):
-        raise RefusedInputError(f"expected finite outputs, got NaN or infinity from {file}")
-    apart = (found - expected).abs()
+    both = {shipped.tested_as: tested, shipped.id: network}
+    with others_code("holding the file that is shipped against it", networks=both):
+        expected, actual = _outputs(tested, examples), _outputs(network, examples)
+    if not bool(actual.isfinite().all()):
+        raise RefusedInputError(f"expected finite outputs, got NaN or infinity from {shipped.path}")
+    apart = (actual - expected).abs()
     tolerance = _TOLERANCE * float(expected.abs().max())
-    differ = found.argmax(1) != expected.argmax(1) if examples.problem.logits else ~(apart <= tolerance)
+    differ = actual.argmax(1) != expected.argmax(1) if examples.problem.logits else ~(apart <= tolerance)
     disagreements = int(differ.view(len(examples), -1).any(1).sum())
     verdict = _verdict(disagreements, float(apart.max()), tolerance)
-    artefact = artefact_in(shipped.network)
+    artefact = artefact_in(network)
     share = clopper_pearson(disagreements, len(examples), confidence=confidence)
     return ShippedFacts(
-        id=identity,
-        of=of,
-        file=file,
-        sha256=shipped.file_digest or "",
+        id=shipped.id,
+        of=shipped.tested_as,
+        file=str(shipped.path),
+        sha256=sha256,
         kind="checkpoint" if artefact is None else artefact.info.kind,
         n=len(examples),
         disagreements=disagreements,
@@ -86,7 +108,7 @@ def hold_against(
         median=float(apart.flatten().median()),
         tolerance=tolerance,
         verdict=verdict,
-        hint=None if verdict == "same outputs" else _hint(shipped.network, expected, examples, statistics, tolerance),
+        hint=None if verdict == "same outputs" else _hint(network, expected, examples, statistics, tolerance),
     )
 
 

@@ -1,55 +1,61 @@
-"""Which examples every task is asked about: the run's held-out ones, or examples of its own."""
+"""Prepares the examples of every task: the run's held-out ones, or examples that a task brings."""
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import TypeVar, final
 
 from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import Dataset, Examples, check_disjoint, choose
 from evalsuite.data._disjoint import Files
-from evalsuite.engines.shards import Cut, chosen_for, cuts
+from evalsuite.engines.items import Shard, split_into_shards
 from evalsuite.errors import UsageError
-from evalsuite.parts.names import part_name, part_settings
+from evalsuite.parts.names import part_kind, part_name, part_settings
 from evalsuite.records.store import Store
+from evalsuite.tasks._abilities import OwnExamples, bank_size
 from evalsuite.tasks._base import Domain, Task
 from evalsuite.tasks._names import digest
+
+Number = TypeVar("Number", int, float)
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What a run asks, cut into shards.
+class EvaluationExamples:
+    """What a run evaluates on, split into shards.
 
     Attributes:
-        judging: The tasks.
-        dataset: What the networks were trained on.
+        judging: The tasks, and on how many examples each.
+        dataset: The data that the networks were trained on.
         examples: The run's held-out examples, in order.
         shards: Shards of every task, by its name.
-        training: Training examples that networks are shown first, by the name of the task; of most there are none.
+        training: The training examples of banks, by the name of the task; most tasks have none.
     """
 
     judging: EvaluationSettings
     dataset: Dataset
     examples: Examples
-    shards: Mapping[str, tuple[Cut, ...]]
+    shards: Mapping[str, tuple[Shard, ...]]
     training: Mapping[str, Examples]
 
-    def of(self, task: Task) -> Examples:
-        """The examples of one task, read again where they are its own."""
-        return examples_of(task, self.judging, self.dataset, self.examples)
+    def for_task(self, task: Task) -> Examples:
+        """The examples of one task, read again where the task brings them."""
+        return examples_for(task, self.judging, self.dataset, self.examples)
 
     def digest(self, task: Task) -> str:
         """The task's part of addresses."""
         return digest(task, self.training.get(part_name(task)))
 
 
-def asked(judging: EvaluationSettings, dataset: Dataset, examples: Examples, store: Store) -> Asked:
-    """Cut what every task is asked about into shards, and tell the store their true classes.
+def prepare_examples(
+    judging: EvaluationSettings, dataset: Dataset, examples: Examples, store: Store
+) -> EvaluationExamples:
+    """Split the examples of every task into shards, and tell the store their true classes.
 
-    Own examples are read only where the store does not know their shards yet, so that a finished task costs nothing.
+    Examples that a task brings are read only where the store does not know their shards yet, so that a finished task
+    costs nothing.
 
     Raises:
         UsageError: A task's own examples are missing, or do not fit the data set; a budget cannot have been meant.
@@ -58,20 +64,22 @@ def asked(judging: EvaluationSettings, dataset: Dataset, examples: Examples, sto
     for task in judging.tasks:
         check_task(task, dataset)
     training = _training(judging, dataset)
-    found: dict[str, tuple[Cut, ...]] = {}
+    shards_by_task: dict[str, tuple[Shard, ...]] = {}
     for task in judging.tasks:
-        source = _source(task, judging, dataset)
-        known = None if source is None else store.cuts(source)
-        if known is not None:
-            found[part_name(task)] = _joined(task, known, training.get(part_name(task)))
+        bank, source = training.get(part_name(task)), _source(task, judging, dataset)
+        stored = None if source is None else store.shard_sizes(source)
+        if stored is not None:
+            shards_by_task[part_name(task)] = _shards_of_sizes(task, stored, bank)
             continue
-        chosen = examples_of(task, judging, dataset, examples)
-        shards = cuts(task, chosen, limit(task, judging), training.get(part_name(task)))
-        store.set_labels({cut.examples: chosen.labels[cut.start : cut.stop].tolist() for cut in shards})
+        chosen = examples_for(task, judging, dataset, examples)
+        shards = split_into_shards(task, chosen, limit(task, judging), bank)
+        store.set_labels({shard.examples: chosen.labels[shard.start : shard.stop].tolist() for shard in shards})
         if source is not None:
-            store.set_cuts(source, [(cut.examples, cut.stop - cut.start) for cut in shards])
-        found[part_name(task)] = shards
-    return Asked(judging=judging, dataset=dataset, examples=examples, shards=found, training=training)
+            store.set_shard_sizes(source, [(shard.examples, len(shard)) for shard in shards])
+        shards_by_task[part_name(task)] = shards
+    return EvaluationExamples(
+        judging=judging, dataset=dataset, examples=examples, shards=shards_by_task, training=training
+    )
 
 
 def check_task(task: Task, dataset: Dataset) -> None:
@@ -93,26 +101,26 @@ def domain_of(dataset: Dataset) -> Domain:
 
 
 def _training(judging: EvaluationSettings, dataset: Dataset) -> dict[str, Examples]:
-    """What networks are shown first, by the name of the task: chosen by the run's seed, the same for equal numbers."""
+    """The examples of banks, by the name of the task: chosen by the run's seed, the same for equal numbers."""
     available = 0 if dataset.train is None else len(dataset.train)
-    wanted = {part_name(task): min(task.training(), available) for task in judging.tasks}
+    wanted = {part_name(task): min(bank_size(task), available) for task in judging.tasks}
     if dataset.train is None:
         return {}
     chosen = {n: choose(dataset.train, n, judging.seed) for n in {*wanted.values()} - {0}}
     return {task: chosen[n] for task, n in wanted.items() if n}
 
 
-def examples_of(task: Task, judging: EvaluationSettings, dataset: Dataset, examples: Examples) -> Examples:
-    """The examples of a task's own, as many as it is judged on, chosen by the run's seed; else the run's `examples`.
+def examples_for(task: Task, judging: EvaluationSettings, dataset: Dataset, examples: Examples) -> Examples:
+    """The examples that a task brings, as many as it is judged on, chosen by the run's seed; else the run's `examples`.
 
     Raises:
         UsageError: Own examples are not like those of the data set, or stand in its training examples.
     """
-    own = task.examples(dataset)
-    if own is None:
+    if not isinstance(task, OwnExamples):
         return examples
-    _check(task, own, dataset)
-    chosen = choose(own, min(limit(task, judging), len(own)), judging.seed)
+    brought = task.examples(dataset)
+    check_examples(task, brought, dataset)
+    chosen = choose(brought, min(limit(task, judging), len(brought)), judging.seed)
     trained = dataset.train
     # photos are compared with photos: decoding all training examples of a large set would take longer than the task
     if trained is not None and isinstance(trained.images, Files) == isinstance(chosen.images, Files):
@@ -122,18 +130,28 @@ def examples_of(task: Task, judging: EvaluationSettings, dataset: Dataset, examp
 
 def limit(task: Task, judging: EvaluationSettings) -> int:
     """How many examples a task is judged on, where there are as many."""
-    return min(judging.examples, chosen_for(task, judging.examples, judging.examples_for))
+    return min(judging.examples, setting_for_task(task, judging.examples, judging.examples_for))
 
 
-def _check(task: Task, own: Examples, dataset: Dataset) -> None:
-    if not len(own):
+def setting_for_task(task: Task, otherwise: Number, by_task: Mapping[str, Number]) -> Number:
+    """The entry of `by_task` for a task: under its full name, else under its kind, else `otherwise`."""
+    return by_task.get(part_name(task), by_task.get(part_kind(task), otherwise))
+
+
+def check_examples(task: Task, brought: Examples, dataset: Dataset) -> None:
+    """Refuse examples that a task brings where they do not fit the data set.
+
+    Raises:
+        UsageError: There are none, or shapes or labels are others.
+    """
+    if not len(brought):
         raise UsageError(f"{part_name(task)}: expected examples, got none")
-    shape = tuple(own.pixels([0]).shape[1:])
+    shape = tuple(brought.pixels([0]).shape[1:])
     if shape != dataset.shape:
         raise UsageError(
             f"{part_name(task)}: expected images of {dataset.shape}, as those of {dataset.name}, got {shape}"
         )
-    low, high = int(own.labels.min()), int(own.labels.max())
+    low, high = int(brought.labels.min()), int(brought.labels.max())
     if low < 0 or high >= len(dataset.classes):
         raise UsageError(
             f"{part_name(task)}: expected labels from 0 to {len(dataset.classes) - 1}, the classes of {dataset.name}, "
@@ -142,8 +160,8 @@ def _check(task: Task, own: Examples, dataset: Dataset) -> None:
 
 
 def _source(task: Task, judging: EvaluationSettings, dataset: Dataset) -> str | None:
-    """What a task's shards depend on, without reading its examples; None where that cannot be said."""
-    stamps = _stamps(task.files())
+    """Digest of what a task's shards depend on, without reading its examples; None where that cannot be said."""
+    stamps = _stamps(task.files()) if isinstance(task, OwnExamples) else []
     if not stamps:
         return None
     facts = {
@@ -156,15 +174,13 @@ def _source(task: Task, judging: EvaluationSettings, dataset: Dataset) -> str | 
 
 
 def _stamps(files: Sequence[Path]) -> list[list[object]]:
-    found = [(file, file.stat()) for file in files if file.is_file()]
-    return [[str(file), stat.st_size, stat.st_mtime_ns] for file, stat in found]
+    stats = [(file, file.stat()) for file in files if file.is_file()]
+    return [[str(file), stat.st_size, stat.st_mtime_ns] for file, stat in stats]
 
 
-def _joined(task: Task, shards: Sequence[tuple[str, int]], training: Examples | None) -> tuple[Cut, ...]:
-    address = digest(task, training)
-    found: list[Cut] = []
-    start = 0
-    for examples, n in shards:
-        found.append(Cut(task=task, task_digest=address, start=start, stop=start + n, examples=examples))
+def _shards_of_sizes(task: Task, sizes: Sequence[tuple[str, int]], bank: Examples | None) -> tuple[Shard, ...]:
+    address, shards, start = digest(task, bank), list[Shard](), 0
+    for examples, n in sizes:
+        shards.append(Shard(task=part_name(task), task_digest=address, start=start, stop=start + n, examples=examples))
         start += n
-    return tuple(found)
+    return tuple(shards)

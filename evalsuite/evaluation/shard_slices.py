@@ -1,30 +1,31 @@
-"""Which slices the examples of every shard belong to, as the store keeps it."""
+"""Slices by shard: to which of the user's slices the examples of every shard belong, as the store keeps it."""
 
 from collections.abc import Sequence
 
 from evalsuite.data import Dataset, Examples
 from evalsuite.data._slices import Slices
-from evalsuite.engines.shards import Cut, digest_of
-from evalsuite.evaluation.examples import Asked
+from evalsuite.engines.items import Shard, shard_digest
+from evalsuite.evaluation.examples import EvaluationExamples
 from evalsuite.records.facts import SliceFacts
 
 
-def sliced(asked: Asked) -> SliceFacts | None:
+def slices_by_shard(evaluated: EvaluationExamples) -> SliceFacts | None:
     """The user's attributes by shard, for tasks that are asked about the run's held-out examples; None without any.
 
     Raises:
         UsageError: The table does not have one row for each held-out example.
     """
-    slices, examples = asked.judging.slices, asked.examples
+    slices, examples = evaluated.judging.slices, evaluated.examples
     if slices is None:
         return None
-    numbers = slices.numbered(_rows(slices, asked.dataset, examples) if slices.ids is None else examples.ids)
-    cuts = {cut.examples: cut for shards in asked.shards.values() for cut in shards if _is_of_the_run(cut, examples)}
+    numbers = slices.numbered(_rows(slices, evaluated.dataset, examples) if slices.ids is None else examples.ids)
+    every = [shard for shards in evaluated.shards.values() for shard in shards]
+    of_the_run = {shard.examples: shard for shard in every if _is_of_the_run(shard, examples)}
     return {
         "attributes": {attribute: list(slices.values(attribute)) for attribute in slices.attributes},
         "shards": {
-            shard: {attribute: of[cut.start : cut.stop] for attribute, of in numbers.items()}
-            for shard, cut in cuts.items()
+            key: {attribute: rows[shard.start : shard.stop] for attribute, rows in numbers.items()}
+            for key, shard in of_the_run.items()
         },
     }
 
@@ -42,6 +43,6 @@ def _rows(slices: Slices, dataset: Dataset, examples: Examples) -> Sequence[int]
     return examples.positions.tolist()
 
 
-def _is_of_the_run(cut: Cut, examples: Examples) -> bool:
+def _is_of_the_run(shard: Shard, examples: Examples) -> bool:
     """Whether a shard holds the run's examples at its place, and not a task's own."""
-    return cut.examples == digest_of(examples.ids[cut.start : cut.stop])
+    return shard.examples == shard_digest(examples.ids[shard.start : shard.stop])

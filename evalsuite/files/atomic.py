@@ -1,4 +1,4 @@
-"""Files that are either there whole or not at all."""
+"""Writes files whole or not at all."""
 
 import os
 import secrets

@@ -1,4 +1,4 @@
-"""Text files of rows and columns, as spreadsheets write them: which encoding, and which character stands in between."""
+"""Reads text files of rows and columns as spreadsheets write them, in any encoding and with any separator."""
 
 import codecs
 import csv
@@ -80,8 +80,8 @@ def read_delimited(content: bytes, where: str, *, most_columns: int = MOST_COLUM
     if any(head.count(delimiter) >= most_columns for delimiter in DELIMITERS):
         raise ValueError(f"{where}: expected at most {most_columns} columns, got more")
     first, _, rest = text.partition("\n")
-    if said := re.fullmatch(r"sep=(.)\r?", first):
-        return Delimited(delimiter=said[1], rows=_rows(rest, said[1], where, skipped=1))
+    if declared := re.fullmatch(r"sep=(.)\r?", first):
+        return Delimited(delimiter=declared[1], rows=_rows(rest, declared[1], where, skipped=1))
     several = _readings(text, where)
     delimiter = _delimiter(several, where)
     return Delimited(delimiter=delimiter, rows=several.get(delimiter) or _rows(text, delimiter, where))

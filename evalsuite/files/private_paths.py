@@ -1,4 +1,4 @@
-"""Results are shown to others: where a file lies on the user's machine, and under whose name, is left out of them."""
+"""Leaves out of results where files lie on the user's machine, and under whose name."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,16 +41,16 @@ def portable(name: str, folder: str) -> str:
 
 def _shortened(paths: Iterable[str]) -> dict[str, str]:
     pieces = {path: [piece for piece in path.split("/") if piece] for path in paths}
-    return {path: "/".join((LEFT_OUT, *_distinct(own, pieces.values()))) for path, own in pieces.items()}
+    return {path: "/".join((LEFT_OUT, *_distinct(parts, pieces.values()))) for path, parts in pieces.items()}
 
 
-def _distinct(own: Sequence[str], others: Iterable[Sequence[str]]) -> Sequence[str]:
+def _distinct(pieces: Sequence[str], others: Iterable[Sequence[str]]) -> Sequence[str]:
     """The last pieces of a path that no other path ends with; all but the first at most."""
-    rivals = [other for other in others if other != own]
-    for k in range(1, len(own)):
-        if all(list(rival[-k:]) != list(own[-k:]) for rival in rivals):
-            return own[-k:]
-    return own[1:] or own
+    rivals = [other for other in others if other != pieces]
+    for k in range(1, len(pieces)):
+        if all(list(rival[-k:]) != list(pieces[-k:]) for rival in rivals):
+            return pieces[-k:]
+    return pieces[1:] or pieces
 
 
 def _texts(value: object) -> Iterable[str]:
@@ -71,7 +71,7 @@ def _texts(value: object) -> Iterable[str]:
 def _replaced(value: object, short: Mapping[str, str]) -> object:
     match value:
         case str():
-            return _PATH.sub(lambda found: short[found.group()], value)
+            return _PATH.sub(lambda match: short[match.group()], value)
         case Mapping():
             return {_replaced(key, short): _replaced(each, short) for key, each in value.items()}
         case list() | tuple():

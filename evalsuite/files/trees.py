@@ -1,4 +1,4 @@
-"""Files in folders, however deep: links are followed, what systems leave beside files is left out."""
+"""Lists files in folders, however deep: links are followed, what systems leave beside files is left out."""
 
 import os
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def walk(folder: Path) -> list[tuple[Path, list[str]]]:
         RefusedInputError: Links lead to the same folders over and over, or something in a folder is no file: a pipe, a
             socket or a device.
     """
-    return sorted(_walked(str(folder)), key=lambda found: str(found[0]))
+    return sorted(_walked(str(folder)), key=lambda entry: str(entry[0]))
 
 
 def _walked(folder: str) -> Iterator[tuple[Path, list[str]]]:

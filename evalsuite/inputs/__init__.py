@@ -1,1 +1,1 @@
-"""What a run works on: the parent and its data, read together, and what was understood of them."""
+"""Inputs of a run: the parent and its data, read together, and what was understood of them."""

@@ -1,4 +1,4 @@
-"""Which output of the network stands for which class of the data.
+"""Matches outputs of the network with classes of the data.
 
 Classes are numbered by whoever made the data and by whoever trained the network. Where both have names, the names
 decide, also names that are numbers; where one of them has other names or only counts its classes, the order cannot be
@@ -167,15 +167,15 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def _from_json(text: str) -> tuple[str, ...]:
-    found = json.loads(text)
-    if isinstance(found, list):
-        return tuple(str(name) for name in found)
-    to_numbers = all(isinstance(value, int) and not isinstance(value, bool) for value in found.values())
-    numbered = {int(number): str(name) for name, number in found.items()} if to_numbers else {
-        int(number): str(name) for number, name in found.items()
+    parsed = json.loads(text)
+    if isinstance(parsed, list):
+        return tuple(str(name) for name in parsed)
+    to_numbers = all(isinstance(value, int) and not isinstance(value, bool) for value in parsed.values())
+    numbered = {int(number): str(name) for name, number in parsed.items()} if to_numbers else {
+        int(number): str(name) for number, name in parsed.items()
     }  # fmt: skip
-    if sorted(numbered) != list(range(len(found))):
-        raise ValueError(f"expected the numbers 0 to {len(found) - 1}, each once, got {sorted(numbered)[:5]}")
+    if sorted(numbered) != list(range(len(parsed))):
+        raise ValueError(f"expected the numbers 0 to {len(parsed) - 1}, each once, got {sorted(numbered)[:5]}")
     return tuple(numbered[number] for number in range(len(numbered)))
 
 

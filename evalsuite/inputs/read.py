@@ -1,4 +1,4 @@
-"""What a run works on: the parent and its data, read together, and other networks read as the parent was."""
+"""Reads the inputs of a run: the parent together with its data, and other networks as the parent was read."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -114,14 +114,14 @@ def read_candidate(path: Path, reading: Reading, inputs: Inputs) -> Checkpoint:
 def _candidate(path: Path, reading: Reading, inputs: Inputs) -> Checkpoint:
     dataset = inputs.dataset
     if is_artefact(path):
-        found = _artefact(path, reading, dataset, statistics(inputs))
-        return replace(found, network=found.network.to(inputs.device))
-    found = _descendant(path, reading, inputs)
-    _check_classes(path, found, inputs)
-    if found.self_describing:
-        normalisation.check_not_contradicted(found.network, reading.normalise, _of_parent(inputs))
-    check_fits(found, dataset.outputs, dataset.shape)
-    return replace(found, network=found.network.to(inputs.device).eval())
+        candidate = _artefact(path, reading, dataset, statistics(inputs))
+        return replace(candidate, network=candidate.network.to(inputs.device))
+    candidate = _descendant(path, reading, inputs)
+    _check_classes(path, candidate, inputs)
+    if candidate.self_describing:
+        normalisation.check_not_contradicted(candidate.network, reading.normalise, _of_parent(inputs))
+    check_fits(candidate, dataset.outputs, dataset.shape)
+    return replace(candidate, network=candidate.network.to(inputs.device).eval())
 
 
 def statistics(inputs: Inputs) -> Statistics:
@@ -155,8 +155,8 @@ def _parent(ckpt: Path, reading: Reading, dataset: Dataset | None) -> Checkpoint
         return _artefact(ckpt, reading, dataset, (dataset.mean, dataset.std))
     parent = _read(ckpt, reading, dataset)
     if parent.self_describing and reading.normalise is not None:
-        own = dataset or load(_data_of(parent, ckpt))
-        normalisation.check_not_contradicted(parent.network, reading.normalise, _of_data(own, reading.normalise))
+        loaded = dataset or load(_data_of(parent, ckpt))
+        normalisation.check_not_contradicted(parent.network, reading.normalise, _of_data(loaded, reading.normalise))
     return parent
 
 
@@ -164,16 +164,16 @@ def _descendant(path: Path, reading: Reading, inputs: Inputs) -> Checkpoint:
     """A candidate; the entry that holds the parent's weights is the candidate's too, if it has such an entry."""
     as_parent = _of_parent(inputs)
     try:
-        found = _read(path, reading, inputs.dataset, as_parent)
+        checkpoint = _read(path, reading, inputs.dataset, as_parent)
     except UnknownNameError:
         if reading.weights is None:
             raise
-        found = _read(path, replace(reading, weights=None), inputs.dataset, as_parent)
+        checkpoint = _read(path, replace(reading, weights=None), inputs.dataset, as_parent)
     readings = [
         normalisation.as_parent(each) if each.topic == normalisation.TOPIC and each.basis == "assumed" else each
-        for each in found.interpretations
+        for each in checkpoint.interpretations
     ]
-    return replace(found, interpretations=tuple(readings))
+    return replace(checkpoint, interpretations=tuple(readings))
 
 
 def _read(
@@ -227,10 +227,10 @@ def _load(name: str, header: Header | None, arch: str | None) -> Dataset:
 def _artefact(path: Path, reading: Reading, dataset: Dataset, before: Statistics) -> Checkpoint:
     """An exported file; `before` is what stands before it where it takes normalised images."""
     normalised = reading.artefact_input == "normalised"
-    found = read_artefact(
+    artefact = read_artefact(
         path, classes=dataset.classes, shape=dataset.shape, normalisation=before if normalised else None
     )
-    value = normalisation.in_words(found.network)
+    value = normalisation.in_words(artefact.network)
     taken = Interpretation(
         topic=normalisation.TOPIC,
         value=f"of {path.name}, {value}" if normalised else f"{path.name} takes images in [0, 1]",
@@ -238,8 +238,8 @@ def _artefact(path: Path, reading: Reading, dataset: Dataset, before: Statistics
         reason="an exported file does not say what it takes" if reading.artefact_input is None else "--artefact-input",
         option="--artefact-input images|normalised",
     )
-    others = tuple(each for each in found.interpretations if each.topic != taken.topic)
-    return replace(found, interpretations=(*others, taken))
+    others = tuple(each for each in artefact.interpretations if each.topic != taken.topic)
+    return replace(artefact, interpretations=(*others, taken))
 
 
 def _architecture(parent: Checkpoint) -> Interpretation:
@@ -263,12 +263,12 @@ def _data_of(parent: Checkpoint, ckpt: Path) -> str:
     return check_recorded(parent.data, ckpt)
 
 
-def _names_in_file(parent: Checkpoint, ckpt: Path, said: str | None) -> tuple[str, ...] | None:
+def _names_in_file(parent: Checkpoint, ckpt: Path, given: str | None) -> tuple[str, ...] | None:
     """What the parent's outputs are called by its own file; None where it says nothing."""
     if parent.self_describing:
         return parent.classes
     lists = parent.recorded_classes
-    if len(set(lists.values())) > 1 and said is None:
+    if len(set(lists.values())) > 1 and given is None:
         raise RefusedInputError(
             f"expected one list of classes in {ckpt}, got several that differ ({', '.join(lists)}): say --classes"
         )
@@ -277,10 +277,10 @@ def _names_in_file(parent: Checkpoint, ckpt: Path, said: str | None) -> tuple[st
 
 def _check_classes(path: Path, candidate: Checkpoint, inputs: Inputs) -> None:
     """Two files that name their classes have to name them in the same order."""
-    own = candidate.classes if candidate.self_describing else _names_in_file(candidate, path, None)
-    if own in {None, inputs.dataset.classes}:
+    classes = candidate.classes if candidate.self_describing else _names_in_file(candidate, path, None)
+    if classes in {None, inputs.dataset.classes}:
         return
-    if sorted(own or ()) == sorted(inputs.dataset.classes):
+    if sorted(classes or ()) == sorted(inputs.dataset.classes):
         raise UsageError(
             f"expected outputs in the order of the parent's, got the same classes in another order: {path}"
         )

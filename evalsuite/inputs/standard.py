@@ -1,4 +1,4 @@
-"""Is the parent a standard that its descendants can be held to?
+"""Judges whether the parent is a standard that its descendants can be held to.
 
 "As good as its parent" means something only where the parent itself is better than an answer that does not look at the
 image. A network that was never trained, that is normalised by the wrong numbers, or whose outputs stand for other
@@ -86,18 +86,18 @@ def standard(parent: nn.Module, examples: Examples, dataset: Dataset, *, confide
     looked_at = len(examples) if examples.targets is None else min(len(examples), _FEW)
     guess = examples.problem.guess(examples.truths(range(looked_at)), dataset.classes)
     trivial, _ = _losses(guess.answer, examples)
-    found = _compared(losses, trivial, confidence)
+    comparison = _compared(losses, trivial, confidence)
     return Standard(
         n=len(examples),
         score_title=examples.problem.score_title,
-        loss=found.loss,
-        low=found.low,
-        high=found.high,
+        loss=comparison.loss,
+        low=comparison.low,
+        high=comparison.high,
         confidence=confidence,
         not_finite=not_finite,
         trivial=guess.words,
         trivial_loss=float(trivial.mean()),
-        shown_better=found.difference_high < 0,
+        shown_better=comparison.difference_high < 0,
     )
 
 
@@ -113,13 +113,13 @@ def doubts(
         confidence: In (0.5, 1); of each claim that another reading is better.
     """
     few = examples.select(range(min(_FEW, len(examples))))
-    own, _ = _losses(parent.network, few)
-    found: list[Interpretation] = []
+    as_read, _ = _losses(parent.network, few)
+    suspicions: list[Interpretation] = []
     if not parent.self_describing:
-        found.extend(_other_normalisations(parent, few, dataset, own, confidence))
+        suspicions.extend(_other_normalisations(parent, few, dataset, as_read, confidence))
     if isinstance(examples.problem, Classification):
-        found.extend(_other_orders(parent.network, few, own, confidence))
-    return tuple(found)
+        suspicions.extend(_other_orders(parent.network, few, as_read, confidence))
+    return tuple(suspicions)
 
 
 def sentence(standard: StandardFacts, shape: Sequence[int]) -> str:
@@ -159,7 +159,7 @@ def _compared(losses: Losses, other: Losses, confidence: float) -> Comparison:
 
 
 def _other_normalisations(
-    parent: Checkpoint, few: Examples, dataset: Dataset, own: Losses, confidence: float
+    parent: Checkpoint, few: Examples, dataset: Dataset, as_read: Losses, confidence: float
 ) -> list[Interpretation]:
     """The one that does best, if it does far better."""
     best: tuple[float, Interpretation] | None = None
@@ -169,17 +169,19 @@ def _other_normalisations(
         mean, std = normalisation.statistics_for(rule, (dataset.mean, dataset.std), dataset.shape[0])
         network = Normalized(parent.network.network, mean, std).to(parent.network.mean.device).eval()
         losses, _ = _losses(network, few)
-        if _compared(losses, own, confidence).difference_high > -_FAR_BETTER:
+        if _compared(losses, as_read, confidence).difference_high > -_FAR_BETTER:
             continue
         loss = float(losses.mean())
         if best is None or loss < best[0]:
-            value = f"with {normalisation.in_words(network)} its mean loss is {loss:.1%} instead of {own.mean():.1%}"
+            value = (
+                f"with {normalisation.in_words(network)} its mean loss is {loss:.1%} instead of {as_read.mean():.1%}"
+            )
             option = f"--normalise {rule}"
             best = loss, _doubt(normalisation.TOPIC, value, len(few), option)
     return [] if best is None else [best[1]]
 
 
-def _other_orders(network: nn.Module, few: Examples, own: Losses, confidence: float) -> list[Interpretation]:
+def _other_orders(network: nn.Module, few: Examples, as_read: Losses, confidence: float) -> list[Interpretation]:
     """Whether another order of the classes fits the predictions far better (Kuhn 1955, the Hungarian method)."""
     outputs = _outputs(network, few)
     predictions, labels = outputs.argmax(1), few.labels
@@ -190,9 +192,9 @@ def _other_orders(network: nn.Module, few: Examples, own: Losses, confidence: fl
     meant[torch.from_numpy(rows)] = torch.from_numpy(columns)
     losses = (meant[predictions] != labels).double().numpy()
     # the order was chosen on these very examples: it must be better by far, and right on most of them
-    if losses.mean() > 0.5 or _compared(losses, own, confidence).difference_high > -_FAR_BETTER:
+    if losses.mean() > 0.5 or _compared(losses, as_read, confidence).difference_high > -_FAR_BETTER:
         return []
-    value = f"with its outputs in another order it would err on {losses.mean():.1%} instead of {own.mean():.1%}"
+    value = f"with its outputs in another order it would err on {losses.mean():.1%} instead of {as_read.mean():.1%}"
     return [_doubt("class order", value, len(few), "--classes NAME,NAME,... in the order of the outputs")]
 
 

@@ -1,4 +1,4 @@
-"""Whether networks that a run knows by their weights still compute what they did when the run met them."""
+"""Checks that networks which a run recognises by their weights still compute what they did when it met them."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def check_unchanged(
             itself when it is asked.
     """
     with others_code("holding its answers against earlier ones", networks={title.removeprefix("the "): network}):
-        known, now = store.meta().get("answers", {}), answers(network, shape)
+        earlier, now = store.meta().get("answers", {}), answers(network, shape)
         after = network_digest(network, shape)
     if after != digest:
         raise UsageError(
@@ -44,7 +44,7 @@ def check_unchanged(
         )
     if now is None:
         return True
-    before = known.get(digest)
+    before = earlier.get(digest)
     same = before is None or not changed(before, now)
     if not same and store.network_count():
         raise UsageError(
@@ -52,5 +52,5 @@ def check_unchanged(
             f"with them now, so that figures of before would stand for it: choose another --out"
         )
     if before is None or not same:
-        store.set_meta(Meta(answers={**known, digest: now}))
+        store.set_meta(Meta(answers={**earlier, digest: now}))
     return same

@@ -1,4 +1,4 @@
-"""What a run understood of its inputs: said before any work, kept with the results, refused where it is only assumed.
+"""Reports what a run understood of its inputs: before any work, with the results; refused where it is only assumed.
 
 The parent is judged here, before anything is pruned: a parent that is no better than an answer that takes no network
 is no standard, and hours of work on its descendants would show nothing.
@@ -129,22 +129,22 @@ def understand(
     facts = store.meta()["parent"]
     judged = facts["standard"]
     if judged is None:
-        found = examine(inputs, examples, confidence=confidence)
+        understanding = examine(inputs, examples, confidence=confidence)
     else:
         if not built_in(inputs.parent.network):
             _check_as_before(judged, inputs, examples, confidence)
         readings = (*inputs.interpretations, *_tried(store))
-        found = Understanding(standard=judged, readings=readings, shape=inputs.dataset.shape)
-    found = replace(found, readings=(*found.readings, *others))
+        understanding = Understanding(standard=judged, readings=readings, shape=inputs.dataset.shape)
+    understanding = replace(understanding, readings=(*understanding.readings, *others))
     store.set_meta(
         Meta(
-            parent={**facts, "standard": found.standard},
-            readings=[cast("ReadingFacts", asdict(reading)) for reading in found.readings],
+            parent={**facts, "standard": understanding.standard},
+            readings=[cast("ReadingFacts", asdict(reading)) for reading in understanding.readings],
         )
     )
-    for line in lines(found):
+    for line in lines(understanding):
         reporter.say(line)
-    check(found, caution, reporter)
+    check(understanding, caution, reporter)
 
 
 def _check_as_before(judged: StandardFacts, inputs: Inputs, examples: Examples, confidence: float) -> None:
@@ -176,33 +176,33 @@ def add_readings(readings: Sequence[Interpretation], store: Store, reporter: Rep
         reporter.say(f"  {Interpretation(**row).sentence()}")
 
 
-def check(found: Understanding, caution: Caution, reporter: Reporter) -> None:
+def check(understanding: Understanding, caution: Caution, reporter: Reporter) -> None:
     """Refuse to go on with what must not be assumed, or with a parent that is no standard.
 
     Raises:
         RefusedInputError: The readings that are open, or the parent's figures and what may be the matter.
     """
-    refuse_unconfirmed(_forbidden(found.readings, caution))
-    if found.standard["shown_better"]:
+    refuse_unconfirmed(_forbidden(understanding.readings, caution))
+    if understanding.standard["shown_better"]:
         return
-    figures = sentence(found.standard, found.shape)
+    figures = sentence(understanding.standard, understanding.shape)
     message = f"expected a parent that is shown to be better than a trivial answer, got {figures}"
     if caution.accept_parent:
         reporter.say(f"warning: {message}; every verdict is inconclusive")
         return
-    told = [f"{each.value}: {each.option}" if each.option else each.value for each in found.doubtful]
+    listed = [f"{each.value}: {each.option}" if each.option else each.value for each in understanding.doubtful]
     sizes = [
         f"{each.value} ({each.reason}): {each.option}"
-        for each in found.readings
+        for each in understanding.readings
         if (each.topic, each.basis) == ("image size", "assumed")
     ]
-    hints = "".join(f"; {each}" for each in (*told, *sizes))
+    hints = "".join(f"; {each}" for each in (*listed, *sizes))
     raise RefusedInputError(f"{message}{hints}; {_CAUSES}")
 
 
-def lines(found: Understanding) -> list[str]:
+def lines(understanding: Understanding) -> list[str]:
     """One line a reading, the parent's figures first."""
-    rows = found.rows()
+    rows = understanding.rows()
     width = max(len(topic) for topic, *_ in rows)
     return [
         f"  {topic:{width}}  {value}  [{source}]" + f"  {option}" * bool(option)

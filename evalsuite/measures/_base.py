@@ -72,7 +72,7 @@ class WeightedStatistic:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Annotations:
-    """What is known of the examples.
+    """True labels, and the slices that the user gave.
 
     Attributes:
         labels: (n,), true classes.
@@ -154,13 +154,13 @@ class Measure(Metric, ABC):
     """The mean of a loss in [0, 1] over the examples."""
 
     @abstractmethod
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
+    def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Paired:
         """Losses of `child` and `parent`.
 
         Args:
             child: Observations of the network.
             parent: Observations of its parent on the same examples.
-            known: What is known of the examples.
+            truth: True labels, and the slices that the user gave.
             readings: The task's hyperparameters that say how observations are read, e.g. {"radius": 0.5}.
         """
 

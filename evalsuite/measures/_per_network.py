@@ -14,8 +14,8 @@ class PerNetworkMeasure(Measure, ABC):
 
     @override
     @final
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
-        del known, readings
+    def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Paired:
+        del truth, readings
         return Paired(child=self.losses(child), parent=self.losses(parent))
 
     @abstractmethod

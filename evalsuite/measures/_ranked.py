@@ -29,8 +29,8 @@ class Ranked:
 
         Items with equal scores are one step, so that nothing depends on the order in which they happen to stand.
         """
-        own = weights[:, self.owner]
-        return [_from_zero((own * each[self.order]).cumsum(axis=1)[:, self.ends]) for each in values]
+        weights_of_owners = weights[:, self.owner]
+        return [_from_zero((weights_of_owners * each[self.order]).cumsum(axis=1)[:, self.ends]) for each in values]
 
 
 def ranked(scores: Column, owners: npt.NDArray[np.intp]) -> Ranked:

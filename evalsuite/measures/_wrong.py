@@ -16,10 +16,10 @@ def right(stored: Stored, labels: Numbers, readings: Mapping[str, float]) -> npt
     is certified to at least the asked radius counts as right: one minus the certified accuracy of Cohen et al. 2019.
     """
     prediction = stored.own["prediction"]
-    found: npt.NDArray[np.bool_] = prediction == labels.reshape(-1, *[1] * (prediction.ndim - 1))
+    correct: npt.NDArray[np.bool_] = prediction == labels.reshape(-1, *[1] * (prediction.ndim - 1))
     if "radius" in stored.own and "radius" in readings:
-        found = found & (stored.own["radius"].astype(np.float64) >= readings["radius"])
-    return found
+        correct = correct & (stored.own["radius"].astype(np.float64) >= readings["radius"])
+    return correct
 
 
 def wrong(stored: Stored, labels: Numbers, readings: Mapping[str, float]) -> Losses:

@@ -24,6 +24,6 @@ class AnswerDistance(Measure):
     title: ClassVar[str] = "distance from the parent's answers"
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
+    def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Paired:
         del parent, readings
-        return Paired(child=average(child.to_parent["answer_distance"]), parent=np.zeros(len(known.labels)))
+        return Paired(child=average(child.to_parent["answer_distance"]), parent=np.zeros(len(truth.labels)))

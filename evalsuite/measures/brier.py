@@ -25,8 +25,8 @@ class Brier(Measure):
     title: ClassVar[str] = "Brier score, halved"
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
-        del known, readings
+    def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Paired:
+        del truth, readings
         return Paired(child=_scores(child), parent=_scores(parent))
 
 

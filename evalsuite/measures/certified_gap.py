@@ -29,10 +29,10 @@ class CertifiedGap(Measure):
     title: ClassVar[str] = "neither certified nor broken"
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
-        return Paired(child=_open(child, known, readings), parent=_open(parent, known, readings))
+    def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Paired:
+        return Paired(child=_open(child, truth, readings), parent=_open(parent, truth, readings))
 
 
-def _open(stored: Stored, known: Annotations, readings: Mapping[str, float]) -> Losses:
+def _open(stored: Stored, truth: Annotations, readings: Mapping[str, float]) -> Losses:
     survives = np.asarray(stored.own["survives"], dtype=np.bool_)
-    return average(survives & ~right(stored, known.labels, readings))
+    return average(survives & ~right(stored, truth.labels, readings))

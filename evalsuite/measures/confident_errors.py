@@ -34,9 +34,9 @@ class ConfidentErrors(Measure):
             raise ValueError(f"expected 0 <= above <= 1, got {self.above}")
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
-        return Paired(child=self._losses(child, known, readings), parent=self._losses(parent, known, readings))
+    def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Paired:
+        return Paired(child=self._losses(child, truth, readings), parent=self._losses(parent, truth, readings))
 
-    def _losses(self, stored: Stored, known: Annotations, readings: Mapping[str, float]) -> Losses:
+    def _losses(self, stored: Stored, truth: Annotations, readings: Mapping[str, float]) -> Losses:
         sure = stored.own["confidence"].astype(np.float64) >= self.above
-        return average(sure & ~right(stored, known.labels, readings))
+        return average(sure & ~right(stored, truth.labels, readings))

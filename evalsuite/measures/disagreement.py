@@ -24,7 +24,7 @@ class Disagreement(Measure):
     title: ClassVar[str] = "disagreement with the parent"
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
+    def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Paired:
         del readings
         differs = child.own["prediction"] != parent.own["prediction"]
-        return Paired(child=average(differs), parent=np.zeros(len(known.labels)))
+        return Paired(child=average(differs), parent=np.zeros(len(truth.labels)))

@@ -24,5 +24,5 @@ class Error(Measure):
     required: ClassVar[bool] = True
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
-        return Paired(child=wrong(child, known.labels, readings), parent=wrong(parent, known.labels, readings))
+    def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Paired:
+        return Paired(child=wrong(child, truth.labels, readings), parent=wrong(parent, truth.labels, readings))

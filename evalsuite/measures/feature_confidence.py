@@ -25,8 +25,8 @@ class FeatureConfidence(Measure):
     title: ClassVar[str] = "lost confidence on the parent's pixels"
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
-        del known, readings
+    def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Paired:
+        del truth, readings
         return Paired(child=_lost(child.to_parent["lent_confidence"]), parent=_lost(parent.own["own_confidence"]))
 
 

@@ -36,10 +36,10 @@ class LostRadius(Measure):
             raise ValueError(f"expected scale > 0, got {self.scale}")
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
+    def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Paired:
         del readings
-        return Paired(child=self._lost(child, known), parent=self._lost(parent, known))
+        return Paired(child=self._lost(child, truth), parent=self._lost(parent, truth))
 
-    def _lost(self, stored: Stored, known: Annotations) -> Losses:
-        radius = np.where(right(stored, known.labels, {}), stored.own["radius"].astype(np.float64), 0.0)
+    def _lost(self, stored: Stored, truth: Annotations) -> Losses:
+        radius = np.where(right(stored, truth.labels, {}), stored.own["radius"].astype(np.float64), 0.0)
         return average(1 - np.minimum(radius, self.scale) / self.scale)

@@ -26,6 +26,6 @@ class NegativeFlips(Measure):
     title: ClassVar[str] = "negative flips"
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
-        broken = right(parent, known.labels, readings) & ~right(child, known.labels, readings)
-        return Paired(child=average(broken), parent=np.zeros(len(known.labels)))
+    def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Paired:
+        broken = right(parent, truth.labels, readings) & ~right(child, truth.labels, readings)
+        return Paired(child=average(broken), parent=np.zeros(len(truth.labels)))

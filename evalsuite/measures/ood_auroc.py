@@ -40,7 +40,7 @@ class OodAuroc(Statistic):
         self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]
     ) -> WeightedStatistic:
         del readings
-        return detection(child, parent, known, self.score, _outliers_above)
+        return detection(child, parent, truth, self.score, _outliers_above)
 
 
 def _outliers_above(inside: Losses, outside: Losses) -> Losses:

@@ -40,7 +40,7 @@ class OodFpr95(Statistic):
         self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]
     ) -> WeightedStatistic:
         del readings
-        return detection(child, parent, known, self.score, _outliers_passing)
+        return detection(child, parent, truth, self.score, _outliers_passing)
 
 
 def _outliers_passing(inside: Losses, outside: Losses) -> Losses:

@@ -48,9 +48,9 @@ class RiskCoverage(Statistic):
             parent=self._figure(parent, known, readings),
         )
 
-    def _figure(self, stored: Stored, known: Annotations, readings: Mapping[str, float]) -> Callable[[Weights], Losses]:
+    def _figure(self, stored: Stored, truth: Annotations, readings: Mapping[str, float]) -> Callable[[Weights], Losses]:
         score = stored.own[self.score].astype(np.float64)
-        wrong = (~right(stored, known.labels, readings)).astype(np.float64).ravel()
+        wrong = (~right(stored, truth.labels, readings)).astype(np.float64).ravel()
         order = ranked(-score.ravel(), owners(score))
         best = ranked(wrong, owners(score))
 

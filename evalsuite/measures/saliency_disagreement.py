@@ -25,7 +25,7 @@ class SaliencyDisagreement(Measure):
     title: ClassVar[str] = "salient pixels not shared with the parent"
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
+    def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Paired:
         del parent, readings
         overlap = child.to_parent["salient_overlap"].astype(np.float64)
-        return Paired(child=average(1 - overlap), parent=np.zeros(len(known.labels)))
+        return Paired(child=average(1 - overlap), parent=np.zeros(len(truth.labels)))

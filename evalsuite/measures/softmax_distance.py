@@ -24,8 +24,8 @@ class SoftmaxDistance(Measure):
     title: ClassVar[str] = "softmax distance to the parent"
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
+    def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Paired:
         del parent, readings
         distance = child.to_parent["softmax_distance"].astype(np.float64) / np.sqrt(2)
         # the largest distance, stored in 32 bits, can come out a rounding error above 1
-        return Paired(child=average(np.minimum(distance, 1.0)), parent=np.zeros(len(known.labels)))
+        return Paired(child=average(np.minimum(distance, 1.0)), parent=np.zeros(len(truth.labels)))

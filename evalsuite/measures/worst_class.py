@@ -24,9 +24,9 @@ class WorstClass(Measure):
     title: ClassVar[str] = "worst-class error"
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
+    def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Paired:
         return Paired(
-            child=wrong(child, known.labels, readings),
-            parent=wrong(parent, known.labels, readings),
-            groups=known.labels.copy(),
+            child=wrong(child, truth.labels, readings),
+            parent=wrong(parent, truth.labels, readings),
+            groups=truth.labels.copy(),
         )

@@ -28,9 +28,9 @@ class WorstSlice(Measure):
     title: ClassVar[str] = "worst-slice error"
 
     @override
-    def __call__(self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]) -> Paired:
+    def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Paired:
         return Paired(
-            child=wrong(child, known.labels, readings),
-            parent=wrong(parent, known.labels, readings),
-            groups=np.stack(list(known.slices.values()), axis=1),
+            child=wrong(child, truth.labels, readings),
+            parent=wrong(parent, truth.labels, readings),
+            groups=np.stack(list(truth.slices.values()), axis=1),
         )

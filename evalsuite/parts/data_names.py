@@ -58,10 +58,10 @@ def existing_path(text: str) -> Path | None:
 
 def _split(rest: str) -> tuple[str, tuple[str, ...]]:
     places = [k for k, character in enumerate(rest) if character == "?" and "=" in rest[k:]]
-    known = next((k for k in places if rest[:k] and exists(expanded(rest[:k]))), None)
-    if known is None and (not places or exists(expanded(rest))):
+    place_behind_path = next((k for k in places if rest[:k] and exists(expanded(rest[:k]))), None)
+    if place_behind_path is None and (not places or exists(expanded(rest))):
         return rest, ()
-    place = places[-1] if known is None else known
+    place = places[-1] if place_behind_path is None else place_behind_path
     return rest[:place], _options(rest[place + 1 :])
 
 

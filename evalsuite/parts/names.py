@@ -1,4 +1,4 @@
-"""A part and its name: `corruption/fog/3` ⇄ `Corruption(corruption="fog", severity=3)`, `magnitude?allocation=erk`."""
+"""The grammar of parts' names: `corruption/fog/3` ⇄ `Corruption(corruption="fog", severity=3)`, `magnitude?n=1`."""
 
 import re
 from collections.abc import Callable
@@ -20,27 +20,45 @@ def parse_part(package: str, text: str, base: type[Part]) -> Part:
         UnknownNameError: There is no such kind; the nearest are told.
         UsageError: A field or a value is not accepted; the accepted ones are told.
     """
-    path, _, query = text.strip().partition("?")
+    path, options = split_options(text)
     kind, *values = path.split("/")
     part = find(package, kind.replace("-", "_"), base)
     places = _path(part)
     values = _fractions(values, len(places))
     if len(values) > len(places):
         raise UsageError(f"expected {_pattern(kind, places)}, got {text!r}")
-    known = _fields(part)
-    given = dict(zip(places, values, strict=False)) | _options(query, text)
+    accepted = _fields(part)
+    given = dict(zip(places, values, strict=False)) | dict(options)
     for name in given:
-        if name not in known:
-            accepted = ", ".join(known) or "none"
-            raise UsageError(f"expected an option of {kind!r} ({accepted}), got {name!r} in {text!r}")
-    for name, field in known.items():
+        if name not in accepted:
+            listed = ", ".join(accepted) or "none"
+            raise UsageError(f"expected an option of {kind!r} ({listed}), got {name!r} in {text!r}")
+    for name, field in accepted.items():
         if name not in given and field.default is MISSING and field.default_factory is MISSING:
             raise UsageError(f"expected {_pattern(kind, places)}, got {text!r}")
     with others_code(repr(text)):
         try:
-            return part(**{name: _value(known[name], value) for name, value in given.items()})
+            return part(**{name: _value(accepted[name], value) for name, value in given.items()})
         except ValueError as error:
             raise UsageError(f"{text!r}: {error}") from error
+
+
+def split_options(text: str, *, word: str = "option") -> tuple[str, list[tuple[str, str]]]:
+    """What stands before the question mark, and the pairs of `name=value&name=value` behind it, in order.
+
+    Args:
+        text: As typed: a part, an architecture.
+        word: What a pair is called in messages.
+
+    Raises:
+        UsageError: A pair has no equals sign.
+    """
+    bare, _, query = text.strip().partition("?")
+    pairs = [pair.partition("=") for pair in query.split("&") if pair]
+    for name, equals, _ in pairs:
+        if not equals:
+            raise UsageError(f"expected {word}=value behind the question mark, got {name!r} in {text!r}")
+    return bare, [(name, value) for name, _, value in pairs]
 
 
 def part_name(part: object) -> str:
@@ -94,14 +112,6 @@ def _fields(part: type) -> dict[str, Field[object]]:
 
 def _pattern(kind: str, places: tuple[str, ...]) -> str:
     return "/".join((kind, *(place.upper() for place in places)))
-
-
-def _options(query: str, text: str) -> dict[str, str]:
-    pairs = [pair.partition("=") for pair in query.split("&") if pair]
-    for key, equals, _ in pairs:
-        if not equals:
-            raise UsageError(f"expected option=value behind the question mark, got {key!r} in {text!r}")
-    return {key: value for key, _, value in pairs}
 
 
 def _value(field: Field[object], text: str) -> object:

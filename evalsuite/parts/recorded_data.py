@@ -1,4 +1,4 @@
-"""What the header of a checkpoint may name as its data: a registered data set, of files below the working folder.
+"""Checks what the header of a checkpoint names as its data: a registered set, of files below the working folder.
 
 A name that the user types may be code of theirs to call, or a path to anywhere. A file comes from anyone: what it names
 must neither run code nor read what has nothing to do with the work at hand.

@@ -1,4 +1,4 @@
-"""The folder is the registry: a part's file name is its name everywhere.
+"""The registry of parts: their folder lists them, and a part's file name is its name everywhere.
 
 Third-party packages add parts through entry points named after the folder (`evalsuite.tasks`, `evalsuite.pruners`).
 """
@@ -37,8 +37,8 @@ def find(package: str, name: str, base: type[Part]) -> type[Part]:
     """
     if name in _files(package):
         module = import_module(f"{package}.{name}")
-        own = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
-        (part,) = [c for c in own if issubclass(c, base) and not inspect.isabstract(c)]
+        classes = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
+        (part,) = [c for c in classes if issubclass(c, base) and not inspect.isabstract(c)]
         return part
     if name in _entries(package):
         entry = _entries(package)[name]

@@ -25,8 +25,9 @@ from evalsuite.networks.copies import copied
 from evalsuite.parts.names import part_name
 from evalsuite.process.third_party_code import others_code
 from evalsuite.progress import Reporter
-from evalsuite.pruning.controls import control_count, work
+from evalsuite.pruning.controls import control_count, total_epochs
 from evalsuite.pruning.describe import Made, counted, describe
+from evalsuite.tasks._abilities import PerNetwork, bank_size
 from evalsuite.tasks._base import Task
 from evalsuite.training import Recipe, recalibrate, train
 
@@ -48,7 +49,7 @@ class Planned:
         examples: What it is asked about.
         n: How many of them.
         networks: How many networks are asked.
-        pairs: Of networks that are shown what was observed of each other.
+        pairs: Of networks that are shown what was observed of each other; 0 where the task is not pairwise.
         training: Examples that every network is shown first.
     """
 
@@ -165,7 +166,7 @@ class _Meter:
 
         taken = self._taken(steps)
         step = min(after - before for before, after in pairwise(moments))  # the first warms up
-        epochs = work(making)
+        epochs = total_epochs(making)
         seconds = epochs * (len(examples) // batch) * step
         seconds += epochs / recipe.epochs * len(examples) * self._reading(examples)
         timed = batch * (len(moments) - 1)
@@ -184,15 +185,17 @@ class _Meter:
     def judging(self, planned: Planned) -> Estimate:
         """One task on all networks."""
         task, size = planned.task, min(planned.task.shard_size, planned.n)
-        passes = task.passes_on(self._domain)
+        passes = task.forward_passes(self._domain)
         once = planned.n * self._reading(planned.examples)
-        once += (planned.n * planned.pairs * task.crosses + planned.networks * planned.training) * self._pass(size)
-        if task.training() or passes * self._pass(1) > _PATIENCE:
+        once += (planned.n * planned.pairs + planned.networks * planned.training) * self._pass(size)
+        if bank_size(task) or passes * self._pass(1) > _PATIENCE:
             seconds = once + planned.n * passes * planned.networks * self._pass(size)
             return Estimate(what=part_name(task), seconds=seconds, megabytes=None, basis="counted", examples=size)
         timed = self._batches(task, planned.examples, size)
         largest, taken = timed[-1]
-        shared = self._shared(task, planned.examples.batch(0, largest).to(self._device)) if task.shares else 0.0
+        shared = 0.0
+        if not isinstance(task, PerNetwork):
+            shared = self._shared(task, planned.examples.batch(0, largest).to(self._device))
         networks = shared + (1 - shared) * planned.networks
         seconds = once + planned.n / size * networks * self._whole(timed, size)
         most = taken.scaled(size / largest)

@@ -13,9 +13,8 @@ from evalsuite.config.build_inputs import build_inputs
 from evalsuite.config.options import Spec
 from evalsuite.config.settings import EvaluationSettings, PruningSettings
 from evalsuite.data import choose
-from evalsuite.engines.shards import chosen_for
-from evalsuite.evaluation.evaluate import refusal
-from evalsuite.evaluation.examples import check_task, domain_of, examples_of, limit
+from evalsuite.evaluation.evaluate import why_unavailable
+from evalsuite.evaluation.examples import check_task, domain_of, examples_for, limit, setting_for_task
 from evalsuite.inputs.read import Inputs
 from evalsuite.parts.names import part_name
 from evalsuite.preview.estimates import NOT_COUNTED, Planned, estimates
@@ -24,6 +23,7 @@ from evalsuite.process.third_party_code import others_code
 from evalsuite.progress import Reporter
 from evalsuite.pruning.controls import control_count, stands_recalibrated
 from evalsuite.statistics import betting, tango
+from evalsuite.tasks._abilities import Pairwise, bank_size
 
 
 def outlook(spec: Spec, *, reporter: Reporter | None = None) -> dict[str, object]:
@@ -44,7 +44,9 @@ def _outlook(spec: Spec, judge: EvaluationSettings, loaded: Inputs, reporter: Re
     families = len(make.pruners) * make.seeds
     confidence = 1 - (1 - judge.confidence) / families
     tasks = _planned(judge, make, loaded)
-    refused = {part_name(each.task): refusal(each.task, loaded.dataset, [loaded.parent.network]) for each in tasks}
+    refused = {
+        part_name(each.task): why_unavailable(each.task, loaded.dataset, [loaded.parent.network]) for each in tasks
+    }
     network, shape = loaded.parent.network, loaded.dataset.shape
     return {
         "networks": _network_count(make, loaded),
@@ -74,15 +76,15 @@ def _planned(judge: EvaluationSettings, make: PruningSettings, loaded: Inputs) -
     planned: list[Planned] = []
     for task in judge.tasks:
         check_task(task, loaded.dataset)
-        its = examples_of(task, judge, loaded.dataset, examples)
+        its = examples_for(task, judge, loaded.dataset, examples)
         planned.append(
             Planned(
                 task=task,
                 examples=its,
                 n=min(limit(task, judge), len(its)),
                 networks=networks,
-                pairs=pair_count(networks, len(make.ratios)),
-                training=min(task.training(), domain.training),
+                pairs=pair_count(networks, len(make.ratios)) if isinstance(task, Pairwise) else 0,
+                training=min(bank_size(task), domain.training),
             )
         )
     return planned
@@ -92,13 +94,13 @@ def _row(
     planned: Planned, judge: EvaluationSettings, loaded: Inputs, confidence: float, unavailable: str | None
 ) -> dict[str, object]:
     task, n, networks = planned.task, planned.n, planned.networks
-    each = networks * task.passes_on(domain_of(loaded.dataset)) + task.crosses * planned.pairs
+    each = networks * task.forward_passes(domain_of(loaded.dataset)) + planned.pairs
     return {
         "task": part_name(task),
         "examples": n,
         "shards": math.ceil(n / task.shard_size),
         "passes": n * each + networks * planned.training,
-        "margin": chosen_for(task, judge.margin, judge.margin_for),
+        "margin": setting_for_task(task, judge.margin, judge.margin_for),
         "smallest_margin": _smallest(n, confidence, loaded.dataset.problem),
         "unavailable": unavailable,
     }

@@ -97,6 +97,6 @@ class Problem(ABC):
     def observe(self, outputs: Tensor, truths: Tensor) -> Observations:
         """What is written down of each example; arguments as of `losses`.
 
-        The columns `probabilities` (n, classes), `map` (n, pixels) and `values` (n, numbers) are for `Task.relate` and
-        not stored.
+        The columns `probabilities` (n, classes), `map` (n, pixels) and `values` (n, numbers) are for comparisons with
+        the parent (`ComparesToParent.compare`) and not stored.
         """

@@ -1,4 +1,4 @@
-"""Whose code raised an error: a user's, a library's or evalsuite's own, read off the traceback.
+"""Tells whose code raised an error, a user's, a library's or evalsuite's own, by the traceback.
 
 Nothing is measured or wrapped while all goes well: who is to blame is asked only once something was raised. The
 innermost frame decides that belongs to somebody; frames of Python and of the libraries that evalsuite itself computes
@@ -68,15 +68,15 @@ def culprit(error: BaseException, networks: Iterable[object] = ()) -> Culprit | 
     """
     stack = list(traceback.walk_tb(error.__traceback__))
     owners = [_owner(frame) for frame, _ in stack]
-    own = max((place for place, owner in enumerate(owners) if owner == "own"), default=-1)
-    theirs = [each for each, owner in zip(stack[own + 1 :], owners[own + 1 :], strict=True) if owner == "others"]
-    door = None if own < 0 else _HANDS_OVER.get(_named(stack[own][0]))
+    last = max((place for place, owner in enumerate(owners) if owner == "own"), default=-1)
+    theirs = [each for each, owner in zip(stack[last + 1 :], owners[last + 1 :], strict=True) if owner == "others"]
+    door = None if last < 0 else _HANDS_OVER.get(_named(stack[last][0]))
     if theirs:
         # a user's line says more than that of a library which it calls
         frame, line = next((each for each in reversed(theirs) if not _is_package(each[0])), theirs[-1])
         return Culprit(who=door or _title(frame), place=_place(frame, line))
-    inside = stack[own + 1 :]
-    if own < 0 or not inside:
+    inside = stack[last + 1 :]
+    if last < 0 or not inside:
         return None
     if door is not None:
         return Culprit(who=door, place="")

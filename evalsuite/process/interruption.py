@@ -112,14 +112,14 @@ class Watch:
     def _end(self) -> None:
         """End the process without unwinding."""
         if self._last_words:
-            told = threading.Thread(target=self._tell, daemon=True)
-            told.start()
-            told.join(_LAST_WORDS)  # a disk may hang
+            teller = threading.Thread(target=self._tell, daemon=True)
+            teller.start()
+            teller.join(_LAST_WORDS)  # a disk may hang
         with suppress(OSError, ValueError, AttributeError):
             if sys.stderr.isatty():
                 os.write(2, f"{_SHOW_CURSOR}\n".encode())
             if not self._announced.is_set():
-                os.write(2, f"evalsuite: {said(self._code)}\n".encode())
+                os.write(2, f"evalsuite: {describe_end(self._code)}\n".encode())
         _end_process(self._code)
 
     def _tell(self) -> None:
@@ -187,6 +187,6 @@ def _pipe() -> tuple[int, int]:
     return high[0], high[1]
 
 
-def said(code: int) -> str:
-    """What is said of a process that a signal ended with `code`."""
+def describe_end(code: int) -> str:
+    """One line on a process that a signal ended with `code`."""
     return f"{_WORDS[code]}; {_CONTINUES}"

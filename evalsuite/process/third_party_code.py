@@ -67,10 +67,10 @@ def others_code(doing: str, *, networks: Mapping[str, object] = _NONE, way_out: 
         try:
             yield
         except BaseException as error:
-            told = _explained(error, doing, networks, way_out)
-            if told is error:
+            explained = _explained(error, doing, networks, way_out)
+            if explained is error:
                 raise
-            raise told from (error.__cause__ if isinstance(error, OthersError) else error)
+            raise explained from (error.__cause__ if isinstance(error, OthersError) else error)
 
 
 @contextmanager
@@ -88,14 +88,14 @@ def users_code(expected: str) -> Iterator[None]:
         try:
             yield
         except BaseException as error:
-            told = _passed_on(error)
-            if told is None:
+            usable = _passed_on(error)
+            if usable is None:
                 to_blame = None if isinstance(error, SyntaxError) else culprit(error)  # which tells its place itself
                 place = f" ({to_blame.place})" if to_blame is not None and to_blame.place else ""
-                told = OthersError(f"{expected}, got {what_it_says(error)}{place}; {_DEBUG}")
-            if told is error:
+                usable = OthersError(f"{expected}, got {what_it_says(error)}{place}; {_DEBUG}")
+            if usable is error:
                 raise
-            raise told from error
+            raise usable from error
 
 
 def described(error: BaseException) -> BaseException:
@@ -114,9 +114,9 @@ def _explained(error: BaseException, doing: str, networks: Mapping[str, object],
         return _sentence(error, doing, networks, f"{error}", way_out)
     if isinstance(error, OthersError) and not error.named and networks:
         return OthersError(f"{_which(networks, None)}, {error}", named=True)
-    told = _passed_on(error)
-    if told is not None:
-        return told
+    usable = _passed_on(error)
+    if usable is not None:
+        return usable
     if is_memory(error):
         what = f"expected enough memory, got {what_it_says(error)}"
         return _sentence(error, doing, networks, what, "; ".join(filter(None, (_MEMORY, way_out))))

@@ -1,4 +1,4 @@
-"""How many threads may be asked for."""
+"""The largest number of threads that may be asked for."""
 
 import os
 from typing import Final

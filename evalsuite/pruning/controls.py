@@ -38,7 +38,7 @@ _AS_THE_PRUNED = frozenset({"shuffled", "random", "reinitialised"})
 _LONGEST = 2.0
 
 
-def compared(controls: Sequence[Control], pruner: Pruner) -> tuple[Control, ...]:
+def controls_per_network(controls: Sequence[Control], pruner: Pruner) -> tuple[Control, ...]:
     """Those of `controls` that stand beside each network of `pruner`."""
     fits = [each for each in controls if each not in _OF_CHANNELS or pruner.structure == "channels"]
     return tuple(each for each in fits if each != "dense")
@@ -51,7 +51,7 @@ def trains_in_full(control: Control) -> bool:
 
 def control_count(making: PruningSettings) -> int:
     """How many control networks a run makes, at most: shallower networks do not reach every budget."""
-    each = sum(len(compared(making.controls, pruner)) for pruner in making.pruners) * len(making.ratios)
+    each = sum(len(controls_per_network(making.controls, pruner)) for pruner in making.pruners) * len(making.ratios)
     return making.seeds * (each + ("dense" in making.controls))
 
 
@@ -67,7 +67,7 @@ def stands_recalibrated(making: PruningSettings, inputs: Inputs) -> bool:
     )
 
 
-def passes(pruner: Pruner) -> int:
+def recipe_runs(pruner: Pruner) -> int:
     """How often the recipe is gone through per network of a pruner: methods that train do so before the cut too."""
     return 2 if "training" in pruner.needs else 1
 
@@ -81,15 +81,15 @@ def epochs_of(control: Control, making: PruningSettings, step: int) -> int:
     return round(_LONGEST * whole) if control == "scratch-budget" else whole
 
 
-def work(making: PruningSettings) -> int:
+def total_epochs(making: PruningSettings) -> int:
     """Epochs that a run's networks take in all, or networks where nothing is trained."""
     epochs = 1 if making.recipe is None else making.recipe.epochs
     steps = range(len(making.ratios))
-    pruned = epochs * len(steps) * sum(passes(pruner) for pruner in making.pruners)
+    pruned = epochs * len(steps) * sum(recipe_runs(pruner) for pruner in making.pruners)
     beside = sum(
         epochs_of(control, making, step)
         for pruner in making.pruners
-        for control in compared(making.controls, pruner)
+        for control in controls_per_network(making.controls, pruner)
         for step in steps
     )
     dense = epochs * (1 if making.one_shot else len(steps)) if "dense" in making.controls else 0

@@ -1,7 +1,7 @@
 """What is counted of a network once it is made."""
 
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 from torch import nn
 
@@ -11,6 +11,11 @@ from evalsuite.networks.digest import network_digest
 from evalsuite.networks.programs.program import Artefact, artefact_in
 from evalsuite.records.facts import NetworkFacts
 from evalsuite.records.schema import Role
+
+PARENT: Final = "parent"
+"""The unpruned network's name in results."""
+COUNTING: Final = "counting its parameters and operations"
+"""What is done, as messages begin."""
 
 
 @final

@@ -53,7 +53,7 @@ class Retraining:
         rate = chosen.fine_tuning_rate() if making.rewind == "none" else None
         return self._train(network, chosen, seed, rate=rate, adapters=making.adapters)
 
-    def measured_again(self, network: nn.Module, seed: int) -> nn.Module:
+    def recalibrated(self, network: nn.Module, seed: int) -> nn.Module:
         """A copy of `network` whose batch-norm statistics are those of the training examples; as it is without data."""
         train = self.inputs.dataset.train
         if train is not None:

@@ -1,11 +1,11 @@
 """Times of all networks of a run, measured side by side once they are all there."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, final
+from typing import Final
 
 from torch import nn
 
+from evalsuite.engines.networks import LoadedSequence
 from evalsuite.networks.attributes import scalars, structure
 from evalsuite.networks.costs.cost import Cost
 from evalsuite.networks.costs.latency import Latency, latencies
@@ -19,22 +19,14 @@ _OPERATIONS: Final = 2**31
 _ROUNDS: Final = 12
 
 
-@final
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Timed:
-    """A network of the run.
-
-    Attributes:
-        address: Where its facts are kept.
-        network: The network.
-    """
-
-    address: str
-    network: nn.Module
-
-
 def time_together(
-    networks: Sequence[Timed], store: Store, shape: tuple[int, int, int], *, whole: Cost | None, seed: int
+    addresses: Sequence[str],
+    networks: LoadedSequence,
+    store: Store,
+    shape: tuple[int, int, int],
+    *,
+    whole: Cost | None,
+    seed: int,
 ) -> None:
     """Write the times of `networks` into their facts, unless all of them have theirs already.
 
@@ -42,30 +34,30 @@ def time_together(
     program - masks change values, not operations - are one network to a clock, and get one figure.
 
     Args:
-        networks: All of the run.
+        addresses: Where their facts are kept.
+        networks: All of the run, in the same order.
         store: Holds their facts.
         shape: (channels, height, width) of the images.
         whole: The parent's cost, from which the size of a large batch follows; None: one image.
         seed: Of the order in which they are timed.
     """
-    facts = {each.address: store.network(each.address) for each in networks}
-    known = {address: found for address, found in facts.items() if found is not None}
-    if all(found["latency_ms"] is not None for found in known.values()):
+    facts = {address: store.network(address) for address in addresses}
+    stored = {address: each for address, each in facts.items() if each is not None}
+    if all(each["latency_ms"] is not None for each in stored.values()):
         return
-    programs: dict[str, list[Timed]] = {}
-    for each in networks:
-        programs.setdefault(program_of(each.network), []).append(each)
-    firsts = [same[0].network for same in programs.values()]
+    programs: dict[str, list[int]] = {}
+    for place in range(len(networks)):
+        programs.setdefault(program_of(networks[place]), []).append(place)
+    firsts = networks.take([places[0] for places in programs.values()])
     many = 1 if whole is None else _large_batch(whole)
-    names = {known[each.address]["id"]: each.network for each in networks if each.address in known}
-    with others_code("timing it", networks=names):
+    with others_code("timing it", networks=networks.in_memory()):
         single = latencies(firsts, shape, rounds=_ROUNDS, seed=seed)
         large = latencies(firsts, shape, batch=many, rounds=_ROUNDS, runs=1, seed=seed + 1)
-    for same, one, other in zip(programs.values(), single, large, strict=True):
-        for each in same:
-            if each.address in known:
+    for places, one, other in zip(programs.values(), single, large, strict=True):
+        for address in (addresses[place] for place in places):
+            if address in stored:
                 times = {"latency_ms": _milliseconds(one, 1), "throughput_ms": _milliseconds(other, many)}
-                store.add_network(each.address, {**known[each.address], **times})  # type: ignore[typeddict-item]
+                store.add_network(address, {**stored[address], **times})  # type: ignore[typeddict-item]
 
 
 def program_of(network: nn.Module) -> str:

@@ -56,14 +56,14 @@ _EXAMPLES = ("examples", "position", "id", "label")
 _PATIENCE = 60.0
 """Seconds that a writer waits for readers, and a reader for a writer; each is done in a moment."""
 _VERSION = "evalsuite-store/2"
-_BEFORE = "evalsuite-store/1"
+PREVIOUS_SCHEMA = "evalsuite-store/1"
 """Knew one list of labels for all tasks; read and brought up to date when it is opened."""
 _MOST, _DENSEST = 2**26, 100
 """Bytes of one shard's observations that may be packed in any way; beyond, how many times as many as when packed."""
 _EVIDENCE = ("identity", "data", "parent", "measures", "families", "slices", "shipped", "readings")
 _EVIDENCE_OF_RUN = ("seed", "margin", "confidence", "spec_digest")
 _TIMES = frozenset({"latency_ms", "throughput_ms"})
-ALONE = ""
+NO_OTHER = ""
 """In place of another network's digest: columns that depend on the network alone."""
 
 
@@ -77,15 +77,15 @@ class Address:
         network: Digest of the network's tensors.
         examples: Digest of the shard's examples.
         seed: The run's seed.
-        other: Digest of the network, mostly the parent, without which the columns could not be told, else `ALONE`. The
-            database calls it `parent`.
+        other: Digest of the network, mostly the parent, without which the columns could not be told, else `NO_OTHER`.
+            The database calls it `parent`.
     """
 
     task: str
     network: str
     examples: str
     seed: int
-    other: str = ALONE
+    other: str = NO_OTHER
 
 
 @final
@@ -146,12 +146,12 @@ class Store:
             found.extend(cast(list[int], self._parsed(row[0], "labels")))
         return found
 
-    def set_cuts(self, source: str, shards: Sequence[tuple[str, int]]) -> None:
-        """Remember into which shards (digest, number of examples) the examples from `source` were cut."""
+    def set_shard_sizes(self, source: str, shards: Sequence[tuple[str, int]]) -> None:
+        """Remember into which shards (digest, number of examples) the examples from `source` were split."""
         with self._database:
             self._database.execute("INSERT OR REPLACE INTO cuts VALUES (?, ?)", (source, json.dumps(list(shards))))
 
-    def cuts(self, source: str) -> list[tuple[str, int]] | None:
+    def shard_sizes(self, source: str) -> list[tuple[str, int]] | None:
         """The shards (digest, number of examples) of the examples from `source`, or None."""
         row = self._database.execute("SELECT shards FROM cuts WHERE source = ?", (source,)).fetchone()
         shards = cast(list[tuple[str, int]], self._parsed(row[0], "cuts")) if row else []
@@ -462,15 +462,15 @@ def _check(database: sqlite3.Connection, path: Path) -> None:
             database.execute(statement)
         database.execute("INSERT OR IGNORE INTO meta VALUES ('schema', ?)", (json.dumps(_VERSION),))
     version = database.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()[0]
-    if version == json.dumps(_BEFORE):
+    if version == json.dumps(PREVIOUS_SCHEMA):
         try:
             _bring_up_to_date(database)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RefusedInputError(damaged(path, f"{type(error).__name__}: {error}")) from error
     elif version != json.dumps(_VERSION):
         raise RefusedInputError(
-            f"{path}: expected a store of version {_VERSION} or {_BEFORE}, got {version!r:.60}: a run that another "
-            f"version of evalsuite began is read with that version, or begun anew in another folder"
+            f"{path}: expected a store of version {_VERSION} or {PREVIOUS_SCHEMA}, got {version!r:.60}: a run that "
+            f"another version of evalsuite began is read with that version, or begun anew in another folder"
         )
 
 

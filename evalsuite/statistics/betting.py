@@ -47,8 +47,8 @@ def upper(values: Values, *, confidence: float, support: tuple[float, float] = (
         return float(capital.max()) - goal
 
     # the capital grows with the mean that is bet against, whatever the values: one crossing, or none
-    found = float(brentq(gain, 0.0, 1.0, xtol=1e-13)) if gain(1.0) > 0 else 1.0
-    return low + found * (high - low)
+    bound = float(brentq(gain, 0.0, 1.0, xtol=1e-13)) if gain(1.0) > 0 else 1.0
+    return low + bound * (high - low)
 
 
 def lower(values: Values, *, confidence: float, support: tuple[float, float] = (0.0, 1.0)) -> float:

@@ -128,15 +128,15 @@ def compare_spreads(
     )
     unseen = -math.expm1(math.log1p(-confidence) / n)
     bounds = _bounds(change, confidence, unseen, (child.excess, parent.excess))
-    own = _bounds(child, one_sided(confidence), unseen, (child.excess, 0.0))
+    interval = _bounds(child, one_sided(confidence), unseen, (child.excess, 0.0))
     gap = margin - change.estimate
     width = bounds.high - change.estimate if gap > 0 else change.estimate - bounds.low
     growth = (width / gap) ** 2 if abs(gap) > _SAME else math.inf
-    found = Comparison(
+    comparison = Comparison(
         n=n,
         loss=child.estimate,
-        low=max(own.low, 0.0),
-        high=min(own.high, top),
+        low=max(interval.low, 0.0),
+        high=min(interval.high, top),
         parent_loss=parent.estimate,
         difference=change.estimate,
         difference_low=max(bounds.low, -top),
@@ -145,32 +145,32 @@ def compare_spreads(
         # as for means, the width shrinks with the square root of the number of examples
         settles_at=math.ceil(n * growth) if math.isfinite(growth) else None,
     )
-    return decided([found], margin, n)
+    return decided([comparison], margin, n)
 
 
-def bca(of: Spread, probability: float) -> float:
+def bca(spread: Spread, probability: float) -> float:
     """The quantile of the bootstrap at which the true figure lies above with `probability`, Efron's equation 3.8.
 
     Where nothing varies, or all resamples lie on one side of the estimate, it is the plain percentile.
     """
-    below = (of.resampled < of.estimate).mean() + (of.resampled == of.estimate).mean() / 2
+    below = (spread.resampled < spread.estimate).mean() + (spread.resampled == spread.estimate).mean() / 2
     if not 0 < below < 1:
-        return float(np.quantile(of.resampled, probability))
+        return float(np.quantile(spread.resampled, probability))
     bias = ndtri(below)
     tilt = bias + ndtri(probability)
-    away = of.left_out.mean() - of.left_out
+    away = spread.left_out.mean() - spread.left_out
     squares = float((away**2).sum())
     acceleration = float((away**3).sum()) / (6 * squares**1.5) if squares > 0 else 0.0
     if acceleration * tilt >= 1:
-        return float(np.quantile(of.resampled, probability))
-    return float(np.quantile(of.resampled, ndtr(bias + tilt / (1 - acceleration * tilt))))
+        return float(np.quantile(spread.resampled, probability))
+    return float(np.quantile(spread.resampled, ndtr(bias + tilt / (1 - acceleration * tilt))))
 
 
-def _bounds(of: Spread, confidence: float, unseen: float, excess: tuple[float, float]) -> Interval:
-    low, high = np.quantile(of.resampled, [1 - confidence, confidence])
+def _bounds(spread: Spread, confidence: float, unseen: float, excess: tuple[float, float]) -> Interval:
+    low, high = np.quantile(spread.resampled, [1 - confidence, confidence])
     return Interval(
-        low=min(float(low), bca(of, 1 - confidence), of.estimate - unseen) - excess[0],
-        high=max(float(high), bca(of, confidence), of.estimate + unseen) + excess[1],
+        low=min(float(low), bca(spread, 1 - confidence), spread.estimate - unseen) - excess[0],
+        high=max(float(high), bca(spread, confidence), spread.estimate + unseen) + excess[1],
     )
 
 

@@ -100,14 +100,14 @@ def compare(paired: Paired, *, margin: float, confidence: float) -> Comparison:
     judge = _counts if binary else _means
     correction = len(members)
     parts = [
-        judge(paired.child[of], paired.parent[of], margin, confidence, 1 - (1 - confidence) / correction)
-        for of in members.values()
+        judge(paired.child[group], paired.parent[group], margin, confidence, 1 - (1 - confidence) / correction)
+        for group in members.values()
     ]
-    found = decided(parts, margin, len(paired.child))
+    comparison = decided(parts, margin, len(paired.child))
     if paired.groups is None:
-        return found
+        return comparison
     worst = max(range(len(parts)), key=lambda k: (parts[k].difference, parts[k].difference_low))
-    return replace(found, group=list(members)[worst])
+    return replace(comparison, group=list(members)[worst])
 
 
 def _members(paired: Paired) -> dict[tuple[int, int], npt.NDArray[np.bool_]]:
@@ -115,8 +115,8 @@ def _members(paired: Paired) -> dict[tuple[int, int], npt.NDArray[np.bool_]]:
     if paired.groups is None:
         return {(0, 0): np.ones(len(paired.child), dtype=np.bool_)}
     ways = paired.groups.reshape(len(paired.groups), -1).T
-    known = [(k, int(g)) for k, way in enumerate(ways) for g in np.unique(way) if paired.groups.ndim == 1 or g >= 0]
-    return {(k, group): ways[k] == group for k, group in known}
+    groups = [(k, int(g)) for k, way in enumerate(ways) for g in np.unique(way) if paired.groups.ndim == 1 or g >= 0]
+    return {(k, group): ways[k] == group for k, group in groups}
 
 
 def _counts(child: Losses, parent: Losses, margin: float, confidence: float, corrected: float) -> Comparison:
@@ -129,7 +129,7 @@ def _counts(child: Losses, parent: Losses, margin: float, confidence: float, cor
     return _comparison(
         child,
         parent,
-        own=Interval(
+        loss=Interval(
             low=proportion.clopper_pearson(lost, n, confidence=corrected).low,
             high=proportion.clopper_pearson(lost, n, confidence=confidence).high,
         ),
@@ -156,7 +156,7 @@ def _means(child: Losses, parent: Losses, margin: float, confidence: float, corr
     return _comparison(
         child,
         parent,
-        own=Interval(
+        loss=Interval(
             low=betting.interval(loss, confidence=corrected).low,
             high=betting.interval(loss, confidence=confidence).high,
         ),
@@ -165,13 +165,13 @@ def _means(child: Losses, parent: Losses, margin: float, confidence: float, corr
     )
 
 
-def _comparison(child: Losses, parent: Losses, *, own: Interval, bounds: Interval, growth: float) -> Comparison:
+def _comparison(child: Losses, parent: Losses, *, loss: Interval, bounds: Interval, growth: float) -> Comparison:
     n = len(child)
     return Comparison(
         n=n,
         loss=float(child.mean()),
-        low=own.low,
-        high=own.high,
+        low=loss.low,
+        high=loss.high,
         parent_loss=float(parent.mean()),
         difference=float((child - parent).mean()),
         difference_low=bounds.low,

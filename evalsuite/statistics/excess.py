@@ -26,8 +26,8 @@ def excess_error(*, shifted: Array, nominal: Array, parent_shifted: Array, paren
     Returns:
         (networks,), each group of tasks averaged with equal weight.
     """
-    own = shifted.mean(axis=1) - nominal.mean(axis=1)
-    return np.asarray(own - (parent_shifted.mean() - parent_nominal.mean()))
+    excess = shifted.mean(axis=1) - nominal.mean(axis=1)
+    return np.asarray(excess - (parent_shifted.mean() - parent_nominal.mean()))
 
 
 def standard_error(parts: Sequence[Array]) -> float:

@@ -64,18 +64,18 @@ def exemplars(children: Predictions, parent: Predictions, labels: Predictions, *
             f"{labels.shape}"
         )
     mode, votes = _mode(children)
-    found = (2 * votes > len(children)) & (mode != parent)
-    interval: Interval = proportion.clopper_pearson(int(found.sum()), len(parent), confidence=confidence)
+    chosen = (2 * votes > len(children)) & (mode != parent)
+    interval: Interval = proportion.clopper_pearson(int(chosen.sum()), len(parent), confidence=confidence)
     return Exemplars(
         n=len(parent),
         networks=len(children),
-        positions=np.flatnonzero(found),
-        share=float(found.mean()),
+        positions=np.flatnonzero(chosen),
+        share=float(chosen.mean()),
         low=interval.low,
         high=interval.high,
-        parent_error=_mean((parent != labels)[found]),
-        child_error=_mean((mode != labels)[found]),
-        parent_error_elsewhere=_mean((parent != labels)[~found]),
+        parent_error=_mean((parent != labels)[chosen]),
+        child_error=_mean((mode != labels)[chosen]),
+        parent_error_elsewhere=_mean((parent != labels)[~chosen]),
     )
 
 

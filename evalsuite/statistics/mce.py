@@ -114,9 +114,9 @@ def _mean_ratio(above: Array, below: Array, confidence: float) -> CorruptionErro
     least = spread(_least(below), n)
     if min(least.estimate, least.resampled.min(), least.left_out.min()) <= _NOTHING:
         return None
-    found = spread(_ratios(above, below), n)
+    interval = spread(_ratios(above, below), n)
     side = one_sided(confidence)
-    return CorruptionError(n=n, value=found.estimate, low=bca(found, 1 - side), high=bca(found, side))
+    return CorruptionError(n=n, value=interval.estimate, low=bca(interval, 1 - side), high=bca(interval, side))
 
 
 def _ratios(above: Array, below: Array) -> Weighted:

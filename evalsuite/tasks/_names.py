@@ -1,4 +1,4 @@
-"""Names, addresses and readings of tasks."""
+"""Names and addresses of tasks, and the parameters by which their observations are read."""
 
 import hashlib
 import json
@@ -34,9 +34,9 @@ def expand(patterns: Iterable[str]) -> tuple[Task, ...]:
 def address(task: Task, training: Examples | None = None) -> str:
     """Everything that the observations of a task depend on beside its examples, as canonical text.
 
-    `training` are the examples that networks are shown first.
+    `training` are the examples of the bank, where the task has one.
     """
-    left_out = task.readings | task.whereabouts
+    left_out = task.read_parameters | task.location_fields
     kept = {field: value for field, value in names.part_settings(task).items() if field not in left_out}
     identity = {"kind": names.part_kind(task), "version": task.version, **kept, **task.identity()}
     if training is not None:
@@ -49,9 +49,9 @@ def digest(task: Task, training: Examples | None = None) -> str:
     return hashlib.sha256(address(task, training).encode()).hexdigest()[:16]
 
 
-def readings(task: Task) -> dict[str, float]:
+def read_parameters(task: Task) -> dict[str, float]:
     """How stored observations are to be read, e.g. {"radius": 0.5}."""
-    return {reading: float(getattr(task, reading)) for reading in sorted(task.readings)}
+    return {field: float(getattr(task, field)) for field in sorted(task.read_parameters)}
 
 
 def _expand(pattern: str) -> list[str]:

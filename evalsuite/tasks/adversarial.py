@@ -1,6 +1,5 @@
 """Adversarial examples inside a norm ball: an upper bound on robust accuracy."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -17,7 +16,8 @@ from evalsuite.parts.registry import find
 from evalsuite.problems import decided
 from evalsuite.process.culprit import is_own
 from evalsuite.process.third_party_code import OutputError
-from evalsuite.tasks._base import Column, Domain, Observations, Seen, Task
+from evalsuite.tasks._abilities import ChecksNetworks, PerNetwork
+from evalsuite.tasks._base import Column, Domain, Observations
 from evalsuite.units import check_range, check_reach
 
 PACKAGE = "evalsuite.attacks"
@@ -27,7 +27,7 @@ _TOLERANCE = 1e-6
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Adversarial(Task):
+class Adversarial(PerNetwork, ChecksNetworks):
     """Attacks every network; an example survives if the attacked image is still given its true class.
 
     The judge measures: the attack's images are checked against budget and range, and predicted again. Beside it stands
@@ -48,7 +48,6 @@ class Adversarial(Task):
     version: ClassVar[int] = 4
     shard_size: ClassVar[int] = 128
     path: ClassVar[tuple[str, ...]] = ("norm", "eps")
-    shares: ClassVar[bool] = False
     usage: ClassVar[tuple[str, ...]] = (
         "adversarial/linf/0.0314",
         "adversarial/l2/0.5?attack=pgd",
@@ -69,37 +68,32 @@ class Adversarial(Task):
             raise ValueError(f"expected a norm that {self.attack} knows ({', '.join(norms)}), got {self.norm}")
 
     @override
-    def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:
+    def observe_network(self, network: nn.Module, shard: Batch, *, seed: int) -> tuple[Observations, Tensor]:
         attack = find(PACKAGE, self.attack, Attack)()
-        seen: list[Observations] = []
-        pictures: Tensor | None = None
-        for network in networks:
-            attacked = attack(network, shard, Budget(norm=self.norm, eps=self.eps), seed=seed)
-            fault = self._fault(attacked, shard.images)
-            if fault is not None and is_own(attack):
-                raise AssertionError(f"{self.attack} {fault}")
-            if fault is not None:
-                raise OutputError(f"expected the attack {self.attack} to keep to its contract, got one that {fault}")
-            with torch.inference_mode():
-                before, after = decided(network(shard.images)), decided(network(attacked.images))
-            # an image that is wrong as it is stands in its own ball: no attack can make it right
-            prediction = torch.where(before == shard.labels, after, before)
-            flags = attacked.flags | doubts(network, shard.images)
-            found: dict[str, Column] = {
-                "prediction": prediction.to(torch.int32).cpu().numpy(),
-                "flags": np.full(len(prediction), sum(1 << FLAGS.index(flag) for flag in flags), dtype=np.uint8),
-            }
-            if attack.gradients or differentiable(network, _shape(shard.images)):
-                found["zero_gradient"] = zero_gradient(network, shard).cpu().numpy()
-                found["unbounded"] = unbounded(network, shard, seed).cpu().numpy()
-            if attacked.black_box is not None:
-                found["black_box"] = attacked.black_box.cpu().numpy()
-            seen.append(found)
-            pictures = attacked.images if pictures is None else pictures
-        return Seen(networks=tuple(seen), pictures=pictures)
+        attacked = attack(network, shard, Budget(norm=self.norm, eps=self.eps), seed=seed)
+        fault = self._fault(attacked, shard.images)
+        if fault is not None and is_own(attack):
+            raise AssertionError(f"{self.attack} {fault}")
+        if fault is not None:
+            raise OutputError(f"expected the attack {self.attack} to keep to its contract, got one that {fault}")
+        with torch.inference_mode():
+            before, after = decided(network(shard.images)), decided(network(attacked.images))
+        # an image that is wrong as it is stands in its own ball: no attack can make it right
+        prediction = torch.where(before == shard.labels, after, before)
+        flags = attacked.flags | doubts(network, shard.images)
+        columns: dict[str, Column] = {
+            "prediction": prediction.to(torch.int32).cpu().numpy(),
+            "flags": np.full(len(prediction), sum(1 << FLAGS.index(flag) for flag in flags), dtype=np.uint8),
+        }
+        if attack.gradients or differentiable(network, _shape(shard.images)):
+            columns["zero_gradient"] = zero_gradient(network, shard).cpu().numpy()
+            columns["unbounded"] = unbounded(network, shard, seed).cpu().numpy()
+        if attacked.black_box is not None:
+            columns["black_box"] = attacked.black_box.cpu().numpy()
+        return columns, attacked.images
 
     @override
-    def refuses(self, domain: Domain) -> str | None:
+    def unsupported_reason(self, domain: Domain) -> str | None:
         if domain.classes < 2:
             return "an attack needs at least two classes"
         return None
@@ -109,7 +103,7 @@ class Adversarial(Task):
         check_reach(self.norm, self.eps, domain.shape)
 
     @override
-    def refuses_network(self, network: nn.Module, domain: Domain) -> str | None:
+    def unsupported_network_reason(self, network: nn.Module, domain: Domain) -> str | None:
         if not find(PACKAGE, self.attack, Attack).gradients or differentiable(network, domain.shape):
             return None
         return (
@@ -118,7 +112,8 @@ class Adversarial(Task):
         )
 
     @override
-    def passes(self) -> float:
+    def forward_passes(self, domain: Domain | None = None) -> float:
+        del domain
         return float(3 * find(PACKAGE, self.attack, Attack)().typical_steps())
 
     @override

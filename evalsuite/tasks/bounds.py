@@ -1,6 +1,6 @@
 """Certified robustness by bounds on the outputs: a lower bound on robust accuracy, with an attack beside it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import ClassVar, Literal, final
@@ -17,7 +17,8 @@ from evalsuite.networks.copies import copied
 from evalsuite.networks.programs.program import artefact_in
 from evalsuite.parts.registry import find
 from evalsuite.problems import decided
-from evalsuite.tasks._base import Domain, Observations, Seen, Task
+from evalsuite.tasks._abilities import ChecksNetworks, PerNetwork
+from evalsuite.tasks._base import Domain, Observations
 from evalsuite.units import check_range, check_reach
 from neuralnets import bounds
 
@@ -39,7 +40,7 @@ _NEAR = 1e-4
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Bounds(Task):
+class Bounds(PerNetwork, ChecksNetworks):
     """Certifies that no image in the ball, pixels in [0, 1], is given another class than the image itself.
 
     The methods are tried from cheap to tight, each on what the ones before and the attack have left open (Gowal et al.
@@ -58,7 +59,6 @@ class Bounds(Task):
     version: ClassVar[int] = 2
     shard_size: ClassVar[int] = 64
     path: ClassVar[tuple[str, ...]] = ("norm", "eps")
-    shares: ClassVar[bool] = False
     usage: ClassVar[tuple[str, ...]] = (
         "bounds/linf/0.0078?method=interval",
         "bounds/linf/0.0078?method=crown-ibp",
@@ -80,11 +80,11 @@ class Bounds(Task):
             raise ValueError(f"expected a norm that {self.attack} knows ({', '.join(norms)}), got {self.norm}")
 
     @override
-    def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:
-        return Seen(networks=tuple(self._observe(network, shard, seed) for network in networks))
+    def observe_network(self, network: nn.Module, shard: Batch, *, seed: int) -> tuple[Observations, None]:
+        return self._columns(network, shard, seed), None
 
     @override
-    def refuses(self, domain: Domain) -> str | None:
+    def unsupported_reason(self, domain: Domain) -> str | None:
         if domain.classes < 2:
             return "a certificate needs at least two classes"
         return None
@@ -94,7 +94,7 @@ class Bounds(Task):
         check_reach(self.norm, self.eps, domain.shape)
 
     @override
-    def refuses_network(self, network: nn.Module, domain: Domain) -> str | None:
+    def unsupported_network_reason(self, network: nn.Module, domain: Domain) -> str | None:
         if artefact_in(network) is not None:
             return (
                 "bounds are computed layer by layer, and a network of this run is a file that is run as it is; "
@@ -108,7 +108,8 @@ class Bounds(Task):
         return None
 
     @override
-    def passes(self) -> float:
+    def forward_passes(self, domain: Domain | None = None) -> float:
+        del domain
         steps = find(ATTACKS, self.attack, Attack)().typical_steps()
         return float(sum(_COSTS[method] for method in self._tried()) + 3 * steps)
 
@@ -117,7 +118,7 @@ class Bounds(Task):
         ball = {"linf": "L∞", "l2": "L2"}[self.norm]
         return f"certified {ball}, ε = {self.eps:.4g} ({self.method.upper().replace('INTERVAL', 'IBP')})"
 
-    def _observe(self, network: nn.Module, shard: Batch, seed: int) -> Observations:
+    def _columns(self, network: nn.Module, shard: Batch, seed: int) -> Observations:
         with torch.inference_mode():
             top = decided(network(shard.images))
         right = top == shard.labels

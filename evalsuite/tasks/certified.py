@@ -14,7 +14,7 @@ from typing_extensions import override
 from evalsuite.data._base import Batch
 from evalsuite.problems import NOT_FINITE, decided
 from evalsuite.randomness import fold, keys, normal
-from evalsuite.tasks._base import Seen, Task
+from evalsuite.tasks._base import Domain, Task, TaskOutput
 from evalsuite.units import check_range
 
 ABSTAIN = -1
@@ -43,7 +43,7 @@ class Certified(Task):
     version: ClassVar[int] = 2
     shard_size: ClassVar[int] = 32
     path: ClassVar[tuple[str, ...]] = ("norm", "radius")
-    readings: ClassVar[frozenset[str]] = frozenset({"radius"})
+    read_parameters: ClassVar[frozenset[str]] = frozenset({"radius"})
     usage: ClassVar[tuple[str, ...]] = ("certified/l2/0.25?sigma=0.25",)
 
     norm: Literal["l2"] = "l2"
@@ -67,17 +67,18 @@ class Certified(Task):
             )
 
     @override
-    def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:
+    def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> TaskOutput:
         stream = keys(seed, f"certified/{self.sigma:g}", shard.ids).to(shard.images.device)
         rows = [self._certify(networks, image, key) for image, key in zip(shard.images, stream, strict=True)]
         joined = tuple(
             {column: np.array([row[k][column] for row in rows]) for column in rows[0][0]} for k in range(len(networks))
         )
         noisy = shard.images + self.sigma * normal(fold(stream, 0), shard.images.shape[1:])
-        return Seen(networks=joined, pictures=noisy.clamp(0, 1))
+        return TaskOutput(networks=joined, pictures=noisy.clamp(0, 1))
 
     @override
-    def passes(self) -> float:
+    def forward_passes(self, domain: Domain | None = None) -> float:
+        del domain
         return float(self.n0 + self.n)
 
     @override

@@ -15,7 +15,8 @@ from evalsuite.parts.registry import find
 from evalsuite.process.culprit import is_own
 from evalsuite.process.third_party_code import OutputError
 from evalsuite.randomness import keys
-from evalsuite.tasks._base import Domain, Seen, Task
+from evalsuite.tasks._abilities import ComparesToParent
+from evalsuite.tasks._base import Domain, Task, TaskOutput
 from evalsuite.tasks._predict import predict
 
 PACKAGE = "evalsuite.corruptions"
@@ -23,7 +24,7 @@ PACKAGE = "evalsuite.corruptions"
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Corruption(Task):
+class Corruption(Task, ComparesToParent):
     """Corrupts every image once, for all networks.
 
     Severities of one corruption share their random draws.
@@ -36,7 +37,6 @@ class Corruption(Task):
 
     version: ClassVar[int] = 3
     path: ClassVar[tuple[str, ...]] = ("corruption", "severity")
-    relates: ClassVar[bool] = True
     of_classes: ClassVar[bool] = False
     usage: ClassVar[tuple[str, ...]] = ("corruption/fog/3", "corruption/common/1-5")
 
@@ -47,16 +47,16 @@ class Corruption(Task):
         self._part()  # an unknown name or severity is refused here, with the accepted ones
 
     @override
-    def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:
+    def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> TaskOutput:
         stream = keys(seed, f"corruption/{self.corruption}", shard.ids).to(shard.images.device)
         part = self._part()
         images = part(shard.images, stream)
         if not is_own(part):
             _check(images, shard.images, self.corruption)
-        return Seen(networks=predict(networks, images, shard), pictures=images)
+        return TaskOutput(networks=predict(networks, images, shard), pictures=images)
 
     @override
-    def refuses(self, domain: Domain) -> str | None:
+    def unsupported_reason(self, domain: Domain) -> str | None:
         part = self._part()
         if domain.shape[0] not in {1, 3} or max(domain.shape[1:]) == 1:
             return "corruptions are of gray and colour images"

@@ -1,6 +1,5 @@
 """Informative features: the few pixels by which a network decides, and what other networks recognise in them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
@@ -13,7 +12,8 @@ from evalsuite.data._base import Batch
 from evalsuite.networks.normalized import Normalized
 from evalsuite.networks.programs.program import differentiable
 from evalsuite.problems import probabilities
-from evalsuite.tasks._base import Column, Domain, Observations, Seen, Task
+from evalsuite.tasks._abilities import ChecksNetworks, Pairwise, PerNetwork
+from evalsuite.tasks._base import Column, Domain, Observations
 
 _AT_ONCE = 256
 """Candidates in one forward pass; never of two images, so that no example depends on its neighbours."""
@@ -23,7 +23,7 @@ _LARGEST = 64 * 64
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Features(Task):
+class Features(PerNetwork, Pairwise, ChecksNetworks):
     """Keeps the pixels that matter most for the network's own prediction and masks all others.
 
     BackSelect (Carter et al. 2019, arXiv:1810.03805): starting from the whole image, the pixel is masked whose masking
@@ -47,8 +47,6 @@ class Features(Task):
     version: ClassVar[int] = 2
     shard_size: ClassVar[int] = 64
     path: ClassVar[tuple[str, ...]] = ("share",)
-    shares: ClassVar[bool] = False
-    crosses: ClassVar[bool] = True
     usage: ClassVar[tuple[str, ...]] = ("features/0.1", "features/0.1?method=exact")
 
     share: float = 0.1
@@ -62,42 +60,41 @@ class Features(Task):
             raise ValueError(f"expected steps >= 1, got {self.steps}")
 
     @override
-    def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:
+    def observe_network(self, network: nn.Module, shard: Batch, *, seed: int) -> tuple[Observations, Tensor]:
         del seed
-        masks = [self._kept(network, shard.images) for network in networks]
-        seen = tuple(_observed(network, shard, *found) for network, found in zip(networks, masks, strict=True))
-        return Seen(networks=seen, pictures=_masked(networks[0], shard.images, masks[0][1]))
+        top, kept = self._kept(network, shard.images)
+        return _columns(network, shard, top, kept), _masked(network, shard.images, kept)
 
     @override
-    def cross(self, network: nn.Module, shard: Batch, other: Observations) -> Observations:
+    def observe_pair(self, network: nn.Module, shard: Batch, other: Observations) -> Observations:
         kept = torch.from_numpy(unpacked(other["kept"], shard.images[0, 0].numel())).to(shard.images.device)
         return {"lent_confidence": _truth(network, shard, kept)}
 
     @override
-    def refuses(self, domain: Domain) -> str | None:
+    def unsupported_reason(self, domain: Domain) -> str | None:
         pixels = domain.shape[1] * domain.shape[2]
         if domain.classes < 2:
             return "there is no other class to tell the true one from"
         if pixels < 2:
             return "there is one pixel"
         if self.method == "exact" and pixels > _LARGEST:
-            return f"method=exact takes {self.passes_on(domain):,.0f} passes an image: use method=gradient"
+            return f"method=exact takes {self.forward_passes(domain):,.0f} passes an image: use method=gradient"
         return None
 
     @override
-    def refuses_network(self, network: nn.Module, domain: Domain) -> str | None:
+    def unsupported_network_reason(self, network: nn.Module, domain: Domain) -> str | None:
         if self.method == "exact" or differentiable(network, domain.shape):
             return None
         return "a network of this run has no gradients (quantised, or run by onnxruntime): method=exact needs none"
 
     @override
-    def passes(self) -> float:
-        """Those of "exact" on 32 × 32 pixels."""
-        return self._passes(_CIFAR)
-
-    @override
-    def passes_on(self, domain: Domain) -> float:
-        return self._passes(domain.shape[1] * domain.shape[2])
+    def forward_passes(self, domain: Domain | None = None) -> float:
+        """Those on 32 × 32 pixels where there is no `domain`."""
+        pixels = _CIFAR if domain is None else domain.shape[1] * domain.shape[2]
+        keep = _count(self.share, pixels)
+        if self.method == "gradient":
+            return 2.0 + 3.0 * min(self.steps, pixels - keep)
+        return 2.0 + (pixels * (pixels + 1) - keep * (keep + 1)) / 2
 
     @override
     def note(self, domain: Domain) -> str | None:
@@ -108,12 +105,6 @@ class Features(Task):
     @override
     def title(self) -> str:
         return f"the {100 * self.share:g} % of pixels that matter most to a network"
-
-    def _passes(self, pixels: int) -> float:
-        keep = _count(self.share, pixels)
-        if self.method == "gradient":
-            return 2.0 + 3.0 * min(self.steps, pixels - keep)
-        return 2.0 + (pixels * (pixels + 1) - keep * (keep + 1)) / 2
 
     def _kept(self, network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
         """Own classes (n,) and which pixels are kept, (n, pixels)."""
@@ -136,7 +127,7 @@ def _count(share: float, pixels: int) -> int:
     return min(max(round(share * pixels), 1), pixels - 1)
 
 
-def _observed(network: nn.Module, shard: Batch, top: Tensor, kept: Tensor) -> Observations:
+def _columns(network: nn.Module, shard: Batch, top: Tensor, kept: Tensor) -> Observations:
     return {
         "top": top.to(torch.int32).cpu().numpy(),
         "kept": np.packbits(kept.cpu().numpy(), axis=1),

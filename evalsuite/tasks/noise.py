@@ -10,14 +10,15 @@ from typing_extensions import override
 
 from evalsuite.data._base import Batch
 from evalsuite.randomness import keys, normal, uniform
-from evalsuite.tasks._base import Observations, Seen, Task
+from evalsuite.tasks._abilities import ComparesToParent
+from evalsuite.tasks._base import Domain, Observations, Task, TaskOutput
 from evalsuite.tasks._predict import predict
 from evalsuite.units import check_range
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Noise(Task):
+class Noise(Task, ComparesToParent):
     """Adds independent noise to every pixel and channel.
 
     Levels of one distribution share their draws, scaled: a network's curve over levels is smooth in the level.
@@ -32,7 +33,6 @@ class Noise(Task):
 
     version: ClassVar[int] = 3
     path: ClassVar[tuple[str, ...]] = ("distribution", "level")
-    relates: ClassVar[bool] = True
     of_classes: ClassVar[bool] = False
     usage: ClassVar[tuple[str, ...]] = ("noise/uniform/0.1", "noise/gaussian/0.1?draws=10")
 
@@ -47,16 +47,17 @@ class Noise(Task):
             raise ValueError(f"expected draws >= 1, got {self.draws}")
 
     @override
-    def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:
+    def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> TaskOutput:
         drawn = [self._noisy(shard, seed, draw) for draw in range(self.draws)]
-        seen = [predict(networks, images, shard) for images in drawn]
+        outputs = [predict(networks, images, shard) for images in drawn]
         if self.draws == 1:
-            return Seen(networks=seen[0], pictures=drawn[0].clamp(0, 1))
-        joined = tuple(_stack([of[k] for of in seen]) for k in range(len(networks)))
-        return Seen(networks=joined, pictures=drawn[0].clamp(0, 1))
+            return TaskOutput(networks=outputs[0], pictures=drawn[0].clamp(0, 1))
+        joined = tuple(_stack([output[k] for output in outputs]) for k in range(len(networks)))
+        return TaskOutput(networks=joined, pictures=drawn[0].clamp(0, 1))
 
     @override
-    def passes(self) -> float:
+    def forward_passes(self, domain: Domain | None = None) -> float:
+        del domain
         return float(self.draws)
 
     @override

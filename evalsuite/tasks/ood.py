@@ -11,12 +11,13 @@ from typing_extensions import override
 
 from evalsuite.data._base import Batch
 from evalsuite.randomness import keys
-from evalsuite.tasks._base import Column, Domain, Observations, Seen, Task
+from evalsuite.tasks._abilities import ChecksNetworks, UsesBank
+from evalsuite.tasks._base import Column, Domain, Observations, Task, TaskOutput
 from evalsuite.tasks._nearest import distances
 from evalsuite.tasks._outliers import KINDS, outliers
 from evalsuite.tasks._penultimate import classifier, penultimate
+from evalsuite.tasks._photo_outliers import content, drawn, photos
 from evalsuite.tasks._predict import predict
-from evalsuite.tasks._strangers import content, drawn, photos
 from neuralnets.device import device_of
 
 _BANK = 10_000
@@ -24,7 +25,7 @@ _BANK = 10_000
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Ood(Task):
+class Ood(Task, UsesBank, ChecksNetworks):
     """Shows every network each held-out example and one outlier that was drawn for it.
 
     Scores of both are written down: the maximum softmax probability (Hendrycks and Gimpel 2017, arXiv:1610.02136), the
@@ -46,7 +47,7 @@ class Ood(Task):
 
     version: ClassVar[int] = 2
     path: ClassVar[tuple[str, ...]] = ("outliers",)
-    whereabouts: ClassVar[frozenset[str]] = frozenset({"at", "knn", "bank"})
+    location_fields: ClassVar[frozenset[str]] = frozenset({"at", "knn", "bank"})
     usage: ClassVar[tuple[str, ...]] = ("ood/blobs", "ood/blobs?knn=10", "ood/folder?at=DIR")
 
     outliers: Literal["noise", "shuffled", "blobs", "folder"]
@@ -63,40 +64,40 @@ class Ood(Task):
             raise ValueError(f"expected bank={self.bank} beside knn=K, got it alone")
 
     @override
-    def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:
-        strangers = self._strangers(shard, seed)
+    def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> TaskOutput:
+        outside_images = self._outliers(shard, seed)
         inside = predict(networks, shard.images, shard)
-        outside = predict(networks, strangers, shard)
-        return Seen(networks=tuple(map(_scores, inside, outside)), pictures=strangers)
+        outside = predict(networks, outside_images, shard)
+        return TaskOutput(networks=tuple(map(_scores, inside, outside)), pictures=outside_images)
 
     @override
-    def training(self) -> int:
+    def bank_size(self) -> int:
         return self.bank if self.knn is not None else 0
 
     @override
-    def study(self, network: nn.Module, training: Batch) -> Tensor:
+    def fit_bank(self, network: nn.Module, training: Batch) -> Tensor:
         with penultimate([network], training.images[:1]) as features, torch.inference_mode():
             network(training.images)
         return features[0]
 
     @override
-    def observe_beside(
-        self, networks: Sequence[nn.Module], shard: Batch, studied: Sequence[Tensor], *, seed: int
-    ) -> Seen:
-        strangers = self._strangers(shard, seed)
+    def observe_with_bank(
+        self, networks: Sequence[nn.Module], shard: Batch, banks: Sequence[Tensor], *, seed: int
+    ) -> TaskOutput:
+        outside_images = self._outliers(shard, seed)
         with penultimate(networks, shard.images[:1]) as features:
             inside = predict(networks, shard.images, shard)
-            near = [*map(self._nearness, features, studied)]
-            outside = predict(networks, strangers, shard)
-            far = [*map(self._nearness, features, studied)]
-        seen = [
-            {**_scores(*said), "knn": own, "out_knn": strange}
-            for said, own, strange in zip(zip(inside, outside, strict=True), near, far, strict=True)
+            near = [*map(self._knn_scores, features, banks)]
+            outside = predict(networks, outside_images, shard)
+            far = [*map(self._knn_scores, features, banks)]
+        columns = [
+            {**_scores(*both), "knn": score, "out_knn": out_score}
+            for both, score, out_score in zip(zip(inside, outside, strict=True), near, far, strict=True)
         ]
-        return Seen(networks=tuple(seen), pictures=strangers)
+        return TaskOutput(networks=tuple(columns), pictures=outside_images)
 
     @override
-    def refuses(self, domain: Domain) -> str | None:
+    def unsupported_reason(self, domain: Domain) -> str | None:
         if self.outliers == "folder" and domain.shape[1] != domain.shape[2]:
             return f"photos are cut to squares, and images have {domain.shape[1]} × {domain.shape[2]} pixels"
         if self.outliers == "shuffled" and min(domain.shape[1:]) < 2:
@@ -107,7 +108,7 @@ class Ood(Task):
         return None
 
     @override
-    def refuses_network(self, network: nn.Module, domain: Domain) -> str | None:
+    def unsupported_network_reason(self, network: nn.Module, domain: Domain) -> str | None:
         if self.knn is None:
             return None
         place = device_of(network)
@@ -121,7 +122,8 @@ class Ood(Task):
         return KINDS if which == "all" else ()
 
     @override
-    def passes(self) -> float:
+    def forward_passes(self, domain: Domain | None = None) -> float:
+        del domain
         return 2.0
 
     @override
@@ -140,14 +142,14 @@ class Ood(Task):
             notes.append(f"neighbours are sought among {min(self.bank, domain.training)} training examples")
         return "; ".join(notes) or None
 
-    def _strangers(self, shard: Batch, seed: int) -> Tensor:
+    def _outliers(self, shard: Batch, seed: int) -> Tensor:
         stream = keys(seed, f"ood/{self.outliers}", shard.ids).to(shard.images.device)
         if self.outliers == "folder":
             return drawn(self.at, shard.images, stream)
         return outliers(self.outliers, shard.images, stream)
 
-    def _nearness(self, features: Tensor, bank: Tensor) -> Column:
-        assert self.knn is not None  # noqa: S101 - nothing is studied without
+    def _knn_scores(self, features: Tensor, bank: Tensor) -> Column:
+        assert self.knn is not None  # noqa: S101 - there is no bank without
         return -distances(features, bank, self.knn).float().cpu().numpy()
 
 

@@ -12,12 +12,13 @@ from typing_extensions import override
 from evalsuite.data._base import Batch
 from evalsuite.networks.programs.program import differentiable
 from evalsuite.problems import decided
-from evalsuite.tasks._base import Domain, Observations, Seen, Task
+from evalsuite.tasks._abilities import ChecksNetworks, ComparesToParent
+from evalsuite.tasks._base import Domain, Observations, Task, TaskOutput
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Saliency(Task):
+class Saliency(Task, ComparesToParent, ChecksNetworks):
     """The most salient pixels by the gradient of the predicted class's logit, in absolute value, summed over channels.
 
     Simple gradients (Simonyan et al. 2014, arXiv:1312.6034), whose explanations are compared by the intersection of the
@@ -33,7 +34,6 @@ class Saliency(Task):
 
     version: ClassVar[int] = 2
     path: ClassVar[tuple[str, ...]] = ("share",)
-    relates: ClassVar[bool] = True
     usage: ClassVar[tuple[str, ...]] = ("saliency/0.1",)
 
     share: float = 0.1
@@ -43,22 +43,23 @@ class Saliency(Task):
             raise ValueError(f"expected 0 < share < 1, got {self.share}")
 
     @override
-    def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:
+    def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> TaskOutput:
         del seed
-        return Seen(networks=tuple(self._observed(network, shard.images) for network in networks))
+        return TaskOutput(networks=tuple(self._observed(network, shard.images) for network in networks))
 
     @override
-    def refuses(self, domain: Domain) -> str | None:
+    def unsupported_reason(self, domain: Domain) -> str | None:
         return "there is one pixel" if domain.shape[1] * domain.shape[2] < 2 else None
 
     @override
-    def refuses_network(self, network: nn.Module, domain: Domain) -> str | None:
+    def unsupported_network_reason(self, network: nn.Module, domain: Domain) -> str | None:
         if differentiable(network, domain.shape):
             return None
         return "a network of this run has no gradients (quantised, or run by onnxruntime)"
 
     @override
-    def passes(self) -> float:
+    def forward_passes(self, domain: Domain | None = None) -> float:
+        del domain
         return 3.0
 
     @override
@@ -66,8 +67,8 @@ class Saliency(Task):
         return f"the {100 * self.share:g} % most salient pixels"
 
     @override
-    def relate(self, child: Observations, parent: Observations) -> Observations:
-        ours, theirs = (np.asarray(of["salient"], dtype=np.uint8) for of in (child, parent))
+    def compare(self, child: Observations, parent: Observations) -> Observations:
+        ours, theirs = (np.asarray(each["salient"], dtype=np.uint8) for each in (child, parent))
         common, whole = (np.unpackbits(bits, axis=1).sum(axis=1) for bits in (ours & theirs, theirs))
         return {"salient_overlap": (common / whole).astype(np.float32)}
 

@@ -18,7 +18,8 @@ from evalsuite.data.npz import Npz
 from evalsuite.errors import UsageError
 from evalsuite.files.given_paths import expanded
 from evalsuite.files.trees import tree
-from evalsuite.tasks._base import Observations, Seen, Task
+from evalsuite.tasks._abilities import ComparesToParent, OwnExamples
+from evalsuite.tasks._base import Observations, Task, TaskOutput
 from evalsuite.tasks._predict import predict
 
 Layout = Literal["cifar-c", "imagenet-c", "cifar-10.1", "npz", "folder"]
@@ -30,7 +31,7 @@ _OF_ONE_LABEL = frozenset({"truth", "squares"})
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Shift(Task):
+class Shift(Task, OwnExamples, ComparesToParent):
     """Asks for the class of every example of a set on disk, as the set is.
 
     `shift/cifar-c/fog/3?at=data/CIFAR-10-C`, `shift/cifar-c/common/1-5?at=data/CIFAR-10-C`,
@@ -57,10 +58,9 @@ class Shift(Task):
 
     version: ClassVar[int] = 2
     path: ClassVar[tuple[str, ...]] = ("layout", "corruption", "severity")
-    whereabouts: ClassVar[frozenset[str]] = frozenset(
+    location_fields: ClassVar[frozenset[str]] = frozenset(
         {"layout", "corruption", "severity", "at", "release", "classes", "border"}
     )
-    relates: ClassVar[bool] = True
     usage: ClassVar[tuple[str, ...]] = (
         "shift/cifar-c/fog/3?at=CIFAR-10-C",
         "shift/imagenet-c/fog/3?at=DIR",
@@ -129,12 +129,12 @@ class Shift(Task):
         return [*mapping, *tree(root)]
 
     @override
-    def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> Seen:
+    def observe(self, networks: Sequence[nn.Module], shard: Batch, *, seed: int) -> TaskOutput:
         del seed  # nothing is random here
-        seen = predict(networks, shard.images, shard)
+        outputs = predict(networks, shard.images, shard)
         if shard.accepted is not None:
-            seen = tuple(_forgiven(each, shard) for each in seen)
-        return Seen(networks=seen, pictures=shard.images)
+            outputs = tuple(_any_accepted(each, shard) for each in outputs)
+        return TaskOutput(networks=outputs, pictures=shard.images)
 
     @override
     def title(self) -> str:
@@ -181,9 +181,12 @@ class Shift(Task):
         return root / f"cifar10.1_{self.release}_data.npy", root / f"cifar10.1_{self.release}_labels.npy"
 
 
-def _forgiven(seen: Observations, shard: Batch) -> Observations:
+def _any_accepted(output: Observations, shard: Batch) -> Observations:
     """A prediction of another accepted class counts as the label; what is said of one label alone is left out."""
     assert shard.accepted is not None  # noqa: S101 - checked by the caller
-    right = (seen["prediction"][:, None] == shard.accepted.cpu().numpy()).any(1)
-    prediction = np.where(right, shard.labels.cpu().numpy(), seen["prediction"]).astype(np.int32)
-    return {**{column: of for column, of in seen.items() if column not in _OF_ONE_LABEL}, "prediction": prediction}
+    right = (output["prediction"][:, None] == shard.accepted.cpu().numpy()).any(1)
+    prediction = np.where(right, shard.labels.cpu().numpy(), output["prediction"]).astype(np.int32)
+    return {
+        **{column: values for column, values in output.items() if column not in _OF_ONE_LABEL},
+        "prediction": prediction,
+    }

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from evalsuite.data._by_name import training_advice
-from evalsuite.parts.names import parse_part
+from evalsuite.parts.names import parse_part, split_options
 from evalsuite.training._base import Recipe
 
 
@@ -16,6 +16,5 @@ def named(text: str, *, architecture: str, data: str) -> Recipe:
         UsageError: There is no such recipe, or a hyperparameter or value is not accepted.
     """
     recipe = parse_part("evalsuite.training", text, Recipe)
-    given = [option.partition("=")[0] for option in text.partition("?")[2].split("&") if option]
     prescribed = recipe.prescribed(architecture=architecture, advice=training_advice(data))
-    return replace(prescribed, **{name: getattr(recipe, name) for name in given})
+    return replace(prescribed, **{name: getattr(recipe, name) for name, _ in split_options(text)[1]})

@@ -82,7 +82,7 @@ def _shifted(folder: Path) -> object:
     import torch
 
     from evalsuite.data import Dataset, Examples
-    from evalsuite.evaluation.examples import _check
+    from evalsuite.evaluation.examples import check_examples
     from evalsuite.tasks._names import parse
 
     shape = (3, 4, 4)
@@ -93,7 +93,7 @@ def _shifted(folder: Path) -> object:
     task = parse(f"shift/cifar-c/fog/3?at={folder}")
     examples = task.examples(dataset)
     assert examples is not None
-    _check(task, examples, dataset)
+    check_examples(task, examples, dataset)
     return examples.pixels(list(range(len(examples)))), examples.ids
 
 

@@ -85,7 +85,7 @@ def _checked_tasks(data: bytes, _: Path) -> object:
     )
     for task in tasks:
         check_task(task, dataset)
-        task.refuses(domain_of(dataset))
+        task.unsupported_reason(domain_of(dataset))
     return [(address(task), digest(task), task.title()) for task in tasks]
 
 

@@ -20,6 +20,11 @@ class Regulariser(ABC):
     Attributes:
         paper: Where it was published.
         weight: What the penalty is multiplied by, at least 0.
+
+    Example:
+        >>> from pruners.regularisers import Regulariser, Slimming
+        >>> isinstance(Slimming(weight=0.1), Regulariser), Slimming(weight=0.1).paper
+        (True, 'Liu et al. 2017, arXiv:1708.06519')
     """
 
     paper: ClassVar[str] = ""

@@ -92,6 +92,11 @@ class AndOr(Regulariser):
     Attributes:
         margin: Activity on scrambled images that is free, as a share of that on real ones, at least 0.
         seed: Of the permutations.
+
+    Example:
+        >>> from pruners.regularisers import AndOr
+        >>> bool(AndOr(weight=1.0, margin=100.0)(network, images, labels) == 0)  # more than any network shows
+        True
     """
 
     paper: ClassVar[str] = "after Fontana 2021, arXiv:2102.07389"

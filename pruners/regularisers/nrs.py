@@ -33,6 +33,11 @@ class Nrs(Regulariser):
     Attributes:
         eps: Radius of the L-infinity ball around the images, in units of the image's range [0, 1], at least 0; the
             paper trains at 2/255 on CIFAR-10 and SVHN and at 0.1 on Fashion-MNIST.
+
+    Example:
+        >>> from pruners.regularisers import Nrs
+        >>> -1 <= Nrs(weight=1.0, eps=0.1)(network, images, labels).item() < 1
+        True
     """
 
     paper: ClassVar[str] = "Li et al. 2022, arXiv:2206.07311"

@@ -40,6 +40,12 @@ class Persistence(Regulariser):
         share: Of the neurons of a layer, in (0, 1]; the authors take 0.005 for convolutional networks on CIFAR and 1
             for perceptrons on MNIST.
         a: In "t2" the part of the standard deviation, in [0, 1].
+
+    Example:
+        >>> from pruners.regularisers import Persistence
+        >>> penalty = Persistence(weight=1.0, variant="t1")(network, images, labels)
+        >>> penalty.shape, bool(penalty < 0)
+        (torch.Size([]), True)
     """
 
     paper: ClassVar[str] = "Ballester et al. 2024, PMLR 228, arXiv:2308.04870"

@@ -18,6 +18,11 @@ class Slimming(Regulariser):
 
     Liu et al. 2017 (arXiv:1708.06519), equation 1. At gamma = 0 the subgradient is 0, as in the authors' code, which
     takes 1e-4 for VGG and 1e-5 for ResNets and DenseNets.
+
+    Example:
+        >>> from pruners.regularisers import Slimming
+        >>> Slimming(weight=0.5)(network, images, labels).item()  # eight scales, which begin at 1
+        4.0
     """
 
     paper: ClassVar[str] = "Liu et al. 2017, arXiv:1708.06519"

@@ -536,7 +536,7 @@ def test_a_run_that_is_taken_up_has_no_results_until_it_has_ended(run, gate, eva
         assert not (run / "junit.xml").exists()  # nor the verdict on what was there before
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("evalsuite.pipeline.judge", stopped)
+    monkeypatch.setattr("evalsuite.pipeline.evaluate_family", stopped)
     typed = (
         "sweep",
         "--config",

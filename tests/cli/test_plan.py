@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from evalsuite.config.settings import PruningSettings
-from evalsuite.pruning.controls import work
+from evalsuite.pruning.controls import total_epochs
 from evalsuite.training import named
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
@@ -107,7 +107,7 @@ def test_epochs_are_counted_as_they_are_trained():
 
     def epochs(*controls, **changes):
         pruners = changes.pop("pruners", (Magnitude(),))
-        return work(
+        return total_epochs(
             PruningSettings(pruners=pruners, ratios=(0.5, 0.8), recipe=short, full=full, controls=controls, **changes)
         )
 
@@ -119,4 +119,4 @@ def test_epochs_are_counted_as_they_are_trained():
     assert epochs("scratch") == 4 + 10 + 10
     assert epochs("scratch-budget") == 4 + 20 + 20  # at most
     assert epochs("copycat") == 4  # of channels only
-    assert work(PruningSettings(pruners=(Magnitude(),), ratios=(0.5, 0.8))) == 2
+    assert total_epochs(PruningSettings(pruners=(Magnitude(),), ratios=(0.5, 0.8))) == 2

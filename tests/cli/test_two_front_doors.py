@@ -260,6 +260,13 @@ def test_the_file_of_a_network_takes_data_by_name(checkpoint, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_all_settings_of_the_evaluation_in_one_value(captured, lenet, tmp_path):
+    settings = EvaluationSettings(tasks=(Clean(),), margin=0.3, examples=7)
+    with pytest.raises(CapturedError):
+        api.sweep(lenet, "digits", out=tmp_path, ratios=[0.5], margin=None, evaluation_settings=settings)
+    assert captured[0]["evaluation"] is settings
+
+
 def test_threads_are_given_back(captured, lenet, tmp_path):
     before = torch.get_num_threads()
     with pytest.raises(CapturedError):

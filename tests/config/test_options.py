@@ -192,7 +192,7 @@ def test_an_option_is_a_key_of_run_files(house, name):
 def test_a_number_out_of_bounds_is_refused(name):
     for bound, limit in OPTIONS[name].option.bounds.items():
         beyond = {"ge": limit - 1, "gt": limit, "le": limit + 1, "lt": limit}[bound]
-        with pytest.raises(UsageError, match=f"--{name}: expected a number .*got {beyond}"):
+        with pytest.raises(UsageError, match=f"--{name.replace('_', '-')}: expected a number .*got {beyond}"):
             spec_with(name, beyond)
 
 

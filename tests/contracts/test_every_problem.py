@@ -14,7 +14,7 @@ from evalsuite.api import sweep
 from evalsuite.config.presets import PRESETS
 from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import Batch, Dataset, Examples
-from evalsuite.evaluation.evaluate import refusal
+from evalsuite.evaluation.evaluate import why_unavailable
 from evalsuite.gate.judge import judge
 from evalsuite.gate.policy import parse_policy
 from evalsuite.parts.registry import names
@@ -106,7 +106,7 @@ def test_observations_depend_on_nothing_but_the_example(kind: str, asked: str) -
             for k, columns in zip(order, seen, strict=True):
                 for column, values in columns.items():
                     np.testing.assert_allclose(values, together[k][column][start:stop], rtol=1e-4, atol=1e-5)
-    related = [task.relate(each, together[0]) for each in together]
+    related = [task.compare(each, together[0]) for each in together]
     (column,) = related[0]
     assert related[0][column].max() == 0
     assert related[1][column].shape == ((7, 2) if "draws" in asked else (7,))
@@ -224,7 +224,7 @@ def test_the_page_speaks_of_the_loss_that_was_judged(swept: tuple[str, Path]) ->
 @pytest.mark.parametrize("preset", PRESETS)
 def test_tasks_that_ask_about_classes_are_refused_elsewhere(kind: str, preset: str) -> None:
     for task in expand(PRESETS[preset]["tasks"]):
-        reason = refusal(task, data(kind), [network(kind, 0)])
+        reason = why_unavailable(task, data(kind), [network(kind, 0)])
         if kind != "classification" and task.of_classes:
             assert reason == f"it asks about one class an image, and {kind} is about {PROBLEMS[kind].title}"
         elif reason is not None:

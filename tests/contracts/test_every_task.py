@@ -10,6 +10,7 @@ from torch import nn
 from evalsuite.data import Batch
 from evalsuite.parts.names import part_kind
 from evalsuite.parts.registry import find, names
+from evalsuite.tasks._abilities import ChecksNetworks, ComparesToParent, Pairwise, bank_size
 from evalsuite.tasks._base import Domain, Task
 from evalsuite.tasks._names import expand, parse
 
@@ -60,14 +61,14 @@ def part(whole, start, stop):
 
 
 def asked(task, networks, shard, seed):
-    """As the engine asks: after all networks have studied, where the task wants it."""
-    if not task.training():
+    """As the engine asks: beside the networks' banks, where the task has them."""
+    if not bank_size(task):
         return task.observe(networks, shard, seed=seed)
     channels, *sides = shard.images.shape[1:]
     training = batch(Domain(shape=(channels, *sides), classes=2), 5, seed=9)
-    studied = [torch.cat([task.study(each, part(training, k, k + 2)) for k in (0, 2, 4)]) for each in networks]
-    assert all(len(rows) == 5 for rows in studied)
-    return task.observe_beside(networks, shard, studied, seed=seed)
+    banks = [torch.cat([task.fit_bank(each, part(training, k, k + 2)) for k in (0, 2, 4)]) for each in networks]
+    assert all(len(rows) == 5 for rows in banks)
+    return task.observe_with_bank(networks, shard, banks, seed=seed)
 
 
 def same(first, second):
@@ -97,8 +98,7 @@ def test_ways_of_asking_can_be_typed(name):
 @pytest.mark.parametrize("where", list(DOMAINS))
 def test_every_domain(task, where):
     domain = DOMAINS[where]
-    assert task.refuses(domain) is None
-    assert task.refuses_network(network(domain, 0), domain) is None
+    assert task.unsupported_reason(domain) is None
     shard = batch(domain, 2)
     images, labels = shard.images.clone(), shard.labels.clone()
     networks = [network(domain, 0), network(domain, 1)]
@@ -116,10 +116,9 @@ def test_every_domain(task, where):
     if seen.pictures is not None:
         assert seen.pictures.shape[1:] == domain.shape
         assert 0 <= seen.pictures.min() <= seen.pictures.max() <= 1
-    assert task.passes() >= 1
-    assert math.isfinite(task.passes())
-    assert task.passes_on(domain) >= 1
-    assert math.isfinite(task.passes_on(domain))
+    for images in (None, domain):
+        assert task.forward_passes(images) >= 1
+        assert math.isfinite(task.forward_passes(images))
 
 
 def test_an_example_knows_nothing_of_its_batch(task):
@@ -145,20 +144,45 @@ def test_a_network_knows_nothing_of_the_others(task):
 def test_one_class_is_too_few_for_what_asks_for_another(task):
     alone = Domain(shape=(1, 8, 8), classes=1)
     if part_kind(task) in {"adversarial", "bounds"}:
-        assert task.refuses(alone)
+        assert task.unsupported_reason(alone)
 
 
-def test_what_networks_are_shown_of_each_other_is_no_first_pass(task):
-    if not task.crosses:
-        return
-    assert not task.relates  # both would be stored at the same address
-    domain = DOMAINS["colour"]
+def able(ability):
+    """The names of tasks that have an ability; there is one at least."""
+    found = [name for name in ASKED if isinstance(parse(name), ability)]
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("where", list(DOMAINS))
+@pytest.mark.parametrize("name", able(ChecksNetworks))
+def test_networks_of_layers_are_supported(name, where):
+    domain = DOMAINS[where]
+    assert parse(name).unsupported_network_reason(network(domain, 0), domain) is None
+
+
+@pytest.mark.parametrize("name", able(ComparesToParent))
+def test_comparisons_with_the_parent_are_of_one_example_each(name):
+    task, domain = parse(name), DOMAINS["colour"]
+    parent, child = task.observe([network(domain, 0), network(domain, 1)], batch(domain, 5), seed=3).networks
+    together = task.compare(child, parent)
+    assert together
+    assert not together.keys() & child.keys()
+    for start, stop in ((0, 2), (2, 5)):
+        ours, theirs = ({column: v[start:stop] for column, v in of.items()} for of in (child, parent))
+        same(task.compare(ours, theirs), {column: values[start:stop] for column, values in together.items()})
+
+
+@pytest.mark.parametrize("name", able(Pairwise))
+def test_what_networks_are_shown_of_each_other_is_no_first_pass(name):
+    task, domain = parse(name), DOMAINS["colour"]
+    assert not isinstance(task, ComparesToParent)  # both would be stored at the same address
     first, second, whole = network(domain, 0), network(domain, 1), batch(domain, 5)
     of, own = task.observe([first, second], whole, seed=3).networks
-    found = task.cross(second, whole, of)
+    found = task.observe_pair(second, whole, of)
     assert found
     assert not found.keys() & own.keys()
     for start, stop in ((0, 2), (2, 5)):
         slices = {column: values[start:stop] for column, values in of.items()}
-        alone = task.cross(second, part(whole, start, stop), slices)
+        alone = task.observe_pair(second, part(whole, start, stop), slices)
         same(alone, {column: values[start:stop] for column, values in found.items()})

@@ -14,7 +14,7 @@ from evalsuite.data._class_folders import class_folders
 from evalsuite.data._preparation import Preparation
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.interpretation import Interpretation
-from evalsuite.tasks._strangers import photos as outliers
+from evalsuite.tasks._photo_outliers import photos as outliers
 from evalsuite.tasks.shift import Shift
 
 CLASSES = ("one", "three", "two", "zero")

@@ -1,4 +1,4 @@
-"""Tasks that show networks training examples first: which ones, whom, how often, and what is stored where."""
+"""Tasks with a bank of training examples: which ones, of whom, how often, and what is stored where."""
 
 import json
 from dataclasses import replace
@@ -9,19 +9,21 @@ import torch
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
+from small_families import resident
 from torch import nn
 
 from evalsuite.api import sweep
 from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import Dataset, Examples, choose, load
-from evalsuite.engines import local
-from evalsuite.engines.shards import Member, pending, preceded
+from evalsuite.engines.items import NetworkRef, split_into_shards
+from evalsuite.engines.local import LocalEngine
 from evalsuite.errors import UsageError
-from evalsuite.evaluation.evaluate import judge, refusal
-from evalsuite.evaluation.examples import asked, domain_of
+from evalsuite.evaluation.evaluate import evaluate_family, why_unavailable, write_missing
+from evalsuite.evaluation.examples import domain_of, prepare_examples
+from evalsuite.evaluation.missing import Population, missing_work
 from evalsuite.progress import Silent
 from evalsuite.randomness import keys
-from evalsuite.records.store import ALONE, Address, opened
+from evalsuite.records.store import NO_OTHER, Address, opened
 from evalsuite.tasks._base import Domain
 from evalsuite.tasks._names import digest, parse
 from evalsuite.tasks._outliers import outliers
@@ -63,28 +65,42 @@ def dataset(**changed):
 
 
 def family(count):
-    return [Member(id=f"n{k}", digest=f"d{k}", network=Small(k).eval()) for k in range(count)]
+    """Networks, by what stands for them in items."""
+    return {NetworkRef(id=f"n{k}", digest=f"d{k}"): Small(k).eval() for k in range(count)}
 
 
-def plan(store, members, data=None, task=TASK, seed=0):
-    """What is asked, and what is pending."""
-    found = asked(EvaluationSettings(tasks=(task,), seed=seed), data or dataset(), dataset().test, store)
+def plan(store, members, data=None, task=TASK, seed=0, parent=None):
+    """The examples, and what is missing."""
+    found = prepare_examples(EvaluationSettings(tasks=(task,), seed=seed), data or dataset(), dataset().test, store)
     (shards,) = found.shards.values()
-    training = found.training.values()
-    todo = pending(shards, members, members[0], store, seed)
-    return found, [*preceded(todo, members[0], *training)] if training else todo
+    bank = [
+        shard for training in found.training.values() for shard in split_into_shards(task, training, 10**6, training)
+    ]
+    population = Population(parent=parent or next(iter(members)), networks=tuple(members))
+    return found, missing_work(task, shards, population, store, seed, bank=bank)
 
 
-def compute(store, members, data=None, task=TASK, seed=0):
-    found, todo = plan(store, members, data, task, seed)
-    local.run(todo, members[0], found.of, store, seed=seed, reporter=Silent(), training=found.training)
+def engine_for(found, members, training=None):
+    return LocalEngine(
+        found.judging.tasks,
+        found.for_task,
+        resident(members.keys(), members.values()),
+        device=torch.device("cpu"),
+        banks=found.training if training is None else training,
+    )
+
+
+def compute(store, members, data=None, task=TASK, seed=0, reporter=None):
+    found, work = plan(store, members, data, task, seed)
+    engine = engine_for(found, members)
+    write_missing([work], next(iter(members)), store, engine=engine, reporter=reporter or Silent())
     return found
 
 
 def columns(store, member, found, seed=0):
     ((name, shards),) = found.shards.items()
     assert name
-    address = {"network": member.digest, "seed": seed, "other": ALONE}
+    address = {"network": member.digest, "seed": seed, "other": NO_OTHER}
     parts = [store.read(Address(task=cut.task_digest, examples=cut.examples, **address)) for cut in shards]
     return {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
 
@@ -95,11 +111,11 @@ def test_scores_are_those_of_an_exhaustive_search_in_the_chosen_bank(tmp_path):
         found = compute(store, members)
         bank, test = choose(data.train, 40, 0), data.test
         strange = outliers("blobs", test.pixels(range(20)), keys(0, "ood/blobs", test.ids))
-        for member in members:
+        for member, network in members.items():
             said = columns(store, member, found)
             with torch.inference_mode():
                 features = [
-                    normalize(member.network.features(of).double().numpy())
+                    normalize(network.features(of).double().numpy())
                     for of in (bank.pixels(range(40)), test.pixels(range(20)), strange)
                 ]
             search = NearestNeighbors(n_neighbors=3, algorithm="brute").fit(features[0])
@@ -112,16 +128,18 @@ def test_scores_are_those_of_an_exhaustive_search_in_the_chosen_bank(tmp_path):
 def test_each_network_studies_once_whatever_the_shards_and_only_if_it_is_asked(tmp_path, monkeypatch):
     monkeypatch.setattr(Ood, "shard_size", 7)
     members = family(3)
+    first_two = dict(list(members.items())[:2])
     with opened(tmp_path, create=True) as store:
-        compute(store, members[:2])
+        compute(store, first_two)
         # 40 once, 2 for each of 20 examples, and one image in each of 6 batches and 3 shards to find the classifier
-        assert [m.network.seen for m in members] == [40 + 40 + 6 + 3] * 2 + [0]
-        assert plan(store, members[:2])[1] == []
-        _, todo = plan(store, members)
-        assert [[m.id for m in p.studied] for p in todo] == [["n2"]] * 6 + [[]] * 3
-        assert sum(p.weight for p in todo) == 40 + 2 * 20
+        assert [network.seen for network in members.values()] == [40 + 40 + 6 + 3] * 2 + [0]
+        assert plan(store, first_two)[1].items == ()
+        _, work = plan(store, members)
+        assert [[ref.id for ref in item.networks] for item in work.bank] == [["n2"]] * 6
+        assert len(work.own) == 3
+        assert work.weight == 40 + 2 * 20
         compute(store, members)
-        assert [m.network.seen for m in members] == [89] * 3
+        assert [network.seen for network in members.values()] == [89] * 3
 
 
 def test_results_depend_on_no_shard_no_batch_and_no_neighbour(tmp_path, monkeypatch):
@@ -130,8 +148,9 @@ def test_results_depend_on_no_shard_no_batch_and_no_neighbour(tmp_path, monkeypa
         monkeypatch.setattr(Ood, "shard_size", size)
         members = family(3)
         with opened(tmp_path / folder, create=True) as store:
-            found = compute(store, [members[k] for k in order])
-            said.append(columns(store, members[1], found))
+            listed = list(members.items())
+            found = compute(store, dict(listed[k] for k in order))
+            said.append(columns(store, listed[1][0], found))
     for other in said[1:]:
         for column, values in said[0].items():
             np.testing.assert_allclose(other[column], values, rtol=1e-5, atol=1e-6, err_msg=column)
@@ -149,14 +168,14 @@ def test_a_killed_run_studies_again_and_finds_the_same(tmp_path, monkeypatch):
                 raise KeyboardInterrupt
 
     members = family(2)
+    second = list(members)[1]
     with opened(tmp_path / "whole", create=True) as store:
-        expected = columns(store, members[1], compute(store, members))
+        expected = columns(store, second, compute(store, members))
     with opened(tmp_path / "parts", create=True) as store:
-        found, todo = plan(store, members)
         with pytest.raises(KeyboardInterrupt):
-            local.run(todo, members[0], found.of, store, seed=0, reporter=Stop(), training=found.training)
-        assert len([p for p in plan(store, members)[1] if not p.studied]) == 2
-        for column, values in columns(store, members[1], compute(store, members)).items():
+            compute(store, members, reporter=Stop())
+        assert len(plan(store, members)[1].own) == 2
+        for column, values in columns(store, second, compute(store, members)).items():
             np.testing.assert_array_equal(values, expected[column])
 
 
@@ -164,28 +183,29 @@ def test_another_bank_is_another_address(tmp_path):
     members, data = family(1), dataset()
     with opened(tmp_path, create=True) as store:
         compute(store, members)
-        assert plan(store, members)[1] == []
+        assert plan(store, members)[1].items == ()
         pixels = data.train.images.clone()
         used = choose(data.train, 40, 0).positions
         left_out = next(k for k in range(60) if k not in used.tolist())
         pixels[left_out] = 0
         same = dataset(train=Examples.from_labels(pixels, data.train.labels))
-        assert plan(store, members, same)[1] == []  # it is not in the bank
+        assert plan(store, members, same)[1].items == ()  # it is not in the bank
         pixels = pixels.clone()
         pixels[used[5]] = 0
         changed = dataset(train=Examples.from_labels(pixels, data.train.labels))
-        assert plan(store, members, changed)[1] != []
+        assert plan(store, members, changed)[1].items != ()
         for task in (replace(TASK, bank=41), replace(TASK, knn=2), Ood(outliers="blobs")):
-            assert plan(store, members, task=task)[1] != []
+            assert plan(store, members, task=task)[1].items != ()
         # more than there are is all there are, whatever was asked for
         compute(store, members, task=replace(TASK, bank=60))
-        assert plan(store, members, task=replace(TASK, bank=10_000))[1] == []
+        assert plan(store, members, task=replace(TASK, bank=10_000))[1].items == ()
 
 
 def test_the_seed_chooses_the_bank(tmp_path):
     with opened(tmp_path, create=True) as store:
         banks = [
-            asked(EvaluationSettings(tasks=(TASK,), seed=seed), dataset(), dataset().test, store) for seed in (0, 0, 1)
+            prepare_examples(EvaluationSettings(tasks=(TASK,), seed=seed), dataset(), dataset().test, store)
+            for seed in (0, 0, 1)
         ]
     one, again, other = ({*bank.training["ood/blobs?knn=3&bank=40"].ids} for bank in banks)
     assert one == again != other
@@ -196,10 +216,11 @@ def test_the_seed_chooses_the_bank(tmp_path):
 def test_a_bank_that_changes_under_way_is_noticed(tmp_path):
     members = family(1)
     with opened(tmp_path, create=True) as store:
-        found, todo = plan(store, members)
+        found, work = plan(store, members)
         other = {name: choose(dataset().train, 40, 1) for name in found.training}
+        engine = engine_for(found, members, other)
         with pytest.raises(UsageError, match="files have changed"):
-            local.run(todo, members[0], found.of, store, seed=0, reporter=Silent(), training=other)
+            write_missing([work], next(iter(members)), store, engine=engine, reporter=Silent())
 
 
 def test_names_without_neighbours_keep_what_is_stored():
@@ -210,19 +231,20 @@ def test_names_without_neighbours_keep_what_is_stored():
 
 def test_data_and_networks_that_cannot_be_asked_say_why(tmp_path):
     network = Small(0).eval()
-    assert refusal(TASK, dataset(), [network]) is None
-    assert "the data have no training examples" in refusal(TASK, dataset(train=None), [network])
+    assert why_unavailable(TASK, dataset(), [network]) is None
+    assert "the data have no training examples" in why_unavailable(TASK, dataset(train=None), [network])
     few = dataset(train=Examples.from_labels(images(2, 0), torch.arange(2)))
-    assert "at least 3, and the data have 2 training examples" in refusal(TASK, few, [network])
-    assert refusal(Ood(outliers="blobs"), dataset(train=None), [network]) is None
+    assert "at least 3, and the data have 2 training examples" in why_unavailable(TASK, few, [network])
+    assert why_unavailable(Ood(outliers="blobs"), dataset(train=None), [network]) is None
     bare = nn.Sequential(nn.Conv2d(1, 3, 4), nn.Flatten()).eval()
-    assert "no linear layer" in refusal(TASK, dataset(), [network, bare])
-    assert refusal(Ood(outliers="blobs"), dataset(), [bare]) is None
+    assert "no linear layer" in why_unavailable(TASK, dataset(), [network, bare])
+    assert why_unavailable(Ood(outliers="blobs"), dataset(), [bare]) is None
     with opened(tmp_path, create=True) as store:
         store.set_meta({"members": [], "families": []})
-        found = asked(EvaluationSettings(tasks=(TASK,)), dataset(train=None), dataset().test, store)
-        member = Member(id="parent", digest="d", network=network)
-        judge([member], member, found, store, Silent())
+        found = prepare_examples(EvaluationSettings(tasks=(TASK,)), dataset(train=None), dataset().test, store)
+        members = {NetworkRef(id="parent", digest="d"): network}
+        engine, loader = engine_for(found, members), resident(members.keys(), members.values())
+        evaluate_family(tuple(members), found, store, engine=engine, loader=loader, reporter=Silent())
         assert "training" in store.tasks()[0]["unavailable"]
     assert network.seen == 2  # an image for each time that it was looked for a classifier
 

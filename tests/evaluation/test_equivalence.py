@@ -1,5 +1,7 @@
 """Two networks held against each other: by hand, by scipy, and where the verdict turns."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from scipy.stats import binomtest
@@ -7,7 +9,7 @@ from torch import nn
 
 from evalsuite.data import Examples
 from evalsuite.errors import RefusedInputError
-from evalsuite.evaluation.equivalence import hold_against
+from evalsuite.evaluation.equivalence import ShippedFile, compare_outputs
 from evalsuite.networks.checkpoints.checkpoint import Checkpoint
 from evalsuite.networks.normalized import Normalized
 from evalsuite.problems.regression import Regression
@@ -45,11 +47,12 @@ def held(examples, more):
     shipped = Checkpoint(
         network=wrapped(Pixels(more)), arch=None, class_count=2, shape=(1, 1, 2), file_digest="ab" * 32
     )
-    return hold_against(
+    return compare_outputs(
         wrapped(Pixels(0.0)),
-        shipped,
+        shipped.network,
+        ShippedFile(id="app.pt", tested_as="small", path=Path("out/app.pt"), read=lambda: shipped),
         examples,
-        names=("app.pt", "small", "out/app.pt"),
+        sha256="ab" * 32,
         confidence=0.9,
         statistics=((0.5,), (0.5,)),
     )
@@ -101,11 +104,12 @@ class Says(nn.Module):
 def held_outputs(problem, targets, expected, found):
     examples = Examples.from_targets(problem, torch.zeros(len(targets), 1, 4, 4), targets)
     shipped = Checkpoint(network=wrapped(Says(found)), arch=None, class_count=2, shape=(1, 4, 4), file_digest="ab" * 32)
-    return hold_against(
+    return compare_outputs(
         wrapped(Says(expected)),
-        shipped,
+        shipped.network,
+        ShippedFile(id="app.pt", tested_as="small", path=Path("out/app.pt"), read=lambda: shipped),
         examples,
-        names=("app.pt", "small", "out/app.pt"),
+        sha256="ab" * 32,
         confidence=0.9,
         statistics=((0.5,), (0.5,)),
     )

@@ -1,4 +1,4 @@
-"""Examples of a task's own: chosen by seed, judged by their own labels, read only where something is missing."""
+"""Tasks that bring examples: chosen by seed, judged by their own labels, read only where something is missing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,18 +8,22 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from small_families import resident
 from torch import nn
 
 from evalsuite.api import sweep
 from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import Dataset, Examples
-from evalsuite.engines import local
-from evalsuite.engines.shards import Member, pending
+from evalsuite.engines.items import NetworkRef
+from evalsuite.engines.local import LocalEngine
 from evalsuite.errors import UsageError
-from evalsuite.evaluation.examples import asked
+from evalsuite.evaluation.evaluate import write_missing
+from evalsuite.evaluation.examples import prepare_examples
+from evalsuite.evaluation.missing import Population, missing_work
 from evalsuite.progress import Silent
 from evalsuite.records.store import opened
-from evalsuite.tasks._base import Seen, Task
+from evalsuite.tasks._abilities import OwnExamples
+from evalsuite.tasks._base import Task, TaskOutput
 from evalsuite.tasks._predict import predict
 from evalsuite.tasks.clean import Clean
 
@@ -27,11 +31,11 @@ READ = []
 
 
 @dataclass(frozen=True, kw_only=True)
-class Elsewhere(Task):
+class Elsewhere(Task, OwnExamples):
     """Examples from a file."""
 
     version: ClassVar[int] = 1
-    whereabouts: ClassVar[frozenset[str]] = frozenset({"at"})
+    location_fields: ClassVar[frozenset[str]] = frozenset({"at"})
     shard_size: ClassVar[int] = 4
     at: str = ""
 
@@ -44,7 +48,7 @@ class Elsewhere(Task):
         return (Path(self.at),)
 
     def observe(self, networks, shard, *, seed):
-        return Seen(networks=predict(networks, shard.images, shard))
+        return TaskOutput(networks=predict(networks, shard.images, shard))
 
 
 class Brightest(nn.Module):
@@ -78,6 +82,19 @@ def written(path, x, y):
     return str(path)
 
 
+PARENT = NetworkRef(id="parent", digest="d")
+
+
+def missing(task, shards, store):
+    return missing_work(task, shards, Population(parent=PARENT, networks=(PARENT,)), store, 0)
+
+
+def compute(work, examples, store):
+    loader = resident([PARENT], [Brightest().eval()])
+    engine = LocalEngine([work.task], examples.for_task, loader, device=torch.device("cpu"))
+    write_missing([work], PARENT, store, engine=engine, reporter=Silent())
+
+
 @pytest.fixture
 def own(tmp_path):
     READ.clear()
@@ -107,9 +124,9 @@ def test_observations_of_own_examples_are_read_with_their_labels(own, tmp_path):
 def test_limits_hold_for_own_examples_and_the_seed_chooses(own, tmp_path):
     judging = EvaluationSettings(tasks=(own,), examples=20, examples_for={"elsewhere": 5})
     with opened(tmp_path / "run", create=True) as store:
-        first = asked(judging, dataset(), dataset().test, store)
+        first = prepare_examples(judging, dataset(), dataset().test, store)
         assert [(c.start, c.stop) for c in first.shards["elsewhere?at=" + own.at]] == [(0, 4), (4, 5)]
-        other = asked(replace(judging, seed=1), dataset(), dataset().test, store)
+        other = prepare_examples(replace(judging, seed=1), dataset(), dataset().test, store)
     assert {c.examples for c in first.shards["elsewhere?at=" + own.at]} != {
         c.examples for c in other.shards["elsewhere?at=" + own.at]
     }
@@ -117,33 +134,30 @@ def test_limits_hold_for_own_examples_and_the_seed_chooses(own, tmp_path):
 
 def test_a_moved_file_is_the_same_and_a_finished_task_is_not_read(own, tmp_path):
     judging = EvaluationSettings(tasks=(own,), examples=20)
-    member = Member(id="parent", digest="d", network=Brightest().eval())
     with opened(tmp_path / "run", create=True) as store:
-        first = asked(judging, dataset(), dataset().test, store)
+        first = prepare_examples(judging, dataset(), dataset().test, store)
         (shards,) = first.shards.values()
-        local.run(pending(shards, [member], member, store, 0), member, first.of, store, seed=0, reporter=Silent())
+        compute(missing(own, shards, store), first, store)
         read = len(READ)
-        (again,) = asked(judging, dataset(), dataset().test, store).shards.values()
+        (again,) = prepare_examples(judging, dataset(), dataset().test, store).shards.values()
         assert again == shards
-        assert pending(again, [member], member, store, 0) == []
+        assert missing(own, again, store).items == ()
         assert len(READ) == read
         moved = Path(own.at).rename(tmp_path / "moved.npz")
-        (there,) = asked(
-            replace(judging, tasks=(Elsewhere(at=str(moved)),)), dataset(), dataset().test, store
-        ).shards.values()
-        assert pending(there, [member], member, store, 0) == []
+        there = Elsewhere(at=str(moved))
+        (shards,) = prepare_examples(replace(judging, tasks=(there,)), dataset(), dataset().test, store).shards.values()
+        assert missing(there, shards, store).items == ()
         assert len(READ) == read + 1
 
 
 def test_files_that_change_under_way_are_noticed(own, tmp_path):
     judging = EvaluationSettings(tasks=(own,), examples=20)
-    member = Member(id="parent", digest="d", network=Brightest().eval())
     with opened(tmp_path / "run", create=True) as store:
-        found = asked(judging, dataset(), dataset().test, store)
+        found = prepare_examples(judging, dataset(), dataset().test, store)
         (shards,) = found.shards.values()
         written(own.at, images(11, 5), torch.arange(11) % 3)
         with pytest.raises(UsageError, match="files have changed"):
-            local.run(pending(shards, [member], member, store, 0), member, found.of, store, seed=0, reporter=Silent())
+            compute(missing(own, shards, store), found, store)
 
 
 @pytest.mark.parametrize(

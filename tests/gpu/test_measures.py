@@ -16,6 +16,7 @@ from evalsuite.problems.segmentation import Segmentation
 from evalsuite.problems.super_resolution import SuperResolution
 from evalsuite.statistics.bootstrap import compare_sampled
 from evalsuite.statistics.compare import compare
+from evalsuite.tasks._abilities import ComparesToParent, Pairwise
 from evalsuite.tasks._names import parse as task_called
 
 PACKAGE = "evalsuite.measures"
@@ -64,8 +65,9 @@ def stored(task, networks, shard):
     parent, child = task.observe(networks, shard, seed=1).networks
 
     def beside_parent(network, own):
-        related = task.relate(own, parent) if task.relates else {}
-        return {**related, **(task.cross(network, shard, parent) if task.crosses else {})}
+        versus_parent = task.compare(own, parent) if isinstance(task, ComparesToParent) else {}
+        pairwise = task.observe_pair(network, shard, parent) if isinstance(task, Pairwise) else {}
+        return {**versus_parent, **pairwise}
 
     return tuple(
         Stored(own=own, to_parent=beside_parent(network, own))

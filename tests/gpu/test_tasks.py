@@ -7,6 +7,7 @@ import pytest
 
 from evalsuite.parts.names import part_kind
 from evalsuite.parts.registry import find, names
+from evalsuite.tasks._abilities import ChecksNetworks, ComparesToParent, OwnExamples, Pairwise, bank_size
 from evalsuite.tasks._base import Domain, Task
 from evalsuite.tasks._names import expand
 
@@ -41,17 +42,16 @@ def task(text, tmp_path, digits):
 
 
 def observe(task, family):
-    """As the engine asks: after all networks have studied, where the task wants it."""
-    if not task.training():
+    """As the engine asks: beside the networks' banks, where the task has them."""
+    if not bank_size(task):
         return task.observe(family.networks, family.shard, seed=3)
-    studied = [task.study(network, family.training) for network in family.networks]
-    assert all(rows.device.type == family.device.type for rows in studied)
-    return task.observe_beside(family.networks, family.shard, studied, seed=3)
+    banks = [task.fit_bank(network, family.training) for network in family.networks]
+    assert all(rows.device.type == family.device.type for rows in banks)
+    return task.observe_with_bank(family.networks, family.shard, banks, seed=3)
 
 
 def test_observations_are_those_of_the_cpu(task, text, family, there, digits, same):
-    examples = task.examples(digits)
-    shard = family.shard if examples is None else examples.batch(0, 24)
+    shard = task.examples(digits).batch(0, 24) if isinstance(task, OwnExamples) else family.shard
     family, there = (each.showing(shard, FEW.get(text, 24)) for each in (family, there))
     here, seen = observe(task, family), observe(task, there)
     for ours, theirs in zip(here.networks, seen.networks, strict=True):
@@ -61,17 +61,18 @@ def test_observations_are_those_of_the_cpu(task, text, family, there, digits, sa
         gap = (here.pictures - seen.pictures.cpu()).abs()
         assert float(gap.max()) < 1.01 / 255
         assert float((gap > 1e-4).float().mean()) < 1e-2
-    if task.relates:
-        ours, theirs = (task.relate(each.networks[1], each.networks[0]) for each in (here, seen))
+    if isinstance(task, ComparesToParent):
+        ours, theirs = (task.compare(each.networks[1], each.networks[0]) for each in (here, seen))
         assert ours
         same(ours, theirs)
-    if task.crosses:
-        ours, theirs = (task.cross(each.networks[1], each.shard, here.networks[0]) for each in (family, there))
+    if isinstance(task, Pairwise):
+        ours, theirs = (task.observe_pair(each.networks[1], each.shard, here.networks[0]) for each in (family, there))
         assert ours
         same(ours, theirs)
 
 
 def test_whether_a_network_is_refused_can_be_told_on_any_device(task, there, digits):
     domain = Domain(shape=digits.shape, classes=10, training=40)
-    assert task.refuses(domain) is None
-    assert task.refuses_network(there.networks[1], domain) is None
+    assert task.unsupported_reason(domain) is None
+    if isinstance(task, ChecksNetworks):
+        assert task.unsupported_network_reason(there.networks[1], domain) is None

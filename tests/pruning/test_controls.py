@@ -18,8 +18,8 @@ from evalsuite.networks.architectures.by_name import build
 from evalsuite.networks.checkpoints.checkpoint import Checkpoint, read, write
 from evalsuite.networks.normalized import Normalized
 from evalsuite.progress import Silent
-from evalsuite.pruning.controls import compared, control_count, make_control, work
-from evalsuite.pruning.family import grow
+from evalsuite.pruning.controls import control_count, controls_per_network, make_control, total_epochs
+from evalsuite.pruning.family import build_family
 from evalsuite.pruning.retraining import Retraining
 from evalsuite.records.store import opened
 from evalsuite.training.standard import Standard
@@ -115,8 +115,8 @@ def test_another_recipe_for_training_in_full_is_another_run(inputs: Inputs, tmp_
             pruners=(Magnitude(),), ratios=(0.5,), recipe=RECIPE, full=full, controls=("shuffled", "scratch")
         )
         with opened(tmp_path, create=True) as store:
-            grown = grow(inputs, making, store, tmp_path, seed=0, reporter=Silent())
-        return {m.id: (address, m.digest) for address, m in zip(grown.addresses, grown.members, strict=True)}
+            family = build_family(inputs, making, store, tmp_path, seed=0, reporter=Silent())
+        return {ref.id: (address, ref.digest) for address, ref in zip(family.addresses, family.networks, strict=True)}
 
     short, long = Standard(epochs=1, batch_size=256), Standard(epochs=2, batch_size=256)
     first, again, second = made(short), made(short), made(long)
@@ -132,8 +132,8 @@ def test_another_recipe_for_training_in_full_is_another_run(inputs: Inputs, tmp_
 
 def test_copycats_stand_beside_channels_only() -> None:
     controls: tuple[Control, ...] = ("dense", "shuffled", "copycat")
-    assert compared(controls, Magnitude()) == ("shuffled",)
-    assert compared(controls, FilterNorm()) == ("shuffled", "copycat")
+    assert controls_per_network(controls, Magnitude()) == ("shuffled",)
+    assert controls_per_network(controls, FilterNorm()) == ("shuffled", "copycat")
     making = PruningSettings(
         pruners=(Magnitude(), FilterNorm()), ratios=(0.5, 0.8), controls=controls, seeds=3, recipe=RECIPE
     )
@@ -141,12 +141,12 @@ def test_copycats_stand_beside_channels_only() -> None:
     assert control_count(making) == 3 * (1 * 2 + 2 * 2 + 1)
     # 4 pruned; shuffled ones are trained as long as their network was retrained, 2 * (1 + 2); 2 copycats in full; the
     # dense one once a ratio
-    assert work(making) == 3 * (4 + 6 + 2 + 2)
+    assert total_epochs(making) == 3 * (4 + 6 + 2 + 2)
 
 
 def test_methods_that_train_count_twice() -> None:
     making = PruningSettings(pruners=(GReg(), Magnitude()), ratios=(0.5, 0.8), recipe=Standard(epochs=3))
-    assert work(making) == 3 * (2 * 2 + 2)
+    assert total_epochs(making) == 3 * (2 * 2 + 2)
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,9 @@ from evalsuite.errors import UsageError
 from evalsuite.inputs.read import Inputs
 from evalsuite.networks.checkpoints.checkpoint import Checkpoint, restore
 from evalsuite.networks.normalized import Normalized
+from evalsuite.pruning.candidates import Candidate, Candidates, register_candidates
 from evalsuite.pruning.faithful import check_faithful
-from evalsuite.pruning.family import _Nursery, adopt
+from evalsuite.pruning.network_files import NetworkFiles
 from evalsuite.pruning.refusals import refusing
 from evalsuite.records.store import opened
 from evalsuite.training.standard import Standard
@@ -385,7 +386,7 @@ def test_ratios_that_channels_cannot_reach_are_passed_over(digits, tmp_path, mon
     measured = [network["prune_ratio"] for network in whole["networks"]]
     assert measured == sorted(set(measured))
     # cut off behind the one that was passed over, it goes on to the same networks
-    keep, made = _Nursery._keep, []
+    keep, made = NetworkFiles.save, []
 
     def interrupted(self, address, network, identity, arguments=None):
         if len(made) == 2:
@@ -394,7 +395,7 @@ def test_ratios_that_channels_cannot_reach_are_passed_over(digits, tmp_path, mon
         return keep(self, address, network, identity, arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_Nursery, "_keep", interrupted)
+        patch.setattr(NetworkFiles, "save", interrupted)
         with pytest.raises(KeyboardInterrupt):
             sweep(network, digits, tmp_path / "torn", pruner=pruner, ratios=ratios)
     torn = sweep(network, digits, tmp_path / "torn", pruner=pruner, ratios=ratios)
@@ -418,10 +419,10 @@ def test_networks_without_prunable_weights_are_judged_beside_the_family(digits, 
 
     inputs = Inputs(parent=checkpoint(), dataset=digits, device=torch.device("cpu"))
     with opened(tmp_path, create=True) as store:
-        grown = adopt(inputs, {"other": checkpoint()}, store)
-        facts = [store.network(address) for address in grown.addresses]
+        family = register_candidates(inputs, Candidates(inputs, {"other": Candidate(read=checkpoint)}), store)
+        facts = [store.network(address) for address in family.addresses]
     assert [each["role"] for each in facts] == ["parent", "control"]
     assert [each["prune_ratio"] for each in facts] == [None, None]
     assert facts[0]["uncounted"] == "a forward pass of the parent uses no prunable weight"
     assert facts[0]["dense_flops"] == 640
-    assert [(each.topic, each.basis) for each in grown.readings] == [("prunable share", "measured")]
+    assert [(each.topic, each.basis) for each in family.readings] == [("prunable share", "measured")]

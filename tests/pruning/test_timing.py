@@ -1,5 +1,7 @@
 """Networks of a run are timed side by side, and one program has one time."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -87,7 +89,7 @@ def test_networks_made_elsewhere_are_timed_together_once(digits, tmp_path, timed
     from evalsuite.inputs.read import Inputs
     from evalsuite.networks.checkpoints.checkpoint import Checkpoint
     from evalsuite.networks.normalized import Normalized
-    from evalsuite.pruning.family import adopt
+    from evalsuite.pruning.candidates import Candidate, Candidates, register_candidates
     from evalsuite.records.store import opened
 
     def checkpoint(bare: nn.Module) -> Checkpoint:
@@ -97,11 +99,13 @@ def test_networks_made_elsewhere_are_timed_together_once(digits, tmp_path, timed
     parent = network()
     half, narrow = (prune(parent, pruner, 0.5, example=EXAMPLE) for pruner in (Magnitude(), FilterNorm()))
     inputs = Inputs(parent=checkpoint(parent), dataset=digits, device=torch.device("cpu"))
-    candidates = {"half": checkpoint(half), "narrow": checkpoint(narrow)}
+    made = {"half": checkpoint(half), "narrow": checkpoint(narrow)}
+    named = {name: Candidate(read=partial(made.get, name)) for name in made}
     with opened(tmp_path, create=True) as store:
-        grown = adopt(inputs, candidates, store)
-        adopt(inputs, candidates, store)
-        facts = [store.network(address) for address in grown.addresses]
+        candidates = Candidates(inputs, named)
+        family = register_candidates(inputs, candidates, store)
+        register_candidates(inputs, candidates, store)
+        facts = [store.network(address) for address in family.addresses]
     assert timed == [2, 2]
     assert facts[0]["latency_ms"] == facts[1]["latency_ms"] != facts[2]["latency_ms"]
 

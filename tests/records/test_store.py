@@ -95,9 +95,9 @@ def test_labels_belong_to_shards(tmp_path):
         assert store.labels(["b", "a"]) == [1, 2, 0]
         assert store.labels([]) == []
         assert store.labels(["a", "c"]) is None
-        store.set_cuts("files", [("a", 2), ("b", 1)])
-        assert store.cuts("files") == [("a", 2), ("b", 1)]
-        assert store.cuts("others") is None
+        store.set_shard_sizes("files", [("a", 2), ("b", 1)])
+        assert store.shard_sizes("files") == [("a", 2), ("b", 1)]
+        assert store.shard_sizes("others") is None
 
 
 def before(path, tasks):
@@ -302,12 +302,12 @@ def test_facts_that_cannot_be_read_say_what_to_do(tmp_path, statement):
     with opened(tmp_path, create=True) as store:
         store.set_meta({"run": RUN})
         store.set_labels({"e": [1]})
-        store.set_cuts("files", [("e", 1)])
+        store.set_shard_sizes("files", [("e", 1)])
         store.set_tasks([TASK])
         store.add_network("made", NETWORK)
 
     def look(store):
-        return store.meta(), store.labels(["e"]), store.cuts("files"), store.tasks(), store.network("made")
+        return store.meta(), store.labels(["e"]), store.shard_sizes("files"), store.tasks(), store.network("made")
 
     with reading(tmp_path) as store:
         look(store)

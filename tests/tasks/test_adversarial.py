@@ -86,8 +86,8 @@ def test_norms_of_the_attack_are_checked():
 
 
 def test_one_class_is_refused():
-    assert Adversarial().refuses(Domain(shape=(1, 8, 8), classes=1))
-    assert Adversarial().refuses(Domain(shape=(1, 8, 8), classes=2)) is None
+    assert Adversarial().unsupported_reason(Domain(shape=(1, 8, 8), classes=1))
+    assert Adversarial().unsupported_reason(Domain(shape=(1, 8, 8), classes=2)) is None
 
 
 def test_no_attack_makes_a_wrong_answer_right(monkeypatch):

@@ -149,8 +149,8 @@ def test_an_attack_that_breaks_a_certificate_stops_the_run(monkeypatch):
 
 def test_networks_that_bounds_cannot_read_are_refused_before_anything_runs():
     domain = Domain(shape=SHAPE, classes=3)
-    assert Bounds().refuses_network(network(), domain) is None
-    reason = Bounds().refuses_network(nn.Sequential(nn.Flatten(), nn.Linear(36, 3), nn.GELU()), domain)
+    assert Bounds().unsupported_network_reason(network(), domain) is None
+    reason = Bounds().unsupported_network_reason(nn.Sequential(nn.Flatten(), nn.Linear(36, 3), nn.GELU()), domain)
     assert reason is not None
     assert "expected a ReLU network" in reason
     assert "gelu" in reason.lower()

@@ -165,14 +165,14 @@ def test_passes_are_those_that_are_made():
     network = Counting(small_net())
     exact = Features(share=0.25, method="exact")
     exact.observe([network], shard, seed=0)
-    assert network.images / 2 == exact.passes_on(domain) == 2 + sum(range(5, 17))
+    assert network.images / 2 == exact.forward_passes(domain) == 2 + sum(range(5, 17))
     network.images = 0
     quick = Features(share=0.25, steps=5)
     quick.observe([network], shard, seed=0)
     # a backward pass counts as two
-    assert quick.passes_on(domain) == quick.passes() == 2 + 3 * 5
+    assert quick.forward_passes(domain) == quick.forward_passes() == 2 + 3 * 5
     assert network.images / 2 == 2 + 5
-    assert Features(share=0.1, method="exact").passes() == 2 + 524_800 - 102 * 103 / 2
+    assert Features(share=0.1, method="exact").forward_passes() == 2 + 524_800 - 102 * 103 / 2
 
 
 @pytest.mark.parametrize(("steps", "share"), list(itertools.product([1, 3, 7, 20], [0.05, 0.1, 0.9])))
@@ -190,9 +190,9 @@ def test_others_are_shown_the_pixels_in_their_own_colour():
     mask = torch.from_numpy(unpacked(of["kept"], 25)).reshape(-1, 1, 5, 5)
     shown = torch.where(mask, shard.images, torch.tensor([0.2, 0.4, 0.6])[:, None, None])
     expected = second(shown).softmax(-1)[range(6), shard.labels].numpy()
-    np.testing.assert_allclose(task.cross(second, shard, of)["lent_confidence"], expected, rtol=1e-6)
+    np.testing.assert_allclose(task.observe_pair(second, shard, of)["lent_confidence"], expected, rtol=1e-6)
     # its own pixels shown to itself are its own observation
-    np.testing.assert_array_equal(task.cross(second, shard, own)["lent_confidence"], own["own_confidence"])
+    np.testing.assert_array_equal(task.observe_pair(second, shard, own)["lent_confidence"], own["own_confidence"])
 
 
 class Stepped(nn.Module):
@@ -204,21 +204,21 @@ class Stepped(nn.Module):
 
 def test_networks_without_gradients_are_asked_in_full_only():
     domain = Domain(shape=(1, 4, 4), classes=3)
-    assert "method=exact" in Features().refuses_network(Stepped(), domain)
-    assert Features(method="exact").refuses_network(Stepped(), domain) is None
-    assert Features().refuses_network(small_net(), domain) is None
+    assert "method=exact" in Features().unsupported_network_reason(Stepped(), domain)
+    assert Features(method="exact").unsupported_network_reason(Stepped(), domain) is None
+    assert Features().unsupported_network_reason(small_net(), domain) is None
     shard = batch(torch.rand(1, 1, 4, 4, generator=torch.Generator().manual_seed(1)), [0])
     assert kept_of(Features(share=0.5, method="exact"), Stepped(), shard).sum() == 8
 
 
 def test_where_it_makes_no_sense():
-    assert "no other class" in Features().refuses(Domain(shape=(1, 8, 8), classes=1))
-    assert "one pixel" in Features().refuses(Domain(shape=(3, 1, 1), classes=2))
+    assert "no other class" in Features().unsupported_reason(Domain(shape=(1, 8, 8), classes=1))
+    assert "one pixel" in Features().unsupported_reason(Domain(shape=(3, 1, 1), classes=2))
     photo = Domain(shape=(3, 224, 224), classes=2)
-    assert Features().refuses(photo) is None
+    assert Features().unsupported_reason(photo) is None
     assert "method=exact" in Features().note(photo)
     assert Features(method="exact").note(photo) is None
-    assert "method=gradient" in Features(method="exact").refuses(photo)
+    assert "method=gradient" in Features(method="exact").unsupported_reason(photo)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from evalsuite.errors import UsageError
 from evalsuite.parts.names import part_name
-from evalsuite.tasks._names import digest, expand, parse, readings
+from evalsuite.tasks._names import digest, expand, parse, read_parameters
 from evalsuite.tasks.certified import Certified
 from evalsuite.tasks.noise import Noise
 
@@ -48,7 +48,7 @@ def test_readings_are_not_part_of_the_address():
     near, far = Certified(radius=0.1), Certified(radius=0.3)
     assert digest(near) == digest(far)
     assert digest(near) != digest(Certified(radius=0.1, sigma=0.5))
-    assert readings(near) == {"radius": 0.1}
+    assert read_parameters(near) == {"radius": 0.1}
 
 
 @pytest.mark.parametrize(

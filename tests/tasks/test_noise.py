@@ -66,5 +66,5 @@ def test_an_example_alone_is_as_in_a_batch():
 def test_relation_to_the_parent_by_hand():
     # probabilities (0.5, 0.5) against (1, 0): distance sqrt(0.25 + 0.25)
     child, parent = {"probabilities": np.array([[0.5, 0.5]])}, {"probabilities": np.array([[1.0, 0.0]])}
-    assert Noise().relate(child, parent)["softmax_distance"] == pytest.approx([np.sqrt(0.5)])
-    assert Noise().relate({"prediction": np.zeros(1)}, {}) == {}
+    assert Noise().compare(child, parent)["softmax_distance"] == pytest.approx([np.sqrt(0.5)])
+    assert Noise().compare({"prediction": np.zeros(1)}, {}) == {}

@@ -116,8 +116,8 @@ def test_names_and_refusals():
     assert [part_name(task) for task in expand(["ood/all"])] == ["ood/noise", "ood/shuffled", "ood/blobs"]
     with pytest.raises(UsageError, match="noise, shuffled, blobs, folder"):
         parse("ood/textures")
-    assert Ood(outliers="shuffled").refuses(Domain(shape=(1, 1, 9), classes=2)) is not None
-    assert Ood(outliers="blobs").refuses(Domain(shape=(1, 1, 9), classes=2)) is None
+    assert Ood(outliers="shuffled").unsupported_reason(Domain(shape=(1, 1, 9), classes=2)) is not None
+    assert Ood(outliers="blobs").unsupported_reason(Domain(shape=(1, 1, 9), classes=2)) is None
 
 
 @pytest.fixture
@@ -161,4 +161,4 @@ def test_folders_that_are_none(tmp_path):
     with pytest.raises(UsageError, match="without any"):
         digest(parse(f"ood/folder?at={tmp_path}"))
     task = Ood(outliers="folder", at="photos")
-    assert task.refuses(Domain(shape=(3, 32, 24), classes=2)) is not None
+    assert task.unsupported_reason(Domain(shape=(3, 32, 24), classes=2)) is not None

@@ -49,10 +49,10 @@ def test_overlap_is_that_of_sets():
     task = Saliency(share=0.25)
     child, parent = task.observe([first, second], shard, seed=0).networks
     expected = [len(a & b) / 9 for a, b in zip(pixels(child, 36), pixels(parent, 36), strict=True)]
-    found = task.relate(child, parent)["salient_overlap"]
+    found = task.compare(child, parent)["salient_overlap"]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert 0 < found.mean() < 1
-    assert task.relate(child, child)["salient_overlap"].tolist() == [1.0] * 7
+    assert task.compare(child, child)["salient_overlap"].tolist() == [1.0] * 7
 
 
 def test_of_equals_the_first_is_taken():
@@ -72,12 +72,12 @@ class Stepped(nn.Module):
 
 def test_networks_without_gradients_have_no_salient_pixels():
     domain = Domain(shape=(3, 6, 6), classes=3)
-    assert "has no gradients" in Saliency().refuses_network(Stepped(), domain)
-    assert Saliency().refuses_network(case()[0], domain) is None
+    assert "has no gradients" in Saliency().unsupported_network_reason(Stepped(), domain)
+    assert Saliency().unsupported_network_reason(case()[0], domain) is None
 
 
 def test_where_it_makes_no_sense():
-    assert "one pixel" in Saliency().refuses(Domain(shape=(3, 1, 1), classes=2))
+    assert "one pixel" in Saliency().unsupported_reason(Domain(shape=(3, 1, 1), classes=2))
     for share in (0.0, 1.0):
         with pytest.raises(ValueError, match="expected 0 < share < 1"):
             Saliency(share=share)

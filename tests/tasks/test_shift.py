@@ -14,7 +14,7 @@ from evalsuite.config.settings import EvaluationSettings
 from evalsuite.corruptions import COMMON
 from evalsuite.data import Dataset, Examples
 from evalsuite.errors import EvalsuiteError, RefusedInputError, UsageError
-from evalsuite.evaluation.examples import asked, examples_of
+from evalsuite.evaluation.examples import examples_for, prepare_examples
 from evalsuite.parts.names import part_name
 from evalsuite.records.store import opened
 from evalsuite.tasks._names import digest, expand, parse
@@ -172,15 +172,15 @@ def test_only_the_chosen_examples_are_taken(cifar_c, tmp_path):
     task = Shift(layout="cifar-c", corruption="fog", severity=2, at=str(cifar_c))
     judging = EvaluationSettings(tasks=(task,), examples=3)
     with opened(tmp_path / "run", create=True) as store:
-        found = asked(judging, dataset(), dataset().test, store)
+        found = prepare_examples(judging, dataset(), dataset().test, store)
         (cut,) = found.shards[part_name(task)]
-        assert store.labels([cut.examples]) == found.of(task).labels.tolist()
+        assert store.labels([cut.examples]) == found.for_task(task).labels.tolist()
     assert cut.stop == 3
     # the same images of every corruption and severity: labels decide which are chosen
     other = replace(task, corruption="snow", severity=5)
     assert torch.equal(
-        examples_of(task, judging, dataset(), dataset().test).positions,
-        examples_of(other, judging, dataset(), dataset().test).positions,
+        examples_for(task, judging, dataset(), dataset().test).positions,
+        examples_for(other, judging, dataset(), dataset().test).positions,
     )
 
 
@@ -238,7 +238,7 @@ def test_broken_stacks(cifar_c, change, told):
     change(cifar_c)
     task = Shift(layout="cifar-c", corruption="fog", severity=2, at=str(cifar_c))
     with pytest.raises(EvalsuiteError, match=told) as caught:
-        examples_of(task, EvaluationSettings(tasks=(task,)), dataset(), dataset().test)
+        examples_for(task, EvaluationSettings(tasks=(task,)), dataset(), dataset().test)
     assert "\n" not in str(caught.value)
 
 

@@ -24,6 +24,7 @@ from evalsuite.networks.architectures.resnet import ResNet
 from evalsuite.networks.architectures.vgg import VGG
 from evalsuite.networks.architectures.vit import ViT
 from evalsuite.networks.architectures.wide_resnet import WideResNet
+from evalsuite.parts.names import split_options
 
 BUILT_IN: Mapping[str, Architecture] = MappingProxyType(
     {
@@ -172,12 +173,9 @@ def split(arch: str, arguments: Arguments = NO_ARGUMENTS) -> tuple[str, dict[str
     Raises:
         UsageError: A setting is not written name=value, or is given twice with two values.
     """
-    bare, _, query = arch.strip().partition("?")
+    bare, pairs = split_options(arch, word="setting")
     settings = dict(arguments)
-    for pair in filter(None, query.split("&")):
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise UsageError(f"expected setting=value behind the question mark, got {pair!r} in {arch!r}")
+    for key, text in pairs:
         value = _scalar(text)
         if settings.setdefault(key, value) != value:
             raise UsageError(f"expected one value for {key!r}, got {settings[key]!r} and {value!r}")

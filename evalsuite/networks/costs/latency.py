@@ -84,7 +84,7 @@ def latencies(
     network's time in a round is the median of a few runs behind one that is not counted. Intervals are over rounds.
 
     Args:
-        networks: On one device.
+        networks: On one device; a sequence may load each when it is looked at, so that not all are in memory.
         shape: As for `latency`.
         batch: As for `latency`.
         rounds: Enough for the confidence.
@@ -97,14 +97,14 @@ def latencies(
     """
     rank = _rank(rounds, confidence)
     draw = torch.Generator().manual_seed(seed)
-    images = [_images(network, shape, batch) for network in networks]
-    times: list[list[float]] = [[] for _ in networks]
-    with evaluating(*networks), torch.inference_mode():
-        for _ in range(rounds):
-            for place in torch.randperm(len(networks), generator=draw).tolist():
-                network, inputs = networks[place], images[place]
-                network(inputs)  # what ran before has left its own data in the caches
-                times[place].append(median(_seconds(network, inputs) for _ in range(runs)))
+    times: list[list[float]] = [[] for _ in range(len(networks))]
+    for _ in range(rounds):
+        for place in torch.randperm(len(networks), generator=draw).tolist():
+            network = networks[place]
+            images = _images(network, shape, batch)
+            with evaluating(network), torch.inference_mode():
+                network(images)  # what ran before has left its own data in the caches
+                times[place].append(median(_seconds(network, images) for _ in range(runs)))
     return [_summary(each, rank) for each in times]
 
 

@@ -1,0 +1,29 @@
+"""Notes which networks have no one answer to an image: asked twice, or beside other images, they say something else."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from evalsuite.data import Examples
+from evalsuite.engines.items import NetworkRef
+from evalsuite.engines.networks import NetworkLoader
+from evalsuite.networks.repeatable import doubts
+from evalsuite.process.third_party_code import others_code
+from evalsuite.records.store import Store
+from neuralnets.device import device_of
+
+_FEW: Final = 32
+
+
+def note_repeatability(
+    networks: Sequence[NetworkRef], addresses: Sequence[str], loader: NetworkLoader, examples: Examples, store: Store
+) -> None:
+    """Write into the facts of every network, at its address, what is doubtful about its answers to a few examples."""
+    few = examples.pixels(range(min(_FEW, len(examples))))
+    for address, ref in zip(addresses, networks, strict=True):
+        facts = store.network(address)
+        if facts is None or "doubts" in facts or len(few) < 2:
+            continue
+        network = loader.load(ref).eval()
+        with others_code("asking it twice", networks={ref.id: network}):
+            flags = doubts(network, few.to(device_of(network)))
+        store.add_network(address, {**facts, "doubts": list(flags)})

@@ -1,0 +1,35 @@
+"""Registers networks that were made elsewhere: their facts go to the store, nothing is made or copied."""
+
+from evalsuite.config.spec import digest
+from evalsuite.engines.items import NetworkRef
+from evalsuite.engines.networks import NetworkLoader
+from evalsuite.inputs.read import Inputs
+from evalsuite.process.third_party_code import others_code
+from evalsuite.pruning.describe import COUNTING, Made, counted, describe
+from evalsuite.records.facts import NetworkFacts
+from evalsuite.records.store import Store
+
+SEPARATE = "separate"
+
+
+def register(store: Store, facts: NetworkFacts) -> str:
+    """Write down a network made elsewhere, with the times that it has already; its address."""
+    address = digest({"adopted": facts["digest"], "as": facts["id"]})
+    before = store.network(address)
+    if before is not None:
+        facts = {**facts, "latency_ms": before["latency_ms"], "throughput_ms": before["throughput_ms"]}
+    store.add_network(address, facts)
+    return address
+
+
+def register_separate(inputs: Inputs, store: Store, loader: NetworkLoader) -> list[tuple[str, NetworkRef]]:
+    """The network that was trained apart, as a control that belongs to no family; nothing where there is none."""
+    if inputs.separate is None:
+        return []
+    network, shape = inputs.separate.network.eval(), inputs.dataset.shape
+    with others_code(COUNTING, networks={SEPARATE: network}):
+        whole = counted(inputs.parent.network, shape)
+        facts = describe(network, Made(id=SEPARATE, role="control"), whole=whole, shape=shape)
+    ref = NetworkRef(id=SEPARATE, digest=facts["digest"])
+    loader.add(ref, network)
+    return [(register(store, facts), ref)]
