@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Unpack, final
+from typing import final
 
 import torch
 from torch import nn
@@ -15,14 +15,7 @@ from evalsuite import pipeline
 from evalsuite.config.build import build_evaluation_settings, build_pruning_settings
 from evalsuite.config.build_inputs import build_candidate, build_inputs, inputs_from_python
 from evalsuite.config.caution import caution
-from evalsuite.config.keywords import (
-    EvaluateOptions,
-    GivenParts,
-    RunOptions,
-    SweepOptions,
-    check_apart,
-    resolve_options,
-)
+from evalsuite.config.keywords import GivenParts, check_apart, resolve_options, with_options_of
 from evalsuite.config.options import Spec
 from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import Dataset
@@ -39,6 +32,7 @@ NetworkOrFile = nn.Module | str | PathLike[str]
 Candidates = Mapping[str, NetworkOrFile] | Sequence[str | PathLike[str]]
 
 
+@with_options_of("sweep")
 def sweep(
     network: NetworkOrFile,
     data: Dataset | str | None = None,
@@ -47,7 +41,7 @@ def sweep(
     evaluation_settings: EvaluationSettings | None = None,
     amend: bool = False,
     reporter: Reporter | None = None,
-    **options: Unpack[SweepOptions],
+    **options: object,
 ) -> Result:
     """Prune a trained network at increasing ratios, evaluate every one, and find how far each task lets it go.
 
@@ -59,13 +53,13 @@ def sweep(
         evaluation_settings: Everything about the evaluation in one value; options of the evaluation are then left out.
         amend: Whether `out` may hold a run with other options, to be continued with these.
         reporter: Hears about progress; None: a notebook shows it, elsewhere nothing is said.
-        options: Those of `evalsuite sweep`, with the same names and meanings: see `SweepOptions`.
+        options: Those of `evalsuite sweep`, named alike; tasks, pruners, penalties and a recipe may be parts.
 
     Raises:
         UsageError: Network, data and options do not fit together, or `out` belongs to another run.
         RefusedInputError: The parent is no standard, or something would have to be assumed that must not be.
     """
-    request = _request(network, data, options, SweepOptions, evaluation_settings)
+    request = _request(network, data, options, "sweep", evaluation_settings)
     with _threads(request.spec.threads):
         inputs = request.inputs()
         results = pipeline.run(
@@ -79,6 +73,7 @@ def sweep(
     return Result(folder=Path(out), results=results)
 
 
+@with_options_of("evaluate")
 def evaluate(
     parent: NetworkOrFile,
     candidates: Candidates = (),
@@ -89,7 +84,7 @@ def evaluate(
     evaluation_settings: EvaluationSettings | None = None,
     amend: bool = False,
     reporter: Reporter | None = None,
-    **options: Unpack[EvaluateOptions],
+    **options: object,
 ) -> Result:
     """Evaluate networks that were made elsewhere against their parent, on the same examples.
 
@@ -103,14 +98,14 @@ def evaluate(
         evaluation_settings: As for `sweep`.
         amend: As for `sweep`.
         reporter: As for `sweep`.
-        options: Those of `evalsuite evaluate`, with the same names and meanings: see `EvaluateOptions`.
+        options: Those of `evalsuite evaluate`, with the same names and meanings.
 
     Raises:
         UsageError: Networks, data and options do not fit together, or `out` belongs to another run.
         RefusedInputError: The parent is no standard, a shipped file gives outputs that are not finite, or something
             would have to be assumed that must not be.
     """
-    request = _request(parent, data, options, EvaluateOptions, evaluation_settings)
+    request = _request(parent, data, options, "evaluate", evaluation_settings)
     networks = _named(candidates)
     files = _shipped(shipped or {}, networks)
     with _threads(request.spec.threads):
@@ -155,15 +150,15 @@ class _Request:
 def _request(
     network: NetworkOrFile,
     data: Dataset | str | None,
-    options: RunOptions,
-    accepted: type[RunOptions],
+    options: Mapping[str, object],
+    command: str,
     settings: EvaluationSettings | None,
 ) -> _Request:
     given = network if isinstance(network, nn.Module) else Path(network)
     check_apart(options, settings)
     spec, parts = resolve_options(
         options,
-        accepted,
+        command,
         ckpt=given if isinstance(given, Path) else Path(),
         data=data if isinstance(data, str) else None,
     )

@@ -16,7 +16,8 @@ from evalsuite.problems import CLASSIFICATION, Classification, Column, Observati
 from evalsuite.progress import Reporter
 from evalsuite.randomness import integers, keys, normal, uniform
 from evalsuite.report.sections._base import Contents, Section
-from evalsuite.tasks._base import Domain, Seen, Task
+from evalsuite.tasks._abilities import ChecksNetworks, ComparesToParent, OwnExamples, Pairwise, PerNetwork, UsesBank
+from evalsuite.tasks._base import Domain, Task, TaskOutput
 from evalsuite.training import Hook, Recipe
 from pruners import ChannelPruner, Context, Pruner, Scores, WeightPruner
 from pruners.regularisers import Regulariser
@@ -33,6 +34,7 @@ __all__ = [
     "ChecksNetworks",
     "Classification",
     "Column",
+    "ComparesToParent",
     "Contents",
     "Context",
     "Corruption",
@@ -57,7 +59,6 @@ __all__ = [
     "Reporter",
     "Scores",
     "Section",
-    "Seen",
     "Source",
     "Statistic",
     "Stored",

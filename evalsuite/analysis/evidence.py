@@ -112,7 +112,7 @@ class Evidence:
         """All shards of a network on a task, joined; None where one is missing."""
         key = (task["name"], network["digest"])
         if key not in self._read:
-            columns = self._join(task, network, ALONE)
+            columns = self._join(task, network, NO_OTHER)
             related = self._join(task, network, self.parent["digest"])
             self._read[key] = None if columns is None else Stored(own=columns, to_parent=related or {})
         return self._read[key]
@@ -190,7 +190,7 @@ class Evidence:
 
     def errors(self, task: TaskFacts, network: NetworkFacts) -> Losses | None:
         """The share of draws in which a network errs, by example, (n,), read anew; None where something is missing."""
-        columns = None if task["unavailable"] else self._join(task, network, ALONE)
+        columns = None if task["unavailable"] else self._join(task, network, NO_OTHER)
         if columns is None or "prediction" not in columns:
             return None
         return wrong(Stored(own=columns, to_parent={}), self.labels(task), task["readings"])
@@ -200,7 +200,7 @@ class Evidence:
 
         An attack shows every network images of its own, and of several draws none stands for the example.
         """
-        columns = None if task["unavailable"] else self._join(task, network, ALONE)
+        columns = None if task["unavailable"] else self._join(task, network, NO_OTHER)
         if (
             columns is None
             or "prediction" not in columns

@@ -106,7 +106,7 @@ def _run(
             for name, file in files.items()
         }
         held = [
-            Shipped(id=name, of=network, path=file, checkpoint=build_candidate(file, spec, loaded))
+            ShippedFile(id=name, tested_as=network, path=file, read=partial(build_candidate, file, spec, loaded))
             for name, network, file in shipped
         ]
         origin = Origin(

@@ -3,13 +3,13 @@
 The test of the two front doors holds these to the command line's options, name by name.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from os import PathLike
+from inspect import Parameter, cleandoc, signature
 from pathlib import Path
-from typing import Literal, TypedDict, TypeVar, final, get_origin
+from typing import Final, TypeVar, final, get_origin
 
-from evalsuite.config.options import OPTIONS, Budget, Control, Rewind, Spec, alternatives
+from evalsuite.config.options import OPTIONS, Spec, alternatives
 from evalsuite.config.settings import EvaluationSettings
 from evalsuite.config.spec import resolve
 from evalsuite.errors import UnknownNameError, UsageError
@@ -18,110 +18,38 @@ from evalsuite.training import Recipe
 from pruners import Pruner
 from pruners.regularisers import Regulariser
 
-File = str | PathLike[str]
 Part = TypeVar("Part")
+Function = TypeVar("Function", bound=Callable[..., object])
+
+_ARGUMENTS: Final = frozenset({"ckpt", "data", "out"})
+"""Options that are arguments of the functions."""
 
 
-class RunOptions(TypedDict, total=False):
-    """What `sweep` and `evaluate` both take; an option that is left out, or None, is as the preset has it.
+def keywords(command: str) -> tuple[str, ...]:
+    """Names of the options of `command` ("sweep" or "evaluate") that its function takes as keywords."""
+    return tuple(name for name, each in OPTIONS.items() if command in each.option.commands and name not in _ARGUMENTS)
 
-    Attributes:
-        preset: "quick" (default), "standard", "paper", "safety" or "robustbench": a named set of options.
-        arch: Architecture of files that do not describe themselves, e.g. "resnet8" or "torchvision:resnet18".
-        weights: Entry of a file that holds the weights, where it has several.
-        normalise: What stands before the network: "none", "data", "imagenet" or MEAN/STD, for images in [0, 1].
-        classes: What the network's outputs stand for: "data" (its order), names with commas in between, or a file.
-        strict: Whether nothing may be assumed.
-        assume: Patterns of topics that may be assumed even so, e.g. "class order".
-        accept_parent: Whether to go on with a parent that is not shown to be better than a trivial answer.
-        trust: "sha256:..." of pickles that may run their code.
-        device: "cpu", "cuda", "cuda:N" or "auto".
-        threads: CPU threads while the call lasts.
-        engine: Where shards are computed.
-        tasks: Tasks, or their names: "clean", "noise/uniform/0.1", "corruption/all/3".
-        measures: Names of what is read off observations, or "all".
-        require: Patterns of the tasks that bind the deployable ratio.
-        margin: How much worse a pruned network may be, in [0, 1). Given, it is that of every task: those that the
-            preset has for some of them are left out, unless `margin_for` is given too.
-        margin_for: Other margins by task or kind, e.g. {"adversarial": 0.02}.
-        confidence: Of every claim, in (0.5, 1).
-        examples: Held-out examples to evaluate on.
-        examples_for: Fewer for expensive tasks, e.g. {"adversarial": 200}.
-        seed: The run's; every random draw is derived from it.
-        slices: CSV with a row for each held-out example: attributes, for the worst slice's error.
-        separate: File of a network that was trained apart from the parent.
-        full_paths: Whether results tell where files lie on this machine.
-        gate: Policy (TOML) that the result will be held to: what it refuses to be assumed is refused before any work.
-            `Result.gate` gives the verdict.
+
+def with_options_of(command: str) -> Callable[[Function], Function]:
+    """Decorator of a function of Python's front door: its signature and its documentation name every option.
+
+    So `help` and the completion of notebooks show what the command line shows, from the same declaration.
     """
 
-    preset: Literal["quick", "standard", "paper", "safety", "robustbench"]
-    arch: str | None
-    weights: str | None
-    normalise: str | None
-    classes: str | None
-    strict: bool
-    assume: str | Sequence[str]
-    accept_parent: bool
-    trust: str | Sequence[str]
-    device: str
-    threads: int | None
-    engine: Literal["local"]
-    tasks: str | Task | Sequence[str | Task] | None
-    measures: str | Sequence[str] | None
-    require: str | Sequence[str]
-    margin: float | None
-    margin_for: Mapping[str, float] | None
-    confidence: float | None
-    examples: int | None
-    examples_for: Mapping[str, int] | None
-    seed: int
-    slices: File | None
-    separate: File | None
-    full_paths: bool
-    gate: File | None
+    def documented(function: Function) -> Function:
+        given = signature(function)
+        options = [
+            Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=OPTIONS[name].type)
+            for name in keywords(command)
+        ]
+        arguments = [each for each in given.parameters.values() if each.kind is not Parameter.VAR_KEYWORD]
+        function.__signature__ = given.replace(parameters=[*arguments, *options])  # type: ignore[attr-defined]
+        lines = "\n".join(f"    {name}: {OPTIONS[name].option.help}" for name in keywords(command))
+        heading = "Options, each as the preset has it where it is left out or None:"
+        function.__doc__ = f"{cleandoc(function.__doc__ or '')}\n\n{heading}\n{lines}\n"
+        return function
 
-
-class EvaluateOptions(RunOptions, total=False):
-    """What `evaluate` takes.
-
-    Attributes:
-        artefact_input: What exported files take: "images" in [0, 1] (default), or "normalised" as for the parent.
-    """
-
-    artefact_input: Literal["images", "normalised"] | None
-
-
-class SweepOptions(RunOptions, total=False):
-    """What `sweep` takes.
-
-    Attributes:
-        pruner: One or several, as parts or by name; each makes a family.
-        ratios: Target prune ratios in (0, 1).
-        budget: What ratios are shares of: "parameters", "flops" or "latency".
-        schedule: "cascade": each network is pruned from the one before; "one-shot": each from the parent.
-        retrain: Recipe that retrains every pruned network, by name or as a part, which is taken as it is; or "none".
-        epochs: Of retraining per step; None: the recipe's.
-        rewind: The "learning-rate" schedule again; early "weights" too; or "none": fine-tuning at a small rate.
-        early: File of the early weights for "weights".
-        adapters: Rank of low-rank adapters that are retrained instead of the weights.
-        regularise: Penalties that retraining adds to the loss, as parts or by name.
-        controls: Networks to compare with, e.g. "random" or "scratch".
-        seeds: Families per pruner, which differ in their seed.
-    """
-
-    pruner: str | Pruner | Sequence[str | Pruner]
-    ratios: Sequence[float] | None
-    budget: Budget
-    schedule: Literal["cascade", "one-shot"]
-    retrain: str | Recipe | None
-    epochs: int | None
-    rewind: Rewind
-    early: File | None
-    adapters: int | None
-    regularise: str | Regulariser | Sequence[str | Regulariser]
-    controls: Control | Sequence[Control]
-    seeds: int
+    return documented
 
 
 @final
@@ -143,20 +71,20 @@ class GivenParts:
 
 
 def resolve_options(
-    options: Mapping[str, object], accepted: type[RunOptions], *, ckpt: Path, data: str | None
+    options: Mapping[str, object], command: str, *, ckpt: Path, data: str | None
 ) -> tuple[Spec, GivenParts]:
     """The settings of a run by the command line's own rule, and the parts that have no place among them.
 
     Args:
         options: Keywords of a call.
-        accepted: Those that it takes.
+        command: The command whose options it takes: "sweep" or "evaluate".
         ckpt: The network's file; "." where the network is handed over itself.
         data: Name of the data, if they have one.
 
     Raises:
         UsageError: A keyword is unknown (the nearest names are told), or a value is not accepted.
     """
-    names = accepted.__annotations__
+    names = keywords(command)
     for option in options:
         if option not in names:
             raise UnknownNameError("option", option, [*names, "evaluation_settings"])

@@ -76,7 +76,7 @@ class Annotations:
 
     Attributes:
         labels: (n,), true classes.
-        slices: For each attribute that the user gave, (n,): the number of its value, -1 where it is not known.
+        slices: For each attribute that the user gave, (n,): the number of its value, -1 where it is not truth.
     """
 
     labels: Numbers
@@ -173,6 +173,6 @@ class Statistic(Metric, ABC):
 
     @abstractmethod
     def __call__(
-        self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]
+        self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]
     ) -> WeightedStatistic:
         """Figures of `child` and `parent` under any weights of the examples; arguments as of `Measure`."""

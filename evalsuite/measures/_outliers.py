@@ -14,10 +14,10 @@ Reading = Callable[[Losses, Losses], Losses]
 first, to figures (resamples,)."""
 
 
-def detection(child: Stored, parent: Stored, known: Annotations, score: Score, read: Reading) -> WeightedStatistic:
+def detection(child: Stored, parent: Stored, truth: Annotations, score: Score, read: Reading) -> WeightedStatistic:
     """What `read` makes of the examples and outliers that pass; a larger score speaks for an example."""
     own, of_parent = (_figure(stored, score, read) for stored in (child, parent))
-    return WeightedStatistic(n=len(known.labels), child=own, parent=of_parent)
+    return WeightedStatistic(n=len(truth.labels), child=own, parent=of_parent)
 
 
 def _figure(stored: Stored, score: Score, read: Reading) -> Callable[[Weights], Losses]:

@@ -37,14 +37,14 @@ class Calibration(Statistic):
 
     @override
     def __call__(
-        self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]
+        self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]
     ) -> WeightedStatistic:
         own, others = (
-            CalibrationGaps(child, known, readings, self.bins),
-            CalibrationGaps(parent, known, readings, self.bins),
+            CalibrationGaps(child, truth, readings, self.bins),
+            CalibrationGaps(parent, truth, readings, self.bins),
         )
         return WeightedStatistic(
-            n=len(known.labels),
+            n=len(truth.labels),
             child=own.figure,
             parent=others.figure,
             child_excess=own.excess(),

@@ -16,7 +16,7 @@ from evalsuite.measures._wrong import right
 @final
 @dataclass(frozen=True, kw_only=True)
 class CertifiedGap(Measure):
-    """Robust accuracy lies between the certified accuracy and that under attack; this is the width of what is known.
+    """Robust accuracy lies between the certified accuracy and that under attack; this is the width of what is truth.
 
     A certified accuracy that rises with pruning may tell of the verifier alone: small weights loosen no bounds. Then
     this gap falls as much, while the error under attack stays.

@@ -38,10 +38,10 @@ class Nll(Statistic):
 
     @override
     def __call__(
-        self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]
+        self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]
     ) -> WeightedStatistic:
         del readings
-        return WeightedStatistic(n=len(known.labels), child=_figure(child), parent=_figure(parent))
+        return WeightedStatistic(n=len(truth.labels), child=_figure(child), parent=_figure(parent))
 
 
 def _figure(stored: Stored) -> Callable[[Weights], Losses]:

@@ -37,7 +37,7 @@ class OodAuroc(Statistic):
 
     @override
     def __call__(
-        self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]
+        self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]
     ) -> WeightedStatistic:
         del readings
         return detection(child, parent, truth, self.score, _outliers_above)

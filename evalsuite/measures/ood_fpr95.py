@@ -37,7 +37,7 @@ class OodFpr95(Statistic):
 
     @override
     def __call__(
-        self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]
+        self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]
     ) -> WeightedStatistic:
         del readings
         return detection(child, parent, truth, self.score, _outliers_passing)

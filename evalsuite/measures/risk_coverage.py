@@ -40,12 +40,12 @@ class RiskCoverage(Statistic):
 
     @override
     def __call__(
-        self, child: Stored, parent: Stored, known: Annotations, readings: Mapping[str, float]
+        self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]
     ) -> WeightedStatistic:
         return WeightedStatistic(
-            n=len(known.labels),
-            child=self._figure(child, known, readings),
-            parent=self._figure(parent, known, readings),
+            n=len(truth.labels),
+            child=self._figure(child, truth, readings),
+            parent=self._figure(parent, truth, readings),
         )
 
     def _figure(self, stored: Stored, truth: Annotations, readings: Mapping[str, float]) -> Callable[[Weights], Losses]:
