@@ -8,9 +8,19 @@ pruners and recipes are handed to `evalsuite.sweep` as they are, too.
 
 from evalsuite.attacks._base import Attack, Attacked, Budget, Flag
 from evalsuite.corruptions._base import Corruption
-from evalsuite.data import Batch, Dataset, Examples, Images, Source
+from evalsuite.data import Batch, Dataset, Examples, Images, Source, TrainingAdvice
 from evalsuite.export._base import Exporter
-from evalsuite.measures._base import Annotations, Measure, Metric, Paired, Statistic, Stored, WeightedStatistic
+from evalsuite.measures._base import (
+    Annotations,
+    Answers,
+    Measure,
+    Metric,
+    Paired,
+    ReadColumn,
+    Statistic,
+    Stored,
+    WeightedStatistic,
+)
 from evalsuite.networks.architectures._base import Architecture
 from evalsuite.problems import CLASSIFICATION, Classification, Column, Observations, Problem
 from evalsuite.progress import Reporter
@@ -25,6 +35,7 @@ from pruners.regularisers import Regulariser
 __all__ = [
     "CLASSIFICATION",
     "Annotations",
+    "Answers",
     "Architecture",
     "Attack",
     "Attacked",
@@ -54,6 +65,7 @@ __all__ = [
     "PerNetwork",
     "Problem",
     "Pruner",
+    "ReadColumn",
     "Recipe",
     "Regulariser",
     "Reporter",
@@ -64,6 +76,7 @@ __all__ = [
     "Stored",
     "Task",
     "TaskOutput",
+    "TrainingAdvice",
     "UsesBank",
     "WeightPruner",
     "WeightedStatistic",
