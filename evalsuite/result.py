@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 Table = Literal["networks", "cells", "claims", "observations"]
-Row = dict[str, object]
+Document = dict[str, object]
 
 
 @final
@@ -51,17 +51,17 @@ class Result:
         return f"<Result {str(self.folder)!r}: {ratio}; {networks} networks, {tasks} tasks, {evidence}>"
 
     @cached_property
-    def summary(self) -> Row:
+    def summary(self) -> Document:
         """`results.json` as a dictionary."""
         return self.results.document()
 
     @property
-    def deployable(self) -> Row | None:
+    def deployable(self) -> Document | None:
         """Ratio, network and binding task of the family that goes furthest; None where evidence is missing."""
         limit = self.results.deployable
         return None if limit is None else limit.document()
 
-    def commensurate(self, task: str, measure: str = "error", family: str | None = None) -> Row:
+    def commensurate(self, task: str, measure: str = "error", family: str | None = None) -> Document:
         """How far a task lets a family be pruned: ratio, prune potential, what ended the claim, verdict of every step.
 
         Args:
@@ -95,7 +95,7 @@ class Result:
             raise UsageError("to_frame needs pandas: pip install 'evalsuite[notebook]'") from error
         return DataFrame(self.rows(table))
 
-    def rows(self, table: Table) -> list[Row]:
+    def rows(self, table: Table) -> list[Document]:
         """What `to_frame` shows, as dictionaries; it needs no pandas."""
         if table == "observations":
             with reading(self.folder) as store:
@@ -145,7 +145,7 @@ class Result:
 
         return fragment(self.results)
 
-    def _steps(self, reached: Potential) -> list[Row]:
+    def _steps(self, reached: Potential) -> list[Document]:
         networks = [network for network in self.results.networks if network.family == reached.family]
         networks.sort(key=lambda network: network.prune_ratio or 0.0)
         cells = {each.network: each for each in self.results.cells if _is_of(each, reached)}

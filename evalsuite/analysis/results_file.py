@@ -188,7 +188,7 @@ def read_results(run: Path) -> Results:
         if (run / _STORE).exists():
             raise IncompleteEvidenceError(f"{run}: the run is not finished; the sweep's own command continues it")
         raise UsageError(f"expected a run folder with {RESULTS}, got {run}")
-    return parse_results(_of_this_schema(path))
+    return parse_results(_document_of_schema(path))
 
 
 def files_in(folder: Path, networks: Iterable[Network]) -> dict[str, str]:
@@ -289,7 +289,7 @@ def _alone(path: Path) -> Results:
         RefusedInputError: They are not what they were when they were written.
         IncompleteEvidenceError: They have no digests, by which anything could be told.
     """
-    document = _of_this_schema(path)
+    document = _document_of_schema(path)
     if DIGESTS not in document:
         raise IncompleteEvidenceError(
             f"{path}: results without digests, of a run that is not finished or of a version of evalsuite before them; "
@@ -300,7 +300,7 @@ def _alone(path: Path) -> Results:
     return parse_results(document)
 
 
-def _of_this_schema(path: Path) -> dict[str, object]:
+def _document_of_schema(path: Path) -> dict[str, object]:
     document = read_document(path)
     if document.get("schema") != SCHEMA:
         raise RefusedInputError(f"{path}: expected schema {SCHEMA}, got {str(document.get('schema'))[:60]!r}")

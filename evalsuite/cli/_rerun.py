@@ -11,7 +11,7 @@ from pathlib import Path
 
 from evalsuite.config.options import Spec
 from evalsuite.config.spec import LIBRARIES, digest
-from evalsuite.data._by_name import files_of
+from evalsuite.data._by_name import data_files
 from evalsuite.errors import UsageError
 from evalsuite.files.given_paths import expanded, is_file
 from evalsuite.files.trees import tree, walk
@@ -55,7 +55,7 @@ def request_digest(spec: Spec, judged: Mapping[str, Path] | None = None) -> str 
     if spec.classes is not None and is_file(expanded(spec.classes)):
         files["classes"] = _content(expanded(spec.classes), "--classes")
     named = spec.data or _recorded_data(spec.ckpt)
-    data = () if named is None else files_of(named)
+    data = () if named is None else data_files(named)
     networks = [spec.ckpt, *filter(None, [spec.separate]), *(judged or {}).values()]
     if data is None or _calls_others(spec) or any(map(leans_on_others, networks)):
         return None

@@ -17,7 +17,7 @@ from evalsuite.parts.registry import built_in, find, names
 PACKAGE = "evalsuite.data"
 
 
-def files_of(name: str) -> tuple[Path, ...] | None:
+def data_files(name: str) -> tuple[Path, ...] | None:
     """Every file that the data set called `name` is read from; some of them may be missing.
 
     Empty where the data come with a library, or where their reader checks them against published digests; None where

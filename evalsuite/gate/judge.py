@@ -7,9 +7,9 @@ from typing import final
 
 from evalsuite.errors import RefusedInputError
 from evalsuite.files.private_paths import without_folders_in
-from evalsuite.gate._consistent import check_consistent
-from evalsuite.gate._evidence import check_evidence, check_release, judged_networks
-from evalsuite.gate._inputs import check_inputs
+from evalsuite.gate._consistency import check_consistent
+from evalsuite.gate._evidence_checks import check_evidence, check_release, judged_networks
+from evalsuite.gate._input_checks import check_inputs
 from evalsuite.gate.checks import Check, GateResult, Outcome
 from evalsuite.gate.policy import DEPLOYABLE, Policy, Requirement, Terms
 from evalsuite.records.schema import Cell, Deployable, Potential, Results, Shipped
@@ -21,7 +21,7 @@ _ROUNDING = 1e-9
 _NO_CLAIM = "the run has no deployable ratio, since a required task lacks evidence"
 _NOTHING_DEPLOYABLE = "no pruned network is shown to be deployable, so that there is none to judge"
 
-Found = tuple[Outcome, str]
+Decision = tuple[Outcome, str]
 
 
 def judge(policy: Policy, results: Results, backing: Backing = NOTHING, *, release: str | None = None) -> GateResult:
@@ -194,7 +194,7 @@ def _check(requirement: Requirement, terms: Terms, results: Results, subjects: l
             )
 
 
-def _demands(requirement: Requirement) -> Iterator[tuple[str, str, bool, Callable[[_Case], Found]]]:
+def _demands(requirement: Requirement) -> Iterator[tuple[str, str, bool, Callable[[_Case], Decision]]]:
     """Key, limit, whether it is on the family, and what decides it."""
     minimum, most = requirement.min_commensurate, requirement.max_loss
     if minimum is not None:
@@ -219,7 +219,7 @@ def _reaches(ratio: float, minimum: float) -> bool:
     return ratio > 0 and ratio >= minimum - RATIO_SLACK
 
 
-def _potential(case: _Case, minimum: float) -> Found:
+def _potential(case: _Case, minimum: float) -> Decision:
     row = next(iter(case.potentials), None)
     if case.subject.family is None:
         return Outcome.INCOMPLETE, case.subject.lacking
@@ -234,7 +234,7 @@ def _potential(case: _Case, minimum: float) -> Found:
     return _short(message, [row], minimum)
 
 
-def _short(message: str, rows: Iterable[Potential], minimum: float) -> Found:
+def _short(message: str, rows: Iterable[Potential], minimum: float) -> Decision:
     """The claim ends below `minimum`: a failure only where a ratio up to there is shown not to be commensurate."""
     ends = [p.first_failure for p in rows if p.first_failure is not None]
     if any(e.verdict == "not_commensurate" and e.ratio <= minimum + RATIO_SLACK for e in ends):
@@ -244,7 +244,7 @@ def _short(message: str, rows: Iterable[Potential], minimum: float) -> Found:
     return Outcome.INCOMPLETE, f"{message}; no larger ratio was tested"
 
 
-def _loss(case: _Case, most: float) -> Found:
+def _loss(case: _Case, most: float) -> Decision:
     cell = next((c for c in case.cells if c.network == case.subject.network), None)
     if case.subject.network is None:
         return Outcome.INCOMPLETE, case.subject.lacking
@@ -264,7 +264,7 @@ def _loss(case: _Case, most: float) -> Found:
     )
 
 
-def _verdict(case: _Case) -> Found:
+def _verdict(case: _Case) -> Decision:
     cell = next((c for c in case.cells if c.network == case.subject.network), None)
     if case.subject.network is None:
         return Outcome.INCOMPLETE, case.subject.lacking
@@ -294,7 +294,7 @@ def _check_deployable(minimum: float, terms: Terms, results: Results, subject: _
     )
 
 
-def _deployable(minimum: float, terms: Terms, results: Results, subject: _Subject) -> Found:
+def _deployable(minimum: float, terms: Terms, results: Results, subject: _Subject) -> Decision:
     held = subject.deployable
     if held is None:
         return Outcome.INCOMPLETE, subject.lacking or _NO_CLAIM

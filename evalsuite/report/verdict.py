@@ -75,7 +75,7 @@ def _answer(index: Index) -> Answer:
             sentences=("None of its weights is zero.", *_ground(index)),
         )
     if not any(line.networks for line in index.lines) and _uncounted(index):
-        return _of_uncounted(index)
+        return _uncounted_answer(index)
     if not any(line.networks for line in index.lines):
         return _parent_alone(index)
     failures = [_at_once(index, line) for line in index.lines if line.networks]
@@ -134,7 +134,7 @@ def _uncounted(index: Index) -> list[Network]:
     return [n for n in index.results.networks if n.role == "control" and n.uncounted is not None]
 
 
-def _of_uncounted(index: Index) -> Answer:
+def _uncounted_answer(index: Index) -> Answer:
     """Networks without a prune ratio are no family: each is held against the parent by itself."""
     good: list[str] = []
     sentences: list[str] = []

@@ -100,7 +100,7 @@ def _normalisation(data: bytes, _: Path) -> object:
 def _data(data: bytes, _: Path) -> object:
     """Names of data; those that name code of the user's own are left alone."""
     from evalsuite.data import load
-    from evalsuite.data._by_name import files_of
+    from evalsuite.data._by_name import data_files
     from evalsuite.parts.data_names import parse_data_name
     from evalsuite.parts.registry import names
 
@@ -110,7 +110,7 @@ def _data(data: bytes, _: Path) -> object:
         return parsed
     if parsed.kind.replace("-", "_") in {"cifar10", "cifar100", "mnist", "fashion_mnist", "svhn"}:
         return parsed  # would be downloaded
-    return load(text), files_of(text)
+    return load(text), data_files(text)
 
 
 def _architecture(data: bytes, _: Path) -> object:

@@ -172,7 +172,7 @@ TARGETS = (
         guided=(
             "evalsuite.records.schema",
             "evalsuite.gate.judge",
-            "evalsuite.gate._inputs",
+            "evalsuite.gate._input_checks",
             "evalsuite.export.junit",
             "evalsuite.cli.gate",
         ),

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from evalsuite.data import Source, load
-from evalsuite.data._by_name import files_of, source_named
+from evalsuite.data._by_name import data_files, source_named
 from evalsuite.errors import UsageError
 from evalsuite.parts.data_names import parse_data_name
 from evalsuite.parts.registry import names
@@ -80,7 +80,7 @@ def test_a_trailing_slash_and_the_home_folder(tmp_path: Path, monkeypatch: pytes
     np.savez(tmp_path / "set.npz", x_test=np.full((1, 4, 4), 200, np.uint8), y_test=np.array([0]))
     for name in ("npz:~/set.npz", f"npz:{tmp_path}/set.npz/"):
         assert len(load(name).test) == 1
-        assert files_of(name) == (tmp_path / "set.npz",)
+        assert data_files(name) == (tmp_path / "set.npz",)
 
 
 def photo(path: Path, seed: int = 0) -> Path:
@@ -133,7 +133,7 @@ NAMES = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_files_of_every_source(house: Path, name: str) -> None:
-    found = files_of(name)
+    found = data_files(name)
     assert found is not None
     assert sorted(str((house / path).relative_to(house)) for path in found) == sorted(NAMES[name])
     # the source tells the same, once it is built
@@ -148,14 +148,14 @@ def test_no_source_is_forgotten() -> None:
 
 
 def test_of_a_factory_and_of_unknown_names_nothing_can_be_told() -> None:
-    assert files_of("mydata:make") is None
-    assert files_of("nothing") is None
+    assert data_files("mydata:make") is None
+    assert data_files("nothing") is None
 
 
 def test_files_are_told_without_torch(house: Path) -> None:
     code = (
-        "import sys; from evalsuite.data._by_name import files_of; "
-        f"print([str(files_of(name)) for name in {list(NAMES)!r}]); sys.exit('torch' in sys.modules)"
+        "import sys; from evalsuite.data._by_name import data_files; "
+        f"print([str(data_files(name)) for name in {list(NAMES)!r}]); sys.exit('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr

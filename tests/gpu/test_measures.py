@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from evalsuite.data import Examples
-from evalsuite.measures._base import Annotations, Figure, Measure, Stored
+from evalsuite.measures._base import Annotations, Measure, Metric, Stored
 from evalsuite.parts.names import parse_part
 from evalsuite.parts.registry import names
 from evalsuite.problems.regression import Regression
@@ -102,7 +102,7 @@ def read(part, sides, known):
 
 @pytest.mark.parametrize("name", names(PACKAGE))
 def test_it_reads_the_same_figure(name, observed, family):
-    part = parse_part(PACKAGE, name, Figure)
+    part = parse_part(PACKAGE, name, Metric)
     labels = family.shard.labels.numpy()
     known = Annotations(labels=labels, slices={"even": labels % 2})
     asked = {

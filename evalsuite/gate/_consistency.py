@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
 
 from evalsuite.errors import RefusedInputError
-from evalsuite.gate._follows import claims, confidences, numbers, verdicts
+from evalsuite.gate._derived import claims, confidences, numbers, verdicts
 from evalsuite.records.schema import Results
 
 

@@ -89,7 +89,7 @@ def claims(results: Results) -> Iterator[str]:
     pairs = list(dict.fromkeys((cell.task, cell.measure) for cell in results.cells))
     reached: dict[Key, Reached | None] = {}
     for family in results.families:
-        networks = _of_family(results, family)
+        networks = _pruned_networks(results, family)
         for task, measure in pairs:
             key = (family.id, task, measure)
             steps = [cells.get((task, measure, network.id)) for network in networks]
@@ -100,7 +100,7 @@ def claims(results: Results) -> Iterator[str]:
     yield from _deployables(results, reached)
 
 
-def _of_family(results: Results, family: Family) -> list[Network]:
+def _pruned_networks(results: Results, family: Family) -> list[Network]:
     pruned = [n for n in results.networks if n.family == family.id and n.role == "pruned" and n.prune_ratio is not None]
     return sorted(pruned, key=lambda network: network.prune_ratio or 0.0)
 
