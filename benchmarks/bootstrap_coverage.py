@@ -71,7 +71,7 @@ def _stored(logits: Array, strange: Array, labels: npt.NDArray[np.int64]) -> Sto
         "out_confidence": others.max(1),
         "out_energy": np.log(np.exp(strange).sum(1)),
     }
-    return Stored(own=own, to_parent={})
+    return Stored(columns=own, to_parent={})
 
 
 def misses(statistic: Statistic, truth: float, data: Data) -> dict[str, tuple[bool, bool]]:

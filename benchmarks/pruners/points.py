@@ -77,7 +77,7 @@ def _networks(run_folder: Path, setting: str, run: str, seed: int) -> Iterator[t
             method, stored = _method(network, run), evidence.stored(task, network)
             if method is None or stored is None:
                 continue
-            right = stored.own["prediction"] == labels
+            right = stored.columns["prediction"] == labels
             point = Point(
                 setting=setting,
                 method=method,

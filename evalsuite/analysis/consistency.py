@@ -43,7 +43,7 @@ def _inside(certified: TaskFacts, attacked: TaskFacts) -> bool:
 
 def _right(evidence: Evidence, task: TaskFacts, network: NetworkFacts) -> Right | None:
     stored = evidence.stored(task, network)
-    return None if stored is None else np.asarray(stored.own["prediction"] == evidence.labels(task), dtype=np.bool_)
+    return None if stored is None else np.asarray(stored.columns["prediction"] == evidence.labels(task), dtype=np.bool_)
 
 
 def _compared(network: str, inner: TaskFacts, outer: TaskFacts, first: Right, second: Right) -> Invariant:

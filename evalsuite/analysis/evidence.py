@@ -114,7 +114,7 @@ class Evidence:
         if key not in self._read:
             columns = self._join(task, network, NO_OTHER)
             related = self._join(task, network, self.parent["digest"])
-            self._read[key] = None if columns is None else Stored(own=columns, to_parent=related or {})
+            self._read[key] = None if columns is None else Stored(columns=columns, to_parent=related or {})
         return self._read[key]
 
     @cached_property
@@ -193,7 +193,7 @@ class Evidence:
         columns = None if task["unavailable"] else self._join(task, network, NO_OTHER)
         if columns is None or "prediction" not in columns:
             return None
-        return wrong(Stored(own=columns, to_parent={}), self.labels(task), task["readings"])
+        return wrong(Stored(columns=columns, to_parent={}), self.labels(task), task["readings"])
 
     def predictions(self, task: TaskFacts, network: NetworkFacts) -> npt.NDArray[np.int64] | None:
         """The classes that a network chose, (n,), read anew; None where they are not there or not of the same images.
@@ -253,7 +253,7 @@ class Evidence:
         key = (task["name"], network["digest"])
         if key not in self._own_flags:
             stored = self.stored(task, network)
-            self._own_flags[key] = () if stored is None else validity_flags(stored.own)
+            self._own_flags[key] = () if stored is None else validity_flags(stored.columns)
         return (*self._own_flags[key], *network.get("doubts", ()))
 
     def not_finite(self, network: NetworkFacts) -> list[str]:
@@ -282,15 +282,15 @@ class Evidence:
         child, parent = self.stored(task, network), self.stored(task, self.parent)
         if child is None or parent is None:
             return Missing(reason="not evaluated yet") if measure.required else None
-        columns = {**child.to_parent, **child.own}
+        columns = {**child.to_parent, **child.columns}
         if not columns.keys() >= set(measure.columns()):
             return None  # the task writes nothing that this measure reads, or the network is the parent itself
-        if lacks := sorted(child.own.keys() & set(measure.columns()) - parent.own.keys()):
+        if lacks := sorted(child.columns.keys() & set(measure.columns()) - parent.columns.keys()):
             raise RefusedInputError(
                 f"{task['name']}: expected {', '.join(lacks)} of the parent, as of {network['id']}, got none: the "
                 f"store was changed or damaged; begin the run anew in another folder"
             )
-        for who, read in (("the network", columns), ("the parent", parent.own)):
+        for who, read in (("the network", columns), ("the parent", parent.columns)):
             if odd := [need for need in measure.columns() if need in read and not np.isfinite(read[need]).all()]:
                 return Missing(reason=_not_finite(odd, who))
         annotations = Annotations(labels=self.labels(task), slices=self.slices(task))

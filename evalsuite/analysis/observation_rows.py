@@ -24,7 +24,7 @@ def observation_rows(store: Store) -> Iterator[dict[str, object]]:
             stored = evidence.stored(task, network)
             if stored is None:
                 continue
-            columns = {name: column.tolist() for name, column in {**stored.to_parent, **stored.own}.items()}
+            columns = {name: column.tolist() for name, column in {**stored.to_parent, **stored.columns}.items()}
             for example, label in enumerate(labels):
                 place = {"task": task["name"], "network": network["id"], "example": example, "label": label}
                 yield {**place, **{name: values[example] for name, values in columns.items()}}

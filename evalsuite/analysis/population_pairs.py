@@ -80,6 +80,6 @@ def _feature(evidence: Evidence, task: TaskFacts, source: NetworkFacts, viewer: 
 def _confidences(evidence: Evidence, task: TaskFacts, source: NetworkFacts, viewer: NetworkFacts) -> Column | None:
     if source["digest"] == viewer["digest"]:
         stored = evidence.stored(task, viewer)
-        return None if stored is None else stored.own["own_confidence"]
+        return None if stored is None else stored.columns["own_confidence"]
     columns = evidence.crossed(task, viewer, source)
     return None if columns is None else columns["lent_confidence"]

@@ -78,19 +78,19 @@ class CompareItem:
         seed: The run's.
         parent: The network that the others are compared with; it runs too, on the very same inputs.
         networks: Those that are compared.
-        own: Those whose own observations are wanted too; the parent may be one of them.
+        unobserved: Those whose own observations are wanted too; the parent may be one of them.
     """
 
     shard: Shard
     seed: int
     parent: NetworkRef
     networks: tuple[NetworkRef, ...]
-    own: tuple[NetworkRef, ...] = ()
+    unobserved: tuple[NetworkRef, ...] = ()
 
     @property
     def wanted(self) -> tuple[NetworkRef, ...]:
         """The networks of which something is wanted, each once."""
-        return unique((*self.own, *self.networks))
+        return unique((*self.unobserved, *self.networks))
 
     @property
     def runs(self) -> tuple[NetworkRef, ...]:

@@ -157,7 +157,7 @@ def _observed(
     by_digest = {ref.digest: columns for ref, columns in zip(refs, output.networks, strict=True)}
     rows = [
         NetworkObservations(network=ref, columns=_lasting(by_digest[ref.digest]), seconds=seconds)
-        for ref in (item.networks if isinstance(item, ObserveItem) else item.own)
+        for ref in (item.networks if isinstance(item, ObserveItem) else item.unobserved)
     ]
     if isinstance(item, CompareItem):
         assert isinstance(data.task, ComparesToParent)  # noqa: S101 - as the planner has it

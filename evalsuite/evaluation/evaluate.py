@@ -95,7 +95,7 @@ class _Writer:
 
     def write(self, work: MissingWork, engine: Engine) -> None:
         """All that is missing of one task; each call of the engine needs what the one before has given."""
-        for items in (work.bank, work.own, self._with_observations(work.pairwise)):
+        for items in (work.bank, work.observe, self._with_observations(work.pairwise)):
             began = time.perf_counter()
             for result in engine.compute(self._announced(items)):
                 self._store.write(_rows(result), self._pictures(result))

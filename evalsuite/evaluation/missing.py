@@ -47,20 +47,20 @@ class MissingWork:
         task: The task.
         passes: Forward passes that an example and network take.
         bank: Parts of the banks of all networks that are observed.
-        own: Own observations, and comparisons with the parent.
+        observe: Own observations, and comparisons with the parent.
         pairwise: What networks make of each other's observations, which are filled in when they are stored.
     """
 
     task: Task
     passes: float
     bank: tuple[BankItem, ...] = ()
-    own: tuple[ObserveItem | CompareItem, ...] = ()
+    observe: tuple[ObserveItem | CompareItem, ...] = ()
     pairwise: tuple[PairwiseItem, ...] = ()
 
     @property
     def items(self) -> tuple[WorkItem, ...]:
         """All items, in order."""
-        return (*self.bank, *self.own, *self.pairwise)
+        return (*self.bank, *self.observe, *self.pairwise)
 
     @property
     def weight(self) -> float:
@@ -105,21 +105,21 @@ def missing_work(
         at_once: How many networks an item may run; None: any number.
     """
     present = store.present(shards[0].task_digest, seed) if shards else set()
-    own = [
+    observe = [
         item
         for networks in _groups(unique(population.networks), at_once)
         for shard in shards
-        for item in _own(task, shard, networks, population.parent, seed, present)
+        for item in _observe_items(task, shard, networks, population.parent, seed, present)
     ]
     pairwise = _pairwise(shards, population, seed, present, at_once) if isinstance(task, Pairwise) else []
-    observed = unique([ref for item in own for ref in item.runs]) if bank else ()
+    observed = unique([ref for item in observe for ref in item.runs]) if bank else ()
     return MissingWork(
         task=task,
         passes=task.forward_passes(domain),
         bank=tuple(
             BankItem(shard=shard, seed=seed, networks=group) for group in _groups(observed, at_once) for shard in bank
         ),
-        own=tuple(own),
+        observe=tuple(observe),
         pairwise=tuple(pairwise),
     )
 
@@ -135,7 +135,7 @@ def _groups(networks: Sequence[NetworkRef], at_once: int | None) -> Iterator[tup
     return (tuple(networks[start : start + size]) for start in range(0, len(networks), size))
 
 
-def _own(
+def _observe_items(
     task: Task, shard: Shard, networks: Sequence[NetworkRef], parent: NetworkRef, seed: int, present: Present
 ) -> Iterator[ObserveItem | CompareItem]:
     """Own observations and comparisons with the parent that are missing of a shard."""
@@ -143,7 +143,7 @@ def _own(
     if isinstance(task, ComparesToParent):
         others = [ref for ref in networks if ref.digest != parent.digest]
         if compared := _missing(others, shard, parent.digest, present):
-            yield CompareItem(shard=shard, seed=seed, parent=parent, networks=compared, own=missing)
+            yield CompareItem(shard=shard, seed=seed, parent=parent, networks=compared, unobserved=missing)
             return
     each = [(ref,) for ref in missing] if isinstance(task, PerNetwork) else [missing] if missing else []
     for group in each:

@@ -21,11 +21,11 @@ class Stored:
     """What the store holds about one network on one task, all shards joined.
 
     Attributes:
-        own: Columns that depend on the network alone, e.g. `prediction` (n,) or (n, draws), `radius` (n,).
+        columns: Columns that depend on the network alone, e.g. `prediction` (n,) or (n, draws), `radius` (n,).
         to_parent: Columns that need the parent's outputs too, e.g. `softmax_distance` (n,) or (n, draws).
     """
 
-    own: Mapping[str, Column]
+    columns: Mapping[str, Column]
     to_parent: Mapping[str, Column]
 
 

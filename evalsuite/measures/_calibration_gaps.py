@@ -16,7 +16,7 @@ class CalibrationGaps:
     """Right or wrong minus confidence, in order of confidence."""
 
     def __init__(self, stored: Stored, truth: Annotations, readings: Mapping[str, float], bins: int) -> None:
-        confidence = stored.own["confidence"].astype(np.float64)
+        confidence = stored.columns["confidence"].astype(np.float64)
         self._gap = (right(stored, truth.labels, readings) - confidence).ravel()
         self._order = ranked(confidence.ravel(), owners(confidence))
         self._edges = np.linspace(0.0, 1.0, bins + 1)

@@ -16,12 +16,12 @@ first, to figures (resamples,)."""
 
 def detection(child: Stored, parent: Stored, truth: Annotations, score: Score, read: Reading) -> WeightedStatistic:
     """What `read` makes of the examples and outliers that pass; a larger score speaks for an example."""
-    own, of_parent = (_figure(stored, score, read) for stored in (child, parent))
-    return WeightedStatistic(n=len(truth.labels), child=own, parent=of_parent)
+    of_child, of_parent = (_figure(stored, score, read) for stored in (child, parent))
+    return WeightedStatistic(n=len(truth.labels), child=of_child, parent=of_parent)
 
 
 def _figure(stored: Stored, score: Score, read: Reading) -> Callable[[Weights], Losses]:
-    inside, outside = (stored.own[column].astype(np.float64) for column in (score, f"out_{score}"))
+    inside, outside = (stored.columns[column].astype(np.float64) for column in (score, f"out_{score}"))
     order = ranked(
         -np.concatenate([inside.ravel(), outside.ravel()]), np.concatenate([owners(inside), owners(outside)])
     )

@@ -15,10 +15,10 @@ def right(stored: Stored, labels: Numbers, readings: Mapping[str, float]) -> npt
     An abstention (-1) is wrong. Where a certified radius is stored and one is asked for, only a right prediction that
     is certified to at least the asked radius counts as right: one minus the certified accuracy of Cohen et al. 2019.
     """
-    prediction = stored.own["prediction"]
+    prediction = stored.columns["prediction"]
     correct: npt.NDArray[np.bool_] = prediction == labels.reshape(-1, *[1] * (prediction.ndim - 1))
-    if "radius" in stored.own and "radius" in readings:
-        correct = correct & (stored.own["radius"].astype(np.float64) >= readings["radius"])
+    if "radius" in stored.columns and "radius" in readings:
+        correct = correct & (stored.columns["radius"].astype(np.float64) >= readings["radius"])
     return correct
 
 

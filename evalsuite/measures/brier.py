@@ -31,6 +31,6 @@ class Brier(Measure):
 
 
 def _scores(stored: Stored) -> Losses:
-    truth, squares = (stored.own[column].astype(np.float64) for column in ("truth", "squares"))
+    truth, squares = (stored.columns[column].astype(np.float64) for column in ("truth", "squares"))
     # sums of probabilities in 32 bits leave the unit interval by a rounding error
     return average(np.clip((squares - 2 * truth + 1) / 2, 0.0, 1.0))

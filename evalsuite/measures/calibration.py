@@ -39,14 +39,14 @@ class Calibration(Statistic):
     def __call__(
         self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]
     ) -> WeightedStatistic:
-        own, others = (
+        gaps, parent_gaps = (
             CalibrationGaps(child, truth, readings, self.bins),
             CalibrationGaps(parent, truth, readings, self.bins),
         )
         return WeightedStatistic(
             n=len(truth.labels),
-            child=own.figure,
-            parent=others.figure,
-            child_excess=own.excess(),
-            parent_excess=others.excess(),
+            child=gaps.figure,
+            parent=parent_gaps.figure,
+            child_excess=gaps.excess(),
+            parent_excess=parent_gaps.excess(),
         )

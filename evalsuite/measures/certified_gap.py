@@ -34,5 +34,5 @@ class CertifiedGap(Measure):
 
 
 def _open(stored: Stored, truth: Annotations, readings: Mapping[str, float]) -> Losses:
-    survives = np.asarray(stored.own["survives"], dtype=np.bool_)
+    survives = np.asarray(stored.columns["survives"], dtype=np.bool_)
     return average(survives & ~right(stored, truth.labels, readings))

@@ -38,5 +38,5 @@ class ConfidentErrors(Measure):
         return Paired(child=self._losses(child, truth, readings), parent=self._losses(parent, truth, readings))
 
     def _losses(self, stored: Stored, truth: Annotations, readings: Mapping[str, float]) -> Losses:
-        sure = stored.own["confidence"].astype(np.float64) >= self.above
+        sure = stored.columns["confidence"].astype(np.float64) >= self.above
         return average(sure & ~right(stored, truth.labels, readings))

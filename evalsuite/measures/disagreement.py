@@ -26,5 +26,5 @@ class Disagreement(Measure):
     @override
     def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Paired:
         del readings
-        differs = child.own["prediction"] != parent.own["prediction"]
+        differs = child.columns["prediction"] != parent.columns["prediction"]
         return Paired(child=average(differs), parent=np.zeros(len(truth.labels)))

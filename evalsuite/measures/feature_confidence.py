@@ -27,7 +27,7 @@ class FeatureConfidence(Measure):
     @override
     def __call__(self, child: Stored, parent: Stored, truth: Annotations, readings: Mapping[str, float]) -> Paired:
         del truth, readings
-        return Paired(child=_lost(child.to_parent["lent_confidence"]), parent=_lost(parent.own["own_confidence"]))
+        return Paired(child=_lost(child.to_parent["lent_confidence"]), parent=_lost(parent.columns["own_confidence"]))
 
 
 def _lost(confidence: Column) -> Losses:

@@ -27,4 +27,4 @@ class Iou(PerNetworkMeasure):
 
     @override
     def losses(self, stored: Stored) -> Losses:
-        return average(1.0 - stored.own["iou"].astype(np.float64))
+        return average(1.0 - stored.columns["iou"].astype(np.float64))

@@ -41,5 +41,5 @@ class LostRadius(Measure):
         return Paired(child=self._lost(child, truth), parent=self._lost(parent, truth))
 
     def _lost(self, stored: Stored, truth: Annotations) -> Losses:
-        radius = np.where(right(stored, truth.labels, {}), stored.own["radius"].astype(np.float64), 0.0)
+        radius = np.where(right(stored, truth.labels, {}), stored.columns["radius"].astype(np.float64), 0.0)
         return average(1 - np.minimum(radius, self.scale) / self.scale)

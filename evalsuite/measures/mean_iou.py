@@ -50,7 +50,7 @@ class MeanIou(Statistic):
 
 
 def _figure(stored: Stored) -> Callable[[Weights], Losses]:
-    both, either = (_per_example(stored.own[column]) for column in ("intersections", "unions"))
+    both, either = (_per_example(stored.columns[column]) for column in ("intersections", "unions"))
 
     def figure(weights: Weights) -> Losses:
         unions = weights @ either

@@ -45,7 +45,7 @@ class Nll(Statistic):
 
 
 def _figure(stored: Stored) -> Callable[[Weights], Losses]:
-    losses = average(-np.log(np.maximum(stored.own["truth"].astype(np.float64), _TINY)))
+    losses = average(-np.log(np.maximum(stored.columns["truth"].astype(np.float64), _TINY)))
 
     def figure(weights: Weights) -> Losses:
         return np.asarray(weights @ losses / weights.sum(axis=1))

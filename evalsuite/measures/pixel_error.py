@@ -24,4 +24,4 @@ class PixelError(PerNetworkMeasure):
 
     @override
     def losses(self, stored: Stored) -> Losses:
-        return average(stored.own["pixel_error"])
+        return average(stored.columns["pixel_error"])

@@ -33,4 +33,4 @@ class Psnr(PerNetworkMeasure):
 
     @override
     def losses(self, stored: Stored) -> Losses:
-        return average(1.0 - np.clip(stored.own["psnr"].astype(np.float64) / self.top, 0.0, 1.0))
+        return average(1.0 - np.clip(stored.columns["psnr"].astype(np.float64) / self.top, 0.0, 1.0))

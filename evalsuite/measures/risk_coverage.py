@@ -49,7 +49,7 @@ class RiskCoverage(Statistic):
         )
 
     def _figure(self, stored: Stored, truth: Annotations, readings: Mapping[str, float]) -> Callable[[Weights], Losses]:
-        score = stored.own[self.score].astype(np.float64)
+        score = stored.columns[self.score].astype(np.float64)
         wrong = (~right(stored, truth.labels, readings)).astype(np.float64).ravel()
         order = ranked(-score.ravel(), owners(score))
         best = ranked(wrong, owners(score))

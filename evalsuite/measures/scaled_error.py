@@ -26,4 +26,4 @@ class ScaledError(PerNetworkMeasure):
 
     @override
     def losses(self, stored: Stored) -> Losses:
-        return average(stored.own["scaled_error"])
+        return average(stored.columns["scaled_error"])

@@ -26,4 +26,4 @@ class Ssim(PerNetworkMeasure):
 
     @override
     def losses(self, stored: Stored) -> Losses:
-        return average(np.clip((1.0 - stored.own["ssim"].astype(np.float64)) / 2, 0.0, 1.0))
+        return average(np.clip((1.0 - stored.columns["ssim"].astype(np.float64)) / 2, 0.0, 1.0))

@@ -128,10 +128,10 @@ def make_control(
         recipe = lengthened(recipe, min(_LONGEST, saved))
     arguments: Arguments = parent.arguments
     if control == "depth":
-        found = _shallower(parent, remaining(pruned), seed)
-        if found is None:
+        shallower = _shallower(parent, remaining(pruned), seed)
+        if shallower is None:
             return None
-        start, depth = found
+        start, depth = shallower
         arguments = {**arguments, "depth": depth}
     else:
         start = _start(control, pruned, reference, parent, retraining.context(seed))

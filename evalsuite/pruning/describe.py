@@ -56,8 +56,8 @@ def describe(
     `file` is where the network is kept, relative to the run folder. What cannot be told is None, with the reason. Times
     are None until all networks of the run are there, to be timed together.
     """
-    own, artefact = counted(network, shape), artefact_in(network)
-    both = None if own is None or whole is None or not whole.prunable or not whole.flops else (own, whole)
+    cost, artefact = counted(network, shape), artefact_in(network)
+    both = None if cost is None or whole is None or not whole.prunable or not whole.flops else (cost, whole)
     return NetworkFacts(
         id=made.id,
         family=made.family,
@@ -68,17 +68,17 @@ def describe(
         target_ratio=made.target,
         prune_ratio=both and 1 - both[0].prunable_nonzero / both[1].prunable,
         flop_reduction=both and 1 - both[0].flops / both[1].flops,
-        parameters=own and own.parameters,
-        nonzero=own and own.nonzero,
-        prunable=own and own.prunable,
-        prunable_nonzero=own and own.prunable_nonzero,
-        flops=own and own.flops,
-        dense_flops=own and own.dense_flops,
-        megabytes=_megabytes(own, artefact),
+        parameters=cost and cost.parameters,
+        nonzero=cost and cost.nonzero,
+        prunable=cost and cost.prunable,
+        prunable_nonzero=cost and cost.prunable_nonzero,
+        flops=cost and cost.flops,
+        dense_flops=cost and cost.dense_flops,
+        megabytes=_megabytes(cost, artefact),
         peak_megabytes=_peak(network, shape, artefact),
         latency_ms=None,
         throughput_ms=None,
-        uncounted=_uncounted(artefact, own, whole),
+        uncounted=_uncounted(artefact, cost, whole),
         seed=made.seed,
         file=file,
     )
@@ -89,16 +89,16 @@ def _peak(network: nn.Module, shape: tuple[int, int, int], artefact: Artefact | 
     return None if artefact is not None and artefact.info.kind == "onnx" else peak_megabytes(network, shape)
 
 
-def _megabytes(own: Cost | None, artefact: Artefact | None) -> float:
+def _megabytes(cost: Cost | None, artefact: Artefact | None) -> float:
     """Of a file its size, of other networks that of their tensors."""
     if artefact is not None:
         return artefact.info.megabytes
-    assert own is not None  # noqa: S101 - only files are not counted
-    return own.megabytes
+    assert cost is not None  # noqa: S101 - only files are not counted
+    return cost.megabytes
 
 
-def _uncounted(artefact: Artefact | None, own: Cost | None, whole: Cost | None) -> str | None:
-    if own is None:
+def _uncounted(artefact: Artefact | None, cost: Cost | None, whole: Cost | None) -> str | None:
+    if cost is None:
         return None if artefact is None else artefact.info.uncounted
     if whole is None:
         return "ratios are to the parent's counts, which cannot be told"

@@ -70,10 +70,10 @@ def cannot_prune(pruner: Pruner) -> str:
 
 def _check_own_tensors(network: nn.Module, first: Multiplications, second: Multiplications) -> None:
     """`first`: what a pass of `network` met; `second`: what a pass of its copy did."""
-    own = {storage_key(tensor) for tensor in (*network.parameters(), *network.buffers())}
+    storages = {storage_key(tensor) for tensor in (*network.parameters(), *network.buffers())}
     # weights that stand outside: met by both, and learnt; tables that all networks share may stand there
     before = {storage_key(tensor) for tensor in first.constants if isinstance(tensor, Parameter)}
-    shared = [tensor for tensor in second.constants if storage_key(tensor) in own | before]
+    shared = [tensor for tensor in second.constants if storage_key(tensor) in storages | before]
     if shared:
         raise UsageError(
             f"expected a network whose copies compute with their own weights, got one that goes on using those of the "
@@ -101,8 +101,8 @@ def _check_zeros(network: nn.Module, images: Tensor, pruner: Pruner) -> None:
         for each in names:
             half = torch.rand(learnt[each].shape, generator=draw) < _HALF
             learnt[each].masked_fill_(half.to(images.device), 0)
-    found = weights_in_use(multiplications(network, images).uses, learnt, frozenset(names), Nonzeros())
-    lost = [each for each in found if not _keeps_zeros(each, [learnt[n] for n in each.sources & frozenset(names)])]
+    in_use = weights_in_use(multiplications(network, images).uses, learnt, frozenset(names), Nonzeros())
+    lost = [each for each in in_use if not _keeps_zeros(each, [learnt[n] for n in each.sources & frozenset(names)])]
     if lost:
         layers = sorted({n.rpartition(".")[0] for each in lost for n in each.sources & frozenset(names)})
         kinds = sorted({type(network.get_submodule(layer)).__name__ for layer in layers})

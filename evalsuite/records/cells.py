@@ -35,9 +35,9 @@ def read_stored(kind: str, text: str) -> object:
     Raises:
         ValueError: It is not JSON, or says something of another kind; in one line.
     """
-    found: object = json.loads(text)
+    value: object = json.loads(text)
     if kind not in _KINDS and kind.startswith(_UNKNOWN):
-        return found
+        return value
     try:
         # JSON knows no tuples; what is given back is what was stored, with all that other versions know
         _adapter(kind).validate_json(text, strict=True)
@@ -45,7 +45,7 @@ def read_stored(kind: str, text: str) -> object:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from error
-    return found
+    return value
 
 
 @cache

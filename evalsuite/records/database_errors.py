@@ -50,13 +50,13 @@ def explained(path: Path, patience: float) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         if code(error) == sqlite3.SQLITE_BUSY:
-            told = f"{path}: another process has been writing for {patience:g} s; try again"
-            raise BusyError(told) from error
+            message = f"{path}: another process has been writing for {patience:g} s; try again"
+            raise BusyError(message) from error
         if code(error) in DISK:
             raise UsageError(_of_disk(path, error)) from error
         if code(error) == sqlite3.SQLITE_NOTADB:
-            told = f"{path}: expected an evalsuite store, got a file that SQLite refuses ({error})"
-            raise RefusedInputError(f"{told}; move the file away, or choose another folder") from error
+            message = f"{path}: expected an evalsuite store, got a file that SQLite refuses ({error})"
+            raise RefusedInputError(f"{message}; move the file away, or choose another folder") from error
         if code(error) in _DAMAGE or _is_no_text(error):
             raise RefusedInputError(damaged(path, str(error))) from error
         raise

@@ -129,9 +129,9 @@ def _strange(folder: Path, names: Sequence[str]) -> list[str]:
     if STORE in names or (PROGRESS in names and _is_own(folder / PROGRESS)):
         return []
     results = RESULTS in names and _is_own(folder / RESULTS)
-    own = {LOCK, *((*_FILES, NETWORKS) if results else ())}
+    ours = {LOCK, *((*_FILES, NETWORKS) if results else ())}
     left = re.compile(_partial("|".join(map(re.escape, _PAGES))))
-    return [name for name in names if name not in own and not left.fullmatch(name)]
+    return [name for name in names if name not in ours and not left.fullmatch(name)]
 
 
 def _is_own(path: Path) -> bool:

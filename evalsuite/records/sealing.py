@@ -97,17 +97,17 @@ def read_document(path: Path, *, most: int = MOST) -> dict[str, object]:
     if len(raw) > most:
         raise RefusedInputError(f"{path}: expected results of at most {most} bytes, got more")
     try:
-        found = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=_once, parse_constant=_no_number)
-        canonical(found)  # numbers too large for a float, and nesting too deep to be written
+        document = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=_once, parse_constant=_no_number)
+        canonical(document)  # numbers too large for a float, and nesting too deep to be written
     except RecursionError:
         raise RefusedInputError(f"{path}: expected evalsuite's results, got JSON that is nested too deep") from None
     except ValueError as error:  # of decoding too
         raise RefusedInputError(
             f"{path}: expected evalsuite's results, got a file that is not JSON ({str(error)[:200]})"
         ) from error
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise RefusedInputError(f"{path}: expected evalsuite's results, got JSON that is no object")
-    return found
+    return document
 
 
 def first_difference(first: object, second: object, place: str = "") -> str | None:
@@ -136,8 +136,8 @@ def _first_in(first: Mapping[str, object], second: Mapping[str, object], place: 
         where = f"{place}.{key}" if place else key
         if key not in first or key not in second:
             return f"{where} is {'missing' if key in second else 'there beyond what is to be'}"
-        if (found := first_difference(first[key], second[key], where)) is not None:
-            return found
+        if (difference := first_difference(first[key], second[key], where)) is not None:
+            return difference
     return None
 
 
@@ -151,11 +151,11 @@ def _short(value: object) -> str:
 
 
 def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         names = [name for name, _ in pairs]
         raise ValueError(f"the key {_short(next(name for name in names if names.count(name) > 1))} stands there twice")
-    return found
+    return members
 
 
 def _no_number(name: str) -> NoReturn:

@@ -119,10 +119,10 @@ class Store:
     def meta(self, needed: Iterable[str] = ()) -> Meta:
         """Facts about the run as a whole, by key; those that are `needed` were written before now."""
         rows = self._database.execute("SELECT key, value FROM meta")
-        found = {key: self._parsed(value, f"meta {key}") for key, value in rows}
-        if lacks := sorted(set(needed) - found.keys()):
+        facts = {key: self._parsed(value, f"meta {key}") for key, value in rows}
+        if lacks := sorted(set(needed) - facts.keys()):
             raise RefusedInputError(damaged(self._path, f"meta: no {', '.join(lacks)}"))
-        return cast(Meta, found)
+        return cast(Meta, facts)
 
     def set_meta(self, facts: Meta) -> None:
         """Write or replace facts about the run."""
@@ -132,19 +132,19 @@ class Store:
 
     def set_labels(self, labels: Mapping[str, Sequence[int]]) -> None:
         """Write down the true classes of the examples of shards, by the digest of the examples."""
-        rows = [(examples, json.dumps(list(of))) for examples, of in labels.items()]
+        rows = [(examples, json.dumps(list(numbers))) for examples, numbers in labels.items()]
         with self._database:
             self._database.executemany("INSERT OR REPLACE INTO labels VALUES (?, ?)", rows)
 
     def labels(self, shards: Sequence[str]) -> list[int] | None:
         """True classes of the examples of shards, joined in the order given; None where a shard's are not there."""
-        found: list[int] = []
+        numbers: list[int] = []
         for examples in shards:
             row = self._database.execute("SELECT labels FROM labels WHERE examples = ?", (examples,)).fetchone()
             if row is None:
                 return None
-            found.extend(cast(list[int], self._parsed(row[0], "labels")))
-        return found
+            numbers.extend(cast(list[int], self._parsed(row[0], "labels")))
+        return numbers
 
     def set_shard_sizes(self, source: str, shards: Sequence[tuple[str, int]]) -> None:
         """Remember into which shards (digest, number of examples) the examples from `source` were split."""
@@ -236,16 +236,16 @@ class Store:
         run = {key: cast(dict[str, object], meta.get("run", {})).get(key) for key in _EVIDENCE_OF_RUN}
         facts = {key: meta.get(key) for key in _EVIDENCE}
         timeless = [None if net is None else {k: v for k, v in net.items() if k not in _TIMES} for net in networks]
-        found = hashlib.sha256(self._canonical({**facts, "run": run, "tasks": tasks, "networks": timeless}))
+        hashed = hashlib.sha256(self._canonical({**facts, "run": run, "tasks": tasks, "networks": timeless}))
         for examples in sorted({shard for task in tasks for shard in task["shards"]}):
-            found.update(self._canonical([examples, self.labels([examples])]))
+            hashed.update(self._canonical([examples, self.labels([examples])]))
         digests = sorted({net["digest"] for net in networks if net is not None})
         for task in sorted({task["digest"] for task in tasks}):
             for digest in digests:
-                self._hash_shards(found, task, digest, run["seed"])
-        return found.hexdigest()
+                self._hash_shards(hashed, task, digest, run["seed"])
+        return hashed.hexdigest()
 
-    def _hash_shards(self, found: "hashlib._Hash", task: str, network: str, seed: object) -> None:
+    def _hash_shards(self, digest: "hashlib._Hash", task: str, network: str, seed: object) -> None:
         query = (
             "SELECT examples, parent, n, observations FROM shards WHERE task=? AND network=? AND seed=? ORDER BY 1, 2"
         )
@@ -255,9 +255,9 @@ class Store:
             except Exception as error:  # whatever parsers raise of bytes that `pack` did not write
                 raise self._without_damaged(error) from error
             kinds = [[column, str(values.dtype), values.shape] for column, values in columns.items()]
-            found.update(self._canonical([task, network, *address, kinds]))
+            digest.update(self._canonical([task, network, *address, kinds]))
             for column in columns.values():
-                found.update(column.tobytes())
+                digest.update(column.tobytes())
 
     def pictures(self) -> dict[str, bytes]:
         """Strips of sample images, by task name."""
@@ -280,7 +280,7 @@ class Store:
 
     def _without_damaged(self, error: Exception) -> RefusedInputError:
         """What to say of observations that cannot be read; who may write takes all such out, to be computed again."""
-        told = f"{self._path}: expected observations as they were written, got damaged ones ({error})"
+        message = f"{self._path}: expected observations as they were written, got damaged ones ({error})"
         keys = "task, network, examples, seed, parent"
         rows = self._database.execute(f"SELECT {keys}, observations FROM shards").fetchall()  # noqa: S608 - a constant
         unreadable = [address for *address, data in rows if not _is_readable(data)]
@@ -291,8 +291,8 @@ class Store:
             if (seal := self.meta().get("seal")) is not None:
                 self.set_meta(Meta(complete=False, seal=None, awaited=seal["evidence"]))
         except sqlite3.OperationalError:  # a reader
-            return RefusedInputError(f"{told}; the run's own command computes them again")
-        return RefusedInputError(f"{told}; they were taken out: the same command computes them again")
+            return RefusedInputError(f"{message}; the run's own command computes them again")
+        return RefusedInputError(f"{message}; they were taken out: the same command computes them again")
 
 
 @contextmanager
@@ -478,16 +478,16 @@ def _bring_up_to_date(database: sqlite3.Connection) -> None:
     """The one list of labels becomes one list a shard: all tasks had the run's examples, from the first on."""
     ordered = [label for (label,) in database.execute("SELECT label FROM examples ORDER BY position")]
     sizes = dict(database.execute("SELECT examples, max(n) FROM shards WHERE n > 0 GROUP BY examples"))
-    found: dict[str, str] = {}
+    shards: dict[str, str] = {}
     for (facts,) in database.execute("SELECT facts FROM tasks"):
         start = 0
         for examples in json.loads(facts)["shards"]:
             if examples not in sizes:
                 break  # not computed yet: whoever computes it writes its labels
-            found[examples] = json.dumps(ordered[start : start + sizes[examples]])
+            shards[examples] = json.dumps(ordered[start : start + sizes[examples]])
             start += sizes[examples]
     with database:
-        database.executemany("INSERT OR REPLACE INTO labels VALUES (?, ?)", found.items())
+        database.executemany("INSERT OR REPLACE INTO labels VALUES (?, ?)", shards.items())
         database.execute("DROP TABLE examples")
         database.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (json.dumps(_VERSION),))
 
@@ -501,8 +501,8 @@ def _lock(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            told = f"{folder}: another evalsuite process works in this folder; wait for it or stop it"
-            raise BusyError(told) from None
+            message = f"{folder}: another evalsuite process works in this folder; wait for it or stop it"
+            raise BusyError(message) from None
         yield
     finally:
         os.close(descriptor)

@@ -43,7 +43,7 @@ def panels(index: Index) -> tuple[Panels, ...]:
 
     Kinds with one or two panels share a heading, so that they share a row.
     """
-    drawn = [(g, tuple(t for t in chosen(index, g) if _known(index, t))) for g in index.groups]
+    drawn = [(g, tuple(t for t in chosen(index, g) if _has_curve(index, t))) for g in index.groups]
     few = [(g, tasks) for g, tasks in drawn if 0 < len(tasks) <= _FEW]
     parts = [(few, "")] if few else []
     parts += [([(g, tasks)], f"{g.kind}/") for g, tasks in drawn if len(tasks) > _FEW]
@@ -82,7 +82,7 @@ def _reach(index: Index, task: Task) -> float:
     return min((r.commensurate for r in reached if r is not None and r.commensurate is not None), default=2.0)
 
 
-def _known(index: Index, task: Task) -> bool:
+def _has_curve(index: Index, task: Task) -> bool:
     cells = [index.cell(task.name, n.id) for line in index.lines for n in line.networks]
     return any(c is not None and c.loss is not None for c in cells)
 

@@ -23,12 +23,12 @@ def parse(text: str) -> Task:
 
 def expand(patterns: Iterable[str]) -> tuple[Task, ...]:
     """Tasks for names in which a part may be a list (`all`, `mix1`) or a range (`1-5`); doubles are dropped."""
-    found: dict[str, Task] = {}
+    tasks: dict[str, Task] = {}
     for pattern in patterns:
         for text in _expand(pattern):
             task = parse(text)
-            found.setdefault(names.part_name(task), task)
-    return tuple(found.values())
+            tasks.setdefault(names.part_name(task), task)
+    return tuple(tasks.values())
 
 
 def address(task: Task, training: Examples | None = None) -> str:
@@ -70,10 +70,10 @@ def _choices(path: str, position: int, part: str) -> list[str]:
         return [part]
     if part in _LISTS:
         task = find(PACKAGE, path.partition("/")[0].replace("-", "_"), Task)
-        known = task.choices(task.path[position - 1], part) if position <= len(task.path) else ()
-        if not known:
+        choices = task.choices(task.path[position - 1], part) if position <= len(task.path) else ()
+        if not choices:
             raise UsageError(f"expected a value instead of {part!r} in task {path!r}: it stands for no list there")
-        return list(known)
+        return list(choices)
     first, dash, last = part.partition("-")
     if dash and first.isdecimal() and last.isdecimal():
         if max(len(first), len(last)) > _LONGEST_NUMBER or int(last) - int(first) >= _MOST:

@@ -19,11 +19,11 @@ def distances(features: Tensor, bank: Tensor, k: int) -> Tensor:
         bank: Of training examples.
         k: In 1, ..., m.
     """
-    known = normalize(bank.double(), dim=1)
+    directions = normalize(bank.double(), dim=1)
     parts = normalize(features.double(), dim=1).split(max(1, _AT_ONCE // len(bank)))
-    return torch.cat([_distances(part, known, k) for part in parts])
+    return torch.cat([_distances(part, directions, k) for part in parts])
 
 
-def _distances(features: Tensor, known: Tensor, k: int) -> Tensor:
-    squares = (features.square().sum(1)[:, None] + known.square().sum(1) - 2 * features @ known.T).clamp(min=0)
+def _distances(features: Tensor, bank: Tensor, k: int) -> Tensor:
+    squares = (features.square().sum(1)[:, None] + bank.square().sum(1) - 2 * features @ bank.T).clamp(min=0)
     return squares.topk(k, dim=1, largest=False).values.amax(1).sqrt()

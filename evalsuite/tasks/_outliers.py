@@ -34,11 +34,11 @@ def _shuffled(images: Tensor, keys: Tensor) -> Tensor:
     tiles = inner.reshape(n, c, rows, height, columns, width).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
     order = uniform(keys, (rows * columns,), dtype=torch.float64).argsort(1)
     moved = tiles[torch.arange(n, device=images.device)[:, None], order]
-    found = images.clone()
-    found[:, :, : rows * height, : columns * width] = (
+    shuffled = images.clone()
+    shuffled[:, :, : rows * height, : columns * width] = (
         moved.unflatten(1, (rows, columns)).permute(0, 3, 1, 4, 2, 5).reshape(inner.shape)
     )
-    return found
+    return shuffled
 
 
 def _blobs(shape: torch.Size, keys: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ def _blurred(images: Tensor, sigma: float, axis: int) -> Tensor:
     index = torch.arange(-reach, side + reach, device=images.device).clamp(0, side - 1)
     padded = images.index_select(axis, index)
     # tap by tap: a matrix product rounds an image in another way in another batch
-    found = torch.zeros_like(images)
+    blurred = torch.zeros_like(images)
     for k, tap in enumerate((kernel / kernel.sum()).tolist()):
-        found += tap * padded.narrow(axis, k, side)
-    return found
+        blurred += tap * padded.narrow(axis, k, side)
+    return blurred

@@ -39,17 +39,17 @@ def penultimate(networks: Sequence[nn.Module], image: Tensor) -> Iterator[list[T
 
     `image` (1, c, h, w) is run once beforehand, to find them; there is one in each network.
     """
-    found: list[Tensor] = [image.new_empty(0)] * len(networks)
+    features: list[Tensor] = [image.new_empty(0)] * len(networks)
 
     def noting(place: int, network: nn.Module) -> torch.utils.hooks.RemovableHandle:
         layer = classifier(network, image)
         assert layer is not None  # noqa: S101 - others are refused before
 
         def note(_: nn.Module, given: tuple[Tensor, ...]) -> None:
-            found[place] = given[0].float()
+            features[place] = given[0].float()
 
         return layer.register_forward_pre_hook(note)
 
     handles = [noting(place, network) for place, network in enumerate(networks)]
     with attached(handles):
-        yield found
+        yield features

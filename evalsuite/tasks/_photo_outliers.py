@@ -21,11 +21,11 @@ def photos(at: str) -> tuple[Path, ...]:
         UsageError: There is no such folder, or no image in it.
     """
     root = expanded(at)
-    found = tuple(sorted(map(Path, photo_files(root).photos))) if root.is_dir() else ()
-    if not found:
+    files = tuple(sorted(map(Path, photo_files(root).photos))) if root.is_dir() else ()
+    if not files:
         wanted = " ".join(suffixes())
         raise UsageError(f"ood/folder: expected in at= a folder with images ({wanted}), got {at!r}, without any")
-    return found
+    return files
 
 
 def drawn(at: str, images: Tensor, keys: Tensor) -> Tensor:
@@ -48,9 +48,9 @@ def content(at: str) -> str:
 
 @lru_cache(maxsize=8)
 def _content(stamps: tuple[tuple[str, int, int], ...], root: Path) -> str:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for path, _, _ in stamps:
         with Path(path).open("rb") as file:
-            found.update(f"{Path(path).relative_to(root).as_posix()}\n".encode())
-            found.update(hashlib.file_digest(file, "sha256").digest())
-    return found.hexdigest()[:16]
+            digest.update(f"{Path(path).relative_to(root).as_posix()}\n".encode())
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]

@@ -113,7 +113,10 @@ class Features(PerNetwork, Pairwise, ChecksNetworks):
         keep = _count(self.share, images[0, 0].numel())
         if self.method == "gradient":
             return top, _by_gradient(network, images, top, keep, self.steps)
-        rows = [_one_by_one(network, image, own, keep) for image, own in zip(images, top.tolist(), strict=True)]
+        rows = [
+            _one_by_one(network, image, prediction, keep)
+            for image, prediction in zip(images, top.tolist(), strict=True)
+        ]
         return top, torch.stack(rows)
 
 
@@ -156,15 +159,15 @@ def _masked(network: nn.Module, images: Tensor, kept: Tensor) -> Tensor:
     return torch.where(mask, images, _colour(network, images))
 
 
-def _log_odds(logits: Tensor, own: Tensor) -> Tensor:
+def _log_odds(logits: Tensor, prediction: Tensor) -> Tensor:
     """Log-odds of the classes `own`, (n,): p / (1 - p), which grows with p."""
     logits = logits.float()
-    others = logits.scatter(-1, own[:, None], -torch.inf).logsumexp(-1)
-    chosen: Tensor = logits.gather(-1, own[:, None])[:, 0]
+    others = logits.scatter(-1, prediction[:, None], -torch.inf).logsumexp(-1)
+    chosen: Tensor = logits.gather(-1, prediction[:, None])[:, 0]
     return chosen - others
 
 
-def _by_gradient(network: nn.Module, images: Tensor, own: Tensor, keep: int, steps: int) -> Tensor:
+def _by_gradient(network: nn.Module, images: Tensor, prediction: Tensor, keep: int, steps: int) -> Tensor:
     """Evenly many pixels a step: those whose masking costs least, to first order."""
     pixels = images[0, 0].numel()
     kept = torch.ones(len(images), pixels, dtype=torch.bool, device=images.device)
@@ -174,7 +177,7 @@ def _by_gradient(network: nn.Module, images: Tensor, own: Tensor, keep: int, ste
         drop = (pixels - keep) * (step + 1) // steps - (pixels - keep) * step // steps
         shown = _masked(network, images, kept).requires_grad_()
         with torch.enable_grad():
-            (slope,) = torch.autograd.grad(_log_odds(network(shown), own).sum(), shown)
+            (slope,) = torch.autograd.grad(_log_odds(network(shown), prediction).sum(), shown)
         # masking moves a pixel by -contrast: what is lost is slope · contrast, over all channels
         cost = (slope * contrast).sum(1).flatten(1).masked_fill(~kept, torch.inf)
         kept = kept.scatter(1, cost.argsort(dim=1, stable=True)[:, :drop], value=False)
@@ -182,14 +185,16 @@ def _by_gradient(network: nn.Module, images: Tensor, own: Tensor, keep: int, ste
 
 
 @torch.inference_mode()
-def _one_by_one(network: nn.Module, image: Tensor, own: int, keep: int) -> Tensor:
+def _one_by_one(network: nn.Module, image: Tensor, prediction: int, keep: int) -> Tensor:
     """BackSelect itself, on one image (c, h, w): which pixels are kept, (h w,)."""
     colour = _colour(network, image[None])[..., 0]
     current = image.flatten(1).clone()
     kept = torch.ones(current.shape[1], dtype=torch.bool, device=image.device)
     for _ in range(current.shape[1] - keep):
         candidates = kept.nonzero()[:, 0]
-        scores = [_tried(network, current, part, colour, own, image.shape) for part in candidates.split(_AT_ONCE)]
+        scores = [
+            _tried(network, current, part, colour, prediction, image.shape) for part in candidates.split(_AT_ONCE)
+        ]
         joined = torch.cat(scores)
         # argmax does not promise the first of equals
         gone = candidates[(joined == joined.max()).nonzero()[0, 0]]
@@ -199,10 +204,10 @@ def _one_by_one(network: nn.Module, image: Tensor, own: int, keep: int) -> Tenso
 
 
 def _tried(
-    network: nn.Module, current: Tensor, candidates: Tensor, colour: Tensor, own: int, shape: torch.Size
+    network: nn.Module, current: Tensor, candidates: Tensor, colour: Tensor, prediction: int, shape: torch.Size
 ) -> Tensor:
     """How sure the network stays when each of the candidates alone is masked too."""
     n = len(candidates)
     tried = current.expand(n, -1, -1).clone()
     tried[torch.arange(n), :, candidates] = colour[:, 0]
-    return _log_odds(network(tried.reshape(n, *shape)), torch.full((n,), own, device=current.device))
+    return _log_odds(network(tried.reshape(n, *shape)), torch.full((n,), prediction, device=current.device))

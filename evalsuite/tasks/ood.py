@@ -132,8 +132,8 @@ class Ood(Task, UsesBank, ChecksNetworks):
 
     @override
     def identity(self) -> Mapping[str, object]:
-        found: dict[str, object] = {"photos": content(self.at)} if self.outliers == "folder" else {}
-        return found if self.knn is None else {**found, "knn": self.knn}
+        identity: dict[str, object] = {"photos": content(self.at)} if self.outliers == "folder" else {}
+        return identity if self.knn is None else {**identity, "knn": self.knn}
 
     @override
     def note(self, domain: Domain) -> str | None:

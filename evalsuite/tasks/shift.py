@@ -159,21 +159,21 @@ class Shift(Task, OwnExamples, ComparesToParent):
             raise UsageError(f"shift/{self.layout}: expected the set's path in at=, got {self.at!r}, nothing there")
         if self.layout != "imagenet-c":
             return root
-        found = root / str(self.corruption) / str(self.severity)
-        if not found.is_dir():
-            known = ", ".join(sorted(entry.name for entry in root.iterdir() if entry.is_dir())) or "no folder"
-            raise UsageError(f"expected the folder {found} with one folder a class, got {known} in {root}")
-        return found
+        folder = root / str(self.corruption) / str(self.severity)
+        if not folder.is_dir():
+            there = ", ".join(sorted(entry.name for entry in root.iterdir() if entry.is_dir())) or "no folder"
+            raise UsageError(f"expected the folder {folder} with one folder a class, got {there} in {root}")
+        return folder
 
     def _archived(self, root: Path, dataset: Dataset) -> Examples:
-        found = Npz(path=root).load()
-        named = not all(name.isdecimal() for name in found.classes)
-        if named and found.classes != dataset.classes:
+        archive = Npz(path=root).load()
+        named = not all(name.isdecimal() for name in archive.classes)
+        if named and archive.classes != dataset.classes:
             raise UsageError(
                 f"expected the classes in {root} to be those of {dataset.name} "
-                f"({', '.join(dataset.classes[:5])}, ...), got {', '.join(found.classes[:5])}, ..."
+                f"({', '.join(dataset.classes[:5])}, ...), got {', '.join(archive.classes[:5])}, ..."
             )
-        return found.test
+        return archive.test
 
     def _arrays(self, root: Path) -> tuple[Path, Path]:
         if self.layout == "cifar-c":

@@ -59,7 +59,7 @@ class Asked:
 
     def stored(self, task, network):
         found = self._own.get(network["id"])
-        return None if found is None else Stored(own={"own_confidence": found}, to_parent={})
+        return None if found is None else Stored(columns={"own_confidence": found}, to_parent={})
 
     def crossed(self, task, network, of):
         found = self._crossed.get((of["id"], network["id"]))

@@ -27,7 +27,7 @@ def observed(part, seed, draws=None):
     answers = Answers(probabilities=probabilities, labels=known().labels, draw=draw)
     columns = {column: column.example(answers) for column in part.reads()}
     return Stored(
-        own={column.name: values for column, values in columns.items() if not column.to_parent},
+        columns={column.name: values for column, values in columns.items() if not column.to_parent},
         to_parent={column.name: values for column, values in columns.items() if column.to_parent},
     )
 
@@ -70,9 +70,9 @@ def test_titles_tell_them_apart():
 def test_figures_are_of_their_unit_and_inputs_stay(name):
     part = figure(name)
     child, parent = observed(part, 1), observed(part, 2)
-    before = [column.copy() for of in (child, parent) for column in (*of.own.values(), *of.to_parent.values())]
+    before = [column.copy() for of in (child, parent) for column in (*of.columns.values(), *of.to_parent.values())]
     found = compared(part, child, parent)
-    after = [column for of in (child, parent) for column in (*of.own.values(), *of.to_parent.values())]
+    after = [column for of in (child, parent) for column in (*of.columns.values(), *of.to_parent.values())]
     for old, new in zip(before, after, strict=True):
         np.testing.assert_array_equal(old, new)
     assert found.n == N
@@ -105,8 +105,8 @@ def test_the_order_of_examples_does_not_matter(name):
     moved = np.random.default_rng(8).permutation(N)
 
     def turned(stored):
-        own = {column: values[moved] for column, values in stored.own.items()}
-        return Stored(own=own, to_parent={column: values[moved] for column, values in stored.to_parent.items()})
+        own = {column: values[moved] for column, values in stored.columns.items()}
+        return Stored(columns=own, to_parent={column: values[moved] for column, values in stored.to_parent.items()})
 
     facts = known()
     other = Annotations(labels=facts.labels[moved], slices={a: of[moved] for a, of in facts.slices.items()})

@@ -32,7 +32,7 @@ def by_key(results):
 def items_of(task, networks, data):
     parent, *others = networks
     return [
-        CompareItem(shard=shard, seed=0, parent=parent, networks=tuple(others), own=networks)
+        CompareItem(shard=shard, seed=0, parent=parent, networks=tuple(others), unobserved=networks)
         for shard in split_into_shards(task, data, len(data))
     ]
 
@@ -70,7 +70,9 @@ def test_only_what_is_wanted_comes_back():
     parent, second, third = networks
     (shard,) = split_into_shards(task, data, 20)
     engine = local([task], data, resident(networks, made))
-    (result,) = engine.compute([CompareItem(shard=shard, seed=0, parent=parent, networks=(second,), own=(third,))])
+    (result,) = engine.compute(
+        [CompareItem(shard=shard, seed=0, parent=parent, networks=(second,), unobserved=(third,))]
+    )
     assert {(each.network.id, each.other and each.other.id) for each in result.observations} == {
         ("n2", None),
         ("n1", "n0"),

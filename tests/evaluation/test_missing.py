@@ -44,7 +44,7 @@ def test_only_what_is_missing_is_computed(tmp_path):
         assert [network.calls for network in networks] == [3, 3, 0]
         assert missing(Noise(), data, family[:2], store).items == ()
         work = missing(Noise(), data, family, store)
-        assert [tuple(ref.id for ref in item.own) for item in work.own] == [("n2",)] * 3
+        assert [tuple(ref.id for ref in item.unobserved) for item in work.observe] == [("n2",)] * 3
         compute(work, data, loader, store, family[0])
         # the parent runs once more beside the new network: softmax distances need both on the same inputs
         assert [network.calls for network in networks] == [6, 3, 3]
@@ -66,8 +66,8 @@ def test_items_are_small_values_that_another_process_can_be_sent(tmp_path):
     with opened(tmp_path, create=True) as store:
         comparing = missing(Clean(), data, family, store)
         alone = missing(Adversarial(eps=0.2, attack="pgd"), data, family, store)
-    assert all(isinstance(item, CompareItem) for item in comparing.own)
-    assert all(isinstance(item, ObserveItem) for item in alone.own)
+    assert all(isinstance(item, CompareItem) for item in comparing.observe)
+    assert all(isinstance(item, ObserveItem) for item in alone.observe)
     for item in (*comparing.items, *alone.items):
         sent = pickle.dumps(item)
         assert len(sent) < 1000
@@ -95,7 +95,7 @@ def test_dear_tasks_are_stored_network_by_network(tmp_path):
         loader = resident(family, [Counting(k) for k in range(3)])
         with contextlib.suppress(StopError):
             compute(missing(task, data, family, store), data, loader, store, family[0], Stopping())
-        (item,) = missing(task, data, family, store).own
+        (item,) = missing(task, data, family, store).observe
         assert [ref.id for ref in item.networks] == ["n2"]
 
 
@@ -103,8 +103,8 @@ def test_same_tensors_are_computed_once(tmp_path):
     data, family = examples(10), refs(2)
     twin = NetworkRef(id="twin", digest=family[1].digest)
     with opened(tmp_path, create=True) as store:
-        (item,) = missing(Clean(), data, [*family, twin], store).own
-    assert [ref.digest for ref in item.own] == ["d0", "d1"]
+        (item,) = missing(Clean(), data, [*family, twin], store).observe
+    assert [ref.digest for ref in item.unobserved] == ["d0", "d1"]
     assert [ref.digest for ref in item.networks] == ["d1"]
     assert [ref.digest for ref in item.runs] == ["d0", "d1"]
 
@@ -121,7 +121,9 @@ def test_groups_of_networks_give_the_same_and_are_worked_on_one_after_another(tm
         assert recorder.items == list(work.items)
         assert all_rows(store) == all_rows(whole)
     groups = [
-        tuple(ref.id for ref in item.wanted if ref != family[0]) for item in work.own if isinstance(item, CompareItem)
+        tuple(ref.id for ref in item.wanted if ref != family[0])
+        for item in work.observe
+        if isinstance(item, CompareItem)
     ]
     assert all(len(group) <= (at_once or 5) for group in groups)
     # a group is finished on all three shards before the next one begins

@@ -111,7 +111,7 @@ def test_a_network_that_comes_later_is_shown_to_all_and_shown_all(tmp_path):
     with opened(tmp_path, create=True) as store:
         compute(missing(family[:2], store), family, made, store)
         work = missing(family, store)
-        assert {ref.id for item in work.own for ref in item.networks} == {"n2"}
+        assert {ref.id for item in work.observe for ref in item.networks} == {"n2"}
         pairs = {(item.source.id, ref.id) for item in work.pairwise for ref in item.networks}
         assert pairs == {("n0", "n2"), ("n1", "n2"), ("n2", "n0"), ("n2", "n1")}
 

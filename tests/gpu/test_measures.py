@@ -70,7 +70,7 @@ def stored(task, networks, shard):
         return {**versus_parent, **pairwise}
 
     return tuple(
-        Stored(own=own, to_parent=beside_parent(network, own))
+        Stored(columns=own, to_parent=beside_parent(network, own))
         for network, own in zip(networks, (parent, child), strict=True)
     )
 
@@ -108,7 +108,7 @@ def test_it_reads_the_same_figure(name, observed, family):
     asked = {
         where: sides
         for where, sides in observed.items()
-        if set(part.columns()) <= {*sides[0][1].own, *sides[0][1].to_parent}
+        if set(part.columns()) <= {*sides[0][1].columns, *sides[0][1].to_parent}
     }
     assert asked, f"no task of this test writes {part.columns()}"
     for (kind, _), (here, there) in asked.items():

@@ -9,7 +9,7 @@ from evalsuite.measures.brier import Brier
 def stored(probabilities: np.ndarray, labels: np.ndarray) -> Stored:
     truth = np.take_along_axis(probabilities, labels[:, None], 1)[:, 0]
     squares = (probabilities**2).sum(1)
-    return Stored(own={"truth": truth.astype(np.float32), "squares": squares.astype(np.float32)}, to_parent={})
+    return Stored(columns={"truth": truth.astype(np.float32), "squares": squares.astype(np.float32)}, to_parent={})
 
 
 def test_it_is_half_of_scikit_learns_multiclass_score() -> None:
@@ -33,12 +33,12 @@ def test_the_best_and_the_worst_prediction() -> None:
 def test_rounding_to_32_bits_never_leaves_the_unit_interval() -> None:
     above = np.float32(1) + np.finfo(np.float32).eps
     columns = {"truth": np.array([1.0, 0.0], np.float32), "squares": np.array([1 - 1e-7, above], np.float32)}
-    of = Stored(own=columns, to_parent={})
+    of = Stored(columns=columns, to_parent={})
     losses = Brier()(of, of, Annotations(labels=np.zeros(2, dtype=np.int64)), {}).child
     assert losses.tolist() == [0.0, 1.0]
 
 
 def test_several_draws_give_their_mean() -> None:
     columns = {"truth": np.array([[1.0, 0.0]]), "squares": np.array([[1.0, 1.0]])}
-    of = Stored(own=columns, to_parent={})
+    of = Stored(columns=columns, to_parent={})
     assert Brier()(of, of, Annotations(labels=np.zeros(1, dtype=np.int64)), {}).child.tolist() == [0.5]

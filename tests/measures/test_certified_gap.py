@@ -5,7 +5,7 @@ from evalsuite.measures.certified_gap import CertifiedGap
 
 
 def stored(prediction: list[int], survives: list[bool]) -> Stored:
-    return Stored(own={"prediction": np.array(prediction), "survives": np.array(survives)}, to_parent={})
+    return Stored(columns={"prediction": np.array(prediction), "survives": np.array(survives)}, to_parent={})
 
 
 def test_open_is_what_survives_without_a_certificate() -> None:

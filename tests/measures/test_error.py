@@ -8,7 +8,7 @@ LABELS = np.array([0, 1, 2, 3])
 
 def stored(prediction: object, **columns: object) -> Stored:
     own = {"prediction": np.array(prediction)} | {name: np.array(column) for name, column in columns.items()}
-    return Stored(own=own, to_parent={})
+    return Stored(columns=own, to_parent={})
 
 
 def test_a_wrong_prediction_loses_one_and_an_abstention_is_wrong() -> None:
@@ -47,12 +47,12 @@ def test_one_example_and_none() -> None:
 
 def test_inputs_are_left_alone() -> None:
     child = stored([0, 1, 0, -1], radius=[1.0, 1.0, 1.0, 1.0])
-    before = {name: column.copy() for name, column in child.own.items()}
+    before = {name: column.copy() for name, column in child.columns.items()}
     labels = LABELS.copy()
     Error()(child, child, Annotations(labels=labels), {"radius": 0.5})
     np.testing.assert_array_equal(labels, LABELS)
     for name, column in before.items():
-        np.testing.assert_array_equal(child.own[name], column)
+        np.testing.assert_array_equal(child.columns[name], column)
 
 
 def test_it_binds_required_tasks() -> None:

@@ -7,7 +7,7 @@ from evalsuite.measures.lost_radius import LostRadius
 
 
 def stored(prediction: list[int], radius: list[float]) -> Stored:
-    return Stored(own={"prediction": np.array(prediction), "radius": np.array(radius, np.float32)}, to_parent={})
+    return Stored(columns={"prediction": np.array(prediction), "radius": np.array(radius, np.float32)}, to_parent={})
 
 
 def test_by_hand() -> None:

@@ -6,7 +6,7 @@ from evalsuite.measures.negative_flips import NegativeFlips
 
 def stored(prediction: object, **columns: object) -> Stored:
     own = {"prediction": np.array(prediction)} | {name: np.array(column) for name, column in columns.items()}
-    return Stored(own=own, to_parent={})
+    return Stored(columns=own, to_parent={})
 
 
 def test_only_what_the_parent_got_right_can_flip() -> None:

@@ -10,7 +10,7 @@ def known(n: int) -> Annotations:
 
 
 def stored(distance: object) -> Stored:
-    return Stored(own={}, to_parent={"softmax_distance": np.array(distance, dtype=np.float32)})
+    return Stored(columns={}, to_parent={"softmax_distance": np.array(distance, dtype=np.float32)})
 
 
 def test_opposite_one_hot_outputs_are_at_distance_one() -> None:

@@ -10,8 +10,8 @@ from evalsuite.statistics.compare import compare
 
 def test_losses_are_those_of_error_and_groups_are_the_classes() -> None:
     labels = np.array([0, 0, 1, 2])
-    child = Stored(own={"prediction": np.array([0, 1, 1, -1])}, to_parent={})
-    parent = Stored(own={"prediction": np.array([0, 0, 0, 2])}, to_parent={})
+    child = Stored(columns={"prediction": np.array([0, 1, 1, -1])}, to_parent={})
+    parent = Stored(columns={"prediction": np.array([0, 0, 0, 2])}, to_parent={})
     paired, plain = (
         WorstClass()(child, parent, Annotations(labels=labels), {}),
         Error()(child, parent, Annotations(labels=labels), {}),
@@ -26,7 +26,7 @@ def test_the_worst_class_is_the_one_whose_recall_falls_most() -> None:
     drawn = np.random.default_rng(3)
     labels = drawn.integers(0, 5, 900)
     said = [np.where(drawn.random(900) < right, labels, drawn.integers(0, 5, 900)) for right in (0.7, 0.9)]
-    child, parent = (Stored(own={"prediction": each}, to_parent={}) for each in said)
+    child, parent = (Stored(columns={"prediction": each}, to_parent={}) for each in said)
     fallen = np.subtract(*(recall_score(labels, each, average=None) for each in reversed(said)))
     found = compare(WorstClass()(child, parent, Annotations(labels=labels), {}), margin=0.1, confidence=0.95)
     assert found.group == (0, int(fallen.argmax()))
@@ -35,7 +35,7 @@ def test_the_worst_class_is_the_one_whose_recall_falls_most() -> None:
 
 def test_groups_are_a_copy_of_the_labels() -> None:
     labels = np.array([0, 1])
-    stored = Stored(own={"prediction": np.array([0, 1])}, to_parent={})
+    stored = Stored(columns={"prediction": np.array([0, 1])}, to_parent={})
     groups = WorstClass()(stored, stored, Annotations(labels=labels), {}).groups
     assert groups is not None
     groups[0] = 7
@@ -43,7 +43,7 @@ def test_groups_are_a_copy_of_the_labels() -> None:
 
 
 def test_a_certified_task_is_read_at_its_radius() -> None:
-    stored = Stored(own={"prediction": np.array([0, 1]), "radius": np.array([0.2, 0.6])}, to_parent={})
+    stored = Stored(columns={"prediction": np.array([0, 1]), "radius": np.array([0.2, 0.6])}, to_parent={})
     paired = WorstClass()(stored, stored, Annotations(labels=np.array([0, 1])), {"radius": 0.5})
     np.testing.assert_array_equal(paired.child, [1, 0])
 

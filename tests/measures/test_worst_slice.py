@@ -16,8 +16,8 @@ def test_the_slice_that_loses_most_decides_whatever_its_attribute() -> None:
     broken = np.flatnonzero(camera == 1)[:4]
     prediction = np.zeros(n, dtype=np.int64)
     prediction[broken] = 1
-    child = Stored(own={"prediction": prediction}, to_parent={})
-    parent = Stored(own={"prediction": np.zeros(n, dtype=np.int64)}, to_parent={})
+    child = Stored(columns={"prediction": prediction}, to_parent={})
+    parent = Stored(columns={"prediction": np.zeros(n, dtype=np.int64)}, to_parent={})
     known = Annotations(labels=np.zeros(n, dtype=np.int64), slices={"site": site, "camera": camera})
     found = compare(WorstSlice()(child, parent, known, {}), margin=0.1, confidence=0.95)
     assert found.n == n

@@ -38,7 +38,7 @@ def test_each_image_is_judged_as_scikit_learn_judges_it() -> None:
 def test_mean_iou_counts_all_pixels_together_as_scikit_learn_does() -> None:
     outputs, truths = drawn()
     seen = Segmentation().observe(outputs, truths)
-    of = Stored(own=seen, to_parent={})
+    of = Stored(columns=seen, to_parent={})
     sampled = MeanIou()(of, of, Annotations(labels=np.zeros(len(truths), dtype=np.int64)), {})
     judged = (truths != VOID).numpy()
     true, found = truths.numpy()[judged], outputs.argmax(1).numpy()[judged]
@@ -79,11 +79,11 @@ def test_measures_average_over_draws() -> None:
     known = Annotations(labels=np.zeros(len(truths), dtype=np.int64))
     for part in (Iou(), PixelError()):
         one, two, mean = (
-            part(of, of, known, {}).child for of in (Stored(own=own, to_parent={}) for own in (first, second, both))
+            part(of, of, known, {}).child for of in (Stored(columns=own, to_parent={}) for own in (first, second, both))
         )
         assert mean == pytest.approx((one + two) / 2)
-    sampled = MeanIou()(Stored(own=both, to_parent={}), Stored(own=both, to_parent={}), known, {})
+    sampled = MeanIou()(Stored(columns=both, to_parent={}), Stored(columns=both, to_parent={}), known, {})
     joined = {column: np.concatenate([first[column], second[column]]) for column in first}
     twice = Annotations(labels=np.zeros(2 * len(truths), dtype=np.int64))
-    apart = MeanIou()(Stored(own=joined, to_parent={}), Stored(own=joined, to_parent={}), twice, {})
+    apart = MeanIou()(Stored(columns=joined, to_parent={}), Stored(columns=joined, to_parent={}), twice, {})
     assert sampled.child(np.ones((1, len(truths)))) == pytest.approx(apart.child(np.ones((1, 2 * len(truths)))))

@@ -61,7 +61,7 @@ def test_small_images_have_no_structural_similarity() -> None:
 
 def test_the_measures_read_what_is_stored() -> None:
     of = Stored(
-        own={"psnr": np.array([0.0, 25.0, 60.0], np.float32), "ssim": np.array([-1.0, 0.5, 1.0], np.float32)},
+        columns={"psnr": np.array([0.0, 25.0, 60.0], np.float32), "ssim": np.array([-1.0, 0.5, 1.0], np.float32)},
         to_parent={},
     )
     known = Annotations(labels=np.zeros(3, dtype=np.int64))

@@ -217,7 +217,7 @@ def _refused(case: Case) -> str:
     reasons = {
         "what is white": wide and not said.scale,
         "colours for a gray network": folder and layout.shape[0] == 1 and not said.channels,
-        "the size of images": folder and layout.fit == "various" and not (said.size or said.own),
+        "the size of images": folder and layout.fit == "various" and not (said.size or said.columns),
         "a pickle that may run code": saving.container == "whole" and not said.weights,
         "a normalisation of other images": _is_recorded(saving) and saving.units != 1 and not said.normalise,
         "a layer more": "projector" in saving.extras and not saving.prefix and _is_taken_with_it(saving, said),
@@ -227,7 +227,7 @@ def _refused(case: Case) -> str:
 
 
 def _of_photos(layout: Layout, said: Said) -> dict[str, str]:
-    sized = said.size or bool(said.own)
+    sized = said.size or bool(said.columns)
     questions = {
         "image size": ("?size=", not sized),
         "resizing": ("?crop=", layout.fit != "exact" and sized and not said.resizing),
@@ -387,7 +387,7 @@ def _query(case: Case) -> str:
 def _photo_options(layout: Layout, said: Said) -> dict[str, bool]:
     decoding = said.decoding
     Path("listed.txt").write_text("\n".join(layout.outputs), encoding="utf-8")
-    resizing = layout.fit != "exact" and said.resizing and (said.size or bool(said.own))
+    resizing = layout.fit != "exact" and said.resizing and (said.size or bool(said.columns))
     return {
         f"size={layout.shape[1]}": said.size,
         "channels=1": layout.shape[0] == 1 and said.channels,

@@ -106,7 +106,7 @@ def test_dark_outliers_are_detected_by_brightness():
     bright = batch(40)
     bright = Batch(images=bright.images * 0.2 + 0.8, labels=bright.labels, ids=bright.ids)
     (columns,) = Ood(outliers="blobs").observe([Brightness()], bright, seed=0).networks
-    stored = Stored(own=columns, to_parent={})
+    stored = Stored(columns=columns, to_parent={})
     found = OodAuroc(score="energy")(stored, stored, Annotations(labels=np.zeros(40, dtype=np.int64)), {})
     assert found.child(np.ones((1, 40))) == 0
     assert not set(Error().columns()) <= set(columns)
