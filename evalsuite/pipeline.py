@@ -43,8 +43,8 @@ _LOOKED_AT, _CONFIDENCE = 1000, 0.95
 
 def run(
     inputs: Inputs,
-    making: PruningSettings,
-    judging: EvaluationSettings,
+    pruning_settings: PruningSettings,
+    evaluation_settings: EvaluationSettings,
     *,
     out: Path,
     origin: Origin,
@@ -57,22 +57,22 @@ def run(
     Raises:
         UsageError: `out` belongs to another run, or the options do not fit the data.
     """
-    judging = judging.with_default_measures(inputs.dataset.problem)
-    examples = _chosen(inputs, judging)
-    _check_prunable(inputs, making)
-    begun = begun_run(inputs, making.identity(), judging, examples, out, origin)
+    evaluation_settings = evaluation_settings.with_default_measures(inputs.dataset.problem)
+    examples = _chosen(inputs, evaluation_settings)
+    _check_prunable(inputs, pruning_settings)
+    begun = begun_run(inputs, pruning_settings.identity(), evaluation_settings, examples, out, origin)
     with recorded(reporter or Silent(), out) as progress, begun as (store, clock):
         # what cannot be read is told before hours of work
-        evaluated = _prepared(judging, inputs, examples, store, progress)
-        understand(inputs, examples, store, origin, progress, confidence=judging.confidence)
-        family = build_family(inputs, making, store, out, seed=judging.seed, reporter=progress)
+        evaluated = _prepared(evaluation_settings, inputs, examples, store, progress)
+        understand(inputs, examples, store, origin, progress, confidence=evaluation_settings.confidence)
+        family = build_family(inputs, pruning_settings, store, out, seed=evaluation_settings.seed, reporter=progress)
         return _results(inputs, family, evaluated, store, clock, out, progress)
 
 
 def evaluate(
     inputs: Inputs,
     candidates: Mapping[str, Candidate],
-    judging: EvaluationSettings,
+    evaluation_settings: EvaluationSettings,
     *,
     out: Path,
     origin: Origin,
@@ -87,8 +87,8 @@ def evaluate(
         UsageError: `out` belongs to another run.
         RefusedInputError: A shipped file gives outputs that are not finite.
     """
-    judging = judging.with_default_measures(inputs.dataset.problem)
-    examples = _chosen(inputs, judging)
+    evaluation_settings = evaluation_settings.with_default_measures(inputs.dataset.problem)
+    examples = _chosen(inputs, evaluation_settings)
     files = {each.id: Candidate(read=each.read, file=each.path) for each in shipped}
     networks = Candidates(inputs, {**candidates, **files})
     made: dict[str, object] = {"candidates": {name: networks.digests[name] for name in sorted(candidates)}}
@@ -97,11 +97,11 @@ def evaluate(
         made["shipped"] = {"files": digests, "as": {each.id: each.tested_as for each in shipped}}
     # a network that is judged alone is no standard for anything
     origin = origin if candidates or shipped else replace(origin, accept_parent=True)
-    begun = begun_run(inputs, made, judging, examples, out, origin)
+    begun = begun_run(inputs, made, evaluation_settings, examples, out, origin)
     with recorded(reporter or Silent(), out) as progress, begun as (store, clock):
-        evaluated = _prepared(judging, inputs, examples, store, progress)
+        evaluated = _prepared(evaluation_settings, inputs, examples, store, progress)
         others = networks.interpretations
-        understand(inputs, examples, store, origin, progress, confidence=judging.confidence, others=others)
+        understand(inputs, examples, store, origin, progress, confidence=evaluation_settings.confidence, others=others)
         family = register_candidates(inputs, networks, store, frozenset(files))
         refs = {ref.id: ref for ref in family.networks}
         comparisons = []
@@ -113,7 +113,7 @@ def evaluate(
                 each,
                 examples,
                 sha256=networks.file_digests[each.id] or "",
-                confidence=judging.confidence,
+                confidence=evaluation_settings.confidence,
                 statistics=statistics(inputs),
             )
             comparisons.append(comparison)
@@ -122,46 +122,46 @@ def evaluate(
 
 
 def only_prune(
-    inputs: Inputs, making: PruningSettings, *, out: Path, seed: int, origin: Origin, reporter: Reporter
+    inputs: Inputs, pruning_settings: PruningSettings, *, out: Path, seed: int, origin: Origin, reporter: Reporter
 ) -> list[NetworkFacts]:
     """Make the family without evaluating it; networks go to `out`/networks. A sweep into `out` finds them there."""
     test = inputs.dataset.test
     examples = choose(test, min(_LOOKED_AT, len(test)), seed)
-    _check_prunable(inputs, making)
+    _check_prunable(inputs, pruning_settings)
     with recorded(reporter, out) as progress, opened(out, create=True) as store:
         parent = network_digest(inputs.parent.network, inputs.parent.shape)
         same = answers_as_before(inputs, parent, store, out)
         withdraw(out, store)
         store.set_meta(Meta(parent=parent_facts(inputs, parent, store.meta() if same else Meta())))
         understand(inputs, examples, store, origin, progress, confidence=_CONFIDENCE)
-        family = build_family(inputs, making, store, out, seed=seed, reporter=progress)
+        family = build_family(inputs, pruning_settings, store, out, seed=seed, reporter=progress)
         add_readings(family.readings, store, progress)
         return [facts for address in family.addresses[1:] if (facts := store.network(address)) is not None]
 
 
 def _prepared(
-    judging: EvaluationSettings, inputs: Inputs, examples: Examples, store: Store, reporter: Reporter
+    evaluation_settings: EvaluationSettings, inputs: Inputs, examples: Examples, store: Store, reporter: Reporter
 ) -> EvaluationExamples:
     """The examples of all tasks; which tasks are not asked is said."""
     with others_code("preparing the tasks", networks={"parent": inputs.parent.network}):
-        evaluated = prepare_examples(judging, inputs.dataset, examples, store)
-        for task in judging.tasks:
+        evaluated = prepare_examples(evaluation_settings, inputs.dataset, examples, store)
+        for task in evaluation_settings.tasks:
             if (reason := why_unavailable(task, inputs.dataset, [inputs.parent.network])) is not None:
                 reporter.say(f"  not asked: {part_name(task)}: {reason}")
         store.set_meta(Meta(slices=slices_by_shard(evaluated)))
     return evaluated
 
 
-def _check_prunable(inputs: Inputs, making: PruningSettings) -> None:
+def _check_prunable(inputs: Inputs, pruning_settings: PruningSettings) -> None:
     """Refuse what cannot be pruned faithfully before the run's folder is touched."""
     image = torch.zeros(1, *inputs.dataset.shape, device=inputs.device)
     with others_code("seeing whether it can be pruned", networks={"parent": inputs.parent.network}):
-        check_faithful(inputs.parent.network, making.pruners, image)
+        check_faithful(inputs.parent.network, pruning_settings.pruners, image)
 
 
-def _chosen(inputs: Inputs, judging: EvaluationSettings) -> Examples:
+def _chosen(inputs: Inputs, evaluation_settings: EvaluationSettings) -> Examples:
     test = inputs.dataset.test
-    return choose(test, min(judging.examples, len(test)), judging.seed)
+    return choose(test, min(evaluation_settings.examples, len(test)), evaluation_settings.seed)
 
 
 def _results(
@@ -180,7 +180,11 @@ def _results(
         check_unchanged(family.loader.load(ref), ref.digest, inputs.dataset.shape, store, out, title=ref.id)
     note_repeatability(family.networks, family.addresses, family.loader, evaluated.examples, store)
     engine = LocalEngine(
-        evaluated.judging.tasks, evaluated.for_task, family.loader, device=inputs.device, banks=evaluated.training
+        evaluated.settings.tasks,
+        evaluated.for_task,
+        family.loader,
+        device=inputs.device,
+        banks=evaluated.training,
     )
     evaluate_family(family.networks, evaluated, store, engine=engine, loader=family.loader, reporter=reporter)
     clock.note()  # the results tell what they took

@@ -85,7 +85,7 @@ class Clock:
 def begun_run(
     inputs: Inputs,
     made: Mapping[str, object],
-    judging: EvaluationSettings,
+    evaluation_settings: EvaluationSettings,
     examples: Examples,
     out: Path,
     origin: Origin,
@@ -93,7 +93,7 @@ def begun_run(
     """The run folder's store, in which the run is recorded; its time is added up also where it does not end."""
     with opened(out, create=True) as store:
         clock = Clock(store)
-        _begin(store, inputs, made, judging, examples, out, origin)
+        _begin(store, inputs, made, evaluation_settings, examples, out, origin)
         try:
             yield store, clock
         except BaseException:
@@ -105,13 +105,13 @@ def _begin(
     store: Store,
     inputs: Inputs,
     made: Mapping[str, object],
-    judging: EvaluationSettings,
+    evaluation_settings: EvaluationSettings,
     examples: Examples,
     out: Path,
     origin: Origin,
 ) -> None:
     parent, data = network_digest(inputs.parent.network, inputs.parent.shape), _data_facts(inputs, examples)
-    identity: dict[str, object] = {"network": parent, "data": data["digest"], **made, **judging.identity()}
+    identity: dict[str, object] = {"network": parent, "data": data["digest"], **made, **evaluation_settings.identity()}
     if inputs.separate is not None:
         identity["separate"] = network_digest(inputs.separate.network, inputs.separate.shape)
     meta = store.meta()
@@ -130,10 +130,10 @@ def _begin(
         Meta(
             identity=identity,
             request=origin.request,
-            measures=list(judging.measures or ()),
+            measures=list(evaluation_settings.measures or ()),
             data=data,
             parent=parent_facts(inputs, parent, meta if same else Meta()),
-            run=_run_facts(meta, judging, inputs, out, origin, digest(identity)),
+            run=_run_facts(meta, evaluation_settings, inputs, out, origin, digest(identity)),
         )
     )
     if origin.options is not None:
@@ -187,7 +187,7 @@ def parent_facts(inputs: Inputs, parent: str, before: Meta) -> ParentFacts:
 
 
 def _run_facts(
-    meta: Meta, judging: EvaluationSettings, inputs: Inputs, out: Path, origin: Origin, spec_digest: str
+    meta: Meta, evaluation_settings: EvaluationSettings, inputs: Inputs, out: Path, origin: Origin, spec_digest: str
 ) -> RunFacts:
     before = meta.get("run")
     facts = RunFacts(
@@ -199,9 +199,9 @@ def _run_facts(
         cpu_threads=torch.get_num_threads(),
         seconds=before["seconds"] if before else 0.0,
         spec_digest=spec_digest,
-        seed=judging.seed,
-        margin=judging.margin,
-        confidence=judging.confidence,
+        seed=evaluation_settings.seed,
+        margin=evaluation_settings.margin,
+        confidence=evaluation_settings.confidence,
     )
     return {**facts, "full_paths": True} if origin.full_paths else facts
 

@@ -53,11 +53,11 @@ def evaluate_family(
     """
     unavailable = _unavailable(networks, examples, loader)
     with others_code("seeing which tasks make sense"):
-        store.set_tasks([_facts(task, examples, unavailable[part_name(task)]) for task in examples.judging.tasks])
+        store.set_tasks([_facts(task, examples, unavailable[part_name(task)]) for task in examples.settings.tasks])
         population = Population(parent=networks[0], networks=tuple(networks), pairs=_pairs(networks, store))
         work = [
             _missing(task, examples, population, store, engine.networks_at_once)
-            for task in examples.judging.tasks
+            for task in examples.settings.tasks
             if unavailable[part_name(task)] is None
         ]
     write_missing([each for each in work if each.items], networks[0], store, engine=engine, reporter=reporter)
@@ -155,7 +155,7 @@ def _missing(
         examples.shards[part_name(task)],
         population,
         store,
-        examples.judging.seed,
+        examples.settings.seed,
         bank=bank,
         domain=domain_of(examples.dataset),
         at_once=at_once,
@@ -185,7 +185,7 @@ def _unavailable(
     networks: Sequence[NetworkRef], examples: EvaluationExamples, loader: NetworkLoader
 ) -> dict[str, str | None]:
     """By the name of the task why it is not asked; every network is loaded once, however many tasks look at it."""
-    tasks, dataset = examples.judging.tasks, examples.dataset
+    tasks, dataset = examples.settings.tasks, examples.dataset
     with others_code("seeing which tasks make sense"):
         reasons = {part_name(task): why_unavailable(task, dataset, ()) for task in tasks}
     looking = [task for task in tasks if isinstance(task, ChecksNetworks)]
@@ -201,13 +201,13 @@ def _unavailable(
 
 
 def _facts(task: Task, examples: EvaluationExamples, unavailable: str | None) -> TaskFacts:
-    judging, shards = examples.judging, examples.shards[part_name(task)]
+    settings, shards = examples.settings, examples.shards[part_name(task)]
     return {
         "name": part_name(task),
         "kind": part_kind(task),
         "title": task.title(),
-        "required": _required(task, judging, available=unavailable is None),
-        "margin": setting_for_task(task, judging.margin, judging.margin_for),
+        "required": _required(task, settings, available=unavailable is None),
+        "margin": setting_for_task(task, settings.margin, settings.margin_for),
         "version": task.version,
         "parameters": {**part_settings(task), **task.identity()},
         "readings": read_parameters(task),
@@ -219,8 +219,8 @@ def _facts(task: Task, examples: EvaluationExamples, unavailable: str | None) ->
     }
 
 
-def _required(task: Task, judging: EvaluationSettings, *, available: bool) -> bool:
+def _required(task: Task, settings: EvaluationSettings, *, available: bool) -> bool:
     """A task that cannot be asked is required only where it is asked for by its own name, not by a pattern."""
     if not available:
-        return part_name(task) in judging.required
-    return any(fnmatchcase(part_name(task), pattern) for pattern in judging.required)
+        return part_name(task) in settings.required
+    return any(fnmatchcase(part_name(task), pattern) for pattern in settings.required)

@@ -27,14 +27,14 @@ class EvaluationExamples:
     """What a run evaluates on, split into shards.
 
     Attributes:
-        judging: The tasks, and on how many examples each.
+        settings: The tasks, and on how many examples each.
         dataset: The data that the networks were trained on.
         examples: The run's held-out examples, in order.
         shards: Shards of every task, by its name.
         training: The training examples of banks, by the name of the task; most tasks have none.
     """
 
-    judging: EvaluationSettings
+    settings: EvaluationSettings
     dataset: Dataset
     examples: Examples
     shards: Mapping[str, tuple[Shard, ...]]
@@ -42,7 +42,7 @@ class EvaluationExamples:
 
     def for_task(self, task: Task) -> Examples:
         """The examples of one task, read again where the task brings them."""
-        return examples_for(task, self.judging, self.dataset, self.examples)
+        return examples_for(task, self.settings, self.dataset, self.examples)
 
     def digest(self, task: Task) -> str:
         """The task's part of addresses."""
@@ -50,7 +50,7 @@ class EvaluationExamples:
 
 
 def prepare_examples(
-    judging: EvaluationSettings, dataset: Dataset, examples: Examples, store: Store
+    settings: EvaluationSettings, dataset: Dataset, examples: Examples, store: Store
 ) -> EvaluationExamples:
     """Split the examples of every task into shards, and tell the store their true classes.
 
@@ -61,24 +61,24 @@ def prepare_examples(
         UsageError: A task's own examples are missing, or do not fit the data set; a budget cannot have been meant.
         RefusedInputError: A file is corrupt.
     """
-    for task in judging.tasks:
+    for task in settings.tasks:
         check_task(task, dataset)
-    training = _training(judging, dataset)
+    training = _training(settings, dataset)
     shards_by_task: dict[str, tuple[Shard, ...]] = {}
-    for task in judging.tasks:
-        bank, source = training.get(part_name(task)), _source(task, judging, dataset)
+    for task in settings.tasks:
+        bank, source = training.get(part_name(task)), _source(task, settings, dataset)
         stored = None if source is None else store.shard_sizes(source)
         if stored is not None:
             shards_by_task[part_name(task)] = _shards_of_sizes(task, stored, bank)
             continue
-        chosen = examples_for(task, judging, dataset, examples)
-        shards = split_into_shards(task, chosen, limit(task, judging), bank)
+        chosen = examples_for(task, settings, dataset, examples)
+        shards = split_into_shards(task, chosen, limit(task, settings), bank)
         store.set_labels({shard.examples: chosen.labels[shard.start : shard.stop].tolist() for shard in shards})
         if source is not None:
             store.set_shard_sizes(source, [(shard.examples, len(shard)) for shard in shards])
         shards_by_task[part_name(task)] = shards
     return EvaluationExamples(
-        judging=judging, dataset=dataset, examples=examples, shards=shards_by_task, training=training
+        settings=settings, dataset=dataset, examples=examples, shards=shards_by_task, training=training
     )
 
 
@@ -100,17 +100,17 @@ def domain_of(dataset: Dataset) -> Domain:
     return Domain(shape=dataset.shape, classes=len(dataset.classes), problem=dataset.problem, training=training)
 
 
-def _training(judging: EvaluationSettings, dataset: Dataset) -> dict[str, Examples]:
+def _training(settings: EvaluationSettings, dataset: Dataset) -> dict[str, Examples]:
     """The examples of banks, by the name of the task: chosen by the run's seed, the same for equal numbers."""
     available = 0 if dataset.train is None else len(dataset.train)
-    wanted = {part_name(task): min(bank_size(task), available) for task in judging.tasks}
+    wanted = {part_name(task): min(bank_size(task), available) for task in settings.tasks}
     if dataset.train is None:
         return {}
-    chosen = {n: choose(dataset.train, n, judging.seed) for n in {*wanted.values()} - {0}}
+    chosen = {n: choose(dataset.train, n, settings.seed) for n in {*wanted.values()} - {0}}
     return {task: chosen[n] for task, n in wanted.items() if n}
 
 
-def examples_for(task: Task, judging: EvaluationSettings, dataset: Dataset, examples: Examples) -> Examples:
+def examples_for(task: Task, settings: EvaluationSettings, dataset: Dataset, examples: Examples) -> Examples:
     """The examples that a task brings, as many as it is judged on, chosen by the run's seed; else the run's `examples`.
 
     Raises:
@@ -120,7 +120,7 @@ def examples_for(task: Task, judging: EvaluationSettings, dataset: Dataset, exam
         return examples
     brought = task.examples(dataset)
     check_examples(task, brought, dataset)
-    chosen = choose(brought, min(limit(task, judging), len(brought)), judging.seed)
+    chosen = choose(brought, min(limit(task, settings), len(brought)), settings.seed)
     trained = dataset.train
     # photos are compared with photos: decoding all training examples of a large set would take longer than the task
     if trained is not None and isinstance(trained.images, Files) == isinstance(chosen.images, Files):
@@ -128,9 +128,9 @@ def examples_for(task: Task, judging: EvaluationSettings, dataset: Dataset, exam
     return chosen
 
 
-def limit(task: Task, judging: EvaluationSettings) -> int:
+def limit(task: Task, settings: EvaluationSettings) -> int:
     """How many examples a task is judged on, where there are as many."""
-    return min(judging.examples, setting_for_task(task, judging.examples, judging.examples_for))
+    return min(settings.examples, setting_for_task(task, settings.examples, settings.examples_for))
 
 
 def setting_for_task(task: Task, otherwise: Number, by_task: Mapping[str, Number]) -> Number:
@@ -159,7 +159,7 @@ def check_examples(task: Task, brought: Examples, dataset: Dataset) -> None:
         )
 
 
-def _source(task: Task, judging: EvaluationSettings, dataset: Dataset) -> str | None:
+def _source(task: Task, settings: EvaluationSettings, dataset: Dataset) -> str | None:
     """Digest of what a task's shards depend on, without reading its examples; None where that cannot be said."""
     stamps = _stamps(task.files()) if isinstance(task, OwnExamples) else []
     if not stamps:
@@ -167,7 +167,7 @@ def _source(task: Task, judging: EvaluationSettings, dataset: Dataset) -> str | 
     facts = {
         "task": [digest(task), {field: str(value) for field, value in part_settings(task).items()}, task.shard_size],
         "files": stamps,
-        "choice": [limit(task, judging), judging.seed],
+        "choice": [limit(task, settings), settings.seed],
         "data": [list(dataset.shape), list(dataset.classes), repr(dataset.preparation)],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

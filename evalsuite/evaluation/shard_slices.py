@@ -15,7 +15,7 @@ def slices_by_shard(evaluated: EvaluationExamples) -> SliceFacts | None:
     Raises:
         UsageError: The table does not have one row for each held-out example.
     """
-    slices, examples = evaluated.judging.slices, evaluated.examples
+    slices, examples = evaluated.settings.slices, evaluated.examples
     if slices is None:
         return None
     numbers = slices.numbered(_rows(slices, evaluated.dataset, examples) if slices.ids is None else examples.ids)

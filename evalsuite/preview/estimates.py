@@ -83,9 +83,13 @@ class Estimate:
     examples: int
 
 
-def estimates(inputs: Inputs, making: PruningSettings, tasks: Sequence[Planned], reporter: Reporter) -> list[Estimate]:
+def estimates(
+    inputs: Inputs, pruning_settings: PruningSettings, tasks: Sequence[Planned], reporter: Reporter
+) -> list[Estimate]:
     """What making and judging the networks of a run will about take, on its device; nothing is kept."""
-    made = len(making.pruners) * making.seeds * len(making.ratios) + control_count(making)
+    made = len(pruning_settings.pruners) * pruning_settings.seeds * len(pruning_settings.ratios) + control_count(
+        pruning_settings
+    )
     parent = {"parent": inputs.parent.network}
     with others_code("timing it", networks=parent):
         meter = _Meter(inputs, made)
@@ -93,14 +97,14 @@ def estimates(inputs: Inputs, making: PruningSettings, tasks: Sequence[Planned],
         rows = [meter.describing()]
     reporter.advance(1, "networks")
     with others_code("timing its training", networks=parent):
-        if making.recipe is not None:
-            rows.append(meter.retraining(making, making.recipe))
+        if pruning_settings.recipe is not None:
+            rows.append(meter.retraining(pruning_settings, pruning_settings.recipe))
         elif inputs.dataset.train is not None:
             rows.append(meter.recalibrating(inputs.dataset.train))
     reporter.advance(1, "training")
     for planned in tasks:
         with others_code(f"timing {part_name(planned.task)}", networks=parent):
-            rows.append(meter.judging(planned))
+            rows.append(meter.evaluation_settings(planned))
         reporter.advance(1, part_name(planned.task))
     reporter.finish()
     return rows
@@ -145,7 +149,7 @@ class _Meter:
         seconds = taken.seconds * (1 + self._made)
         return Estimate(what="measuring networks", seconds=seconds, megabytes=taken.most, basis="measured", examples=1)
 
-    def retraining(self, making: PruningSettings, recipe: Recipe) -> Estimate:
+    def retraining(self, pruning_settings: PruningSettings, recipe: Recipe) -> Estimate:
         """All epochs of all networks, from a few steps of one."""
         examples = self._train
         assert examples is not None  # noqa: S101 - checked when options were resolved
@@ -166,7 +170,7 @@ class _Meter:
 
         taken = self._taken(steps)
         step = min(after - before for before, after in pairwise(moments))  # the first warms up
-        epochs = total_epochs(making)
+        epochs = total_epochs(pruning_settings)
         seconds = epochs * (len(examples) // batch) * step
         seconds += epochs / recipe.epochs * len(examples) * self._reading(examples)
         timed = batch * (len(moments) - 1)
@@ -182,7 +186,7 @@ class _Meter:
             what="batch-norm statistics", seconds=seconds, megabytes=taken.most, basis="measured", examples=size
         )
 
-    def judging(self, planned: Planned) -> Estimate:
+    def evaluation_settings(self, planned: Planned) -> Estimate:
         """One task on all networks."""
         task, size = planned.task, min(planned.task.shard_size, planned.n)
         passes = task.forward_passes(self._domain)

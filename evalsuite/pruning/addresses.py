@@ -21,13 +21,13 @@ class Addresses:
         parent_digest: Digest of the parent's tensors.
     """
 
-    def __init__(self, inputs: Inputs, making: PruningSettings, seed: int) -> None:
+    def __init__(self, inputs: Inputs, settings: PruningSettings, seed: int) -> None:
         """Those of a run that makes what `making` says, by the run's `seed`."""
         train = inputs.dataset.train
         self.parent_digest = network_digest(inputs.parent.network, inputs.parent.shape)
-        self._making = making
+        self._making = settings
         self._origin: dict[str, object] = {
-            **making.address(),
+            **settings.address(),
             "parent": self.parent_digest,
             "data": None if train is None else digest({"train": list(train.ids)}),
             "seed": seed,

@@ -49,18 +49,20 @@ def trains_in_full(control: Control) -> bool:
     return control != "dense" and control not in _AS_THE_PRUNED
 
 
-def control_count(making: PruningSettings) -> int:
+def control_count(settings: PruningSettings) -> int:
     """How many control networks a run makes, at most: shallower networks do not reach every budget."""
-    each = sum(len(controls_per_network(making.controls, pruner)) for pruner in making.pruners) * len(making.ratios)
-    return making.seeds * (each + ("dense" in making.controls))
+    each = sum(len(controls_per_network(settings.controls, pruner)) for pruner in settings.pruners) * len(
+        settings.ratios
+    )
+    return settings.seeds * (each + ("dense" in settings.controls))
 
 
-def stands_recalibrated(making: PruningSettings, inputs: Inputs) -> bool:
+def stands_recalibrated(settings: PruningSettings, inputs: Inputs) -> bool:
     """Whether the parent with its batch norm measured again stands beside: it was, of every network that is pruned.
 
     A difference between parent and pruned networks may else be that between two batch norms.
     """
-    if making.recipe is not None or inputs.dataset.train is None:
+    if settings.recipe is not None or inputs.dataset.train is None:
         return False
     return any(
         isinstance(module, _BatchNorm) and module.track_running_stats for module in inputs.parent.network.modules()
@@ -72,28 +74,28 @@ def recipe_runs(pruner: Pruner) -> int:
     return 2 if "training" in pruner.needs else 1
 
 
-def epochs_of(control: Control, making: PruningSettings, step: int) -> int:
+def epochs_of(control: Control, settings: PruningSettings, step: int) -> int:
     """Epochs that the control beside the network of `step` = 0, 1, ... is trained, at most."""
-    assert making.recipe is not None  # noqa: S101 - checked when options were resolved
+    assert settings.recipe is not None  # noqa: S101 - checked when options were resolved
     if control in _AS_THE_PRUNED:
-        return making.recipe.epochs * (1 if making.one_shot else step + 1)
-    whole = (making.full or making.recipe).epochs
+        return settings.recipe.epochs * (1 if settings.one_shot else step + 1)
+    whole = (settings.full or settings.recipe).epochs
     return round(_LONGEST * whole) if control == "scratch-budget" else whole
 
 
-def total_epochs(making: PruningSettings) -> int:
+def total_epochs(settings: PruningSettings) -> int:
     """Epochs that a run's networks take in all, or networks where nothing is trained."""
-    epochs = 1 if making.recipe is None else making.recipe.epochs
-    steps = range(len(making.ratios))
-    pruned = epochs * len(steps) * sum(recipe_runs(pruner) for pruner in making.pruners)
+    epochs = 1 if settings.recipe is None else settings.recipe.epochs
+    steps = range(len(settings.ratios))
+    pruned = epochs * len(steps) * sum(recipe_runs(pruner) for pruner in settings.pruners)
     beside = sum(
-        epochs_of(control, making, step)
-        for pruner in making.pruners
-        for control in controls_per_network(making.controls, pruner)
+        epochs_of(control, settings, step)
+        for pruner in settings.pruners
+        for control in controls_per_network(settings.controls, pruner)
         for step in steps
     )
-    dense = epochs * (1 if making.one_shot else len(steps)) if "dense" in making.controls else 0
-    return making.seeds * (pruned + beside + dense)
+    dense = epochs * (1 if settings.one_shot else len(steps)) if "dense" in settings.controls else 0
+    return settings.seeds * (pruned + beside + dense)
 
 
 def make_control(
@@ -118,11 +120,11 @@ def make_control(
     Raises:
         UsageError: Only who made the parent can build it with new weights or another depth.
     """
-    making, parent = retraining.making, retraining.inputs.parent
-    assert making.recipe is not None  # noqa: S101 - checked when options were resolved
-    recipe = making.full or making.recipe
+    settings, parent = retraining.settings, retraining.inputs.parent
+    assert settings.recipe is not None  # noqa: S101 - checked when options were resolved
+    recipe = settings.full or settings.recipe
     if control in _AS_THE_PRUNED:
-        recipe = lengthened(making.recipe, trials)
+        recipe = lengthened(settings.recipe, trials)
     elif control == "scratch-budget":
         saved = cost(parent.network, parent.shape).flops / cost(pruned, parent.shape).flops
         recipe = lengthened(recipe, min(_LONGEST, saved))

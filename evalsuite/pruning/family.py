@@ -50,13 +50,13 @@ class Family:
 
 
 def build_family(
-    inputs: Inputs, making: PruningSettings, store: Store, folder: Path, *, seed: int, reporter: Reporter
+    inputs: Inputs, settings: PruningSettings, store: Store, folder: Path, *, seed: int, reporter: Reporter
 ) -> Family:
     """Make every network of the families that `folder` does not hold yet.
 
     Args:
         inputs: The parent and its data; only training examples are looked at.
-        making: What to make.
+        settings: What to make.
         store: Where facts about networks go.
         folder: Run folder; networks go to `networks/` in it.
         seed: The run's seed.
@@ -66,18 +66,18 @@ def build_family(
         UsageError: A part cannot do with the parent what it was asked for.
     """
     with others_code(COUNTING, networks={PARENT: inputs.parent.network}):
-        builder = FamilyBuilder(inputs, making, store, folder, seed, reporter)
+        builder = FamilyBuilder(inputs, settings, store, folder, seed, reporter)
         made = [builder.parent()]
     families: list[FamilyFacts] = []
-    for pruner in making.pruners:
-        for repetition in range(making.seeds):
+    for pruner in settings.pruners:
+        for repetition in range(settings.seeds):
             family = FamilyFacts(id=f"{part_name(pruner)}-{repetition}", pruner=part_name(pruner), seed=repetition)
             families.append(family)
             made.extend(builder.pruned(family, pruner))
             made.extend(builder.controls(family, pruner))
-    if "dense" in making.controls:
-        made.extend(builder.dense(repetition) for repetition in range(making.seeds))
-    if stands_recalibrated(making, inputs):
+    if "dense" in settings.controls:
+        made.extend(builder.dense(repetition) for repetition in range(settings.seeds))
+    if stands_recalibrated(settings, inputs):
         made.append(builder.recalibrated())
     made.extend(register_separate(inputs, store, builder.loader))
     reporter.finish()

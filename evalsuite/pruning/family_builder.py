@@ -51,18 +51,18 @@ class FamilyBuilder:
     """
 
     def __init__(
-        self, inputs: Inputs, making: PruningSettings, store: Store, folder: Path, seed: int, reporter: Reporter
+        self, inputs: Inputs, settings: PruningSettings, store: Store, folder: Path, seed: int, reporter: Reporter
     ) -> None:
         """Arguments as of `build_family`."""
-        self._inputs, self._making, self._store = inputs, making, store
+        self._inputs, self._making, self._store = inputs, settings, store
         self._seed, self._reporter = seed, reporter
-        self._retraining = Retraining(inputs, making, reporter)
-        self._addresses, self._passed_over = Addresses(inputs, making, seed), PassedOver(store)
+        self._retraining = Retraining(inputs, settings, reporter)
+        self._addresses, self._passed_over = Addresses(inputs, settings, seed), PassedOver(store)
         self.whole = cost(inputs.parent.network, inputs.dataset.shape)
         parent_digest = self._addresses.parent_digest
-        self._files = NetworkFiles(inputs, making, store, folder, parent_digest=parent_digest, whole=self.whole)
-        self._epochs = 1 if making.recipe is None else making.recipe.epochs
-        reporter.start("Pruning", float(total_epochs(making) + stands_recalibrated(making, inputs)))
+        self._files = NetworkFiles(inputs, settings, store, folder, parent_digest=parent_digest, whole=self.whole)
+        self._epochs = 1 if settings.recipe is None else settings.recipe.epochs
+        reporter.start("Pruning", float(total_epochs(settings) + stands_recalibrated(settings, inputs)))
 
     @property
     def loader(self) -> NetworkLoader:
@@ -125,10 +125,10 @@ class FamilyBuilder:
         self, family: FamilyFacts, pruner: Pruner, existing: Sequence[NetworkRef | None], addresses: Sequence[str]
     ) -> Iterator[tuple[str, Step]]:
         """The networks behind those that exist, as they are made."""
-        making, title, seed = self._making, cannot_prune(pruner), self._family_seed(family["seed"])
+        settings, title, seed = self._making, cannot_prune(pruner), self._family_seed(family["seed"])
 
         def retrain(network: nn.Module, step: int) -> nn.Module:
-            self._reporter.work_on(f"{family['id']}-{making.ratios[step]:g}")
+            self._reporter.work_on(f"{family['id']}-{settings.ratios[step]:g}")
             return self._retrain(network, seed, step)
 
         parent = self._inputs.parent.network
@@ -136,17 +136,17 @@ class FamilyBuilder:
             steps = cascade(
                 parent,
                 pruner,
-                making.ratios,
+                settings.ratios,
                 context=self._retraining.context(seed),
-                retrain=None if making.recipe is None else retrain,
+                retrain=None if settings.recipe is None else retrain,
                 recalibrate=lambda net: self._retraining.recalibrated(net, seed),
                 cost=self._cost,
-                rewind_to=making.rewind_to,
-                one_shot=making.one_shot,
+                rewind_to=settings.rewind_to,
+                one_shot=settings.one_shot,
                 start=self._start(existing),
             )
-        places = dict(zip(making.ratios, addresses, strict=True))
-        for ratio in [*making.ratios[len(existing) :], None]:
+        places = dict(zip(settings.ratios, addresses, strict=True))
+        for ratio in [*settings.ratios[len(existing) :], None]:
             identity = family["id"] if ratio is None else f"{family['id']}-{ratio:g}"
             if ratio is not None:
                 self._reporter.work_on(identity)

@@ -39,7 +39,7 @@ class NetworkFiles:
     def __init__(
         self,
         inputs: Inputs,
-        making: PruningSettings,
+        settings: PruningSettings,
         store: Store,
         folder: Path,
         *,
@@ -47,7 +47,7 @@ class NetworkFiles:
         whole: Cost | None,
     ) -> None:
         """`whole` is the cost of the parent."""
-        self._inputs, self._making, self._store, self._folder = inputs, making, store, folder
+        self._inputs, self._making, self._store, self._folder = inputs, settings, store, folder
         self._parent_digest, self._whole = parent_digest, whole
         self.loader = NetworkLoader(self._read_again, budget=affordable(inputs.parent.network, inputs.device))
 

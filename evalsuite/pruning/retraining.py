@@ -30,12 +30,12 @@ class Retraining:
 
     Attributes:
         inputs: The parent and its data; only training examples are looked at.
-        making: How the family is made.
+        settings: How the family is made.
         reporter: Hears about every step.
     """
 
     inputs: Inputs
-    making: PruningSettings
+    settings: PruningSettings
     reporter: Reporter
 
     def __call__(self, network: nn.Module, seed: int, *, recipe: Recipe | None = None) -> nn.Module:
@@ -46,12 +46,12 @@ class Retraining:
             seed: Of everything that training draws.
             recipe: Instead of the run's, trained in full: neither adapters nor fine-tuning.
         """
-        making, chosen = self.making, recipe or self.making.recipe
+        settings, chosen = self.settings, recipe or self.settings.recipe
         assert chosen is not None  # noqa: S101 - nothing is retrained without a recipe
         if recipe is not None:
             return self._train(network, chosen, seed, rate=None, adapters=None)
-        rate = chosen.fine_tuning_rate() if making.rewind == "none" else None
-        return self._train(network, chosen, seed, rate=rate, adapters=making.adapters)
+        rate = chosen.fine_tuning_rate() if settings.rewind == "none" else None
+        return self._train(network, chosen, seed, rate=rate, adapters=settings.adapters)
 
     def recalibrated(self, network: nn.Module, seed: int) -> nn.Module:
         """A copy of `network` whose batch-norm statistics are those of the training examples; as it is without data."""
@@ -69,12 +69,12 @@ class Retraining:
             example=torch.zeros(1, *self.inputs.dataset.shape, device=device),
             seed=seed,
             batches=None if examples is None else batches(examples, seed=seed, device=device),
-            train=None if self.making.recipe is None else lambda network, hook: self._within(network, hook, seed),
+            train=None if self.settings.recipe is None else lambda network, hook: self._within(network, hook, seed),
         )
 
     def _within(self, network: nn.Module, hook: Hook, seed: int) -> nn.Module:
-        assert self.making.recipe is not None  # noqa: S101 - the context offers no training without a recipe
-        return self._train(network, self.making.recipe, derive(seed, "within"), hook=hook, rate=None, adapters=None)
+        assert self.settings.recipe is not None  # noqa: S101 - the context offers no training without a recipe
+        return self._train(network, self.settings.recipe, derive(seed, "within"), hook=hook, rate=None, adapters=None)
 
     def _train(
         self,
@@ -111,7 +111,7 @@ class Retraining:
 
     @cached_property
     def _regularisers(self) -> tuple[Hook, ...]:
-        return tuple(_Named(hook(each), f"--regularise {part_name(each)}") for each in self.making.regularisers)
+        return tuple(_Named(hook(each), f"--regularise {part_name(each)}") for each in self.settings.regularisers)
 
 
 @final

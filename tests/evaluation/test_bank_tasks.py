@@ -82,7 +82,7 @@ def plan(store, members, data=None, task=TASK, seed=0, parent=None):
 
 def engine_for(found, members, training=None):
     return LocalEngine(
-        found.judging.tasks,
+        found.settings.tasks,
         found.for_task,
         resident(members.keys(), members.values()),
         device=torch.device("cpu"),
