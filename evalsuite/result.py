@@ -118,7 +118,7 @@ class Result:
         Raises:
             UsageError: There is no such figure, task or measure.
         """
-        from evalsuite.report.single_figures import loss_figure, ratio_figure  # noqa: PLC0415 - matplotlib takes a while
+        from evalsuite.report.figures.single import loss_figure, ratio_figure  # noqa: PLC0415 - matplotlib takes a while
 
         if kind == "ratios":
             return ratio_figure(self.results)

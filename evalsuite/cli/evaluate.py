@@ -67,7 +67,7 @@ def command(
     if as_json:
         write_json(results.document())
     else:
-        from evalsuite.report.verdict import headline
+        from evalsuite.report.content.verdict import headline
 
         echo(*headline(results).split("\n"), f"report: {out / 'report.html'}")
     if spec.gate is not None:

@@ -29,7 +29,7 @@ def command(what: str, arch: str | None, as_json: bool) -> None:
     """Show WHAT in detail: a task or another part (KIND/NAME), a checkpoint file, or a run folder."""
     path = Path(what)
     if path.is_dir():
-        from evalsuite.report.verdict import headline
+        from evalsuite.report.content.verdict import headline
 
         results = _results(path)
         write_json(results.document()) if as_json else echo(*headline(results).split("\n"))

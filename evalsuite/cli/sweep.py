@@ -80,6 +80,6 @@ def _run(spec: "Spec", out: Path, request: str | None, *, amend: bool) -> "Resul
 
 
 def _tell(results: "Results", out: Path) -> None:
-    from evalsuite.report.verdict import headline
+    from evalsuite.report.content.verdict import headline
 
     echo(*headline(results).split("\n"), f"report: {out / 'report.html'}")

@@ -9,11 +9,11 @@ from typing_extensions import override
 from evalsuite.export._base import Exporter
 from evalsuite.gate.checks import GateResult
 from evalsuite.records.schema import Results
-from evalsuite.report import _format
-from evalsuite.report._gaps import gaps
-from evalsuite.report._index import Index, indexed
-from evalsuite.report._ratios import family_limit, table_rows
-from evalsuite.report.verdict import answer, margins
+from evalsuite.report.content import formats
+from evalsuite.report.content.gaps import gaps
+from evalsuite.report.content.index import Index, indexed
+from evalsuite.report.content.verdict import answer, margins
+from evalsuite.report.figures.ratios import family_limit, table_rows
 
 _MOST_ROWS = 300
 _MOST_GAPS = 12
@@ -38,11 +38,11 @@ def summary(results: Results) -> str:
     """
     index = indexed(results)
     verdict, run = answer(index), index.results.run
-    subject = f"{_prose(_format.name(index.results.parent.id))} on {_prose(_format.name(index.results.data.name))}"
+    subject = f"{_prose(formats.name(index.results.parent.id))} on {_prose(formats.name(index.results.data.name))}"
     lines = [
         f"## {_prose(verdict.headline)}",
         "",
-        f"{subject}, margin {margins(index)}, confidence {_format.share(run.confidence, 3)}.",
+        f"{subject}, margin {margins(index)}, confidence {formats.share(run.confidence, 3)}.",
         "",
         *(f"{_prose(sentence)}\n" for sentence in (*verdict.warnings, *verdict.sentences)),
         *_families(index),
@@ -62,10 +62,10 @@ def _families(index: Index) -> list[str]:
     for line in index.lines[:20]:
         last = family_limit(index, line)
         binding = (
-            _format.read_as(last.binding_task, last.binding_measure) if last and last.binding_task else _format.NOTHING
+            formats.read_as(last.binding_task, last.binding_measure) if last and last.binding_task else formats.NOTHING
         )
-        ratio = _format.share(last.ratio) if last else _format.NOTHING
-        rows.append(f"| {_cell(_format.name(line.family.id))} | {ratio} | {_cell(binding)} |")
+        ratio = formats.share(last.ratio) if last else formats.NOTHING
+        rows.append(f"| {_cell(formats.name(line.family.id))} | {ratio} | {_cell(binding)} |")
     return ["| Family | Deployable | Binding task |", "|---|--:|---|", *rows, ""]
 
 
@@ -81,13 +81,13 @@ def _table(index: Index) -> list[str]:
     rows = table_rows(index)
     if not rows or not index.lines:
         return []
-    families = [_cell(_format.name(line.family.id)) for line in index.lines]
+    families = [_cell(formats.name(line.family.id)) for line in index.lines]
     body = [
         f"| {_cell(r.task)} | {'yes' if r.required else 'no'} | {' | '.join(map(_cell, r.families))} |"
         for r in rows[:_MOST_ROWS]
     ]
     if len(rows) > _MOST_ROWS:
-        body += ["", f"{_format.count(len(rows) - _MOST_ROWS)} more tasks stand in the report."]
+        body += ["", f"{formats.count(len(rows) - _MOST_ROWS)} more tasks stand in the report."]
     return [
         "Commensurate prune ratio, and prune potential in parentheses:",
         "",

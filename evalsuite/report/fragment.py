@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from evalsuite.records.schema import Cell, Results, Verdict
-from evalsuite.report import _format
-from evalsuite.report._index import FamilyResults, Index, indexed
-from evalsuite.report._templates import template
-from evalsuite.report.verdict import answer
+from evalsuite.report.content import formats
+from evalsuite.report.content.index import FamilyResults, Index, indexed
+from evalsuite.report.content.templates import template
+from evalsuite.report.content.verdict import answer
 
 _COLOURS: Final[Mapping[Verdict | None, str]] = {
     "commensurate": "#b4d3ea",
@@ -54,7 +54,7 @@ def fragment(results: Results) -> str:
 
 
 def _matrix(index: Index, line: FamilyResults) -> VerdictMatrix:
-    ratios = tuple(_format.ratio(n.target_ratio if n.prune_ratio is None else n.prune_ratio) for n in line.networks)
+    ratios = tuple(formats.ratio(n.target_ratio if n.prune_ratio is None else n.prune_ratio) for n in line.networks)
     rows = tuple(
         (
             index.named(task.name, index.shown(task.name)),
@@ -70,7 +70,7 @@ def _matrix(index: Index, line: FamilyResults) -> VerdictMatrix:
 def _field(cell: Cell | None) -> VerdictField:
     verdict = None if cell is None else cell.verdict
     name = "not evaluated" if verdict is None else verdict.replace("_", " ")
-    return VerdictField(text=_format.SIGNS[verdict] or _format.NOTHING, colour=_COLOURS[verdict], verdict=name)
+    return VerdictField(text=formats.SIGNS[verdict] or formats.NOTHING, colour=_COLOURS[verdict], verdict=name)
 
 
 def _plain(sentence: str) -> str:

@@ -11,15 +11,15 @@ from markupsafe import Markup
 
 from evalsuite.parts.registry import find, names
 from evalsuite.records.schema import Results
-from evalsuite.report import _format
-from evalsuite.report._facts import facts
-from evalsuite.report._gaps import gaps
-from evalsuite.report._index import FamilyResults, Index, indexed
-from evalsuite.report._pictures import EXEMPLARS, Picture, check_png
-from evalsuite.report._ratios import family_limit
-from evalsuite.report._templates import asset, template
+from evalsuite.report.content import formats
+from evalsuite.report.content.facts import facts
+from evalsuite.report.content.gaps import gaps
+from evalsuite.report.content.index import FamilyResults, Index, indexed
+from evalsuite.report.content.pictures import EXEMPLARS, Picture, check_png
+from evalsuite.report.content.templates import asset, template
+from evalsuite.report.content.verdict import answer, confidence_in_words, margin_in_words
+from evalsuite.report.figures.ratios import family_limit
 from evalsuite.report.sections._base import Contents, Section
-from evalsuite.report.verdict import answer, confidence_in_words, margin_in_words
 
 __all__ = ["EXEMPLARS", "LIMIT", "Picture", "render"]
 LIMIT: Final = 5_000_000
@@ -106,9 +106,9 @@ def _render(contents: Contents) -> str:
 def _claim(index: Index, line: FamilyResults) -> FamilyClaim:
     limit = family_limit(index, line)
     if limit is None:
-        return FamilyClaim(name=line.family.id, ratio=_format.NOTHING, binding=_format.NOTHING)
-    binding = _format.read_as(limit.binding_task, limit.binding_measure) if limit.binding_task else _format.NOTHING
-    return FamilyClaim(name=line.family.id, ratio=_format.ratio(limit.ratio), binding=binding)
+        return FamilyClaim(name=line.family.id, ratio=formats.NOTHING, binding=formats.NOTHING)
+    binding = formats.read_as(limit.binding_task, limit.binding_measure) if limit.binding_task else formats.NOTHING
+    return FamilyClaim(name=line.family.id, ratio=formats.ratio(limit.ratio), binding=binding)
 
 
 def _digest(text: str) -> str:

@@ -88,7 +88,7 @@ def _reported(data: bytes, folder: Path) -> object:
 
 def _summarised(data: bytes, folder: Path) -> object:
     from evalsuite.export.markdown import summary
-    from evalsuite.report.verdict import headline
+    from evalsuite.report.content.verdict import headline
 
     results = _results(data, folder)
     return summary(results).encode(), headline(results).encode()

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import pytest
 
 from evalsuite.records.schema import Task, parse_results
-from evalsuite.report._index import indexed
-from evalsuite.report._ratios import stem
+from evalsuite.report.content.index import indexed
 from evalsuite.report.figures import Curve, Step, trend_panel
+from evalsuite.report.figures.ratios import stem
 from evalsuite.report.page import Picture, render
 from evalsuite.report.sections._base import Contents
 from evalsuite.report.sections.aggregates import Aggregates

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from evalsuite.records.schema import parse_results
-from evalsuite.report._index import indexed
+from evalsuite.report.content.index import indexed
 from evalsuite.report.page import Picture, render
 from evalsuite.report.sections._base import Contents
 from evalsuite.report.sections.features import Features

@@ -5,8 +5,7 @@ import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
 
-from evalsuite.report import _svg
-from evalsuite.report.figures import Bar, BarRow, Curve, Step, family_mark, loss_panel, ratio_bars
+from evalsuite.report.figures import Bar, BarRow, Curve, Step, embed, family_mark, loss_panel, ratio_bars
 
 CURVE = Curve(
     family="magnitude-0",
@@ -85,7 +84,7 @@ def test_panel_of_nothing() -> None:
 
 @pytest.mark.parametrize("figure", [bars(), loss_panel([CURVE], parent=0.1, margin=0.005), family_mark(3)])
 def test_svg_is_plain(figure: Figure) -> None:
-    text = _svg.inline(figure, key="k", title="a <b> & c")
+    text = embed.inline(figure, key="k", title="a <b> & c")
     root = ET.fromstring(text)  # noqa: S314
     assert root.tag == "svg"
     assert set(root.attrib) == {"viewBox", "role", "aria-labelledby"}
@@ -100,19 +99,19 @@ def test_svg_is_plain(figure: Figure) -> None:
 
 
 def test_svg_keeps_text_and_order() -> None:
-    root = ET.fromstring(_svg.inline(bars(), key="k", title="t"))  # noqa: S314
+    root = ET.fromstring(embed.inline(bars(), key="k", title="t"))  # noqa: S314
     found = [e.text for e in root.iter("text")]
     assert "a $b_1$ <c> & d" in found
     assert "magnitude-0" in found
 
 
 def test_svg_bytes_do_not_depend_on_the_moment() -> None:
-    assert _svg.inline(bars(), key="k", title="t") == _svg.inline(bars(), key="k", title="t")
+    assert embed.inline(bars(), key="k", title="t") == svg.inline(bars(), key="k", title="t")
 
 
 def test_drawing_leaves_no_trace_in_matplotlib() -> None:
     before = dict(mpl.rcParams)
-    _svg.inline(bars(), key="k", title="t")
+    embed.inline(bars(), key="k", title="t")
     assert dict(mpl.rcParams) == before
 
 
@@ -122,7 +121,7 @@ def test_paths_keep_their_shape() -> None:
     figure.axes[0].set_xlim(0, 72)
     figure.axes[0].set_ylim(72, 0)
     figure.axes[0].plot([0.04, 36.25, 71.96], [0, 10.26, 20], clip_on=False)
-    root = ET.fromstring(_svg.inline(figure, key="k", title="t"))  # noqa: S314
+    root = ET.fromstring(embed.inline(figure, key="k", title="t"))  # noqa: S314
     (path,) = root.iter("path")
     # one point a unit, y downwards, a tenth of a point
     assert path.attrib["d"] == "M 0 0 L 36.2 10.3 L 72 20"
@@ -130,4 +129,4 @@ def test_paths_keep_their_shape() -> None:
 
 def test_glyphs_that_no_font_has_are_no_warning() -> None:
     row = BarRow(label="霧 \U0001f32b", bars=(Bar(commensurate=0.5),))
-    assert "霧" in _svg.inline(ratio_bars([row], ["a"]), key="k", title="t")
+    assert "霧" in embed.inline(ratio_bars([row], ["a"]), key="k", title="t")

@@ -1,6 +1,6 @@
 import pytest
 
-from evalsuite.report import _format
+from evalsuite.report.content import formats
 
 S = "\N{NO-BREAK SPACE}"
 
@@ -14,11 +14,11 @@ S = "\N{NO-BREAK SPACE}"
     ],
 )  # fmt: skip
 def test_share(x: float | None, text: str) -> None:
-    assert _format.share(x) == text
+    assert formats.share(x) == text
 
 
 def test_ratio_keeps_its_digit() -> None:
-    assert [_format.ratio(x) for x in (None, 0.0, 0.59, 0.618, 0.9999)] == [
+    assert [formats.ratio(x) for x in (None, 0.0, 0.59, 0.618, 0.9999)] == [
         "–", f"0{S}%", f"59.0{S}%", f"61.8{S}%", f"99.99{S}%",
     ]  # fmt: skip
 
@@ -33,33 +33,33 @@ def test_ratio_keeps_its_digit() -> None:
     ],
 )  # fmt: skip
 def test_points(x: float | None, limit: float | None, text: str) -> None:
-    assert _format.points(x, limit) == text
+    assert formats.points(x, limit) == text
 
 
 def test_intervals() -> None:
-    assert _format.interval(-0.0031, 0.0052) == "[−0.31, +0.52]"
-    assert _format.interval(None, None) == "–"
-    assert _format.interval(-0.5, None) == "[−50.00, –]"
-    assert _format.span(0.069, 0.0812) == "[6.90, 8.12]"
-    assert _format.span(None, None) == "–"
+    assert formats.interval(-0.0031, 0.0052) == "[−0.31, +0.52]"
+    assert formats.interval(None, None) == "–"
+    assert formats.interval(-0.5, None) == "[−50.00, –]"
+    assert formats.span(0.069, 0.0812) == "[6.90, 8.12]"
+    assert formats.span(None, None) == "–"
 
 
 def test_counts() -> None:
-    assert _format.count(12400) == "12\N{NARROW NO-BREAK SPACE}400"
-    assert _format.count(None) == "–"
-    assert _format.many(1, "family", "families") == f"1{S}family"
-    assert _format.many(2, "family", "families") == f"2{S}families"
-    assert [_format.rough(x) for x in (7, 99, 8321, 17036)] == [
+    assert formats.count(12400) == "12\N{NARROW NO-BREAK SPACE}400"
+    assert formats.count(None) == "–"
+    assert formats.many(1, "family", "families") == f"1{S}family"
+    assert formats.many(2, "family", "families") == f"2{S}families"
+    assert [formats.rough(x) for x in (7, 99, 8321, 17036)] == [
         "7", "99", "8\N{NARROW NO-BREAK SPACE}300", "17\N{NARROW NO-BREAK SPACE}000",
     ]  # fmt: skip
 
 
 def test_sizes() -> None:
-    assert [_format.size(x) for x in (None, 999, 272_474, 40_813_184, 999_900)] == [
+    assert [formats.size(x) for x in (None, 999, 272_474, 40_813_184, 999_900)] == [
         "–", "999", f"272{S}k", f"40.8{S}M", f"1,000{S}k",
     ]  # fmt: skip
-    assert [_format.figure(x) for x in (None, 0.0123, 1.094, 44.7, 528.3)] == ["–", "0.012", "1.09", "44.7", "528"]
-    assert [_format.duration(x) for x in (None, 12.5, 5123.4, 12_000)] == [
+    assert [formats.figure(x) for x in (None, 0.0123, 1.094, 44.7, 528.3)] == ["–", "0.012", "1.09", "44.7", "528"]
+    assert [formats.duration(x) for x in (None, 12.5, 5123.4, 12_000)] == [
         "–",
         f"12.5{S}s",
         f"85{S}min",
@@ -68,32 +68,32 @@ def test_sizes() -> None:
 
 
 def test_moment() -> None:
-    assert _format.moment("2026-11-21T09:15:00Z") == "2026-11-21 09:15 UTC"
-    assert _format.moment("yesterday") == "yesterday"
+    assert formats.moment("2026-11-21T09:15:00Z") == "2026-11-21 09:15 UTC"
+    assert formats.moment("yesterday") == "yesterday"
 
 
 def test_names_hold_no_backtick() -> None:
-    assert _format.name("a`b\n c") == "`a'b c`"
-    assert _format.read_as("clean", "error") == "`clean`"
-    assert _format.read_as("clean", "worst_class") == "`clean:worst_class`"
+    assert formats.name("a`b\n c") == "`a'b c`"
+    assert formats.read_as("clean", "error") == "`clean`"
+    assert formats.read_as("clean", "worst_class") == "`clean:worst_class`"
 
 
 def test_margin() -> None:
-    assert _format.margin(0.005) == f"0.5{S}points"
-    assert _format.margin(0.007) == f"0.7{S}points"
-    assert _format.margin(0.01) == f"1{S}point"
+    assert formats.margin(0.005) == f"0.5{S}points"
+    assert formats.margin(0.007) == f"0.7{S}points"
+    assert formats.margin(0.01) == f"1{S}point"
 
 
 def test_lists() -> None:
-    assert _format.listed([]) == "none"
-    assert _format.listed(["a"]) == "a"
-    assert _format.listed(["a", "b", "c"]) == "a, b and c"
-    assert _format.listed(list("abcdefgh"), most=3) == "a, b and 6 more"
+    assert formats.listed([]) == "none"
+    assert formats.listed(["a"]) == "a"
+    assert formats.listed(["a", "b", "c"]) == "a, b and c"
+    assert formats.listed(list("abcdefgh"), most=3) == "a, b and 6 more"
 
 
 def test_nats_are_no_percent() -> None:
-    assert _format.loss(1.23456, "nats") == "1.2346"
-    assert _format.points(-0.01, unit="nats") == "−0.0100"
-    assert _format.points(0.0050001, 0.005, "nats") == "+0.0050001"
-    assert _format.interval(-0.1, 2.5, None, "nats") == "[−0.1000, +2.5000]"
-    assert _format.span(0.5, None, "nats") == "[0.5000, –]"
+    assert formats.loss(1.23456, "nats") == "1.2346"
+    assert formats.points(-0.01, unit="nats") == "−0.0100"
+    assert formats.points(0.0050001, 0.005, "nats") == "+0.0050001"
+    assert formats.interval(-0.1, 2.5, None, "nats") == "[−0.1000, +2.5000]"
+    assert formats.span(0.5, None, "nats") == "[0.5000, –]"

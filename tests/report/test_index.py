@@ -1,7 +1,7 @@
 """Lookups over results, whose texts may be shown."""
 
 from evalsuite.records.schema import parse_results
-from evalsuite.report._index import indexed
+from evalsuite.report.content.index import indexed
 
 Row = dict[str, object]
 

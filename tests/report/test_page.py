@@ -16,7 +16,7 @@ from typing_extensions import override
 from evalsuite.errors import UsageError
 from evalsuite.records.schema import parse_results
 from evalsuite.report import page
-from evalsuite.report._templates import asset
+from evalsuite.report.content.templates import asset
 from evalsuite.report.page import Picture, render
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pytest
 
 from evalsuite.records.schema import parse_results
-from evalsuite.report._index import indexed
+from evalsuite.report.content.index import indexed
+from evalsuite.report.content.verdict import answer
 from evalsuite.report.page import Picture, render
-from evalsuite.report.verdict import answer
 
 
 def rendered(document: dict[str, object], pictures: Sequence[Picture] = ()) -> str:

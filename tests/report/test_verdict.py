@@ -3,9 +3,9 @@
 import pytest
 
 from evalsuite.records.schema import parse_results
-from evalsuite.report._gaps import gaps, not_evidence_for
-from evalsuite.report._index import Index, indexed
-from evalsuite.report.verdict import answer, binds, confidence_in_words, ended, headline, margin_in_words
+from evalsuite.report.content.gaps import gaps, not_evidence_for
+from evalsuite.report.content.index import Index, indexed
+from evalsuite.report.content.verdict import answer, binds, confidence_in_words, ended, headline, margin_in_words
 
 Row = dict[str, object]
 

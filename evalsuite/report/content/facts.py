@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import final
 
 from evalsuite.records.schema import Standard
-from evalsuite.report import _format
-from evalsuite.report._index import Index
+from evalsuite.report.content import formats
+from evalsuite.report.content.index import Index
 
 
 @final
@@ -24,24 +24,24 @@ def facts(index: Index) -> tuple[Fact, ...]:
     if end is None or not end.ratio:
         return tuple(rows)
     if end.binding_task is not None:
-        rows.append(Fact(label="Binding task", value=_format.read_as(end.binding_task, end.binding_measure)))
+        rows.append(Fact(label="Binding task", value=formats.read_as(end.binding_task, end.binding_measure)))
     clean = next((group.tasks[0].name for group in index.groups if group.kind == "clean"), None)
     reached = None if clean is None else index.reached(end.family, clean)
     if reached is not None and reached.commensurate is not None:
-        rows.append(Fact(label="By clean test data alone", value=_format.share(reached.commensurate)))
+        rows.append(Fact(label="By clean test data alone", value=formats.share(reached.commensurate)))
     network = index.network(end.network)
     if network is not None and network.flop_reduction is not None:
         # a masked network multiplies by its zeros all the same, unless the hardware knows better
         masked = network.structure == "weights"
         label = "FLOPs saved, where zeros are skipped" if masked else "FLOPs saved at that ratio"
-        rows.append(Fact(label=label, value=_format.share(network.flop_reduction)))
+        rows.append(Fact(label=label, value=formats.share(network.flop_reduction)))
     if network is not None:
-        rows.append(Fact(label="Network", value=_format.name(network.id)))
+        rows.append(Fact(label="Network", value=formats.name(network.id)))
     return tuple(rows)
 
 
 def standard_fact(standard: Standard) -> Fact:
     """How the parent itself does on clean data."""
-    low, high = (_format.share(1 - value) for value in (standard.high, standard.low))
-    label = f"Parent's {standard.score_title} on clean data ({low} to {high}, n = {_format.count(standard.n)})"
-    return Fact(label=label, value=_format.share(1 - standard.loss))
+    low, high = (formats.share(1 - value) for value in (standard.high, standard.low))
+    label = f"Parent's {standard.score_title} on clean data ({low} to {high}, n = {formats.count(standard.n)})"
+    return Fact(label=label, value=formats.share(1 - standard.loss))

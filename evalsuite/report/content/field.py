@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import final
 
-from evalsuite.report import _format
+from evalsuite.report.content import formats
 
 
 @final
@@ -21,5 +21,5 @@ class Field:
     text: str
 
 
-EMPTY = Field(shade=None, text=_format.NOTHING)
+EMPTY = Field(shade=None, text=formats.NOTHING)
 """Nothing was measured."""

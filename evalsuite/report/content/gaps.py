@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from evalsuite.report import _format
-from evalsuite.report._index import Index
-from evalsuite.report._shipped import differing
-from evalsuite.report.verdict import answered, binds
+from evalsuite.report.content import formats
+from evalsuite.report.content.index import Index
+from evalsuite.report.content.shipped import differing
+from evalsuite.report.content.verdict import answered, binds
 
 _FIELDS: tuple[tuple[frozenset[str], str, str], ...] = (
     (
@@ -90,8 +90,8 @@ def not_evidence_for(index: Index) -> tuple[str, ...]:
 
 def _contradicted(index: Index) -> Gap | None:
     items = tuple(
-        f"{each.network}: {_format.count(each.violations)} of {_format.count(each.n)} examples are right on "
-        f"{_format.name(each.inner)} and wrong on {_format.name(each.outer)}, which asks for less"
+        f"{each.network}: {formats.count(each.violations)} of {formats.count(each.n)} examples are right on "
+        f"{formats.name(each.inner)} and wrong on {formats.name(each.outer)}, which asks for less"
         for each in index.results.invariants
         if each.broken
     )
@@ -111,8 +111,8 @@ def _unfinished(index: Index) -> Gap | None:
 
 def _unavailable(index: Index) -> Gap | None:
     tasks = sorted((t for t in index.results.tasks if t.unavailable is not None), key=lambda t: not t.required)
-    items = tuple(f"{_format.name(t.name)}{' (required)' * t.required}: {t.unavailable}" for t in tasks)
-    return Gap(title=f"{_format.many(len(items), 'task')} not available", missing=items) if items else None
+    items = tuple(f"{formats.name(t.name)}{' (required)' * t.required}: {t.unavailable}" for t in tasks)
+    return Gap(title=f"{formats.many(len(items), 'task')} not available", missing=items) if items else None
 
 
 def _silent(index: Index) -> Gap | None:
@@ -122,16 +122,16 @@ def _silent(index: Index) -> Gap | None:
         if cell.loss is None and cell.task in available:
             reasons.setdefault(cell.reason or "no reason was recorded", Counter())[cell.task] += 1
     items = [
-        f"{_format.listed(list(map(_format.name, tasks)), most=4)} ({_format.many(tasks.total(), 'cell')}): {reason}"
+        f"{formats.listed(list(map(formats.name, tasks)), most=4)} ({formats.many(tasks.total(), 'cell')}): {reason}"
         for reason, tasks in reasons.items()
     ]
     stored = {c.task for c in index.results.cells} | {f.task for f in index.results.features}
     items += [
-        f"parameters and FLOPs of {_format.name(n.id)}: {n.uncounted}" for n in index.results.networks if n.uncounted
+        f"parameters and FLOPs of {formats.name(n.id)}: {n.uncounted}" for n in index.results.networks if n.uncounted
     ]
-    lost = [_format.name(t.name) for t in index.results.tasks if t.name in available - stored]
+    lost = [formats.name(t.name) for t in index.results.tasks if t.name in available - stored]
     if lost and index.lines:
-        items.append(f"{_format.listed(lost, most=4)}: no result is stored")
+        items.append(f"{formats.listed(lost, most=4)}: no result is stored")
     return Gap(title="Not measured", missing=tuple(items)) if items else None
 
 
@@ -142,16 +142,16 @@ def _undecided(index: Index) -> Gap | None:
     if not open_cells:
         return None
     by_task = Counter(c.task for c in open_cells)
-    names = _format.listed([_format.name(task) for task, _ in by_task.most_common()], most=5)
-    title = f"{_format.many(len(open_cells), 'verdict')} inconclusive on {_format.many(len(by_task), 'required task')}"
+    names = formats.listed([formats.name(task) for task, _ in by_task.most_common()], most=5)
+    title = f"{formats.many(len(open_cells), 'verdict')} inconclusive on {formats.many(len(by_task), 'required task')}"
     needed = [c.settles_at for c in open_cells if c.settles_at is not None]
-    more = f" Half of them would be settled by about {_format.rough(_median(needed))} examples." if needed else ""
+    more = f" Half of them would be settled by about {formats.rough(_median(needed))} examples." if needed else ""
     return Gap(title=title, missing=(f"Most on {names}.{more}",))
 
 
 def _flagged(index: Index) -> Gap | None:
-    items = tuple(f"{_format.name(t.name)}: {'; '.join(t.flags)}" for t in index.results.tasks if t.flags)
-    return Gap(title=f"{_format.many(len(items), 'task')} with doubts about validity", missing=items) if items else None
+    items = tuple(f"{formats.name(t.name)}: {'; '.join(t.flags)}" for t in index.results.tasks if t.flags)
+    return Gap(title=f"{formats.many(len(items), 'task')} with doubts about validity", missing=items) if items else None
 
 
 def _absent(index: Index) -> Gap | None:

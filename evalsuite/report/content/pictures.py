@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import final
 
 from evalsuite.errors import UsageError
-from evalsuite.report import _format
+from evalsuite.report.content import formats
 
 EXEMPLARS = "exemplars/"
 """What the name of a picture begins with that shows exemplars; the population's name follows."""
@@ -53,4 +53,4 @@ def embedded(picture: Picture, *, title: str, note: str = "") -> EmbeddedPicture
     # the header chunk follows the signature: length, "IHDR", width, height
     width, height = (int.from_bytes(picture.png[k : k + 4]) for k in (16, 20))
     source = f"data:image/png;base64,{base64.b64encode(picture.png).decode()}"
-    return EmbeddedPicture(task=_format.name(title), note=note, width=width, height=height, source=source)
+    return EmbeddedPicture(task=formats.name(title), note=note, width=width, height=height, source=source)

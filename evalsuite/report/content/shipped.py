@@ -1,7 +1,7 @@
 """Sentences about files that are shipped in the place of tested networks: whether they are what was tested."""
 
 from evalsuite.records.schema import Results, Shipped
-from evalsuite.report import _format
+from evalsuite.report.content import formats
 
 
 def differing(results: Results, network: str | None = None) -> tuple[str, ...]:
@@ -13,20 +13,20 @@ def differing(results: Results, network: str | None = None) -> tuple[str, ...]:
 
 def sentence(shipped: Shipped) -> str:
     """What was found of one file."""
-    who = f"The file {_format.name(shipped.id)}, shipped as {_format.name(shipped.of)},"
+    who = f"The file {formats.name(shipped.id)}, shipped as {formats.name(shipped.of)},"
     match shipped.verdict:
         case "same outputs":
-            return f"{who} gives the same outputs on all {_format.count(shipped.n)} examples, but for rounding."
+            return f"{who} gives the same outputs on all {formats.count(shipped.n)} examples, but for rounding."
         case "same predictions":
             return (
-                f"{who} gives the same predictions on all {_format.count(shipped.n)} examples; elsewhere at most "
-                f"{_format.share(shipped.high, 2)} may be others, and its outputs differ by up to "
-                f"{_format.figure(shipped.largest)}."
+                f"{who} gives the same predictions on all {formats.count(shipped.n)} examples; elsewhere at most "
+                f"{formats.share(shipped.high, 2)} may be others, and its outputs differ by up to "
+                f"{formats.figure(shipped.largest)}."
             )
         case "differs":
             return (
-                f"{who} gives {_format.many(shipped.disagreements, 'other prediction')} on {_format.count(shipped.n)} "
-                f"examples: what was shown for {_format.name(shipped.of)} does not hold for it{hint(shipped)}."
+                f"{who} gives {formats.many(shipped.disagreements, 'other prediction')} on {formats.count(shipped.n)} "
+                f"examples: what was shown for {formats.name(shipped.of)} does not hold for it{hint(shipped)}."
             )
 
 

@@ -7,19 +7,19 @@ from importlib.resources import files
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
-from evalsuite.report import _format
+from evalsuite.report.content import formats
 
 _PACKAGE = "evalsuite.report"
 _FILTERS = (
-    _format.brief,
-    _format.count,
-    _format.duration,
-    _format.listed,
-    _format.many,
-    _format.moment,
-    _format.or_dash,
-    _format.ratio,
-    _format.share,
+    formats.brief,
+    formats.count,
+    formats.duration,
+    formats.listed,
+    formats.many,
+    formats.moment,
+    formats.or_dash,
+    formats.ratio,
+    formats.share,
 )
 
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, final
 
 from evalsuite.records.schema import Deployable, Network, Potential, Results, Standard, Task
-from evalsuite.report import _format
-from evalsuite.report._index import FamilyResults, Index, indexed
-from evalsuite.report._shipped import differing, sentence
+from evalsuite.report.content import formats
+from evalsuite.report.content.index import FamilyResults, Index, indexed
+from evalsuite.report.content.shipped import differing, sentence
 
 _MOST_WARNINGS = 3
 
@@ -71,7 +71,7 @@ def _answer(index: Index) -> Answer:
     if limit is not None and limit.binding_task is None and limit.network not in {None, index.results.parent.id}:
         return Answer(
             status="deployable",
-            headline=f"{_format.name(limit.network or '')} is shown to be deployable.",
+            headline=f"{formats.name(limit.network or '')} is shown to be deployable.",
             sentences=("None of its weights is zero.", *_ground(index)),
         )
     if not any(line.networks for line in index.lines) and _uncounted(index):
@@ -100,18 +100,18 @@ def _parent_alone(index: Index) -> Answer:
     standard = index.results.parent.standard
     if standard is None:
         return Answer(status="empty", headline="No pruned network has been judged.", sentences=(nothing,))
-    right, low, high = (_format.share(1 - loss) for loss in (standard.loss, standard.high, standard.low))
+    right, low, high = (formats.share(1 - loss) for loss in (standard.loss, standard.high, standard.low))
     score = standard.score_title[:1].upper() + standard.score_title[1:]
-    figures = [f"{low} to {high}, n = {_format.count(standard.n)}.", _beside(standard)]
+    figures = [f"{low} to {high}, n = {formats.count(standard.n)}.", _beside(standard)]
     for task in index.results.tasks:
         cell = index.cell(task.name, index.results.parent.id, index.shown(task.name))
         if cell is not None and cell.loss is not None and task.kind != "clean":
-            figures.append(f"{_format.name(task.name)}: {index.shown(task.name)} {_format.share(cell.loss, 3)}.")
+            figures.append(f"{formats.name(task.name)}: {index.shown(task.name)} {formats.share(cell.loss, 3)}.")
     return Answer(status="empty", headline=f"{score} {right}.", sentences=(*figures, nothing))
 
 
 def _beside(standard: Standard) -> str:
-    trivial = f"{standard.trivial}: {_format.share(1 - standard.trivial_loss, 3)}"
+    trivial = f"{standard.trivial}: {formats.share(1 - standard.trivial_loss, 3)}"
     return f"A trivial answer, {trivial}." + (
         "" if standard.shown_better else " The network is not shown to be better."
     )
@@ -119,9 +119,9 @@ def _beside(standard: Standard) -> str:
 
 def _advice(index: Index, limit: Deployable) -> str:
     """What to do with a network that is shown to be deployable: of files made elsewhere, which one to take."""
-    ratio = _format.share(limit.ratio or 0)
+    ratio = formats.share(limit.ratio or 0)
     if _kind(index) == "candidate" and limit.network is not None:
-        return f"{_format.name(limit.network)} is shown to be deployable, with {ratio} of its weights zero or gone."
+        return f"{formats.name(limit.network)} is shown to be deployable, with {ratio} of its weights zero or gone."
     return f"Prune up to {ratio}."
 
 
@@ -140,15 +140,15 @@ def _uncounted_answer(index: Index) -> Answer:
     sentences: list[str] = []
     for network in _uncounted(index):
         open_tasks = [t for t in required(index) if not _shown(index, t, network)]
-        name = _format.name(network.id)
+        name = formats.name(network.id)
         if open_tasks or not required(index):
-            tasks = _format.listed([_format.name(t.name) for t in open_tasks])
+            tasks = formats.listed([formats.name(t.name) for t in open_tasks])
             sentences.append(f"{name} is not shown to stay within {margins(index)} of the parent on {tasks}.")
         else:
             good.append(name)
             sentences.append(f"{name} is shown to stay within {margins(index)} of the parent on every required task.")
         sentences.append(f"It has no prune ratio: {network.uncounted}.")
-    headline = f"{_format.listed(good)} {'is' if len(good) == 1 else 'are'} shown to be deployable."
+    headline = f"{formats.listed(good)} {'is' if len(good) == 1 else 'are'} shown to be deployable."
     return Answer(
         status="deployable" if good else "none",
         headline=headline if good else "No network is shown to be deployable.",
@@ -198,9 +198,9 @@ def failed(index: Index, reached: Potential) -> str | None:
     failure = reached.first_failure
     if failure is None:
         return None
-    subject = _format.read_as(reached.task, reached.measure)
-    within = _format.margin(index.margin(reached.task))
-    start = f"{'At' if reached.commensurate else 'Already at'} {_format.share(failure.ratio)} {subject}"
+    subject = formats.read_as(reached.task, reached.measure)
+    within = formats.margin(index.margin(reached.task))
+    start = f"{'At' if reached.commensurate else 'Already at'} {formats.share(failure.ratio)} {subject}"
     match failure.verdict:
         case "not_commensurate":
             return f"{start} is shown to be more than {within} worse than the parent."
@@ -220,14 +220,14 @@ def ended(index: Index, reached: Potential) -> str:
         "inconclusive": "not shown",
         "commensurate": "",
     }
-    return f"{_format.ratio(failure.ratio)}: {endings[failure.verdict]}{_settles(index, reached)}"
+    return f"{formats.ratio(failure.ratio)}: {endings[failure.verdict]}{_settles(index, reached)}"
 
 
 def margins(index: Index) -> str:
     """`0.5 points`, or `0.5 points (2 points on adversarial tasks)`."""
-    others = [f"{_format.margin(m)} on {where}" for where, m in _other_margins(index)]
-    general = _format.margin(index.results.run.margin)
-    return f"{general} ({_format.listed(others)})" if others else general
+    others = [f"{formats.margin(m)} on {where}" for where, m in _other_margins(index)]
+    general = formats.margin(index.results.run.margin)
+    return f"{general} ({formats.listed(others)})" if others else general
 
 
 def _other_margins(index: Index) -> list[tuple[str, float]]:
@@ -238,7 +238,7 @@ def _other_margins(index: Index) -> list[tuple[str, float]]:
         if len(distinct) == 1:
             margins_by_place += [(f"{group.kind} tasks", margin) for margin in distinct]
         else:
-            margins_by_place += [(_format.read_as(task.name, None), index.margin(task.name)) for task in group.tasks]
+            margins_by_place += [(formats.read_as(task.name, None), index.margin(task.name)) for task in group.tasks]
     return [(where, margin) for where, margin in margins_by_place if margin != index.results.run.margin]
 
 
@@ -247,9 +247,9 @@ def margin_in_words(index: Index) -> str:
     margin = index.results.run.margin
     if margin <= 0:
         return "The margin is 0: a pruned network has to be shown to be no worse than its parent."
-    general = f"The margin is {_format.margin(margin)}: {_allowed(index, margin)}"
-    others = [f"{_format.margin(m)} on {where}" for where, m in _other_margins(index)]
-    return general if not others else f"{general} It is {_format.listed(others)}."
+    general = f"The margin is {formats.margin(margin)}: {_allowed(index, margin)}"
+    others = [f"{formats.margin(m)} on {where}" for where, m in _other_margins(index)]
+    return general if not others else f"{general} It is {formats.listed(others)}."
 
 
 def _allowed(index: Index, margin: float) -> str:
@@ -262,8 +262,8 @@ def _allowed(index: Index, margin: float) -> str:
             f"counted on the same examples."
         )
     return (
-        f"averaged over the same examples, a pruned network's loss ({_format.listed(titles)}) may be at most "
-        f"{_format.margin(margin)} above its parent's."
+        f"averaged over the same examples, a pruned network's loss ({formats.listed(titles)}) may be at most "
+        f"{formats.margin(margin)} above its parent's."
     )
 
 
@@ -272,9 +272,9 @@ def confidence_in_words(index: Index) -> str:
     confidence = index.results.run.confidence
     odds = 1 / (1 - confidence) if confidence < 1 else float("inf")
     whole = confidence < 1 and abs(odds - round(odds)) < 1e-6 * odds
-    chance = f"1 in {odds:.0f}" if whole else _format.share(1 - confidence)
+    chance = f"1 in {odds:.0f}" if whole else formats.share(1 - confidence)
     promise = (
-        f"The confidence is {_format.share(confidence, 3)}: if a network were beyond the margin on some required task, "
+        f"The confidence is {formats.share(confidence, 3)}: if a network were beyond the margin on some required task, "
         f"the chance that a run like this one would call it deployable is at most {chance}."
     )
     families = len(index.lines)
@@ -282,7 +282,7 @@ def confidence_in_words(index: Index) -> str:
         return promise
     stated = {p.confidence for p in index.results.potential if p.confidence is not None}
     if stated and min(stated) > confidence:
-        each = _format.share(min(stated), 3)
+        each = formats.share(min(stated), 3)
         return f"{promise} Each of the {families} families is held to {each}, so that this covers choosing the best."
     return (
         f"{promise} That holds for each of the {families} families by itself, not for the best one chosen afterwards."
@@ -292,8 +292,8 @@ def confidence_in_words(index: Index) -> str:
 def _ground(index: Index) -> list[str]:
     run, tasks = index.results.run, required(index)
     have = [t for t in tasks if answered(index, t)]
-    scope = "the one required task" if len(have) == 1 else f"each of the {_format.count(len(have))} required tasks"
-    within = f"at most {margins(index)} worse than its parent, at {_format.share(run.confidence, 3)} confidence"
+    scope = "the one required task" if len(have) == 1 else f"each of the {formats.count(len(have))} required tasks"
+    within = f"at most {margins(index)} worse than its parent, at {formats.share(run.confidence, 3)} confidence"
     sentences = [f"On {scope}, every network tested up to this ratio is shown to be {within}."]
     if lacking := [t for t in tasks if t not in have]:
         sentences.append(_without(lacking) + " The ratio does not cover that.")
@@ -301,14 +301,14 @@ def _ground(index: Index) -> list[str]:
 
 
 def _end(index: Index, limit: Deployable) -> list[str]:
-    beyond = f"{_format.share(limit.ratio)} is the largest ratio tested, and the limit may lie higher."
+    beyond = f"{formats.share(limit.ratio)} is the largest ratio tested, and the limit may lie higher."
     if limit.binding_task is None:
         return [f"No required task gave out: {beyond}"]
     binding = (limit.binding_task, limit.binding_measure or index.shown(limit.binding_task))
     reached = index.potential.get((limit.family or "", *binding))
     if reached is None:
-        return [f"The task that sets it is {_format.read_as(*binding)}."]
-    return [failed(index, reached) or f"{_format.read_as(*binding)} sets it without giving out: {beyond}"]
+        return [f"The task that sets it is {formats.read_as(*binding)}."]
+    return [failed(index, reached) or f"{formats.read_as(*binding)} sets it without giving out: {beyond}"]
 
 
 def _clean_alone(index: Index, family: str | None, ratio: float) -> list[str]:
@@ -317,7 +317,7 @@ def _clean_alone(index: Index, family: str | None, ratio: float) -> list[str]:
     reached = index.reached(family, clean.name) if clean and family else None
     if clean is None or reached is None or reached.commensurate is None or reached.commensurate <= ratio:
         return []
-    return [f"Judged by {_format.name(clean.name)} alone, it would have been {_format.share(reached.commensurate)}."]
+    return [f"Judged by {formats.name(clean.name)} alone, it would have been {formats.share(reached.commensurate)}."]
 
 
 def _lacking(index: Index) -> tuple[str, ...]:
@@ -329,8 +329,8 @@ def _lacking(index: Index) -> tuple[str, ...]:
 
 
 def _without(tasks: list[Task]) -> str:
-    names = _format.listed([_format.name(t.name) for t in tasks])
-    return f"{_format.many(len(tasks), 'required task has', 'required tasks have')} no evidence: {names}."
+    names = formats.listed([formats.name(t.name) for t in tasks])
+    return f"{formats.many(len(tasks), 'required task has', 'required tasks have')} no evidence: {names}."
 
 
 def _at_once(index: Index, line: FamilyResults) -> str | None:
@@ -343,7 +343,7 @@ def _at_once(index: Index, line: FamilyResults) -> str | None:
     reached.sort(key=lambda p: ((p.task, p.measure) != named, _open(p)))
     sentence = failed(index, reached[0]) if reached else None
     several = len(index.lines) > 1
-    return f"Family {_format.name(line.family.id)}: {_lower(sentence)}" if sentence and several else sentence
+    return f"Family {formats.name(line.family.id)}: {_lower(sentence)}" if sentence and several else sentence
 
 
 def _open(reached: Potential) -> bool:
@@ -361,5 +361,5 @@ def _settles(index: Index, reached: Potential) -> str:
     for network in line.networks if line else ():
         cell = index.cell(reached.task, network.id, reached.measure)
         if cell and network.prune_ratio == ratio and cell.settles_at is not None and cell.verdict == "inconclusive":
-            return f"; about {_format.rough(cell.settles_at)} examples would settle it"
+            return f"; about {formats.rough(cell.settles_at)} examples would settle it"
     return ""

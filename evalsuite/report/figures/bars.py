@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
-from evalsuite.report import _format
-from evalsuite.report import _style as style
+from evalsuite.report.content import formats
+from evalsuite.report.figures import style
 
 _WIDTH, _ROW, _HEAD, _FOOT = 1000.0, 19.0, 30.0, 40.0
 _LETTER = 6.3
@@ -131,7 +131,7 @@ def _figure(axes: Axes, y: float, bar: Bar, *, required: bool) -> None:
     place = end if inside or beside else max([end, *marks])
     tone = style.PAPER if required else style.INK
     axes.annotate(
-        _format.ratio(end), (place, y), xytext=(-9 if inside else 9, 0), textcoords="offset points",
+        formats.ratio(end), (place, y), xytext=(-9 if inside else 9, 0), textcoords="offset points",
         ha="right" if inside else "left", va="center_baseline", fontsize=10, color=tone if inside else style.INK,
         fontweight="bold" if bar.binding else "normal", annotation_clip=False,
     )  # fmt: skip

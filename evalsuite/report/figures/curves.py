@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from evalsuite.records.schema import Unit
-from evalsuite.report import _style as style
+from evalsuite.report.figures import style
 
 _WIDTH, _HEIGHT = 236.0, 156.0
 SMALLEST_SCALE = 0.0025

@@ -8,10 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from evalsuite.records.schema import Cell, Task
-from evalsuite.report import _format, _svg
-from evalsuite.report._curves import SMALLEST_SCALE, Curve, Step, loss_panel
-from evalsuite.report._index import FamilyResults, Group, Index
-from evalsuite.report._ratios import stem
+from evalsuite.report.content import formats
+from evalsuite.report.content.index import FamilyResults, Group, Index
+from evalsuite.report.figures import embed
+from evalsuite.report.figures.curves import SMALLEST_SCALE, Curve, Step, loss_panel
+from evalsuite.report.figures.ratios import stem
 
 _MOST_PANELS = 40
 _BELOW, _ABOVE = (1.5, 5.0), (2.5, 8.0)
@@ -90,8 +91,8 @@ def _has_curve(index: Index, task: Task) -> bool:
 def _panel(index: Index, task: Task, prefix: str, reach: tuple[float, float], *, key: str) -> Panel:
     measure = index.shown(task.name)
     name, finding = index.named(task.name, measure), _finding(index, task)
-    svg = _svg.inline(_figure(index, task, measure, reach), key=key, title=f"{name}: {finding}")
-    return Panel(task=_format.name(name.removeprefix(prefix)), finding=finding, svg=svg)
+    svg = embed.inline(_figure(index, task, measure, reach), key=key, title=f"{name}: {finding}")
+    return Panel(task=formats.name(name.removeprefix(prefix)), finding=finding, svg=svg)
 
 
 def figure(index: Index, task: Task, measure: str) -> Figure:
@@ -149,6 +150,6 @@ def _finding(index: Index, task: Task) -> str:
         return "no verdict"
     if ratios[-1] == 0:
         return "not shown at any ratio"
-    if len(ratios) == 1 or _format.share(ratios[0]) == _format.share(ratios[-1]):
-        return f"commensurate to {_format.share(ratios[0])}"
-    return f"commensurate to {_format.share(ratios[0]).split()[0]}–{_format.share(ratios[-1])}"
+    if len(ratios) == 1 or formats.share(ratios[0]) == formats.share(ratios[-1]):
+        return f"commensurate to {formats.share(ratios[0])}"
+    return f"commensurate to {formats.share(ratios[0]).split()[0]}–{formats.share(ratios[-1])}"

@@ -6,10 +6,10 @@ from statistics import median
 from typing import final
 
 from evalsuite.records.schema import Deployable, Potential, Task
-from evalsuite.report import _format
-from evalsuite.report._bars import Bar, BarRow
-from evalsuite.report._index import FamilyResults, Index
-from evalsuite.report.verdict import ended
+from evalsuite.report.content import formats
+from evalsuite.report.content.index import FamilyResults, Index
+from evalsuite.report.content.verdict import ended
+from evalsuite.report.figures.bars import Bar, BarRow
 
 _MOST_ROWS = 44
 
@@ -63,7 +63,7 @@ def table_rows(index: Index, measure: str | None = None) -> tuple[TaskReach, ...
             alone = reached[0] if len(reached) == 1 else None
             rows.append(
                 TaskReach(
-                    task=_format.name(task.name) if measure else _format.read_as(task.name, index.shown(task.name)),
+                    task=formats.name(task.name) if measure else formats.read_as(task.name, index.shown(task.name)),
                     required=task.required,
                     families=tuple(map(_reach, reached)),
                     ending=task.unavailable or (ended(index, alone) if alone else ""),
@@ -83,16 +83,16 @@ def finding(index: Index) -> str:
     ]
     if not ratios:
         return "No task has a commensurate ratio to show."
-    ends = f"{_format.share(min(ratios))} to {_format.share(max(ratios))}"
-    spread = f"Over {_format.many(len(ratios), 'task')} it runs from {ends}"
-    spread += f", with a median of {_format.share(median(ratios))}."
+    ends = f"{formats.share(min(ratios))} to {formats.share(max(ratios))}"
+    spread = f"Over {formats.many(len(ratios), 'task')} it runs from {ends}"
+    spread += f", with a median of {formats.share(median(ratios))}."
     if limit is None or limit.binding_task is None:
         return f"The commensurate ratio by task. {spread}"
-    who = f" for family {_format.name(family)}" if len(index.lines) > 1 else ""
-    binding = _format.read_as(limit.binding_task, limit.binding_measure)
+    who = f" for family {formats.name(family)}" if len(index.lines) > 1 else ""
+    binding = formats.read_as(limit.binding_task, limit.binding_measure)
     if not limit.ratio:
         return f"{binding} gives out at the smallest ratio tested{who}. {spread}"
-    return f"{binding} sets the deployable ratio{who} at {_format.share(limit.ratio)}. {spread}"
+    return f"{binding} sets the deployable ratio{who} at {formats.share(limit.ratio)}. {spread}"
 
 
 def family_limit(index: Index, line: FamilyResults) -> Deployable | None:
@@ -160,9 +160,9 @@ def _bar(index: Index, line: FamilyResults, subject: Subject) -> Bar:
 
 def _reach(reached: Potential | None) -> str:
     if reached is None or reached.commensurate is None:
-        return _format.NOTHING
+        return formats.NOTHING
     marks = " →" * reached.censored + " ↺" * reached.nonmonotone
-    return f"{_format.ratio(reached.commensurate)} ({_format.ratio(reached.prune_potential)}){marks}"
+    return f"{formats.ratio(reached.commensurate)} ({formats.ratio(reached.prune_potential)}){marks}"
 
 
 def _label(task: Task, measure: str, *, headed: bool) -> str:

@@ -4,9 +4,8 @@ from matplotlib.figure import Figure
 
 from evalsuite.errors import UnknownNameError
 from evalsuite.records.schema import Results
-from evalsuite.report import _losses, _ratios
-from evalsuite.report._index import indexed
-from evalsuite.report.figures import ratio_bars
+from evalsuite.report.content.index import indexed
+from evalsuite.report.figures import losses, ratio_bars, ratios
 
 
 def loss_figure(results: Results, task: str, measure: str | None = None) -> Figure:
@@ -27,15 +26,15 @@ def loss_figure(results: Results, task: str, measure: str | None = None) -> Figu
     measures = index.measures.get(task, ())
     if measure is not None and measure not in measures:
         raise UnknownNameError("measure", measure, measures)
-    return _losses.figure(index, charted, measure or index.shown(task))
+    return losses.figure(index, charted, measure or index.shown(task))
 
 
 def ratio_figure(results: Results) -> Figure:
     """Commensurate prune ratio by task, a panel a family, with a line at each family's deployable ratio."""
     index = indexed(results)
-    ends = [_ratios.family_limit(index, line) for line in index.lines]
+    ends = [ratios.family_limit(index, line) for line in index.lines]
     return ratio_bars(
-        _ratios.chart_rows(index),
+        ratios.chart_rows(index),
         [line.family.id for line in index.lines],
         deployable=[None if end is None or not end.ratio else end.ratio for end in ends],
     )

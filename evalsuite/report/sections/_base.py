@@ -7,9 +7,9 @@ from typing import ClassVar, final
 
 from markupsafe import Markup
 
-from evalsuite.report._index import Index
-from evalsuite.report._pictures import Picture
-from evalsuite.report._templates import template_of
+from evalsuite.report.content.index import Index
+from evalsuite.report.content.pictures import Picture
+from evalsuite.report.content.templates import template_of
 
 Values = Mapping[str, object]
 """What a template shows, by the names by which it shows it: texts, numbers, and objects with named fields."""

@@ -7,9 +7,10 @@ from typing import final
 from typing_extensions import override
 
 from evalsuite.records.schema import Aggregate, Excess, ExcessLine
-from evalsuite.report import _format, _svg
-from evalsuite.report._curves import Curve, Step, trend_panel
-from evalsuite.report._index import Index
+from evalsuite.report.content import formats
+from evalsuite.report.content.index import Index
+from evalsuite.report.figures import embed
+from evalsuite.report.figures.curves import Curve, Step, trend_panel
 from evalsuite.report.sections._base import Contents, Section, Values
 
 _TITLES = {"mce": "mCE", "relative_mce": "relative mCE"}
@@ -95,11 +96,11 @@ def _corruption_panels(index: Index) -> tuple[Trend, ...]:
         values = {a.network: a for a in measured if (a.name, a.set, a.baseline) == key}
         curves = _curves(index, values)
         measure, corruptions, baseline = key
-        title, name, baseline = _TITLES[measure], _format.name(corruptions), _BASELINES.get(baseline, baseline)
+        title, name, baseline = _TITLES[measure], formats.name(corruptions), _BASELINES.get(baseline, baseline)
         finding = f"{title} on {name} beside {baseline}, in percent: {_range(values)}."
         at_zero = values[index.results.parent.id].value if index.results.parent.id in values else 1.0
         figure = trend_panel(curves, level=1.0 if at_zero is None else at_zero)
-        svg = _svg.inline(figure, key=f"mce-{k}", title=finding)
+        svg = embed.inline(figure, key=f"mce-{k}", title=finding)
         panels.append(Trend(name=f"{title}, {name}, beside {baseline}", svg=svg, finding=finding))
     return tuple(panels)
 
@@ -111,7 +112,7 @@ def _excess_panels(index: Index) -> tuple[Trend, ...]:
     looks = {line.family.pruner or line.family.id: look for look, line in reversed(list(enumerate(index.lines)))}
     trends = [(looks.get(t.pruner, 0), t.slope, t.low, t.high) for t in index.results.excess_lines]
     finding = f"Difference in excess error in points: {_range(values, points=True)}."
-    svg = _svg.inline(trend_panel(_curves(index, values), level=0.0, trends=trends), key="excess", title=finding)
+    svg = embed.inline(trend_panel(_curves(index, values), level=0.0, trends=trends), key="excess", title=finding)
     return (Trend(name="Difference in excess error", svg=svg, finding=finding),)
 
 
@@ -126,7 +127,7 @@ def _curves(index: Index, values: Mapping[str, Aggregate] | Mapping[str, Excess]
 
 def _range(values: Mapping[str, Aggregate] | Mapping[str, Excess], *, points: bool = False) -> str:
     figures = [v.value for v in values.values() if v.value is not None]
-    low, high = (_format.points(v) if points else _format.loss(v) for v in (min(figures), max(figures)))
+    low, high = (formats.points(v) if points else formats.loss(v) for v in (min(figures), max(figures)))
     return low if len(figures) == 1 else f"{low} to {high}"
 
 
@@ -140,13 +141,13 @@ def _corruption_rows(index: Index) -> tuple[CorruptionRow, ...]:
         counts = {a.n for a in both.values() if a.n is not None}
         reasons = "; ".join(dict.fromkeys(a.reason for a in both.values() if a.reason))
         row = CorruptionRow(
-            beside=f"{_format.name(name)} beside {_BASELINES.get(baseline, baseline)}",
+            beside=f"{formats.name(name)} beside {_BASELINES.get(baseline, baseline)}",
             network=network,
-            prune_ratio=_format.ratio(judged.prune_ratio if judged else None),
-            examples=_format.count(max(counts, default=None)),
+            prune_ratio=formats.ratio(judged.prune_ratio if judged else None),
+            examples=formats.count(max(counts, default=None)),
             mce=_share(both.get("mce")),
             relative_mce=_share(both.get("relative_mce")),
-            note=reasons or _format.NOTHING,
+            note=reasons or formats.NOTHING,
         )
         shown.append(row)
     return tuple(shown)
@@ -155,27 +156,27 @@ def _corruption_rows(index: Index) -> tuple[CorruptionRow, ...]:
 def _excess_row(row: Excess) -> ExcessRow:
     return ExcessRow(
         network=row.network,
-        prune_ratio=_format.ratio(row.prune_ratio),
-        tasks=_format.count(row.tasks),
-        examples=_format.count(row.n),
+        prune_ratio=formats.ratio(row.prune_ratio),
+        tasks=formats.count(row.tasks),
+        examples=formats.count(row.n),
         excess=_points(row.value, row.low, row.high),
-        note=row.reason or _format.NOTHING,
+        note=row.reason or formats.NOTHING,
     )
 
 
 def _slope_row(line: ExcessLine) -> SlopeRow:
     return SlopeRow(
         pruner=line.pruner,
-        networks=_format.count(line.points),
-        seeds=_format.count(line.seeds),
+        networks=formats.count(line.points),
+        seeds=formats.count(line.seeds),
         slope=_points(line.slope, line.low, line.high),
     )
 
 
 def _share(a: Aggregate | None) -> str:
-    return _format.NOTHING if a is None or a.value is None else f"{_format.loss(a.value)} {_format.span(a.low, a.high)}"
+    return formats.NOTHING if a is None or a.value is None else f"{formats.loss(a.value)} {formats.span(a.low, a.high)}"
 
 
 def _points(value: float | None, low: float | None, high: float | None) -> str:
-    interval = _format.interval(low, high)
-    return _format.points(value) if interval == _format.NOTHING else f"{_format.points(value)} {interval}"
+    interval = formats.interval(low, high)
+    return formats.points(value) if interval == formats.NOTHING else f"{formats.points(value)} {interval}"

@@ -8,7 +8,7 @@ from typing import final
 from typing_extensions import override
 
 from evalsuite.records.schema import Average, Results
-from evalsuite.report import _format
+from evalsuite.report.content import formats
 from evalsuite.report.sections._base import Contents, Section, Values
 
 
@@ -45,9 +45,9 @@ def _row(average: Average) -> AverageRow:
         family=average.family,
         set=average.set,
         measure=average.measure,
-        tasks=_format.count(average.n),
-        average=_format.ratio(average.average),
-        minimum=_format.ratio(average.minimum),
+        tasks=formats.count(average.n),
+        average=formats.ratio(average.average),
+        minimum=formats.ratio(average.minimum),
     )
 
 
@@ -62,7 +62,7 @@ def _over_seeds(results: Results) -> list[AverageRow]:
             family=f"{pruner}, mean ± s.d. of {len(members)} seeds",
             set=name,
             measure=measure,
-            tasks=_format.count(members[0].n),
+            tasks=formats.count(members[0].n),
             average=_spread(member.average for member in members),
             minimum=_spread(member.minimum for member in members),
         )
@@ -73,4 +73,4 @@ def _over_seeds(results: Results) -> list[AverageRow]:
 
 def _spread(values: Iterable[float | None]) -> str:
     figures = [v for v in values if v is not None]
-    return f"{_format.ratio(fmean(figures))} ± {100 * pstdev(figures):.1f}" if figures else _format.NOTHING
+    return f"{formats.ratio(fmean(figures))} ± {100 * pstdev(figures):.1f}" if figures else formats.NOTHING

@@ -7,8 +7,8 @@ from typing import final
 from typing_extensions import override
 
 from evalsuite.records.schema import Cell, Network, Task, Unit
-from evalsuite.report import _format
-from evalsuite.report._index import Index
+from evalsuite.report.content import formats
+from evalsuite.report.content.index import Index
 from evalsuite.report.sections._base import Contents, Section, Values
 
 _OTHERS = "parent and controls"
@@ -92,12 +92,12 @@ def _table(
 
 def _block(index: Index, task: Task, measure: str, pairs: Sequence[tuple[Network, Cell]]) -> Block:
     """What is the same in every row stands in the heading."""
-    heading, unit = _format.read_as(task.name, measure), index.unit(measure)
+    heading, unit = formats.read_as(task.name, measure), index.unit(measure)
     examples = {c.n for _, c in pairs if c.n is not None}
     parents = {c.parent_loss for _, c in pairs if c.parent_loss is not None}
     same = [] if unit == "share" else [f"in {unit}"]
-    same += [f"n = {_format.count(n)}" for n in examples if len(examples) == 1]
-    same += [f"parent {_format.loss(p, unit)}" for p in parents if len(parents) == 1]
+    same += [f"n = {formats.count(n)}" for n in examples if len(examples) == 1]
+    same += [f"parent {formats.loss(p, unit)}" for p in parents if len(parents) == 1]
     return Block(
         heading=", ".join([heading, *same]),
         name=heading.strip("`"),
@@ -108,22 +108,22 @@ def _block(index: Index, task: Task, measure: str, pairs: Sequence[tuple[Network
 def _cell(network: Network, cell: Cell, margin: float, unit: Unit, *, n_differs: bool) -> CellRow:
     settles = cell.verdict == "inconclusive" and cell.settles_at is not None
     notes = (
-        _format.SIGNS[cell.verdict],
-        f"n ≈ {_format.rough(cell.settles_at)} would settle it" if settles and cell.settles_at is not None else "",
-        f"n = {_format.count(cell.n)}" if n_differs else "",
+        formats.SIGNS[cell.verdict],
+        f"n ≈ {formats.rough(cell.settles_at)} would settle it" if settles and cell.settles_at is not None else "",
+        f"n = {formats.count(cell.n)}" if n_differs else "",
         f"most in {cell.group}" if cell.group is not None else "",
         cell.reason,
     )
     return CellRow(
-        network=_format.ratio(network.prune_ratio) if network.role == "pruned" else network.id,
-        loss=_with(_format.loss(cell.loss, unit), _format.span(cell.low, cell.high, unit)),
+        network=formats.ratio(network.prune_ratio) if network.role == "pruned" else network.id,
+        loss=_with(formats.loss(cell.loss, unit), formats.span(cell.low, cell.high, unit)),
         difference=_with(
-            _format.points(cell.difference, unit=unit),
-            _format.interval(cell.difference_low, cell.difference_high, margin, unit),
+            formats.points(cell.difference, unit=unit),
+            formats.interval(cell.difference_low, cell.difference_high, margin, unit),
         ),
-        verdict=" ".join(filter(None, notes)) or _format.NOTHING,
+        verdict=" ".join(filter(None, notes)) or formats.NOTHING,
     )
 
 
 def _with(value: str, interval: str) -> str:
-    return value if interval == _format.NOTHING else f"{value} {interval}"
+    return value if interval == formats.NOTHING else f"{value} {interval}"

@@ -6,8 +6,8 @@ from typing import final
 from typing_extensions import override
 
 from evalsuite.records.schema import Exemplars, Results
-from evalsuite.report import _format
-from evalsuite.report._pictures import EXEMPLARS, EmbeddedPicture, embedded
+from evalsuite.report.content import formats
+from evalsuite.report.content.pictures import EXEMPLARS, EmbeddedPicture, embedded
 from evalsuite.report.sections._base import Contents, Section, Values
 
 _LISTED = 8
@@ -68,23 +68,23 @@ def _finding(results: Results) -> str:
     if not any(e.count for e in measured):
         return "On no task do most networks of a population agree on another class than the parent's."
     most = max(measured, key=lambda e: e.share or 0.0)
-    where = f"{_format.name(most.task)}, where {_format.name(most.population)} has {_format.share(most.share)}"
-    hard = f"The parent errs on {_format.share(most.parent_error)} of these"
+    where = f"{formats.name(most.task)}, where {formats.name(most.population)} has {formats.share(most.share)}"
+    hard = f"The parent errs on {formats.share(most.parent_error)} of these"
     if most.parent_error_elsewhere is not None:
-        hard += f" and on {_format.share(most.parent_error_elsewhere)} of all others"
+        hard += f" and on {formats.share(most.parent_error_elsewhere)} of all others"
     return f"Most are on {where} of the examples. {hard}."
 
 
 def _row(row: Exemplars) -> ExemplarRow:
     first = ", ".join(map(str, row.positions[:_LISTED])) + (", …" if row.count > _LISTED else "")
     return ExemplarRow(
-        task=_format.name(row.task),
+        task=formats.name(row.task),
         population=row.population,
-        networks=_format.count(row.networks),
-        exemplars=f"{_format.count(row.count)} of {_format.count(row.n)}",
-        share=f"{_format.loss(row.share)} {_format.span(row.low, row.high)}",
-        parent_error=_format.loss(row.parent_error),
-        child_error=_format.loss(row.child_error),
-        parent_error_elsewhere=_format.loss(row.parent_error_elsewhere),
-        first=first or _format.NOTHING,
+        networks=formats.count(row.networks),
+        exemplars=f"{formats.count(row.count)} of {formats.count(row.n)}",
+        share=f"{formats.loss(row.share)} {formats.span(row.low, row.high)}",
+        parent_error=formats.loss(row.parent_error),
+        child_error=formats.loss(row.child_error),
+        parent_error_elsewhere=formats.loss(row.parent_error_elsewhere),
+        first=first or formats.NOTHING,
     )

@@ -6,9 +6,9 @@ from typing import final
 from typing_extensions import override
 
 from evalsuite.records.schema import Feature
-from evalsuite.report import _format
-from evalsuite.report._field import EMPTY, Field
-from evalsuite.report._index import Index
+from evalsuite.report.content import formats
+from evalsuite.report.content.field import EMPTY, Field
+from evalsuite.report.content.index import Index
 from evalsuite.report.sections._base import Contents, Section, Values
 
 _SHADES = 9
@@ -86,7 +86,7 @@ def _matrix(index: Index, name: str) -> Matrix:
     shown = list(dict.fromkeys(feature.pixels_from for feature in features))
     task = index.task(name)
     return Matrix(
-        task=_format.name(name),
+        task=formats.name(name),
         title=name if task is None or task.title is None else task.title,
         labels=tuple(_label(index, network) for network in shown),
         rows=tuple(
@@ -106,7 +106,7 @@ def _label(index: Index, network: str) -> str:
     facts = index.network(network)
     if facts is None or facts.role != "pruned" or len(index.lines) > 1:
         return network
-    return _format.ratio(facts.prune_ratio)
+    return formats.ratio(facts.prune_ratio)
 
 
 def _field(feature: Feature | None) -> Field:
@@ -120,10 +120,10 @@ def _pair(feature: Feature) -> PairRow:
     return PairRow(
         pixels_from=feature.pixels_from,
         seen_by=feature.seen_by,
-        examples=_format.count(feature.n),
-        confidence=_format.loss(feature.value),
-        interval=_format.span(feature.low, feature.high),
-        note=feature.reason or _format.NOTHING,
+        examples=formats.count(feature.n),
+        confidence=formats.loss(feature.value),
+        interval=formats.span(feature.low, feature.high),
+        note=feature.reason or formats.NOTHING,
     )
 
 
@@ -133,7 +133,7 @@ def _finding(index: Index, pairs: dict[tuple[str, str], Feature]) -> str:
     reference = pairs.get((parent, parent))
     if reference is None or reference.value is None:
         return "The parent's own pixels have not been shown to it yet."
-    clauses = [f"On its own pixels the parent gives the true class {_format.share(reference.value)} on average"]
+    clauses = [f"On its own pixels the parent gives the true class {formats.share(reference.value)} on average"]
     for role, noun in (("pruned", "pruned networks"), ("control", "controls")):
         by_network = {n.id: pairs.get((parent, n.id)) for n in index.results.networks if n.role == role}
         values = [feature.value for feature in by_network.values() if feature is not None and feature.value is not None]
@@ -143,5 +143,5 @@ def _finding(index: Index, pairs: dict[tuple[str, str], Feature]) -> str:
 
 
 def _range(values: list[float]) -> str:
-    low, high = _format.share(min(values)), _format.share(max(values))
+    low, high = formats.share(min(values)), formats.share(max(values))
     return low if low == high else f"{low} to {high}"

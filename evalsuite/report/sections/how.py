@@ -7,10 +7,10 @@ from typing import final
 from typing_extensions import override
 
 from evalsuite.records.schema import Task
-from evalsuite.report import _format
-from evalsuite.report._gaps import not_evidence_for
+from evalsuite.report.content import formats
+from evalsuite.report.content.gaps import not_evidence_for
+from evalsuite.report.content.verdict import margins
 from evalsuite.report.sections._base import Contents, Section, Values
-from evalsuite.report.verdict import margins
 
 
 @final
@@ -46,7 +46,7 @@ class HowItWasMade(Section):
             "arguments": _listed(results.parent.arguments),
             "lineage": tuple(map(_listed, results.parent.lineage)),
             "margins": margins(contents.index),
-            "confidence": _format.share(results.run.confidence, 3),
+            "confidence": formats.share(results.run.confidence, 3),
             "not_evidence": not_evidence_for(contents.index),
             "tasks": tuple(map(_row, results.tasks)),
         }
@@ -54,12 +54,12 @@ class HowItWasMade(Section):
 
 def _listed(pairs: Mapping[str, object] | None) -> str:
     """`key value, key value`; nested values are written as Python does."""
-    return ", ".join(f"{key} {_plain(value)}" for key, value in (pairs or {}).items()) or _format.NOTHING
+    return ", ".join(f"{key} {_plain(value)}" for key, value in (pairs or {}).items()) or formats.NOTHING
 
 
 def _plain(value: object) -> str:
     if value is None:
-        return _format.NOTHING
+        return formats.NOTHING
     return (
         f"{value:g}"
         if isinstance(value, float)
@@ -75,9 +75,9 @@ def _row(task: Task) -> TaskRow:
         name=task.name,
         title=task.title or task.kind,
         required="required" if task.required else "",
-        examples=_format.count(task.n),
-        version=_format.or_dash(task.version),
-        time=_format.duration(task.seconds),
+        examples=formats.count(task.n),
+        version=formats.or_dash(task.version),
+        time=formats.duration(task.seconds),
         parameters=_listed(task.parameters),
         note="; ".join(filter(None, notes)),
     )

@@ -6,10 +6,11 @@ from typing import final
 from typing_extensions import override
 
 from evalsuite.records.schema import Task
-from evalsuite.report import _format, _svg
-from evalsuite.report._curves import family_mark
-from evalsuite.report._index import FamilyResults, Index
-from evalsuite.report._losses import panels
+from evalsuite.report.content import formats
+from evalsuite.report.content.index import FamilyResults, Index
+from evalsuite.report.figures import embed
+from evalsuite.report.figures.curves import family_mark
+from evalsuite.report.figures.losses import panels
 from evalsuite.report.sections._base import Contents, Section, Values
 
 
@@ -66,7 +67,7 @@ def _marks(index: Index) -> tuple[Mark, ...]:
     """A single family needs no key."""
     names = [line.family.id for line in index.lines]
     return tuple(
-        Mark(svg=_svg.inline(family_mark(look), key=f"family-{look}", title=f"Mark of {name}"), family=name)
+        Mark(svg=embed.inline(family_mark(look), key=f"family-{look}", title=f"Mark of {name}"), family=name)
         for look, name in enumerate(names if len(names) > 1 else ())
     )
 
@@ -74,7 +75,7 @@ def _marks(index: Index) -> tuple[Mark, ...]:
 def _table(index: Index, line: FamilyResults) -> LossTable:
     return LossTable(
         family=line.family.id,
-        ratios=tuple(_format.ratio(network.prune_ratio) for network in line.networks),
+        ratios=tuple(formats.ratio(network.prune_ratio) for network in line.networks),
         rows=tuple(_row(index, line, task) for task in index.results.tasks if task.unavailable is None),
     )
 
@@ -85,7 +86,7 @@ def _row(index: Index, line: FamilyResults, task: Task) -> LossRow:
     parent = next((cell.parent_loss for cell in cells if cell is not None and cell.parent_loss is not None), None)
     unit = index.unit(measure)
     return LossRow(
-        task=_format.read_as(task.name, measure),
-        parent=_format.loss(parent, unit),
-        losses=tuple(_format.loss(cell.loss if cell else None, unit) for cell in cells),
+        task=formats.read_as(task.name, measure),
+        parent=formats.loss(parent, unit),
+        losses=tuple(formats.loss(cell.loss if cell else None, unit) for cell in cells),
     )

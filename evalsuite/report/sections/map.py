@@ -7,11 +7,11 @@ from typing import final
 from typing_extensions import override
 
 from evalsuite.records.schema import Cell, Network, Task, Unit
-from evalsuite.report import _format
-from evalsuite.report._curves import SMALLEST_SCALE
-from evalsuite.report._field import EMPTY, Field
-from evalsuite.report._index import FamilyResults, Group, Index
-from evalsuite.report._ratios import family_limit
+from evalsuite.report.content import formats
+from evalsuite.report.content.field import EMPTY, Field
+from evalsuite.report.content.index import FamilyResults, Group, Index
+from evalsuite.report.figures.curves import SMALLEST_SCALE
+from evalsuite.report.figures.ratios import family_limit
 from evalsuite.report.sections._base import Contents, Section, Values
 
 _EDGES = (-2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
@@ -78,7 +78,7 @@ def _map(index: Index, line: FamilyResults) -> Map:
 
 
 def _ratio(network: Network) -> str:
-    return _format.ratio(network.target_ratio if network.prune_ratio is None else network.prune_ratio)
+    return formats.ratio(network.target_ratio if network.prune_ratio is None else network.prune_ratio)
 
 
 def _row(index: Index, line: FamilyResults, group: Group, task: Task) -> MapRow:
@@ -88,7 +88,7 @@ def _row(index: Index, line: FamilyResults, group: Group, task: Task) -> MapRow:
     label = task.name.removeprefix(f"{group.kind}/") if len(group.tasks) > 1 and len(index.groups) > 1 else task.name
     scale = max(index.margin(task.name), SMALLEST_SCALE)
     return MapRow(
-        task=_format.name(index.named(label, measure)),
+        task=formats.name(index.named(label, measure)),
         binding=ends is not None and ends.binding_task == task.name,
         required=task.required,
         fields=tuple(_field(index.cell(task.name, n.id), scale, index.unit(measure)) for n in line.networks),
@@ -99,7 +99,7 @@ def _field(cell: Cell | None, scale: float, unit: Unit) -> Field:
     if cell is None or cell.difference is None:
         return EMPTY
     shade = sum(cell.difference > edge * scale for edge in _EDGES)
-    return Field(shade=f"s{shade}", text=f"{_format.SIGNS[cell.verdict]} {_brief(cell.difference, unit)}".strip())
+    return Field(shade=f"s{shade}", text=f"{formats.SIGNS[cell.verdict]} {_brief(cell.difference, unit)}".strip())
 
 
 def _brief(difference: float, unit: Unit) -> str:
@@ -118,7 +118,7 @@ def _finding(index: Index, line: FamilyResults) -> str:
     if not total:
         return "No verdict has been reached."
     return (
-        f"Of {_format.many(total, 'verdict')}, {_format.count(verdicts['commensurate'])} are commensurate (✓), "
-        f"{_format.count(verdicts['not_commensurate'])} are not (✗), and {_format.count(verdicts['inconclusive'])} are "
+        f"Of {formats.many(total, 'verdict')}, {formats.count(verdicts['commensurate'])} are commensurate (✓), "
+        f"{formats.count(verdicts['not_commensurate'])} are not (✗), and {formats.count(verdicts['inconclusive'])} are "
         f"inconclusive (?)."
     )

@@ -5,9 +5,9 @@ from typing import final
 
 from typing_extensions import override
 
-from evalsuite.report import _format
-from evalsuite.report._index import Index
-from evalsuite.report._ratios import TaskReach, table_rows
+from evalsuite.report.content import formats
+from evalsuite.report.content.index import Index
+from evalsuite.report.figures.ratios import TaskReach, table_rows
 from evalsuite.report.sections._base import Contents, Section, Values
 
 
@@ -54,6 +54,6 @@ def _finding(index: Index, measure: str) -> str:
         return "no verdict."
     (low, first), (high, last) = min(reached), max(reached)
     if low == high:
-        return f"commensurate to {_format.share(low)} on every task."
-    ends = f"{_format.share(low)} on {_format.name(first)} and {_format.share(high)} on {_format.name(last)}"
+        return f"commensurate to {formats.share(low)} on every task."
+    ends = f"{formats.share(low)} on {formats.name(first)} and {formats.share(high)} on {formats.name(last)}"
     return f"commensurate to between {ends}."

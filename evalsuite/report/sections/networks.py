@@ -6,7 +6,7 @@ from typing import final
 from typing_extensions import override
 
 from evalsuite.records.schema import Latency, Network, Results
-from evalsuite.report import _format
+from evalsuite.report.content import formats
 from evalsuite.report.sections._base import Contents, Section, Values
 
 _ROLES = {"parent": " (parent)", "control": " (control)", "shipped": " (shipped)", "pruned": ""}
@@ -60,21 +60,21 @@ def _latency_note(results: Results) -> str:
 
 
 def _timed(first: Latency) -> str:
-    batch = f"batches of {_format.count(first.batch)}" if first.batch else "one batch size"
-    return f"over {_format.many(first.n, 'round')} of {batch}" if first.n else f"of {batch}"
+    batch = f"batches of {formats.count(first.batch)}" if first.batch else "one batch size"
+    return f"over {formats.many(first.n, 'round')} of {batch}" if first.n else f"of {batch}"
 
 
 def _row(network: Network) -> NetworkRow:
     return NetworkRow(
         name=f"{network.id}{_ROLES[network.role]}",
-        prune_ratio=_format.ratio(network.prune_ratio),
-        flop_reduction=_format.ratio(network.flop_reduction),
-        parameters=_format.size(network.parameters),
-        nonzero=_format.size(network.nonzero),
-        flops=_format.size(network.flops),
-        dense_flops=_format.size(network.dense_flops),
-        megabytes=_format.figure(network.megabytes),
-        peak_megabytes=_format.figure(network.peak_megabytes),
+        prune_ratio=formats.ratio(network.prune_ratio),
+        flop_reduction=formats.ratio(network.flop_reduction),
+        parameters=formats.size(network.parameters),
+        nonzero=formats.size(network.nonzero),
+        flops=formats.size(network.flops),
+        dense_flops=formats.size(network.dense_flops),
+        megabytes=formats.figure(network.megabytes),
+        peak_megabytes=formats.figure(network.peak_megabytes),
         latency=_latency(network.latency_ms),
         throughput=_latency(network.throughput_ms),
     )
@@ -82,5 +82,5 @@ def _row(network: Network) -> NetworkRow:
 
 def _latency(timed: Latency | None) -> str:
     if timed is None or timed.median is None:
-        return _format.NOTHING
-    return f"{_format.figure(timed.median)} [{_format.figure(timed.low)}, {_format.figure(timed.high)}]"
+        return formats.NOTHING
+    return f"{formats.figure(timed.median)} [{formats.figure(timed.low)}, {formats.figure(timed.high)}]"

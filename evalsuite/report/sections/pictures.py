@@ -5,9 +5,9 @@ from typing import final
 
 from typing_extensions import override
 
-from evalsuite.report._index import Index
-from evalsuite.report._losses import chosen
-from evalsuite.report._pictures import EmbeddedPicture, Picture, check_png, embedded
+from evalsuite.report.content.index import Index
+from evalsuite.report.content.pictures import EmbeddedPicture, Picture, check_png, embedded
+from evalsuite.report.figures.losses import chosen
 from evalsuite.report.sections._base import Contents, Section, Values
 
 _A_ROW = 3

@@ -5,10 +5,10 @@ from typing import final
 
 from typing_extensions import override
 
-from evalsuite.report import _svg
-from evalsuite.report._bars import BarRow, ratio_bars
-from evalsuite.report._index import Index
-from evalsuite.report._ratios import chart_rows, family_limit, finding, table_rows
+from evalsuite.report.content.index import Index
+from evalsuite.report.figures import embed
+from evalsuite.report.figures.bars import BarRow, ratio_bars
+from evalsuite.report.figures.ratios import chart_rows, family_limit, finding, table_rows
 from evalsuite.report.sections._base import Contents, Section, Values
 
 _PANELS_A_CHART = 4
@@ -55,6 +55,6 @@ def _charts(index: Index, rows: tuple[BarRow, ...]) -> tuple[Chart, ...]:
         ]
         figure = ratio_bars(cut, [line.family.id for line in lines], deployable=limits)
         caption = finding(index) if start == 0 else "The same tasks for the other families."
-        svg = _svg.inline(figure, key=f"ratios-{start}", title=f"Commensurate prune ratio by task. {caption}")
+        svg = embed.inline(figure, key=f"ratios-{start}", title=f"Commensurate prune ratio by task. {caption}")
         charts.append(Chart(svg=svg, finding=caption))
     return tuple(charts)

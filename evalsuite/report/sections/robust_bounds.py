@@ -6,7 +6,7 @@ from typing import final
 from typing_extensions import override
 
 from evalsuite.records.schema import Invariant, Results
-from evalsuite.report import _format
+from evalsuite.report.content import formats
 from evalsuite.report.sections._base import Contents, Section, Values
 
 
@@ -53,9 +53,9 @@ def _pairs(results: Results) -> list[Invariant]:
 def _row(pair: Invariant) -> BoundsRow:
     return BoundsRow(
         network=pair.network,
-        certificate=_format.name(pair.inner),
-        attack=_format.name(pair.outer),
-        examples=_format.count(pair.n),
-        at_least=_format.share(pair.inner_right / pair.n),
-        at_most=_format.share(pair.outer_right / pair.n),
+        certificate=formats.name(pair.inner),
+        attack=formats.name(pair.outer),
+        examples=formats.count(pair.n),
+        at_least=formats.share(pair.inner_right / pair.n),
+        at_most=formats.share(pair.outer_right / pair.n),
     )

@@ -6,8 +6,8 @@ from typing import final
 from typing_extensions import override
 
 from evalsuite.records.schema import Shipped
-from evalsuite.report import _format
-from evalsuite.report._shipped import hint
+from evalsuite.report.content import formats
+from evalsuite.report.content.shipped import hint
 from evalsuite.report.sections._base import Contents, Section, Values
 
 _VERDICTS = {"same outputs": "✓ same outputs", "same predictions": "≈ same predictions", "differs": "✗ differs"}
@@ -20,7 +20,7 @@ class ShippedRow:
 
     file: str
     network: str
-    format: str
+    formats: str
     examples: str
     disagreements: str
     share: str
@@ -52,12 +52,12 @@ def _row(shipped: Shipped) -> ShippedRow:
     return ShippedRow(
         file=shipped.id,
         network=shipped.of,
-        format=shipped.kind or _format.NOTHING,
-        examples=_format.count(shipped.n),
-        disagreements=_format.count(shipped.disagreements),
-        share=f"{_format.loss(shipped.share)} {_format.span(shipped.low, shipped.high)}",
-        largest=_format.figure(shipped.largest),
-        median=_format.figure(shipped.median),
+        formats=shipped.kind or formats.NOTHING,
+        examples=formats.count(shipped.n),
+        disagreements=formats.count(shipped.disagreements),
+        share=f"{formats.loss(shipped.share)} {formats.span(shipped.low, shipped.high)}",
+        largest=formats.figure(shipped.largest),
+        median=formats.figure(shipped.median),
         verdict=_VERDICTS[shipped.verdict] + hint(shipped),
-        sha256=shipped.sha256 or _format.NOTHING,
+        sha256=shipped.sha256 or formats.NOTHING,
     )

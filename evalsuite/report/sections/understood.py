@@ -6,8 +6,8 @@ from typing import final
 from typing_extensions import override
 
 from evalsuite.records.schema import Reading
-from evalsuite.report import _format
-from evalsuite.report._facts import standard_fact
+from evalsuite.report.content import formats
+from evalsuite.report.content.facts import standard_fact
 from evalsuite.report.sections._base import Contents, Section, Values
 
 _BASES = {
@@ -64,8 +64,8 @@ def _summary(readings: tuple[Reading, ...] | None) -> str:
     unconfirmed = [each for each in readings if not _is_confirmed(each)]
     if not unconfirmed:
         return "Nothing was assumed: everything was given, stands in the files, or was measured."
-    topics = _format.listed(list(dict.fromkeys(each.topic for each in unconfirmed)))
-    number = _format.many(len(unconfirmed), "reading is", "readings are")
+    topics = formats.listed(list(dict.fromkeys(each.topic for each in unconfirmed)))
+    number = formats.many(len(unconfirmed), "reading is", "readings are")
     return f"{number} not confirmed by anybody: {topics}. A gate does not pass on them unless its policy accepts them."
 
 
