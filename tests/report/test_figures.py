@@ -106,7 +106,7 @@ def test_svg_keeps_text_and_order() -> None:
 
 
 def test_svg_bytes_do_not_depend_on_the_moment() -> None:
-    assert embed.inline(bars(), key="k", title="t") == svg.inline(bars(), key="k", title="t")
+    assert embed.inline(bars(), key="k", title="t") == embed.inline(bars(), key="k", title="t")
 
 
 def test_drawing_leaves_no_trace_in_matplotlib() -> None:
