@@ -5,14 +5,14 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-from lost_in_pruning_runs import DISTRIBUTIONS, SPLITS, Found, errors, excess, groups, lines, names, potentials
+from lost_in_pruning_runs import DISTRIBUTIONS, SPLITS, Summary, errors, excess, groups, lines, names, potentials
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 
 
-def draw_potentials(result: Found, path: Path) -> None:
+def draw_potentials(result: Summary, path: Path) -> None:
     """A panel for each training: potential by task, mean and range over the seeds."""
     with _style():
         figure = Figure(figsize=(10, 6.4), layout="constrained")
@@ -32,7 +32,7 @@ def draw_potentials(result: Found, path: Path) -> None:
         figure.savefig(path, metadata={"Date": None})
 
 
-def draw_noise(result: Found, path: Path) -> None:
+def draw_noise(result: Summary, path: Path) -> None:
     """A panel for each training: potential against the level of uniform noise."""
     levels = sorted({float(r.task.rpartition("/")[2]) for r in result.reached if r.task.startswith("noise/uniform/")})
     tasks = ["clean", *(f"noise/uniform/{level:g}" for level in levels)]
@@ -51,7 +51,7 @@ def draw_noise(result: Found, path: Path) -> None:
         figure.savefig(path, metadata={"Date": None})
 
 
-def draw_excess(result: Found, path: Path) -> None:
+def draw_excess(result: Summary, path: Path) -> None:
     """A panel for each training: excess error of every network, and the lines through the origin."""
     with _style():
         figure = Figure(figsize=(8, 3.2), layout="constrained")
@@ -72,7 +72,7 @@ def draw_excess(result: Found, path: Path) -> None:
         figure.savefig(path, metadata={"Date": None})
 
 
-def draw_errors(result: Found, path: Path) -> None:
+def draw_errors(result: Summary, path: Path) -> None:
     """A panel for each distribution: mean error against the prune ratio, of both trainings."""
     with _style():
         figure = Figure(figsize=(10, 3.4), layout="constrained")

@@ -9,9 +9,9 @@ import numpy as np
 from lost_in_pruning_figures import draw_errors, draw_excess, draw_noise, draw_potentials
 from lost_in_pruning_runs import (
     DISTRIBUTIONS,
-    Found,
     Point,
     Reached,
+    Summary,
     by_clean,
     errors,
     groups,
@@ -36,7 +36,7 @@ def write_page(folder: Path, out: Path) -> Path:
     return page
 
 
-def _page(result: Found) -> Iterator[str]:
+def _page(result: Summary) -> Iterator[str]:
     counts = ", ".join(str(n) for n in sorted({point.n for point in result.points}))
     margins = ", ".join(f"{100 * margin:g}" for margin in sorted({reached.margin for reached in result.reached}))
     yield "# Lost in Pruning on a small scale"
@@ -52,7 +52,7 @@ def _page(result: Found) -> Iterator[str]:
     yield "Points: `points.csv` (errors), `potentials.csv`."
 
 
-def _potential_table(result: Found) -> Iterator[str]:
+def _potential_table(result: Summary) -> Iterator[str]:
     yield "Percent; mean ± standard deviation over seeds of the average and of the minimum over the distributions."
     yield "Trained on clean data: clean against all corruptions at severity 3. Augmented: clean and mix1 against mix2."
     yield ""
@@ -63,7 +63,7 @@ def _potential_table(result: Found) -> Iterator[str]:
         yield f"| {training} | {pruner} | {title} ({tasks}) | {seeds} | {average} | {minimum} |"
 
 
-def _error_table(result: Found) -> Iterator[str]:
+def _error_table(result: Summary) -> Iterator[str]:
     yield "Percent, mean and range over the seeds, of parents and of networks at large prune ratios: on clean data, on"
     yield "corruptions that the robust training has seen (mix1) and on those that it has not (mix2)."
     yield ""
@@ -83,7 +83,7 @@ def _range(values: np.ndarray) -> str:
     return f"{values.mean():.1f} ({values.min():.1f} to {values.max():.1f})"
 
 
-def _clean_table(result: Found) -> Iterator[str]:
+def _clean_table(result: Summary) -> Iterator[str]:
     yield "Each seed's network at the prune potential of clean data, on the test distributions: pairs of a network and"
     yield "a corruption, by whether one-sided bounds show it to be worse than its parent by more than the margin."
     yield ""
@@ -97,7 +97,7 @@ def _clean_table(result: Found) -> Iterator[str]:
         yield f"| {training} | {pruner} | {ratios} | {within} | {undecided} |"
 
 
-def _excess_table(result: Found) -> Iterator[str]:
+def _excess_table(result: Summary) -> Iterator[str]:
     yield "Points at a prune ratio of 100 %, by least squares through the origin;"
     yield "the 95 % interval resamples whole seeds."
     yield ""

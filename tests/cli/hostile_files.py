@@ -37,7 +37,7 @@ class Case:
 
     Attributes:
         write: Puts it at the path.
-        arguments: The command, with `PLACE` for the file and `OWN` for a whole checkpoint.
+        arguments: The command, with `PLACE` for the file and `CHECKPOINT` for a whole checkpoint.
         message: What one line on stderr holds.
         code: What the command ends with.
         suffix: Of the file.
