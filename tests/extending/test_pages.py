@@ -96,8 +96,12 @@ def test_the_example_works(failures: dict[str, str], page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_examples_import_public_modules_only(page: Path) -> None:
-    imported = re.findall(r"^(?:from|import) ((?:evalsuite|pruners|neuralnets)[\w.]*)", "".join(blocks(page, "python")), re.M)
-    accepted = {"evalsuite", "evalsuite.extend", "pruners"} | ({"evalsuite.config.options"} if page.stem == "option" else set())
+    imported = re.findall(
+        r"^(?:from|import) ((?:evalsuite|pruners|neuralnets)[\w.]*)", "".join(blocks(page, "python")), re.M
+    )
+    accepted = {"evalsuite", "evalsuite.extend", "pruners"} | (
+        {"evalsuite.config.options"} if page.stem == "option" else set()
+    )
     assert set(imported) <= accepted
 
 
@@ -126,5 +130,7 @@ def test_the_index_names_every_page_and_folders_that_are_there() -> None:
 
 def test_the_index_and_the_pages_name_the_same_groups() -> None:
     for *_, group, page in rows():
-        shown = re.findall(r'entry-points\."(.*)"', (FOLDER / re.findall(r"\((.*)\)", page)[0]).read_text(encoding="utf-8"))
+        shown = re.findall(
+            r'entry-points\."(.*)"', (FOLDER / re.findall(r"\((.*)\)", page)[0]).read_text(encoding="utf-8")
+        )
         assert shown == ([group] if group.startswith("evalsuite.") else [])
