@@ -3,13 +3,16 @@
 A part is a frozen keyword-only dataclass. It is known by the name of its file, or by that of an entry point in the
 group of its kind: `evalsuite.tasks`, `evalsuite.measures`, `evalsuite.attacks`, `evalsuite.corruptions`,
 `evalsuite.training`, `evalsuite.data`, `evalsuite.pruners`, `evalsuite.pruners.regularisers`,
-`evalsuite.report.sections`, `evalsuite.export`. Tasks, pruners, penalties and recipes are handed to
-`evalsuite.sweep` as they are, too. `docs/extending/` has a page with a whole example for each kind.
+`evalsuite.report.sections`, `evalsuite.export`, `evalsuite.engines`. Tasks, pruners, penalties and recipes
+are handed to `evalsuite.sweep` as they are, too. `docs/extending/` has a page with a whole example for each kind.
 """
 
 from evalsuite.attacks._base import Attack, Attacked, Budget, Flag, Norm
 from evalsuite.corruptions._base import Corruption
 from evalsuite.data import Batch, Dataset, Examples, Images, Source, TrainingAdvice
+from evalsuite.engines._base import Engine, ItemResult
+from evalsuite.engines._items import WorkItem
+from evalsuite.engines.local import LocalEngine
 from evalsuite.export._base import Exporter
 from evalsuite.gate.checks import GateResult
 from evalsuite.measures._base import (
@@ -57,6 +60,7 @@ __all__ = [
     "Corruption",
     "Dataset",
     "Domain",
+    "Engine",
     "Examples",
     "Exporter",
     "Flag",
@@ -64,6 +68,8 @@ __all__ = [
     "Guess",
     "Hook",
     "Images",
+    "ItemResult",
+    "LocalEngine",
     "Measure",
     "Metric",
     "Norm",
@@ -92,6 +98,7 @@ __all__ = [
     "Values",
     "WeightPruner",
     "WeightedStatistic",
+    "WorkItem",
     "integers",
     "keys",
     "normal",

@@ -1,4 +1,4 @@
-"""Pages of `docs/extending/`: every example is installed as a package of somebody else's, and what the page tries holds.
+"""Pages of `docs/extending/`: every example is installed as another's package, and what the page tries holds.
 
 All of them are tried in one child process, since importing torch takes longer than most of them.
 """
