@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evalsuite.analysis.population_pairs import WHOLE, features, pair_count, pairs, sources
-from evalsuite.measures._base import Stored
+from evalsuite.extend import Stored
 from evalsuite.statistics.betting import interval
 
 

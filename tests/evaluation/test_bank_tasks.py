@@ -21,10 +21,10 @@ from evalsuite.errors import UsageError
 from evalsuite.evaluation.evaluate import evaluate_family, why_unavailable, write_missing
 from evalsuite.evaluation.examples import domain_of, prepare_examples
 from evalsuite.evaluation.missing import Population, missing_work
+from evalsuite.extend import Domain
 from evalsuite.progress import Silent
 from evalsuite.randomness import keys
 from evalsuite.records.store import NO_OTHER, Address, opened
-from evalsuite.tasks._base import Domain
 from evalsuite.tasks._names import digest, parse
 from evalsuite.tasks._outliers import outliers
 from evalsuite.tasks.ood import Ood

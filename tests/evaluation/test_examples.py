@@ -20,10 +20,9 @@ from evalsuite.errors import UsageError
 from evalsuite.evaluation.evaluate import write_missing
 from evalsuite.evaluation.examples import prepare_examples
 from evalsuite.evaluation.missing import Population, missing_work
+from evalsuite.extend import OwnExamples, Task, TaskOutput
 from evalsuite.progress import Silent
 from evalsuite.records.store import opened
-from evalsuite.tasks._abilities import OwnExamples
-from evalsuite.tasks._base import Task, TaskOutput
 from evalsuite.tasks._predict import predict
 from evalsuite.tasks.clean import Clean
 

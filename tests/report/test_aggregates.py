@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from evalsuite.extend import Contents
 from evalsuite.records.schema import Task, parse_results
 from evalsuite.report.content.index import indexed
 from evalsuite.report.figures import Curve, Step, trend_panel
 from evalsuite.report.figures.ratios import stem
 from evalsuite.report.page import Picture, render
-from evalsuite.report.sections._base import Contents
 from evalsuite.report.sections.aggregates import Aggregates
 
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from evalsuite.extend import Contents
 from evalsuite.records.schema import parse_results
 from evalsuite.report.content.index import indexed
 from evalsuite.report.page import Picture, render
-from evalsuite.report.sections._base import Contents
 from evalsuite.report.sections.features import Features
 
 
