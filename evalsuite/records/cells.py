@@ -3,12 +3,12 @@
 import json
 from typing import Annotated, Final, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, StrictInt, StrictStr, TypeAdapter, ValidationError
 
 Value = TypeVar("Value")
-LABELS: Final = TypeAdapter(list[Annotated[int, Field(ge=-(2**63), lt=2**63)]])
+LABELS: Final = TypeAdapter(list[Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)]])
 """True classes of a shard's examples."""
-SHARD_SIZES: Final = TypeAdapter(list[Annotated[tuple[str, int], Field(strict=False)]])
+SHARD_SIZES: Final = TypeAdapter(list[tuple[StrictStr, StrictInt]])
 """(digest, number of examples) of each shard."""
 
 
@@ -28,7 +28,7 @@ def checked(kind: TypeAdapter[Value], value: object) -> Value:
         ValueError: It is of another kind; in one line.
     """
     try:
-        return kind.validate_python(value, strict=True)
+        return kind.validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))

@@ -60,29 +60,29 @@ def held(examples, more):
 
 def test_the_same_network(examples):
     found = held(examples, 0.0)
-    assert (found["id"], found["of"], found["file"], found["sha256"]) == ("app.pt", "small", "out/app.pt", "ab" * 32)
-    assert (found["verdict"], found["n"], found["disagreements"], found["largest"]) == ("same outputs", N, 0, 0.0)
-    assert found["low"] == 0
-    assert found["high"] == pytest.approx(binomtest(0, N).proportion_ci(0.9, method="exact").high)
+    assert (found.id, found.of, found.file, found.sha256) == ("app.pt", "small", "out/app.pt", "ab" * 32)
+    assert (found.verdict, found.n, found.disagreements, found.largest) == ("same outputs", N, 0, 0.0)
+    assert found.low == 0
+    assert found.high == pytest.approx(binomtest(0, N).proportion_ci(0.9, method="exact").high)
 
 
 @pytest.mark.parametrize(("more", "verdict"), [(0.9e-4, "same outputs"), (1.1e-4, "same predictions")])
 def test_rounding_is_a_ten_thousandth_of_the_largest_output(examples, more, verdict):
     found = held(examples, more)
-    assert found["verdict"] == verdict
-    assert found["tolerance"] == pytest.approx(1e-4)
-    assert found["largest"] == pytest.approx(more, rel=1e-2)
-    assert found["disagreements"] == 0
+    assert found.verdict == verdict
+    assert found.tolerance == pytest.approx(1e-4)
+    assert found.largest == pytest.approx(more, rel=1e-2)
+    assert found.disagreements == 0
 
 
 def test_other_predictions(examples):
     found = held(examples, 0.1)
     # logits between 0.5 and 0.6 change sides: k / 299 for k = 150, ..., 179
-    assert (found["verdict"], found["disagreements"], found["share"]) == ("differs", 30, 0.1)
+    assert (found.verdict, found.disagreements, found.share) == ("differs", 30, 0.1)
     exact = binomtest(30, N).proportion_ci(0.9, method="exact")
-    assert (found["low"], found["high"]) == (pytest.approx(exact.low), pytest.approx(exact.high))
+    assert (found.low, found.high) == (pytest.approx(exact.low), pytest.approx(exact.high))
     # one logit of two differs, by 0.1: the lower middle of all differences is 0
-    assert (found["largest"], found["median"]) == (pytest.approx(0.1), 0)
+    assert (found.largest, found.median) == (pytest.approx(0.1), 0)
 
 
 def test_outputs_that_are_no_numbers_are_refused(examples):
@@ -121,14 +121,14 @@ def test_a_map_differs_where_one_pixel_does():
     found[1] = found[1].flip(0)
     found[3, :, 0, 0] = found[3, :, 0, 0].flip(0)
     told = held_outputs(Segmentation(), torch.zeros(5, 4, 4, dtype=torch.int64), expected, found)
-    assert (told["verdict"], told["n"], told["disagreements"]) == ("differs", 5, 2)
+    assert (told.verdict, told.n, told.disagreements) == ("differs", 5, 2)
 
 
 def test_numbers_differ_where_rounding_does_not_explain_it():
     expected = torch.tensor([[10.0], [20.0], [30.0], [40.0]])
     found = expected + torch.tensor([[0.0], [0.0039], [0.0041], [-1.0]])
     told = held_outputs(Regression(scale=(1.0,)), expected, expected, found)
-    assert told["tolerance"] == pytest.approx(0.004)
-    assert (told["verdict"], told["disagreements"]) == ("differs", 2)
+    assert told.tolerance == pytest.approx(0.004)
+    assert (told.verdict, told.disagreements) == ("differs", 2)
     same = held_outputs(Regression(scale=(1.0,)), expected, expected, expected + 0.001)
-    assert (same["verdict"], same["disagreements"]) == ("same outputs", 0)
+    assert (same.verdict, same.disagreements) == ("same outputs", 0)
