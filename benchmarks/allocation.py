@@ -133,10 +133,10 @@ def outputs(network: nn.Module, split: Split) -> tuple[float, float]:
 
 def counted(network: nn.Module) -> tuple[nn.Module, list[int]]:
     """A copy that writes down how many images went through it and its copies."""
-    seen: list[int] = []
+    observed: list[int] = []
     copy = deepcopy(network)
-    copy.register_forward_hook(lambda _module, _inputs, output: seen.append(len(output)))
-    return copy, seen
+    copy.register_forward_hook(lambda _module, _inputs, output: observed.append(len(output)))
+    return copy, observed
 
 
 def cells(seed: int, methods: dict[str, Pruner], ratios: Sequence[float], steps: int = STEPS) -> list[Cell]:
@@ -150,14 +150,14 @@ def cells(seed: int, methods: dict[str, Pruner], ratios: Sequence[float], steps:
     context = Context(example=training[0][:1], seed=seed, batches=batches)
     tune = sgd(batches, steps=TUNING, learning_rate=0.01)
     print(f"seed {seed}: parent {outputs(parent, test)[0]:.1f} %", file=sys.stderr, flush=True)
-    found = []
+    result = []
     for ratio in ratios:
         keep = keep_for(remaining(parent), ratio)
         for name, method in methods.items():
-            network, seen = counted(parent)
+            network, recorded = counted(parent)
             pruned = method(network, keep=keep, context=context)
-            passes = sum(seen) / EXAMPLES
-            found.append(
+            passes = sum(recorded) / EXAMPLES
+            result.append(
                 Cell(
                     method=name,
                     ratio=ratio,
@@ -168,16 +168,16 @@ def cells(seed: int, methods: dict[str, Pruner], ratios: Sequence[float], steps:
                     passes=passes,
                 )
             )
-    return found
+    return result
 
 
 def difference(
-    found: Sequence[Cell], one: str, other: str, reading: Callable[[Cell], float], ratio: float | None
+    result: Sequence[Cell], one: str, other: str, reading: Callable[[Cell], float], ratio: float | None
 ) -> Difference:
     """`one` less `other`, paired by network; without a ratio the mean over all, so that n is the number of networks."""
 
     def per_seed(method: str) -> dict[int, float]:
-        chosen = [cell for cell in found if cell.method == method and ratio in (None, cell.ratio)]
+        chosen = [cell for cell in result if cell.method == method and ratio in (None, cell.ratio)]
         return {
             seed: mean(reading(cell) for cell in chosen if cell.seed == seed)
             for seed in sorted({cell.seed for cell in chosen})
@@ -189,38 +189,38 @@ def difference(
     return Difference(mean=mean(values), low=mean(values) - half, high=mean(values) + half, n=len(values))
 
 
-def means(found: Sequence[Cell]) -> str:
+def means(result: Sequence[Cell]) -> str:
     """Means over the networks as Markdown."""
-    ratios = sorted({cell.ratio for cell in found})
+    ratios = sorted({cell.ratio for cell in result})
     head = [f"{reading}, {ratio:.0%} gone" for reading in ("pruned", "fine-tuned") for ratio in ratios]
     lines = [f"| test accuracy in percent | {' | '.join(head)} | forward passes |", "|---|" + "---:|" * (len(head) + 1)]
-    for name in dict.fromkeys(cell.method for cell in found):
+    for name in dict.fromkeys(cell.method for cell in result):
         values = [
-            mean(READINGS[reading](cell) for cell in found if cell.method == name and cell.ratio == ratio)
+            mean(READINGS[reading](cell) for cell in result if cell.method == name and cell.ratio == ratio)
             for reading in ("pruned", "fine-tuned")
             for ratio in ratios
         ]
-        passes = mean(cell.passes for cell in found if cell.method == name)
+        passes = mean(cell.passes for cell in result if cell.method == name)
         lines.append(f"| {name} | {' | '.join(f'{value:.1f}' for value in values)} | {passes:.0f} |")
     return "\n".join(lines)
 
 
-def differences(found: Sequence[Cell]) -> str:
+def differences(result: Sequence[Cell]) -> str:
     """Paired differences as Markdown."""
-    ratios = (*sorted({cell.ratio for cell in found}), None)
+    ratios = (*sorted({cell.ratio for cell in result}), None)
     head = " | ".join("all ratios" if ratio is None else f"{ratio:.0%} gone" for ratio in ratios)
     lines = [f"| difference in points (95 % interval) | of | {head} |", "|---|---|" + "---:|" * len(ratios)]
     for one, other in PAIRS:
         for name, reading in READINGS.items():
-            row = [difference(found, one, other, reading, ratio) for ratio in ratios]
+            row = [difference(result, one, other, reading, ratio) for ratio in ratios]
             shown = " | ".join(f"{each.mean:+.1f} ({each.low:+.1f}, {each.high:+.1f})" for each in row)
             lines.append(f"| {one} - {other} | {name} | {shown} |")
     return "\n".join(lines)
 
 
-def report(found: Sequence[Cell], seconds: float) -> str:
+def report(result: Sequence[Cell], seconds: float) -> str:
     """The whole page; `seconds` of processor time went into it."""
-    seeds = sorted({cell.seed for cell in found})
+    seeds = sorted({cell.seed for cell in result})
     _, test = digits()
     return f"""# Layer ratios: rules, a greedy search, reinforcement learning
 
@@ -230,14 +230,14 @@ pruned by magnitude. Searches look at {EXAMPLES} training examples; a forward pa
 one epoch ({TUNING} steps). CPU ({platform.machine()}, torch {torch.__version__}), one thread,
 {seconds:.0f} s of processor time.
 
-{means(found)}
+{means(result)}
 
 Differences are paired by network: n = {len(seeds)} each, over all ratios too, where a network counts with its mean.
 Intervals are Student's and speak of other networks and searches, not of other test examples. "likelihood" is what the
 searches maximise, of the examples that they look at. What the agent starts from and learns with was chosen on other
 seeds and another network.
 
-{differences(found)}
+{differences(result)}
 """
 
 
@@ -249,15 +249,15 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    began, found = time.process_time(), []
+    began, outcome = time.process_time(), []
     for seed in range(options.first, options.first + options.seeds):
-        found += cells(seed, METHODS, RATIOS)
-    print(means(found), differences(found), sep="\n\n")
+        outcome += cells(seed, METHODS, RATIOS)
+    print(means(outcome), differences(outcome), sep="\n\n")
     seconds = time.process_time() - began
     print(f"{seconds:.0f} s", file=sys.stderr)
     if options.write:
         RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(report(found, seconds))
+        RESULT.write_text(report(outcome, seconds))
 
 
 if __name__ == "__main__":

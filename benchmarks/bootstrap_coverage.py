@@ -52,18 +52,18 @@ def draw(random: np.random.Generator, n: int, made: Made) -> Data:
     labels = random.integers(_CLASSES, size=n)
     shared, outliers = random.normal(size=(n, _CLASSES)), random.normal(size=(n, _CLASSES))
     shared[np.arange(n), labels] += random.normal(3, 1.2, size=n)
-    found = []
-    for temperature, own in ((made.child, 0.3), (made.parent, 0.0)):
-        logits = temperature * (shared + own * random.normal(size=shared.shape))
-        strange = temperature * (outliers + own * random.normal(size=shared.shape))
-        found.append(_stored(logits, strange, labels))
-    return found[0], found[1], Annotations(labels=labels)
+    result = []
+    for temperature, itself in ((made.child, 0.3), (made.parent, 0.0)):
+        logits = temperature * (shared + itself * random.normal(size=shared.shape))
+        strange = temperature * (outliers + itself * random.normal(size=shared.shape))
+        result.append(_stored(logits, strange, labels))
+    return result[0], result[1], Annotations(labels=labels)
 
 
 def _stored(logits: Array, strange: Array, labels: npt.NDArray[np.int64]) -> Stored:
     inside, outside = (np.exp(each - each.max(1, keepdims=True)) for each in (logits, strange))
     probabilities, others = (each / each.sum(1, keepdims=True) for each in (inside, outside))
-    own = {
+    alone = {
         "prediction": probabilities.argmax(1),
         "confidence": probabilities.max(1),
         "truth": probabilities[np.arange(len(labels)), labels],
@@ -71,7 +71,7 @@ def _stored(logits: Array, strange: Array, labels: npt.NDArray[np.int64]) -> Sto
         "out_confidence": others.max(1),
         "out_energy": np.log(np.exp(strange).sum(1)),
     }
-    return Stored(columns=own, to_parent={})
+    return Stored(columns=alone, to_parent={})
 
 
 def misses(statistic: Statistic, truth: float, data: Data) -> dict[str, tuple[bool, bool]]:
@@ -86,11 +86,11 @@ def misses(statistic: Statistic, truth: float, data: Data) -> dict[str, tuple[bo
     )
     low, high = np.quantile(change.resampled, [0.05, 0.95])
     top = 1.0 if statistic.unit == "share" else np.inf
-    found = compare_spreads(child, parent, n=sampled.n, margin=0.0, confidence=0.95, top=top)
+    outcome = compare_spreads(child, parent, n=sampled.n, margin=0.0, confidence=0.95, top=top)
     return {
         "bca": (truth < bca(change, 0.05), truth > bca(change, 0.95)),
         "percentile": (bool(truth < low), bool(truth > high)),
-        "final": (truth < found.difference_low, truth > found.difference_high),
+        "final": (truth < outcome.difference_low, truth > outcome.difference_high),
     }
 
 
@@ -116,9 +116,9 @@ def main() -> None:
                         missed[k, kind] = missed.get((k, kind), np.zeros(2)) + sides
             for k, statistic in enumerate(STATISTICS):
                 shares = [missed[k, kind] / given.repetitions for kind in ("bca", "percentile", "final")]
-                told = " | ".join(f"{100 * low:.1f}, {100 * high:.1f}" for low, high in shares)
+                message = " | ".join(f"{100 * low:.1f}, {100 * high:.1f}" for low, high in shares)
                 name = type(statistic).__name__
-                print(f"| {made.name} | {name} | {n} | {truths[k]:+.4f} | {told} |", flush=True)
+                print(f"| {made.name} | {name} | {n} | {truths[k]:+.4f} | {message} |", flush=True)
 
 
 if __name__ == "__main__":

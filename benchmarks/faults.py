@@ -73,7 +73,7 @@ class Ended:
     """How one process ended: exit code, stderr, and how many write points it passed."""
 
     code: int
-    said: str
+    spoken: str
     points: int
 
 
@@ -111,24 +111,24 @@ class Points:
 
 def sweep(parent: Path, out: Path, at: int, fault: Fault) -> Ended:
     """The sweep in a process of its own, with a fault at a write point; 0: none."""
-    said, points = (os.pipe() for _ in range(2))
+    output, points = (os.pipe() for _ in range(2))
     process = os.fork()
     if process == 0:
-        _work(parent, out, Points(out, at, fault), said[1], points[1])
-    for end in (said[1], points[1]):
+        _work(parent, out, Points(out, at, fault), output[1], points[1])
+    for end in (output[1], points[1]):
         os.close(end)
-    with open(said[0], "rb") as words, open(points[0], "rb") as passed:  # noqa: PTH123 - descriptors
+    with open(output[0], "rb") as words, open(points[0], "rb") as passed:  # noqa: PTH123 - descriptors
         text, count = words.read().decode(errors="replace"), passed.read()
     _, status = os.waitpid(process, 0)
-    return Ended(code=os.waitstatus_to_exitcode(status), said=text, points=int(count or 0))
+    return Ended(code=os.waitstatus_to_exitcode(status), spoken=text, points=int(count or 0))
 
 
-def _work(parent: Path, out: Path, points: Points, said: int, counted: int) -> None:
+def _work(parent: Path, out: Path, points: Points, spoken: int, counted: int) -> None:
     """The forked process: never returns."""
     code = 99
     try:
         for stream in (1, 2):
-            os.dup2(said, stream)
+            os.dup2(spoken, stream)
         sys.stdout = sys.__stdout__ = io.TextIOWrapper(io.FileIO(1, "w"), write_through=True)
         sys.stderr = sys.__stderr__ = io.TextIOWrapper(io.FileIO(2, "w"), write_through=True)
         sys.argv = ["evalsuite", "sweep", "--ckpt", str(parent), "--out", str(out), *OPTIONS]
@@ -164,7 +164,7 @@ def wrong(parent: Path, out: Path, at: int, fault: str, expected: object) -> tup
     """One fault at one point: how the process ended, and what is wrong with that or with what follows."""
     happens, code = FAULTS[fault]
     ended = sweep(parent, out, at, happens)
-    if ended.code not in {code, 0} or "Traceback" in ended.said:
+    if ended.code not in {code, 0} or "Traceback" in ended.spoken:
         return ended, f"exit code {ended.code}"
     # progress of a run is told to whoever asks, and a run goes on without it
     if ended.code == 0 and results(out) != expected:
@@ -183,30 +183,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=int, default=0, help="how many, spread evenly; 0: all")
     parser.add_argument("--faults", default=",".join(FAULTS))
-    asked = parser.parse_args(arguments)
+    requested = parser.parse_args(arguments)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="faults-") as place:
         folder = Path(place)
         trained(folder / "parent.safetensors")
         whole = sweep(folder / "parent.safetensors", folder / "whole", 0, killed)
-        assert whole.code == 0, whole.said
+        assert whole.code == 0, whole.spoken
         expected, total = results(folder / "whole"), whole.points
-        count = min(asked.points or total, total)
+        count = min(requested.points or total, total)
         places = sorted({1 + k * (total - 1) // max(1, count - 1) for k in range(count)})
         bad = 0
-        for fault in asked.faults.split(","):
+        for fault in requested.faults.split(","):
             counts: Counter[str] = Counter()
             for at in places:
                 ended, reason = wrong(folder / "parent.safetensors", folder / "run", at, fault, expected)
-                last = (ended.said.strip().splitlines() or [""])[-1]
+                last = (ended.spoken.strip().splitlines() or [""])[-1]
                 counts[f"{ended.code}: {last.replace(place, '')}" if ended.code else "0"] += 1
                 if reason:
                     bad += 1
                     print(f"WRONG: {fault} at point {at}: {reason}\n{ended.said}", flush=True)
                 shutil.rmtree(folder / "run", ignore_errors=True)
             print(f"{fault} at {len(places)} of {total} points:", flush=True)
-            for said, times in counts.most_common():
-                print(f"  {times:4} x {said[:200]}", flush=True)
+            for printed, times in counts.most_common():
+                print(f"  {times:4} x {printed[:200]}", flush=True)
     print(f"{bad} wrong", flush=True)
     return int(bad > 0)
 

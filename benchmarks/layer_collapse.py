@@ -146,22 +146,22 @@ def curve(method: Pruner, network: nn.Module, context: Context, alphas: Sequence
     """`method` at increasing compressions; what scores once is asked for scores once."""
     total = remaining(network)
     alive = _alive(network)
-    found: list[Point] = []
+    result: list[Point] = []
     if isinstance(method, WeightPruner):
         scores, cut_at, last = method.score(network, context), NEVER, 0.0
         for alpha in alphas:
             # fewer weights are a part of more, so that they are looked for there, and a path that is gone stays gone
             before, alive = alive, keep_global(scores, round(total / 10**alpha), alive)
-            found.append(_point(alpha, alive))
-            if cut(found[-1]) and cut_at == NEVER:
+            result.append(_point(alpha, alive))
+            if cut(result[-1]) and cut_at == NEVER:
                 cut_at = _exactly(scores, total, before, last, alpha)
             last = alpha
-        return Curve(points=tuple(found), cut=cut_at)
+        return Curve(points=tuple(result), cut=cut_at)
     for alpha in alphas:
         # from compression to compression, which makes one exponential schedule of all steps
         network = method(network, keep=round(total / 10**alpha), context=context)
-        found.append(_point(alpha, _alive(network)))
-    return Curve(points=tuple(found), cut=None)
+        result.append(_point(alpha, _alive(network)))
+    return Curve(points=tuple(result), cut=None)
 
 
 def _exactly(scores: Scores, total: int, alive: Alive, low: float, high: float) -> float:
@@ -208,20 +208,20 @@ def reached(alive: Alive) -> int:
 
 def measure(seeds: int) -> dict[str, list[Curve]]:
     """Of every method the curve of each seed."""
-    found: dict[str, list[Curve]] = {name: [] for name in METHODS}
+    outcome: dict[str, list[Curve]] = {name: [] for name in METHODS}
     for seed in range(seeds):
         network = vgg16(seed)
         for name, row in METHODS.items():
             began = time.perf_counter()
             run = curve(row.method, network, row.look(seed), ALPHAS)
-            found[name].append(run)
+            outcome[name].append(run)
             print(
                 f"seed {seed} {name}: emptied at {first(run.points, emptied)}, cut at {first(run.points, cut)}, "
                 f"exactly {run.cut} ({time.perf_counter() - began:.0f} s)",
                 file=sys.stderr,
                 flush=True,
             )
-    return found
+    return outcome
 
 
 def main() -> None:
@@ -230,12 +230,12 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"write {RESULT.parent.name}/{RESULT.name} and .svg")
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
-    found = measure(options.seeds)
-    print(table(found), classes_table(found), fewest_table(found), sep="\n\n")
+    actual = measure(options.seeds)
+    print(table(actual), classes_table(actual), fewest_table(actual), sep="\n\n")
     if options.write:
         RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(report(found, options.seeds, remaining(vgg16(0))))
-        draw(found, RESULT.with_suffix(".svg"))
+        RESULT.write_text(report(actual, options.seeds, remaining(vgg16(0))))
+        draw(actual, RESULT.with_suffix(".svg"))
 
 
 if __name__ == "__main__":

@@ -107,17 +107,17 @@ def alphas(values: Sequence[float]) -> str:
     return text if len(set(shown)) == 1 else f"{text} ({', '.join(shown)})"
 
 
-def table(found: dict[str, list[Curve]]) -> str:
+def table(result: dict[str, list[Curve]]) -> str:
     """The critical compressions as Markdown."""
     lines = [
         "| method | no path left at alpha | to a hundredth | files: at chance | layer emptied at | files: emptied |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    for name, runs in found.items():
+    for name, runs in result.items():
         files = PUBLISHED.get(name)
         cells = (
             alphas([first(run.points, cut) for run in runs]),
-            exact(found, name),
+            exact(result, name),
             "" if files is None else f"{files.chance:g}",
             alphas([first(run.points, emptied) for run in runs]),
             "" if files is None else alphas(files.emptied),
@@ -131,27 +131,27 @@ def at(runs: Sequence[Curve], alpha: float) -> list[Point]:
     return [run.points[ALPHAS.index(alpha)] for run in runs]
 
 
-def classes_table(found: dict[str, list[Curve]]) -> str:
+def classes_table(result: dict[str, list[Curve]]) -> str:
     """Classes that are still reached, median over the seeds."""
     shown = (2, 2.25, 2.5, 2.75, 3, 3.25, 3.5, 4, 4.5, 5, 5.25, 5.5, 6)
     lines = [
         "| classes reached at alpha | " + " | ".join(f"{a:g}" for a in shown) + " |",
         "|---|" + "---:|" * len(shown),
     ]
-    for name, runs in found.items():
+    for name, runs in result.items():
         cells = [f"{median(point.classes for point in at(runs, alpha)):g}" for alpha in shown]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def fewest_table(found: dict[str, list[Curve]]) -> str:
+def fewest_table(result: dict[str, list[Curve]]) -> str:
     """Weights in the layer that has the fewest, every seed, beside the three runs of the files."""
     shown = (2.5, 3, 5.25)
     lines = [
         "| weights in the layer with the fewest | " + " | ".join(f"{a:g} | files" for a in shown) + " |",
         "|---|" + "---:|---:|" * len(shown),
     ]
-    for name, runs in found.items():
+    for name, runs in result.items():
         files = PUBLISHED.get(name)
         if files is not None:
             cells = []
@@ -162,7 +162,7 @@ def fewest_table(found: dict[str, list[Curve]]) -> str:
     return "\n".join(lines)
 
 
-def draw(found: dict[str, list[Curve]], path: Path) -> None:
+def draw(result: dict[str, list[Curve]], path: Path) -> None:
     """Fraction left of the emptiest layer against alpha; triangles are the published compressions."""
     colours = ("#1f2328", "#0072b2", "#d55e00", "#009e73", "#cc79a7")
     with mpl.rc_context({"svg.hashsalt": "layer collapse", "svg.fonttype": "none", "font.size": 9}):
@@ -170,7 +170,7 @@ def draw(found: dict[str, list[Curve]], path: Path) -> None:
         axes = figure.subplots()
         axes.set_yscale("symlog", linthresh=1e-6, linscale=0.4)
         for (name, row), colour in zip(PUBLISHED.items(), colours, strict=True):
-            runs = [run.points for run in found[name]]
+            runs = [run.points for run in result[name]]
             least = [sorted(run[i].least for run in runs) for i in range(len(ALPHAS))]
             axes.plot(ALPHAS, [median(each) for each in least], color=colour, label=name)
             axes.fill_between(
@@ -193,20 +193,20 @@ def draw(found: dict[str, list[Curve]], path: Path) -> None:
         figure.savefig(path, metadata={"Date": None, "Creator": None})
 
 
-def cuts(found: dict[str, list[Curve]], name: str) -> str:
+def cuts(result: dict[str, list[Curve]], name: str) -> str:
     """Where the last path goes, on the grid."""
-    return alphas([first(run.points, cut) for run in found[name]])
+    return alphas([first(run.points, cut) for run in result[name]])
 
 
-def exact(found: dict[str, list[Curve]], name: str) -> str:
+def exact(result: dict[str, list[Curve]], name: str) -> str:
     """Where the last path goes, to a hundredth; nothing for what is scored again and again."""
-    known = [run.cut for run in found[name] if run.cut is not None]
-    return alphas(known) if known else ""
+    expected = [run.cut for run in result[name] if run.cut is not None]
+    return alphas(expected) if expected else ""
 
 
-def each(found: dict[str, list[Curve]], name: str, alpha: float, read: Callable[[Point], int]) -> str:
+def each(result: dict[str, list[Curve]], name: str, alpha: float, read: Callable[[Point], int]) -> str:
     """A number of every seed at one alpha."""
-    return ", ".join(str(read(point)) for point in at(found[name], alpha))
+    return ", ".join(str(read(point)) for point in at(result[name], alpha))
 
 
 def _fewest(point: Point) -> int:
@@ -221,11 +221,11 @@ def _narrowest(point: Point) -> int:
     return point.narrowest
 
 
-def report(found: dict[str, list[Curve]], seeds: int, total: int) -> str:
+def report(result: dict[str, list[Curve]], seeds: int, total: int) -> str:
     """The whole page; `total` is the number of weights of the network."""
     items = "\n".join(
         fill(text, 120, initial_indent="- ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-        for text in explanations(found, total)
+        for text in explanations(result, total)
     )
     return f"""# At which compression is a layer emptied?
 
@@ -234,11 +234,11 @@ medians, every seed in brackets where they differ. Columns called "files" are re
 of SynFlow published (github.com/ganguli-lab/Synaptic-Flow, `Results/data`, three runs on CIFAR-100): the alpha from
 which on the mean accuracy after training is 1.00 %, and the first at which a layer has no weight left.
 
-{table(found)}
+{table(result)}
 
-{classes_table(found)}
+{classes_table(result)}
 
-{fewest_table(found)}
+{fewest_table(result)}
 
 ![Fraction left of the emptiest layer](layer_collapse.svg)
 
@@ -252,9 +252,9 @@ above it. With the same masks, "no path left" stands at the alpha of "at chance"
 """
 
 
-def explanations(found: dict[str, list[Curve]], total: int) -> list[str]:
+def explanations(result: dict[str, list[Curve]], total: int) -> list[str]:
     """Why numbers are not the published ones, each with what was measured."""
-    last = {name: exact(found, name) for name in found}
+    last = {name: exact(result, name) for name in result}
     text = f"""
 **An empty layer is not what makes a network collapse.** In the files no layer is empty yet when networks are at chance:
 random {RANDOM.chance:g} against {alphas(RANDOM.emptied)}, magnitude {MAGNITUDE.chance:g} against
@@ -267,8 +267,8 @@ data is looked at.
 
 **Random.** The first layer has 1728 weights, of which {1728 / 10**2.75:.1f} are expected to be left at 2.75. The files'
 runs have 2, 4 and 1 there and are at chance, though no layer is empty. The seeds here have
-{each(found, "random", 2.75, _fewest)}; paths reach {each(found, "random", 2.75, _classes)} classes, over
-{each(found, "random", 2.75, _narrowest)} channels where they are fewest. Whether one of so few leads on is luck; seeds
+{each(result, "random", 2.75, _fewest)}; paths reach {each(result, "random", 2.75, _classes)} classes, over
+{each(result, "random", 2.75, _narrowest)} channels where they are fewest. Whether one of so few leads on is luck; seeds
 in which it does are not counted as collapsed here, while in the files they have not learnt.
 
 **Examples of SNIP.** With the paper's ten examples a class the last path goes at {last["SNIP, 1000 photographs"]}, with
@@ -276,12 +276,12 @@ one a class at {last["SNIP, 100 photographs"]}: earlier in every seed, and in on
 100 pictures of independent noise it goes at {last["SNIP, 100 times noise"]}, as late as with ten times as many
 photographs, which are crops of two and have much in common. CIFAR-100 itself is not looked at; its examples leave more
 weights in the smallest layer (at 3: {", ".join(map(str, SNIPS.fewest[3]))} against
-{each(found, "SNIP, 1000 photographs", 3, _fewest)}), at the same point of the grid.
+{each(result, "SNIP, 1000 photographs", 3, _fewest)}), at the same point of the grid.
 
 **Examples of GraSP.** {last["GraSP, 100 photographs"]} with photographs, {last["GraSP, 100 times noise"]} with noise,
 later in every seed: data moves the last path by as much as a point of the grid. The smallest layer at 3 has
-{each(found, "GraSP, 100 photographs", 3, _fewest)} weights with photographs,
-{each(found, "GraSP, 100 times noise", 3, _fewest)} with noise and {", ".join(map(str, GRASP.fewest[3]))} in the files.
+{each(result, "GraSP, 100 photographs", 3, _fewest)} weights with photographs,
+{each(result, "GraSP, 100 times noise", 3, _fewest)} with noise and {", ".join(map(str, GRASP.fewest[3]))} in the files.
 
 **GraSP's sign.** The authors' first public code, of the same weeks as the files, scores -theta Hg and keeps the
 largest, the opposite of the GraSP paper and of `pruners`. Reversed like that, the last path goes at
@@ -294,10 +294,10 @@ initialisation. With batch statistics, as in SNIP's and GraSP's own code and as 
 {last["SNIP, 100 times noise, batch statistics"]} and GraSP, with its temperature, to
 {last["GraSP, 100 times noise, batch statistics, T = 200"]}.
 
-**SynFlow.** No path left: {cuts(found, "SynFlow")}. By construction a weight of every layer may stay up to alpha =
+**SynFlow.** No path left: {cuts(result, "SynFlow")}. By construction a weight of every layer may stay up to alpha =
 log10({total} / 14) = {log10(total / 14):.2f}. In the files, too, no layer is empty at 5.25, from where on networks are
-at chance: the smallest have 3, 4 and 5 weights, here {each(found, "SynFlow", 5.25, _fewest)}. Paths then reach
-{each(found, "SynFlow", 5.25, _classes)} of the classes, over {each(found, "SynFlow", 5.25, _narrowest)} channel where
+at chance: the smallest have 3, 4 and 5 weights, here {each(result, "SynFlow", 5.25, _fewest)}. Paths then reach
+{each(result, "SynFlow", 5.25, _classes)} of the classes, over {each(result, "SynFlow", 5.25, _narrowest)} channel where
 they are fewest: one number in the place of a picture. The outputs of all other classes do not depend on the picture,
 and one of them at most can ever be right. SynFlow takes {STEPS} steps per quarter of alpha here, which is the paper's
 100 at alpha = 5 and fewer below.

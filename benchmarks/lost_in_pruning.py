@@ -87,63 +87,63 @@ SMALL = Study(
 """The same in a minute, to see that it runs."""
 
 
-def study(asked: Study, folder: Path, told: Reporter, trainings: tuple[str, ...] = TRAININGS) -> None:
+def study(requested: Study, folder: Path, message: Reporter, trainings: tuple[str, ...] = TRAININGS) -> None:
     """All runs, seed after seed, so that what is there is balanced whenever it is stopped."""
-    for seed in range(asked.seeds):
+    for seed in range(requested.seeds):
         for training in trainings:
             parent = folder / training / f"parent-{seed}.safetensors"
             parent.parent.mkdir(parents=True, exist_ok=True)
             if not parent.is_file():
                 print(parent, flush=True)
                 train_parent(
-                    arch=asked.arch,
-                    data=asked.data,
+                    arch=requested.arch,
+                    data=requested.data,
                     recipe=training,
-                    epochs=asked.epochs,
+                    epochs=requested.epochs,
                     seed=seed,
                     device="auto",
                     out=parent,
-                    reporter=told,
+                    reporter=message,
                 )
             for part, methods, ratios in (
-                ("weights", asked.weights, asked.weight_ratios),
-                ("filters", asked.filters, asked.filter_ratios),
+                ("weights", requested.weights, requested.weight_ratios),
+                ("filters", requested.filters, requested.filter_ratios),
             ):
                 out = folder / training / f"{part}-{seed}"
-                one(asked, parent, training, _parts(methods), ratios, out, seed, told)
+                one(requested, parent, training, _parts(methods), ratios, out, seed, message)
 
 
 def one(
-    asked: Study,
+    requested: Study,
     parent: Path,
     training: str,
     methods: tuple[Pruner, ...],
     ratios: tuple[float, ...],
     out: Path,
     seed: int,
-    told: Reporter,
+    message: Reporter,
 ) -> None:
     """One run: nothing if it is there already, with as many held-out examples."""
-    data = load(asked.data)
-    known = _judged_on(out)
-    if known is not None and known >= min(asked.held_out, len(data.test)):
+    data = load(requested.data)
+    expected = _judged_on(out)
+    if expected is not None and expected >= min(requested.held_out, len(data.test)):
         return
     print(f"{out}: {', '.join(map(part_name, methods))}", flush=True)
     assert data.train is not None
-    data = replace(data, train=choose(data.train, min(asked.train, len(data.train)), seed))
-    recipe = replace(named(training, architecture=asked.arch, data=asked.data), epochs=asked.epochs)
-    tasks = ["clean", "corruption/all/3", *(f"noise/uniform/{level:g}" for level in asked.noise)]
+    data = replace(data, train=choose(data.train, min(requested.train, len(data.train)), seed))
+    recipe = replace(named(training, architecture=requested.arch, data=requested.data), epochs=requested.epochs)
+    tasks = ["clean", "corruption/all/3", *(f"noise/uniform/{level:g}" for level in requested.noise)]
     judging = EvaluationSettings(
         tasks=expand(tasks),
         measures=("error", "softmax_distance"),
         required=("clean",),
-        examples=asked.held_out,
+        examples=requested.held_out,
         seed=seed,
     )
     inputs = Inputs(parent=read(parent), dataset=data, device=chosen_device("auto"))
     making = PruningSettings(pruners=methods, ratios=ratios, recipe=recipe.for_retraining())
-    origin = Origin(command="benchmarks/lost_in_pruning.py", amend=known is not None)
-    run(inputs, making, judging, out=out, origin=origin, reporter=told)
+    origin = Origin(command="benchmarks/lost_in_pruning.py", amend=expected is not None)
+    run(inputs, making, judging, out=out, origin=origin, reporter=message)
 
 
 def _judged_on(out: Path) -> int | None:
@@ -172,11 +172,11 @@ def main() -> None:
     parser.add_argument("--only-page", action="store_true", help="train nothing, write the page of what is there")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    asked = SMALL if options.small else Study()
+    requested = SMALL if options.small else Study()
     given = {key: getattr(options, key) for key in ("seeds", "epochs", "held_out") if getattr(options, key)}
-    asked = replace(asked, **given)
+    requested = replace(requested, **given)
     if not options.only_page:
-        study(asked, options.folder, reporter(), TRAININGS if options.only is None else (options.only,))
+        study(requested, options.folder, reporter(), TRAININGS if options.only is None else (options.only,))
     print(write_page(options.folder, options.page or options.folder))
 
 

@@ -5,22 +5,22 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-from lost_in_pruning_runs import DISTRIBUTIONS, SPLITS, Found, errors, excess, groups, lines, names, potentials
+from lost_in_pruning_runs import DISTRIBUTIONS, SPLITS, Summary, errors, excess, groups, lines, names, potentials
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 
 
-def draw_potentials(found: Found, path: Path) -> None:
+def draw_potentials(result: Summary, path: Path) -> None:
     """A panel for each training: potential by task, mean and range over the seeds."""
     with _style():
         figure = Figure(figsize=(10, 6.4), layout="constrained")
         for axes, training in zip(figure.subplots(2, 1), SPLITS, strict=True):
-            train, test = names(training, found)
-            known = [pruner for each, pruner in groups(found) if each == training]
-            for k, pruner in enumerate(known):
-                values = potentials(found, training, pruner, [*train, *test])
+            train, test = names(training, result)
+            expected = [pruner for each, pruner in groups(result) if each == training]
+            for k, pruner in enumerate(expected):
+                values = potentials(result, training, pruner, [*train, *test])
                 if values.size:
                     _spread(axes, np.arange(values.shape[1]) + 0.16 * (k - 1.5), values, _COLOURS[k % 4], pruner)
             labels = [t.removeprefix("corruption/").removesuffix("/3").replace("_", " ") for t in [*train, *test]]
@@ -32,15 +32,15 @@ def draw_potentials(found: Found, path: Path) -> None:
         figure.savefig(path, metadata={"Date": None})
 
 
-def draw_noise(found: Found, path: Path) -> None:
+def draw_noise(result: Summary, path: Path) -> None:
     """A panel for each training: potential against the level of uniform noise."""
-    levels = sorted({float(r.task.rpartition("/")[2]) for r in found.reached if r.task.startswith("noise/uniform/")})
+    levels = sorted({float(r.task.rpartition("/")[2]) for r in result.reached if r.task.startswith("noise/uniform/")})
     tasks = ["clean", *(f"noise/uniform/{level:g}" for level in levels)]
     with _style():
         figure = Figure(figsize=(8, 3.2), layout="constrained")
         for axes, training in zip(figure.subplots(1, 2, sharey=True), SPLITS, strict=True):
-            for k, pruner in enumerate(p for each, p in groups(found) if each == training):
-                values = potentials(found, training, pruner, tasks)
+            for k, pruner in enumerate(p for each, p in groups(result) if each == training):
+                values = potentials(result, training, pruner, tasks)
                 if values.size:
                     beside = np.array([0, *levels]) + 0.0025 * (k - 1.5)
                     axes.plot(beside, values.mean(0), color=_COLOURS[k % 4], linewidth=1)
@@ -51,16 +51,16 @@ def draw_noise(found: Found, path: Path) -> None:
         figure.savefig(path, metadata={"Date": None})
 
 
-def draw_excess(found: Found, path: Path) -> None:
+def draw_excess(result: Summary, path: Path) -> None:
     """A panel for each training: excess error of every network, and the lines through the origin."""
     with _style():
         figure = Figure(figsize=(8, 3.2), layout="constrained")
         for axes, training in zip(figure.subplots(1, 2, sharey=True), SPLITS, strict=True):
             axes.axhline(0, color="#1f2328", linewidth=0.8)
-            mine = [(pruner, fitted) for each, pruner, _, fitted in lines(found) if each == training]
+            mine = [(pruner, fitted) for each, pruner, _, fitted in lines(result) if each == training]
             for k, (pruner, fitted) in enumerate(mine):
                 colour = _COLOURS[k % 4]
-                ratios, values, _ = excess(found, training, pruner)
+                ratios, values, _ = excess(result, training, pruner)
                 axes.plot(100 * ratios, 100 * values, ".", color=colour, markersize=3)
                 axes.plot([0, 100], [0, 100 * fitted.slope], color=colour, linewidth=1, label=pruner)
                 if fitted.slope_low is not None and fitted.slope_high is not None:
@@ -72,15 +72,15 @@ def draw_excess(found: Found, path: Path) -> None:
         figure.savefig(path, metadata={"Date": None})
 
 
-def draw_errors(found: Found, path: Path) -> None:
+def draw_errors(result: Summary, path: Path) -> None:
     """A panel for each distribution: mean error against the prune ratio, of both trainings."""
     with _style():
         figure = Figure(figsize=(10, 3.4), layout="constrained")
         for axes, (title, tasks) in zip(figure.subplots(1, 3, sharey=True), DISTRIBUTIONS.items(), strict=True):
-            pruners = list(dict.fromkeys(pruner for _, pruner in groups(found)))
-            for training, pruner in groups(found):
+            pruners = list(dict.fromkeys(pruner for _, pruner in groups(result)))
+            for training, pruner in groups(result):
                 colour = _COLOURS[pruners.index(pruner) % 4]
-                ratios, values = errors(found, training, pruner, tasks)
+                ratios, values = errors(result, training, pruner, tasks)
                 style = "-" if training == "standard" else "--"
                 axes.plot(ratios, values.mean(0), style, color=colour, linewidth=1, label=f"{pruner}, {training}")
                 axes.vlines(ratios, values.min(0), values.max(0), color=colour, linewidth=1)
@@ -97,8 +97,8 @@ def _spread(axes: Axes, x: np.ndarray, values: np.ndarray, colour: str, label: s
 
 def _legend(figure: Figure) -> None:
     """One for all panels, above them: what it covers cannot be seen."""
-    known = [axes.get_legend_handles_labels() for axes in figure.axes]
-    entries = {label: handle for of in known for handle, label in zip(*of, strict=True)}
+    truth = [axes.get_legend_handles_labels() for axes in figure.axes]
+    entries = {label: handle for subject in truth for handle, label in zip(*subject, strict=True)}
     figure.legend(entries.values(), entries.keys(), loc="outside upper center", ncols=4, fontsize=7, frameon=False)
 
 

@@ -73,14 +73,14 @@ class ByClean:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class Summary:
     """Everything that is there."""
 
     points: tuple[Point, ...]
     reached: tuple[Reached, ...]
 
 
-def read_runs(folder: Path) -> Found:
+def read_runs(folder: Path) -> Summary:
     """The runs in `folder`: training/part-seed/results.json."""
     points: list[Point] = []
     reached: list[Reached] = []
@@ -108,77 +108,77 @@ def read_runs(folder: Path) -> Found:
             if row["measure"] == "error" and row["prune_potential"] is not None:
                 kept = {key: row[key] for key in ("task", "prune_potential", "commensurate", "margin")}
                 reached.append(Reached(training=training, pruner=pruners[row["family"]], seed=seed, **kept))
-    return Found(points=tuple(points), reached=tuple(reached))
+    return Summary(points=tuple(points), reached=tuple(reached))
 
 
-def names(training: str, found: Found) -> tuple[list[str], list[str]]:
+def names(training: str, result: Summary) -> tuple[list[str], list[str]]:
     """Tasks of the training distribution and of the test distribution that were asked."""
-    asked = {reached.task for reached in found.reached}
-    seen, tested = SPLITS[training]
-    train = ["clean", *(f"corruption/{kind}/3" for kind in seen)]
-    return [t for t in train if t in asked], [t for kind in tested if (t := f"corruption/{kind}/3") in asked]
+    requested = {reached.task for reached in result.reached}
+    observed, tested = SPLITS[training]
+    train = ["clean", *(f"corruption/{kind}/3" for kind in observed)]
+    return [t for t in train if t in requested], [t for kind in tested if (t := f"corruption/{kind}/3") in requested]
 
 
-def potentials(found: Found, training: str, pruner: str, tasks: Sequence[str]) -> np.ndarray:
+def potentials(result: Summary, training: str, pruner: str, tasks: Sequence[str]) -> np.ndarray:
     """(seeds, tasks), in percent of weights; seeds that lack a task are left out."""
     table: dict[int, dict[str, float]] = {}
-    for each in found.reached:
+    for each in result.reached:
         if (each.training, each.pruner) == (training, pruner):
             table.setdefault(each.seed, {})[each.task] = 100 * each.prune_potential
     return np.array([[row[t] for t in tasks] for row in table.values() if row.keys() >= set(tasks)])
 
 
-def groups(found: Found) -> list[tuple[str, str]]:
+def groups(result: Summary) -> list[tuple[str, str]]:
     """(training, pruner), in order of appearance."""
-    return sorted(dict.fromkeys((r.training, r.pruner) for r in found.reached), key=lambda g: g[0] != "standard")
+    return sorted(dict.fromkeys((r.training, r.pruner) for r in result.reached), key=lambda g: g[0] != "standard")
 
 
-def summary(found: Found) -> Iterator[tuple[str, str, str, int, int, OverTasks]]:
+def summary(result: Summary) -> Iterator[tuple[str, str, str, int, int, OverTasks]]:
     """Training, pruner, which distribution, seeds, tasks, and average and minimum potential over it."""
-    for training, pruner in groups(found):
-        for title, tasks in zip(("train", "test"), names(training, found), strict=True):
-            values = potentials(found, training, pruner, tasks)
+    for training, pruner in groups(result):
+        for title, tasks in zip(("train", "test"), names(training, result), strict=True):
+            values = potentials(result, training, pruner, tasks)
             if values.size:
                 yield training, pruner, title, *values.shape, over_tasks(values)
 
 
-def excess(found: Found, training: str, pruner: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def excess(result: Summary, training: str, pruner: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Prune ratio, difference in excess error (test minus train distribution) and seed of every network."""
-    train, test = names(training, found)
+    train, test = names(training, result)
     cells: dict[tuple[int, float], dict[str, Point]] = {}
-    for point in found.points:
+    for point in result.points:
         if (point.training, point.pruner) == (training, pruner):
             cells.setdefault((point.seed, point.prune_ratio), {})[point.task] = point
-    rows = [(*key, of) for key, of in sorted(cells.items()) if of.keys() >= {*train, *test}]
+    rows = [(*key, subject) for key, subject in sorted(cells.items()) if subject.keys() >= {*train, *test}]
     values = [
         excess_error(
-            shifted=np.array([[of[t].error for t in test]]),
-            nominal=np.array([[of[t].error for t in train]]),
-            parent_shifted=np.array([of[t].parent_error for t in test]),
-            parent_nominal=np.array([of[t].parent_error for t in train]),
+            shifted=np.array([[subject[t].error for t in test]]),
+            nominal=np.array([[subject[t].error for t in train]]),
+            parent_shifted=np.array([subject[t].parent_error for t in test]),
+            parent_nominal=np.array([subject[t].parent_error for t in train]),
         )[0]
-        for _, _, of in rows
+        for _, _, subject in rows
     ]
     return np.array([r for _, r, _ in rows]), np.array(values), np.array([s for s, _, _ in rows], dtype=np.int64)
 
 
-def lines(found: Found) -> Iterator[tuple[str, str, int, Regression]]:
+def lines(result: Summary) -> Iterator[tuple[str, str, int, Regression]]:
     """Training, pruner, networks and the regression of excess error on the prune ratio."""
-    for training, pruner in groups(found):
-        ratios, values, seeds = excess(found, training, pruner)
+    for training, pruner in groups(result):
+        ratios, values, seeds = excess(result, training, pruner)
         if (ratios > 0).any():
             fitted = regress(ratios, values, seeds, generator=np.random.default_rng(0))
             yield training, pruner, len(ratios), fitted
 
 
-def by_clean(found: Found, training: str, pruner: str) -> ByClean:
+def by_clean(result: Summary, training: str, pruner: str) -> ByClean:
     """One family a seed, held against the bounds that its run gave."""
-    clean = {r.seed: r for r in found.reached if (r.training, r.pruner, r.task) == (training, pruner, "clean")}
-    tested = set(names(training, found)[1])
-    margin = {(r.seed, r.task): r.margin for r in found.reached if (r.training, r.pruner) == (training, pruner)}
+    clean = {r.seed: r for r in result.reached if (r.training, r.pruner, r.task) == (training, pruner, "clean")}
+    tested = set(names(training, result)[1])
+    margin = {(r.seed, r.task): r.margin for r in result.reached if (r.training, r.pruner) == (training, pruner)}
     chosen = [
         point
-        for point in found.points
+        for point in result.points
         if (point.training, point.pruner) == (training, pruner)
         and point.task in tested
         and point.prune_ratio == clean[point.seed].prune_potential
@@ -191,17 +191,19 @@ def by_clean(found: Found, training: str, pruner: str) -> ByClean:
     )
 
 
-def errors(found: Found, training: str, pruner: str, tasks: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def errors(result: Summary, training: str, pruner: str, tasks: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Mean error over those of `tasks` that were asked, in percent: prune ratios (k,), and errors (seeds, k).
 
     Networks stand in the order of their ratios, the parent first; ratios are means over the seeds.
     """
     cells: dict[int, dict[float, dict[str, float]]] = {}
-    for point in found.points:
+    for point in result.points:
         if (point.training, point.pruner) == (training, pruner) and point.task in tasks:
-            of = cells.setdefault(point.seed, {0.0: {}})
-            of[0.0][point.task] = point.parent_error
-            of.setdefault(point.prune_ratio, {})[point.task] = point.error
-    rows = [sorted(of.items()) for of in cells.values()]
+            source = cells.setdefault(point.seed, {0.0: {}})
+            source[0.0][point.task] = point.parent_error
+            source.setdefault(point.prune_ratio, {})[point.task] = point.error
+    rows = [sorted(source.items()) for source in cells.values()]
     ratios = np.array([[100 * ratio for ratio, _ in row] for row in rows])
-    return ratios.mean(0), np.array([[100 * float(np.mean(list(of.values()))) for _, of in row] for row in rows])
+    return ratios.mean(0), np.array(
+        [[100 * float(np.mean(list(source.values()))) for _, source in row] for row in rows]
+    )

@@ -84,13 +84,13 @@ def cost(read: Callable[[Path], object], path: Path, *, watch: bool) -> Cost:
         time.sleep(1 if watch else 0)
         os._exit(0 if kept is not None else 1)
     os.close(writes)
-    seen = list(watched(child)) if watch else [0.0]
+    observed = list(watched(child)) if watch else [0.0]
     _, status = os.waitpid(child, 0)
     assert status == 0
-    with os.fdopen(reads, "rb") as told:
-        seconds = float(told.read())
+    with os.fdopen(reads, "rb") as message:
+        seconds = float(message.read())
     # most of the watching is done while the tensors are kept
-    return Cost(seconds=seconds, memory=max(seen) - seen[0], kept=median(seen) - seen[0])
+    return Cost(seconds=seconds, memory=max(observed) - observed[0], kept=median(observed) - observed[0])
 
 
 def processor() -> float:

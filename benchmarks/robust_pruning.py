@@ -166,14 +166,14 @@ def kept(study: Study, folder: Path, method: str, ratio: float, make: Callable[[
         torch.save({"state": made.state_dict(), "row": row}, part)
         part.rename(file)
         print(
-            f"{folder.name} {method} {ratio:g}: {told(row)} (made in {trained - began:.0f} s, judged in "
+            f"{folder.name} {method} {ratio:g}: {message(row)} (made in {trained - began:.0f} s, judged in "
             f"{time.perf_counter() - trained:.0f} s)",
             file=sys.stderr,
             flush=True,
         )
-    found = network(study, 0)
-    found.load_state_dict(torch.load(file, weights_only=True)["state"])
-    return found.eval()
+    result = network(study, 0)
+    result.load_state_dict(torch.load(file, weights_only=True)["state"])
+    return result.eval()
 
 
 def _fit(study: Study, recipe: Recipe, seed: int, start: nn.Module, beside: Hook | None = None) -> nn.Module:
@@ -228,33 +228,33 @@ def _drawn(start: nn.Module, ticket: nn.Module, seed: int, fit: Callable[[nn.Mod
 # --- judging
 
 
-def judge(study: Study, found: nn.Module) -> Row:
+def judge(study: Study, result: nn.Module) -> Row:
     """The row of a network.
 
     Raises:
         AssertionError: An example is certified and broken, or broken and survived, which only a defect can do.
     """
-    found = deepcopy(found).eval().requires_grad_(requires_grad=False)
+    result = deepcopy(result).eval().requires_grad_(requires_grad=False)
     batch = study.data.test.batch(0, study.attacked)
-    right = _right(found, batch.images, batch.labels)
-    attacked = Attack(steps=20)(found, batch, Budget(norm="linf", eps=EPS), seed=0).images
+    right = _right(result, batch.images, batch.labels)
+    attacked = Attack(steps=20)(result, batch, Budget(norm="linf", eps=EPS), seed=0).images
     assert (attacked - batch.images).abs().max() <= EPS + 1e-6
-    survived = right & _right(found, attacked, batch.labels)
+    survived = right & _right(result, attacked, batch.labels)
     images, labels = batch.images[: study.certified], batch.labels[: study.certified]
-    row = certificates(found, images, labels, survived[: study.certified])
+    row = certificates(result, images, labels, survived[: study.certified])
     for name in ("interval", "crown_ibp", "crown"):
         assert not (row[name] & ~survived[: study.certified]).any(), f"certified by {name}, and broken"
-    gone = 1 - remaining(found) / sum(weight.numel() for weight in prunable(found).values())
+    gone = 1 - remaining(result) / sum(weight.numel() for weight in prunable(result).values())
     return row | {"right": right, "survived": survived, "ratio": torch.tensor(gone)}
 
 
 @torch.no_grad()
-def certificates(found: nn.Module, images: Tensor, labels: Tensor, survived: Tensor) -> Row:
+def certificates(result: nn.Module, images: Tensor, labels: Tensor, survived: Tensor) -> Row:
     """Which examples are certified, each method together with those before it, and the share of open ReLUs.
 
     Intervals and CROWN-IBP are asked about all examples; CROWN, which is dear, where attack and they have failed.
     """
-    graph, parts = bounds.trace(found, images[:1]), torch.arange(len(images)).split(_AT_ONCE)
+    graph, parts = bounds.trace(result, images[:1]), torch.arange(len(images)).split(_AT_ONCE)
 
     def above(margins: Callable[[bounds.Graph, bounds.Region, Tensor], Tensor], index: Tensor) -> Tensor:
         low = margins(graph, bounds.linf_ball(images[index], EPS), labels[index])
@@ -266,17 +266,17 @@ def certificates(found: nn.Module, images: Tensor, labels: Tensor, survived: Ten
     for part in (survived & ~crown_ibp).nonzero()[:, 0].split(_AT_ONCE):
         crown[part] = above(bounds.crown_margins, part)
     still = [bounds.preactivations(graph, bounds.linf_ball(images[part], EPS)) for part in parts]
-    opened = sum(int(((each.low < 0) & (each.high > 0)).sum()) for found in still for each in found)
-    every = sum(each.low.numel() for found in still for each in found)
+    opened = sum(int(((each.low < 0) & (each.high > 0)).sum()) for result in still for each in result)
+    every = sum(each.low.numel() for result in still for each in result)
     return {"interval": interval, "crown_ibp": crown_ibp, "crown": crown, "unstable": torch.tensor(opened / every)}
 
 
 @torch.no_grad()
-def _right(found: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    return torch.cat([found(part).argmax(1) for part in images.split(250)]) == labels
+def _right(result: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    return torch.cat([result(part).argmax(1) for part in images.split(250)]) == labels
 
 
-def told(row: Row) -> str:
+def message(row: Row) -> str:
     """A row in a line."""
     shares = {name: float(row[name].float().mean()) for name in ("right", "survived", "interval", "crown", "unstable")}
     return " ".join(f"{name} {share:.3f}" for name, share in shares.items())

@@ -124,8 +124,8 @@ def differences(points: list[Point]) -> str:
         "|---|---|---:|---:|---:|---:|",
     ]
     for point in points:
-        found = [against(point, points, name) for name in ("right", "survived", "crown")]
-        cells = [difference(each) for each in found if each is not None]
+        result = [against(point, points, name) for name in ("right", "survived", "crown")]
+        cells = [difference(each) for each in result if each is not None]
         if cells:
             gone = np.mean(point.shares("ratio"))
             lines.append(f"| {point.kind} | {LABELS[point.method]} | {gone:.1%} | " + " | ".join(cells) + " |")

@@ -66,11 +66,11 @@ def ours(network: nn.Module, images: Tensor, labels: Tensor, norm: str, eps: flo
     examples = functools.partial(_batch, images, labels)
     right: list[list[np.bool_]] = [[], []]
     tasks = (Clean(), Adversarial(norm=norm, eps=eps))
-    for found, task in zip(right, tasks, strict=True):
+    for result, task in zip(right, tasks, strict=True):
         for start in range(0, len(labels), Adversarial.shard_size):
             shard = examples(start, start + Adversarial.shard_size)
-            (seen,) = task.observe([network], shard, seed=SEED).networks
-            found.extend(seen["prediction"] == shard.labels.numpy())
+            (observed,) = task.observe([network], shard, seed=SEED).networks
+            result.extend(observed["prediction"] == shard.labels.numpy())
     return float(np.mean(right[0])), float(np.mean(right[1]))
 
 

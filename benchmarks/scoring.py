@@ -104,13 +104,15 @@ class Cost:
 
 def methods() -> dict[str, Pruner]:
     """All methods of the folder, at their defaults but for `SMALLER`."""
-    found = {}
+    result = {}
     for path in sorted(Path(str(pruners.__file__)).parent.glob("[!_]*.py")):
         module = import_module(f"pruners.{path.stem}")
-        own = [each for each in vars(module).values() if inspect.isclass(each) and each.__module__ == module.__name__]
-        (part,) = [each for each in own if issubclass(each, Pruner) and not inspect.isabstract(each)]
-        found[path.stem] = part(**SMALLER.get(path.stem, {}))
-    return found
+        itself = [
+            each for each in vars(module).values() if inspect.isclass(each) and each.__module__ == module.__name__
+        ]
+        (part,) = [each for each in itself if issubclass(each, Pruner) and not inspect.isabstract(each)]
+        result[path.stem] = part(**SMALLER.get(path.stem, {}))
+    return result
 
 
 def batch() -> tuple[Tensor, Tensor]:
@@ -153,13 +155,13 @@ class Flops(TorchDispatchMode):
         args: Sequence[object] = (),
         kwargs: Mapping[str, object] | None = None,
     ) -> object:
-        found = func(*args, **(kwargs or {}))
+        outcome = func(*args, **(kwargs or {}))
         count = flop_registry.get(func.overloadpacket)
         if func.overloadpacket is torch.ops.aten.convolution_backward:
             self.total += _backward(*args)
         elif count is not None:
-            self.total += count(*args, **(kwargs or {}), out_val=found)
-        return found
+            self.total += count(*args, **(kwargs or {}), out_val=outcome)
+        return outcome
 
 
 def _backward(slope: Tensor, inputs: Tensor, weight: Tensor, *rest: object) -> int:
@@ -217,12 +219,12 @@ def settings(name: str, pruner: Pruner) -> str:
     return ", ".join(shown)
 
 
-def row(name: str, pruner: Pruner, found: Cost) -> str:
+def row(name: str, pruner: Pruner, result: Cost) -> str:
     """One line of a table."""
-    middle, low, high = median(found.units), min(found.units), max(found.units)
+    middle, low, high = median(result.units), min(result.units), max(result.units)
     return (
-        f"| {name} | {pruner.structure} | {settings(name, pruner)} | {found.forward:.2f} | {found.backward:.2f} "
-        f"| {found.work:.2f} | {middle:.2f} ({low:.2f} to {high:.2f}) | {median(found.seconds):.2f} |"
+        f"| {name} | {pruner.structure} | {settings(name, pruner)} | {result.forward:.2f} | {result.backward:.2f} "
+        f"| {result.work:.2f} | {middle:.2f} ({low:.2f} to {high:.2f}) | {median(result.seconds):.2f} |"
     )
 
 
@@ -232,14 +234,14 @@ def table(costs: dict[str, tuple[Pruner, Cost]]) -> str:
         [
             "| method | removes | run with | forward | backward | work | time | seconds |",
             "|---|---|---|---:|---:|---:|---:|---:|",
-            *(row(name, pruner, found) for name, (pruner, found) in costs.items()),
+            *(row(name, pruner, actual) for name, (pruner, actual) in costs.items()),
         ]
     )
 
 
 def report(tables: dict[str, str], repetitions: int) -> str:
     """The whole page."""
-    parts = "\n\n".join(f"## {name}\n\n{found}" for name, found in tables.items())
+    parts = "\n\n".join(f"## {name}\n\n{computed}" for name, computed in tables.items())
     return f"""# What pruning costs before anything is retrained
 
 `OMP_NUM_THREADS=1 python benchmarks/scoring.py --write`: every method of `pruners/` at a ratio of {RATIO:g}, 32 px,

@@ -56,7 +56,7 @@ class Ended:
     took: float
     code: int
     raw: bool
-    said: str
+    output: str
 
     def wrong(self, results: Path) -> str:
         """What is wrong with it; empty if nothing is."""
@@ -65,9 +65,9 @@ class Ended:
             return f"exit code {self.code}"
         if self.code == 0 and self.took > QUICK:
             return f"it went on for {self.took:.1f} s"
-        if self.code != 0 and not self.raw and "the same command continues" not in self.said:
+        if self.code != 0 and not self.raw and "the same command continues" not in self.output:
             return "it does not say that the same command continues"
-        return "a traceback" if "Traceback" in self.said and not self.raw else ""
+        return "a traceback" if "Traceback" in self.output and not self.raw else ""
 
 
 def start(arguments: Sequence[str]) -> "subprocess.Popen[str]":
@@ -85,7 +85,7 @@ def stopped(arguments: Sequence[str], how: signal.Signals, after: float) -> Ende
         return None
     process.send_signal(how)
     began = time.monotonic()
-    _, said = process.communicate(timeout=600)
+    _, text = process.communicate(timeout=600)
     code = process.returncode
     return Ended(
         signal=how,
@@ -93,7 +93,7 @@ def stopped(arguments: Sequence[str], how: signal.Signals, after: float) -> Ende
         took=time.monotonic() - began,
         code=128 - code if code < 0 else code,
         raw=code < 0,
-        said=said,
+        output=text,
     )
 
 
@@ -115,11 +115,11 @@ def main() -> int:
     parser.add_argument("--signals", type=int, default=50)
     parser.add_argument("--first", type=int, default=0, help="seed of the moments")
     parser.add_argument("--start-up", type=float, default=0.5, help="share of signals that come in the first seconds")
-    asked = parser.parse_args()
+    requested = parser.parse_args()
     for each in CODES:
         signal.signal(each, signal.SIG_DFL if each != signal.SIGINT else signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="signals-") as place:
-        return tear(Path(place), asked.signals, random.Random(asked.first), asked.start_up)  # noqa: S311 - moments
+        return tear(Path(place), requested.signals, random.Random(requested.first), requested.start_up)  # noqa: S311 - moments
 
 
 def tear(place: Path, signals: int, chance: random.Random, start_up: float) -> int:
@@ -147,7 +147,7 @@ def tear(place: Path, signals: int, chance: random.Random, start_up: float) -> i
         line = f"{sent:3} {ended.signal.name:8} after {ended.after:5.2f} s: {ended.code:3}, {ended.took:.2f} s later"
         print(f"{line} {reason and 'WRONG: ' + reason}{' (raw)' * ended.raw}", flush=True)
         if reason:
-            print(ended.said, flush=True)
+            print(ended.output, flush=True)
     assert start(command(parent, torn[-1])).wait() == 0
     for folder in torn:
         if (folder / "results.json").exists() and results(folder) != expected:

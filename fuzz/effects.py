@@ -25,7 +25,7 @@ class Effects:
 
     def __init__(self, folder: Path) -> None:
         """`folder` may be written to."""
-        self.seen: list[str] = []
+        self.recorded: list[str] = []
         self._folder, self._watching = os.path.realpath(folder), False
         tempfile.tempdir = str(folder)
         sys.addaudithook(self._hear)
@@ -33,7 +33,7 @@ class Effects:
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Begins anew, and listens until the context ends."""
-        self.seen, self._watching = [], True
+        self.recorded, self._watching = [], True
         try:
             yield
         finally:
@@ -43,18 +43,18 @@ class Effects:
         if not self._watching:
             return
         if event in _RUN or event in _NET:
-            self.seen.append(f"{event} {arguments!r}"[:300])
+            self.recorded.append(f"{event} {arguments!r}"[:300])
         elif event == "subprocess.Popen" and str(arguments[0]) != sys.executable:
-            self.seen.append(f"{event} {arguments[:2]!r}"[:300])
+            self.recorded.append(f"{event} {arguments[:2]!r}"[:300])
         elif event in _CHANGE and not self._inside(arguments[0]):
-            self.seen.append(f"{event} {arguments!r}"[:300])
+            self.recorded.append(f"{event} {arguments!r}"[:300])
         elif (
             event == "open"
             and isinstance(arguments[2], int)
             and arguments[2] & _WRITING
             and not self._inside(arguments[0])
         ):
-            self.seen.append(f"open for writing {arguments[0]!r}"[:300])
+            self.recorded.append(f"open for writing {arguments[0]!r}"[:300])
 
     def _inside(self, path: object) -> bool:
         if not isinstance(path, str | bytes):

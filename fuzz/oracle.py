@@ -51,8 +51,8 @@ def judged(read: Callable[[], object], effects: Effects) -> Outcome:
     before, started = _status("VmRSS"), _cpu()
     with effects.watched():
         outcome = _ended(read)
-    if effects.seen:
-        return Outcome(kind="effect", key=effects.seen[0], detail="\n".join(effects.seen[:20]))
+    if effects.recorded:
+        return Outcome(kind="effect", key=effects.recorded[0], detail="\n".join(effects.recorded[:20]))
     spent, growth = _cpu() - started, _status("VmHWM") - before
     if growth > GROWTH:
         return Outcome(
@@ -87,15 +87,15 @@ def _ended(read: Callable[[], object]) -> Outcome:
 def _complaint(error: BaseException) -> Outcome:
     """By what the command line makes of the error: an exit code, and what a terminal is shown."""
     if _out_of_memory(error):
-        return Outcome(kind="memory", key=place(error), detail=_told(error))
+        return Outcome(kind="memory", key=place(error), detail=_message(error))
     heard = io.StringIO()
     try:
         with contextlib.redirect_stderr(heard):
             code = _tell(error)
     except Exception as worse:  # noqa: BLE001 - what ends the process in Python's own way, with exit code 1
-        return Outcome(kind="exception", key=f"{type(worse).__name__} {place(worse)}", detail=_told(worse))
+        return Outcome(kind="exception", key=f"{type(worse).__name__} {place(worse)}", detail=_message(worse))
     if code not in {2, 3, 4}:
-        return Outcome(kind="exception", key=f"{type(error).__name__} {place(error)}", detail=_told(error))
+        return Outcome(kind="exception", key=f"{type(error).__name__} {place(error)}", detail=_message(error))
     message = heard.getvalue().removesuffix("\n")
     if isinstance(error, click.UsageError):  # below how the command is called
         message = message.rpartition("\n")[2]
@@ -107,14 +107,14 @@ def _complaint(error: BaseException) -> Outcome:
 def place(error: BaseException) -> str:
     """The innermost line of evalsuite's own, else of whoever raised."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_HERE)]
-    own = [f for f in frames if "/evalsuite/" in f.filename or "/pruners/" in f.filename]
+    itself = [f for f in frames if "/evalsuite/" in f.filename or "/pruners/" in f.filename]
     if not frames:
         return "nowhere"
-    last = (own or frames)[-1]
+    last = (itself or frames)[-1]
     return f"{'/'.join(Path(last.filename).parts[-2:])}:{last.lineno} {last.name}"
 
 
-def _told(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     lines = traceback.format_exception(error)
     return "".join(lines)[-4000:]
 
@@ -128,8 +128,8 @@ def _out_of_memory(error: BaseException | None) -> bool:
 
 
 def _cpu() -> float:
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    alone, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return alone.ru_utime + alone.ru_stime + children.ru_utime + children.ru_stime
 
 
 def _forget_peak() -> None:

@@ -56,10 +56,10 @@ def chosen(names: Iterable[str]) -> tuple[Target, ...]:
     Raises:
         ValueError: There is no such target.
     """
-    known = {target.name: target for target in all_targets()}
-    if missing := [name for name in names if name not in known]:
-        raise ValueError(f"expected targets out of {', '.join(known)}, got {', '.join(missing)}")
-    return tuple(known[name] for name in names) or tuple(known.values())
+    expected = {target.name: target for target in all_targets()}
+    if missing := [name for name in names if name not in expected]:
+        raise ValueError(f"expected targets out of {', '.join(expected)}, got {', '.join(missing)}")
+    return tuple(expected[name] for name in names) or tuple(expected.values())
 
 
 def mutant(target: Target, corpus: Sequence[bytes], seed: int, number: int) -> bytes:

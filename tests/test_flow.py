@@ -75,23 +75,23 @@ def result(digits, trained, tmp_path_factory):
 
 
 def test_a_finished_run_says_all_the_contract_names(result):
-    found = json.loads((result.folder / "results.json").read_text())
-    assert timeless(found) == timeless(json.loads(json.dumps(result.summary)))
-    assert found["schema"] == "evalsuite-results/1"
-    assert [n["id"] for n in found["networks"]] == [
+    outcome = json.loads((result.folder / "results.json").read_text())
+    assert timeless(outcome) == timeless(json.loads(json.dumps(result.summary)))
+    assert outcome["schema"] == "evalsuite-results/1"
+    assert [n["id"] for n in outcome["networks"]] == [
         "parent",
         "magnitude-0-0.5",
         "magnitude-0-0.9",
         "filter_norm-0-0.5",
         "filter_norm-0-0.9",
     ]
-    assert {f["id"] for f in found["families"]} == {"magnitude-0", "filter_norm-0"}
-    assert found["complete"] is True
+    assert {f["id"] for f in outcome["families"]} == {"magnitude-0", "filter_norm-0"}
+    assert outcome["complete"] is True
     assert (result.folder / "report.html").stat().st_size > 10_000
     # two families at 95 % together: each at 97.5 %
-    assert found["run"]["confidence_each"] == pytest.approx(0.975)
+    assert outcome["run"]["confidence_each"] == pytest.approx(0.975)
     # the run took at least as long as what was measured of its tasks
-    assert found["run"]["seconds"] >= sum(task["seconds"] for task in found["tasks"]) > 0
+    assert outcome["run"]["seconds"] >= sum(task["seconds"] for task in outcome["tasks"]) > 0
 
 
 def test_ratios_are_measured_and_channels_are_gone(result):

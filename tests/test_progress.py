@@ -19,9 +19,9 @@ def test_pace_and_time_left(now):
     tracker.work_on("n", "")
     now[0] += 2
     tracker.advance(1.0, "", None, 300)
-    found = tracker.position()
-    assert found.rate == 150
-    assert found.left == 18  # nine more of two seconds
+    result = tracker.position()
+    assert result.rate == 150
+    assert result.left == 18  # nine more of two seconds
     now[0] += 3  # pruning, which shows no examples to anybody
     tracker.work_on("m", "")
     assert tracker.position().rate == 150

@@ -10,14 +10,14 @@ from evalsuite.randomness import derive, fold, integers, keys, normal, uniform
 
 def splitmix64(seed: int, count: int) -> list[int]:
     """SplitMix64 as published (Steele, Lea and Flood 2014), in Python integers."""
-    found, state = [], seed
+    result, state = [], seed
     for _ in range(count):
         state = (state + 0x9E3779B97F4A7C15) % 2**64
         z = state
         z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
         z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
-        found.append(z ^ (z >> 31))
-    return found
+        result.append(z ^ (z >> 31))
+    return result
 
 
 def mixed(key: int) -> int:

@@ -98,9 +98,9 @@ def test_observations_are_those_that_losses_are_means_of(result):
     for cell in result.summary["cells"]:
         if cell["measure"] != "error":
             continue
-        own = [r for r in rows if (r["task"], r["network"]) == (cell["task"], cell["network"])]
-        assert [row["example"] for row in own] == list(range(40))
-        assert sum(row["prediction"] != row["label"] for row in own) / 40 == pytest.approx(cell["loss"])
+        itself = [r for r in rows if (r["task"], r["network"]) == (cell["task"], cell["network"])]
+        assert [row["example"] for row in itself] == list(range(40))
+        assert sum(row["prediction"] != row["label"] for row in itself) / 40 == pytest.approx(cell["loss"])
     with opened(result.folder) as store:
         assert len(store.tasks()) == 3  # nothing keeps the store
 
@@ -145,13 +145,13 @@ def test_figures(result, tmp_path):
     }
     losses = [cells[f"magnitude-0-{ratio}"]["loss"] for ratio in (0.5, 0.9)]
     assert any(list(line.get_ydata())[-2:] == losses for line in drawn)
-    for kind, options, told in (
+    for kind, options, message in (
         ("los", {}, "Did you mean 'loss'"),
         ("loss", {}, "expected task=NAME"),
         ("loss", {"task": "clen"}, "Did you mean 'clean'"),
         ("loss", {"task": "clean", "measure": "eror"}, "Did you mean 'error'"),
     ):
-        with pytest.raises(UsageError, match=told):
+        with pytest.raises(UsageError, match=message):
             result.figure(kind, **options)
 
 
@@ -160,14 +160,14 @@ class Cells(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.found, self.attributes = [], [], []
+        self.tags, self.texts, self.attributes = [], [], []
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         self.attributes += [f"{key}={value}" for key, value in attrs]
         if tag == "td":
-            self.found.append(dict(attrs))
+            self.texts.append(dict(attrs))
 
 
 def test_a_notebook_shows_the_answer_and_a_matrix(result):
@@ -178,8 +178,8 @@ def test_a_notebook_shows_the_answer_and_a_matrix(result):
         for family in ("magnitude-0", "random-0")
         for key in [(task, "error", f"{family}-{ratio}") for task in TASKS[:2] for ratio in (0.5, 0.9)]
     ]
-    assert [cell["title"] for cell in cells.found] == [verdict.replace("_", " ") for verdict in verdicts]
-    assert len({cell["style"] for cell in cells.found}) == len(set(verdicts))
+    assert [cell["title"] for cell in cells.texts] == [verdict.replace("_", " ") for verdict in verdicts]
+    assert len({cell["style"] for cell in cells.texts}) == len(set(verdicts))
     assert not {"script", "link", "img", "style", "iframe"} & set(cells.tags)
     assert "the parent itself is no standard" in shown
 

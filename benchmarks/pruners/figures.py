@@ -59,10 +59,10 @@ CLAIMS: tuple[Claim, ...] = (
 
 def by_method(points: Sequence[Point]) -> dict[str, dict[float, list[Point]]]:
     """Method → target ratio → one point a seed."""
-    found: dict[str, dict[float, list[Point]]] = {}
+    result: dict[str, dict[float, list[Point]]] = {}
     for point in points:
-        found.setdefault(point.method, {}).setdefault(point.target, []).append(point)
-    return {method: dict(sorted(found[method].items())) for method in sorted(found)}
+        result.setdefault(point.method, {}).setdefault(point.target, []).append(point)
+    return {method: dict(sorted(result[method].items())) for method in sorted(result)}
 
 
 def draw(setting: str, points: Sequence[Point], across: str, path: Path) -> None:
@@ -137,10 +137,10 @@ def _width(seeds: Sequence[Point]) -> str:
     return "" if not widths else str(widths[0]) if len(widths) == 1 else f"{widths[0]} to {widths[-1]}"
 
 
-def orderings(found: Mapping[Point, Right], targets: Sequence[float]) -> str:
+def orderings(result: Mapping[Point, Right], targets: Sequence[float]) -> str:
     """Differences in points where both methods have the same parents, as Markdown."""
-    rights = {(p.setting, p.method, p.seed, p.target): right for p, right in found.items()}
-    seeds = sorted({point.seed for point in found})
+    rights = {(p.setting, p.method, p.seed, p.target): right for p, right in result.items()}
+    seeds = sorted({point.seed for point in result})
     lines = ["| said to be better | said to be worse | " + " | ".join(f"{t:g}" for t in targets) + " | source |"]
     lines.append("|---|---|" + "---:|" * len(targets) + "---|")
     for setting, better, worse, source in CLAIMS:
@@ -167,29 +167,32 @@ def difference(pairs: Sequence[tuple[Right, Right]]) -> str:
     return f"**{text}**" if (low > 0 and min(each) > 0) or (high < 0 and max(each) < 0) else text
 
 
-def page(found: Mapping[Point, Right]) -> str:
+def page(result: Mapping[Point, Right]) -> str:
     """The tables, as Markdown."""
-    targets = sorted({point.target for point in found} - {0.0})
-    seeds = sorted({point.seed for point in found})
-    n = sorted({point.n for point in found})
+    targets = sorted({point.target for point in result} - {0.0})
+    seeds = sorted({point.seed for point in result})
+    n = sorted({point.n for point in result})
     head = (
         f"`python benchmarks/pruners/study.py`, then `python benchmarks/pruners/figures.py`. Seeds {seeds}; "
         f"{' or '.join(map(str, n))} held-out examples each. What it says is in [the reading](../README.md).\n"
     )
     parts = ["# All pruners on the same networks\n", head]
     for setting in FIRST:
-        own = [point for point in found if point.setting == setting]
-        if own:
+        itself = [point for point in result if point.setting == setting]
+        if itself:
             parts += [f"## Accuracy in percent by prune ratio: {setting}\n", "Mean over the seeds and their range.\n"]
-            parts += [accuracies(own, targets) + "\n"]
+            parts += [accuracies(itself, targets) + "\n"]
             parts += [f"![{setting} by prune ratio]({setting}_prune_ratio.svg)\n"]
             parts += [f"![{setting} by FLOP reduction]({setting}_flop_reduction.svg)\n"]
-            parts += [f"Filters that the narrowest convolution has left: {setting}\n", narrowness(own, targets) + "\n"]
-    told = (
+            parts += [
+                f"Filters that the narrowest convolution has left: {setting}\n",
+                narrowness(itself, targets) + "\n",
+            ]
+    message = (
         "Points by which the first is ahead of the second on the same examples of the same parents, with Tango's 95 % "
         "interval over examples, seeds taken as they are; bold where it leaves out 0 and all seeds agree.\n"
     )
-    return "\n".join([*parts, "## Published orderings\n", told, orderings(found, targets) + "\n"])
+    return "\n".join([*parts, "## Published orderings\n", message, orderings(result, targets) + "\n"])
 
 
 def main() -> None:
@@ -198,16 +201,16 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("reports/pruners"), help="where study.py keeps its runs")
     parser.add_argument("--out", type=Path, default=HERE)
     options = parser.parse_args()
-    found = read_runs(options.folder)
+    outcome = read_runs(options.folder)
     options.out.mkdir(parents=True, exist_ok=True)
-    write_csv(found, options.out / "points.csv")
-    (options.out / "tables.md").write_text(page(found))
+    write_csv(outcome, options.out / "points.csv")
+    (options.out / "tables.md").write_text(page(outcome))
     for setting in FIRST:
-        own = [point for point in found if point.setting == setting]
+        alone = [point for point in outcome if point.setting == setting]
         for across in ("prune_ratio", "flop_reduction"):
-            if own:
-                draw(setting, own, across, options.out / f"{setting}_{across}.svg")
-    print(f"{len(found)} networks; {options.out}")
+            if alone:
+                draw(setting, alone, across, options.out / f"{setting}_{across}.svg")
+    print(f"{len(outcome)} networks; {options.out}")
 
 
 if __name__ == "__main__":

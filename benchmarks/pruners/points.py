@@ -55,17 +55,17 @@ class Point:
     @property
     def interval(self) -> tuple[float, float]:
         """In percent: Clopper and Pearson's at 95 %, over examples."""
-        found = clopper_pearson(self.right, self.n, confidence=0.975)
-        return 100 * found.low, 100 * found.high
+        result = clopper_pearson(self.right, self.n, confidence=0.975)
+        return 100 * result.low, 100 * result.high
 
 
 def read_runs(folder: Path) -> dict[Point, Right]:
     """All networks of all finished runs under `folder`/<setting>/<run>-<seed>."""
-    found: dict[Point, Right] = {}
+    outcome: dict[Point, Right] = {}
     for results in sorted(folder.glob("*/*/results.json")):
         run, _, seed = results.parent.name.rpartition("-")
-        found.update(_networks(results.parent, results.parents[1].name, run, int(seed)))
-    return found
+        outcome.update(_networks(results.parent, results.parents[1].name, run, int(seed)))
+    return outcome
 
 
 def _networks(run_folder: Path, setting: str, run: str, seed: int) -> Iterator[tuple[Point, Right]]:

@@ -114,7 +114,7 @@ SMALL = tuple(
 
 def study(settings: tuple[Setting, ...], folder: Path, seeds: int, ratios: tuple[float, ...]) -> None:
     """All runs of all settings, seed after seed, so that what is there is balanced whenever it is stopped."""
-    told = reporter()
+    message = reporter()
     for seed in range(seeds):
         for setting in settings:
             parent = folder / setting.name / f"parent-{seed}.safetensors"
@@ -128,10 +128,10 @@ def study(settings: tuple[Setting, ...], folder: Path, seeds: int, ratios: tuple
                     seed=seed,
                     device="auto",
                     out=parent,
-                    reporter=told,
+                    reporter=message,
                 )
             for name, making in runs(setting, ratios, parent):
-                one(setting, parent, making, folder / setting.name / f"{name}-{seed}", seed, told)
+                one(setting, parent, making, folder / setting.name / f"{name}-{seed}", seed, message)
 
 
 def runs(setting: Setting, ratios: tuple[float, ...], parent: Path) -> Iterator[tuple[str, PruningSettings]]:
@@ -151,7 +151,7 @@ def runs(setting: Setting, ratios: tuple[float, ...], parent: Path) -> Iterator[
         yield "searched", replace(once, pruners=_parts(setting.searched))
 
 
-def one(setting: Setting, parent: Path, making: PruningSettings, out: Path, seed: int, told: Reporter) -> None:
+def one(setting: Setting, parent: Path, making: PruningSettings, out: Path, seed: int, message: Reporter) -> None:
     """One run: nothing if it is there already."""
     if (out / "results.json").is_file() and (out / "report.html").is_file():
         return
@@ -160,7 +160,7 @@ def one(setting: Setting, parent: Path, making: PruningSettings, out: Path, seed
     data = fewer(load(setting.data), setting, seed)
     inputs = Inputs(parent=checkpoint, dataset=data, device=chosen_device("auto"))
     judging = EvaluationSettings(tasks=(Clean(),), measures=("error",), examples=setting.held_out, seed=seed)
-    run(inputs, making, judging, out=out, origin=Origin(command="benchmarks/pruners/study.py"), reporter=told)
+    run(inputs, making, judging, out=out, origin=Origin(command="benchmarks/pruners/study.py"), reporter=message)
 
 
 def fewer(data: Dataset, setting: Setting, seed: int) -> Dataset:
@@ -184,8 +184,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     settings = SMALL if options.small else SETTINGS
-    asked = tuple(each for each in settings if options.only in {None, each.name})
-    study(asked, options.folder, options.seeds, (0.5, 0.8) if options.small else RATIOS)
+    requested = tuple(each for each in settings if options.only in {None, each.name})
+    study(requested, options.folder, options.seeds, (0.5, 0.8) if options.small else RATIOS)
 
 
 if __name__ == "__main__":

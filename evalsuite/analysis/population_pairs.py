@@ -31,7 +31,10 @@ def sources(networks: Sequence[StoredNetwork]) -> list[StoredNetwork]:
 
 
 def pairs(networks: Sequence[StoredNetwork]) -> list[tuple[StoredNetwork, StoredNetwork]]:
-    """(source, viewer): the sources' observations among each other, and the parent's to all networks."""
+    """List which network is shown the informative pixels of which: (source of the pixels, viewer).
+
+    Sources see each other's; every other network sees the parent's.
+    """
     lending = sources(networks)
     names = {network.id for network in lending}
     others = [network for network in networks if network.id not in names]

@@ -8,7 +8,7 @@ import click
 from evalsuite.printable import one_line
 
 NAME: Final = "debug"
-_ASKED: Final[list[bool]] = []
+_REQUESTS: Final[list[bool]] = []
 
 
 def option() -> click.Option:
@@ -25,12 +25,12 @@ def option() -> click.Option:
 
 def forget() -> None:
     """Of an earlier command in this process."""
-    _ASKED.clear()
+    _REQUESTS.clear()
 
 
 def show(error: BaseException, *, always: bool = False) -> None:
     """The traceback of `error` on stderr, if it was asked for; or else, once, where it is shown `always`."""
-    if bool(_ASKED) != always:
+    if bool(_REQUESTS) != always:
         click.echo("\n".join(map(one_line, _traceback(error))), err=True)
 
 
@@ -48,4 +48,4 @@ def _traceback(error: BaseException) -> list[str]:
 
 def _remember(_ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value:
-        _ASKED.append(True)
+        _REQUESTS.append(True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType, MappingProxyType
 from typing import Final, Literal, final
 
-_OWN: Final = frozenset({"evalsuite", "pruners", "neuralnets"})
+_OURS: Final = frozenset({"evalsuite", "pruners", "neuralnets"})
 _COMPUTED_WITH: Final = frozenset(
     {
         *("torch", "functorch", "numpy", "scipy", "sklearn", "joblib", "threadpoolctl", "PIL", "cv2", "matplotlib"),
@@ -96,12 +96,12 @@ def built_in(network: object) -> bool:
     """Whether a network, as it is judged, is one of evalsuite's own architectures."""
     inner = getattr(network, "network", network)
     kind = type(inner).__module__
-    return kind.partition(".")[0] in _OWN and not kind.startswith("evalsuite.networks.programs.program")
+    return kind.partition(".")[0] in _OURS and not kind.startswith("evalsuite.networks.programs.program")
 
 
 def is_own(part: object) -> bool:
     """Whether a part stands in evalsuite itself; others come from plug-ins and from users' own Python."""
-    return type(part).__module__.partition(".")[0] in _OWN
+    return type(part).__module__.partition(".")[0] in _OURS
 
 
 def stopped_by(error: BaseException, stops: tuple[type[BaseException], ...]) -> BaseException | None:
@@ -140,7 +140,7 @@ def is_memory(error: BaseException) -> bool:
 
 def _owner(frame: FrameType) -> _Owner:
     top = _module(frame).partition(".")[0]
-    if top in _OWN:
+    if top in _OURS:
         return "nobody" if _named(frame) in _IN_PLACE_OF else "own"
     file = frame.f_code.co_filename
     # code without a file is typed by hand, or made by Python and torch for a class or a graph

@@ -27,7 +27,7 @@ class PassedOver:
         return frozenset(self._store.meta().passed_over)
 
     def remember(self, missing: Iterable[str], made: Collection[str]) -> None:
-        """Add addresses, and take out those that were made."""
+        """Store the addresses of networks that could not be made, and drop those that have been made since."""
         before = [each for each in self._store.meta().passed_over if each not in made]
         self._store.set_meta(Meta(passed_over=tuple(dict.fromkeys([*before, *missing]))))
 

@@ -58,8 +58,8 @@ def zipped(members: list[tuple[str, bytes]], method: int = zipfile.ZIP_STORED) -
 
 
 def _inside(random: Random, name: str, content: bytes, inside: Mapping[str, tuple[Mutation, ...]]) -> bytes:
-    own = [each for suffix, mutations in inside.items() if name.endswith(suffix) for each in mutations]
-    return random.choice([*own, *own, random.choice(BYTES)])(random, content)
+    itself = [each for suffix, mutations in inside.items() if name.endswith(suffix) for each in mutations]
+    return random.choice([*itself, *itself, random.choice(BYTES)])(random, content)
 
 
 def gzipped(*inside: Mutation) -> Mutation:
@@ -107,15 +107,15 @@ def safetensors_header(random: Random, data: bytes) -> bytes:
     length = int.from_bytes(data[:8], "little")
     try:
         tree = json.loads(data[8 : 8 + length])
-        own = json.loads(tree["__metadata__"]["evalsuite"]) if random.random() < 0.7 else None
+        alone = json.loads(tree["__metadata__"]["evalsuite"]) if random.random() < 0.7 else None
     except (ValueError, KeyError, TypeError, RecursionError):
-        own = None
+        alone = None
         try:
             tree = json.loads(data[8 : 8 + length])
         except (ValueError, RecursionError):
             return data
-    if own is not None:
-        tree["__metadata__"]["evalsuite"] = json.dumps(tree_changed(random, own))
+    if alone is not None:
+        tree["__metadata__"]["evalsuite"] = json.dumps(tree_changed(random, alone))
     else:
         tree = tree_changed(random, tree)
     header = json.dumps(tree).encode()

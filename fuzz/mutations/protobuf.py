@@ -17,35 +17,35 @@ def fields(random: Random, data: bytes) -> bytes:
 
 def _mutated(random: Random, data: bytes, depth: int) -> bytes:
     try:
-        found = _parsed(data)
+        result = _parsed(data)
     except ValueError:
         return random.choice(BYTES)(random, data)
-    if not found:
+    if not result:
         return random.choice(BYTES)(random, data)
-    at, other = random.randrange(len(found)), random.randrange(len(found))
-    number, kind, value = found[at]
+    at, other = random.randrange(len(result)), random.randrange(len(result))
+    number, kind, value = result[at]
     if isinstance(value, bytes) and kind == 2 and depth and random.random() < 0.75:
-        found[at] = (number, kind, _mutated(random, value, depth - 1))
+        result[at] = (number, kind, _mutated(random, value, depth - 1))
     else:
-        _changed(random, found, at, other)
-    return b"".join(map(_printed, found))
+        _changed(random, result, at, other)
+    return b"".join(map(_printed, result))
 
 
-def _changed(random: Random, found: list[Field], at: int, other: int) -> None:
-    number, kind, value = found[at]
+def _changed(random: Random, result: list[Field], at: int, other: int) -> None:
+    number, kind, value = result[at]
     match random.randrange(6):
         case 0:
-            del found[at]
+            del result[at]
         case 1:
-            found.insert(other, found[at])
+            result.insert(other, result[at])
         case 2:
-            found[at] = (random.randint(1, 16), kind, value)
+            result[at] = (random.randint(1, 16), kind, value)
         case 3:
-            found[at], found[other] = found[other], found[at]
+            result[at], result[other] = result[other], result[at]
         case _ if isinstance(value, int):
-            found[at] = (number, kind, random.choice(_NUMBERS))
+            result[at] = (number, kind, random.choice(_NUMBERS))
         case _:
-            found[at] = (
+            result[at] = (
                 number,
                 kind,
                 random.choice((b"", encoded(random.choice(TOKENS)), random.randbytes(8), value * 3)),
@@ -53,7 +53,7 @@ def _changed(random: Random, found: list[Field], at: int, other: int) -> None:
 
 
 def _parsed(data: bytes) -> list[Field]:
-    found: list[Field] = []
+    outcome: list[Field] = []
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)
@@ -62,14 +62,14 @@ def _parsed(data: bytes) -> list[Field]:
             raise ValueError("expected fields from 1")
         if kind == 0:
             value, at = _varint(data, at)
-            found.append((number, kind, value))
+            outcome.append((number, kind, value))
             continue
         length, at = _varint(data, at) if kind == 2 else ({1: 8, 5: 4}.get(kind, len(data) + 1), at)
         if at + length > len(data):
             raise ValueError("expected a whole message")
-        found.append((number, kind, data[at : at + length]))
+        outcome.append((number, kind, data[at : at + length]))
         at += length
-    return found
+    return outcome
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -56,13 +56,13 @@ def run(folder, tasks, networks, wrong, *, families=("m-0",), data=None):
         store.set_tasks([StoredTask.model_validate(each) for each in tasks])
         for facts in networks:
             store.add_network(facts["id"], StoredNetwork.model_validate(facts))
-            for of in tasks:
-                errs = wrong(facts["id"], of["name"])
+            for subject in tasks:
+                errs = wrong(facts["id"], subject["name"])
                 if errs is not None:
-                    (shard,) = of["shards"]
+                    (shard,) = subject["shards"]
                     labels = np.asarray(store.labels([shard]))
                     columns = {"prediction": np.where(errs, 1 - labels, labels).astype(np.int32)}
-                    address = Address(task=of["digest"], network=facts["id"], examples=shard, seed=0)
+                    address = Address(task=subject["digest"], network=facts["id"], examples=shard, seed=0)
                     store.write([Row(address=address, columns=columns, seconds=0.0)])
         yield store
 
@@ -111,14 +111,14 @@ def test_imagenet_is_held_against_alexnet_too(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"unavailable": "too small"}, "corruption/fog/2: too small"),
         ({"shards": ["other"]}, "same examples"),
         ({"digest": "absent"}, "corruption/fog/2: not evaluated yet"),
     ],
 )
-def test_what_is_missing_is_told(tmp_path, change, told):
+def test_what_is_missing_is_told(tmp_path, change, message):
     tasks = [corruption(c, s, **(change if (c, s) == ("fog", 2) else {})) for c, s in WHOLE]
 
     def wrong(_net, name):
@@ -129,7 +129,7 @@ def test_what_is_missing_is_told(tmp_path, change, told):
     assert len(rows) == 2
     for row in rows:
         assert row.value is None
-        assert told in row.reason
+        assert message in row.reason
 
 
 def test_a_parent_whose_observations_were_changed_is_no_standard(tmp_path):
@@ -160,18 +160,18 @@ def test_excess_error_by_hand(tmp_path):
     }
     nets = [PARENT, network("a", ratio=0.5), network("b", ratio=0.25, family="m-1")]
     with run(tmp_path, tasks, nets, lambda n, t: first(share[n, t]), families=("m-0", "m-1")) as store:
-        found = aggregates(Evidence(store))
-    a, b = found.excess
+        result = aggregates(Evidence(store))
+    a, b = result.excess
     # the shifts cost it 0.5 - 0.2 = 0.3, and the parent 0.25 - 0.1 = 0.15
     assert a.value == pytest.approx(0.15)
     assert (a.network, a.prune_ratio, a.tasks, a.n) == ("a", 0.5, 2, N)
     # on the run's examples a mean over (fog's change / 2 - clean's change), on the others over the change / 2
-    own = (first(0.5) * 1.0 - first(0.2)) / 2 - (first(0.2) * 1.0 - first(0.1))
+    itself = (first(0.5) * 1.0 - first(0.2)) / 2 - (first(0.2) * 1.0 - first(0.1))
     other = (first(0.5) * 1.0 - first(0.3)) / 2
-    error = np.sqrt(own.var(ddof=1) / N + other.var(ddof=1) / N)
+    error = np.sqrt(itself.var(ddof=1) / N + other.var(ddof=1) / N)
     assert a.high - a.value == pytest.approx(1.6448536 * error)  # 90 %, two-sided
     assert b.value == b.low == b.high == 0.0
-    (line,) = found.lines
+    (line,) = result.lines
     # seeds 0 and 1 at (0.5, 0.15) and (0.25, 0): 0.075 / (0.25 + 0.0625)
     assert line.slope == pytest.approx(0.24)
     assert (line.pruner, line.seeds, line.points) == ("m", 2, 2)
@@ -182,8 +182,8 @@ def test_excess_error_by_hand(tmp_path):
 def test_without_clean_data_there_is_no_excess(tmp_path):
     tasks = [corruption("fog", 3)]
     with run(tmp_path, tasks, [PARENT, network("a", ratio=0.5)], lambda _n, _t: first(0.5)) as store:
-        found = aggregates(Evidence(store))
-    assert found.excess == found.lines == ()
+        outcome = aggregates(Evidence(store))
+    assert outcome.excess == outcome.lines == ()
 
 
 def test_the_two_mixes_are_averaged_where_both_are_asked(tmp_path):

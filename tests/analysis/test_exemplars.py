@@ -26,11 +26,11 @@ RATIOS = (0.8, 0.9, 0.95)
 
 
 def network():
-    found = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).eval()
+    outcome = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).eval()
     with torch.no_grad():
-        found[1].weight.copy_(torch.randn(10, 64, generator=torch.Generator().manual_seed(0)))
-        found[1].bias.zero_()
-    return found
+        outcome[1].weight.copy_(torch.randn(10, 64, generator=torch.Generator().manual_seed(0)))
+        outcome[1].bias.zero_()
+    return outcome
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +107,8 @@ class Seeds:
 
     def predictions(self, task, network):
         # at 0.9 two of three seeds see a 1 in the last example; at 0.5 nobody does
-        seen = {"random-0-0.9": 1, "random-2-0.9": 1}.get(network.digest, 0)
-        return np.array([0, 0, seen])
+        observed = {"random-0-0.9": 1, "random-2-0.9": 1}.get(network.digest, 0)
+        return np.array([0, 0, observed])
 
     def labels(self, task):
         return np.zeros(3, dtype=np.int64)
@@ -126,6 +126,6 @@ def test_seeds_of_one_pruner_at_one_ratio_are_a_population_and_a_single_network_
 
 def test_one_network_leaves_no_section(digits, tmp_path):
     judging = EvaluationSettings(tasks=(Clean(),), measures=("error",), examples=60, margin=0.1)
-    found = sweep(network(), digits, out=tmp_path, ratios=(0.5,), evaluation_settings=judging, accept_parent=True)
-    assert found.summary["exemplars"] == []
+    actual = sweep(network(), digits, out=tmp_path, ratios=(0.5,), evaluation_settings=judging, accept_parent=True)
+    assert actual.summary["exemplars"] == []
     assert 'id="exemplars"' not in (tmp_path / "report.html").read_text()

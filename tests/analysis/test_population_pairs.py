@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evalsuite.analysis.population_pairs import WHOLE, features, pair_count, pairs, sources
-from evalsuite.measures._base import Stored
+from evalsuite.extend import Stored
 from evalsuite.records.stored import StoredNetwork
 from evalsuite.statistics.betting import interval
 
@@ -17,12 +17,12 @@ def facts(identity, role="pruned", family=None, ratio=0.0, target=None):
 
 
 def many(families, ratios):
-    found = [facts("parent", "parent")]
+    result = [facts("parent", "parent")]
     for family in range(families):
         for step in reversed(range(ratios)):  # as they may come from elsewhere
-            found.append(facts(f"{family}-{step}", family=f"f{family}", ratio=0.1 * step, target=0.1 * step))
-            found.append(facts(f"random-{family}-{step}", "control", target=0.1 * step))
-    return [*found, facts("separate", "control")]
+            result.append(facts(f"{family}-{step}", family=f"f{family}", ratio=0.1 * step, target=0.1 * step))
+            result.append(facts(f"random-{family}-{step}", "control", target=0.1 * step))
+    return [*result, facts("separate", "control")]
 
 
 def test_few_networks_are_all_compared():
@@ -39,39 +39,39 @@ def test_of_many_networks_one_family_is_compared_and_the_parents_pixels_are_show
     assert len(networks) > WHOLE
     names = ["parent", "0-0", "0-1", "0-2", "0-3", "0-4", "separate"]
     assert [each.id for each in sources(networks)] == names
-    found = [(of.id, to.id) for of, to in pairs(networks)]
-    assert len(set(found)) == len(found) == 7 * 7 + len(networks) - 7
-    assert {to for of, to in found if of == "parent"} == {each.id for each in networks}
-    assert {of for of, _ in found} == set(names)
+    outcome = [(subject.id, to.id) for subject, to in pairs(networks)]
+    assert len(set(outcome)) == len(outcome) == 7 * 7 + len(networks) - 7
+    assert {to for subject, to in outcome if subject == "parent"} == {each.id for each in networks}
+    assert {subject for subject, _ in outcome} == set(names)
     # separate networks are not in the plan of the family itself
     assert pair_count(len(networks), 5) == 6 * 5 + len(networks) - 6
 
 
-class Asked:
+class StoredPairs:
     """As much of a run's evidence as is read."""
 
-    def __init__(self, own, crossed):
+    def __init__(self, itself, crossed):
         self.networks = [facts("parent", "parent"), facts("child", family="f")]
         self.meta = Namespace(run=Namespace(confidence=0.9))
         self.tasks = [
             Namespace(name=name, kind=kind, unavailable=None) for name, kind in (("clean", "clean"), ("f", "features"))
         ]
-        self._own, self._crossed = own, crossed
+        self._itself, self._crossed = itself, crossed
 
     def stored(self, task, network):
-        found = self._own.get(network.id)
-        return None if found is None else Stored(columns={"own_confidence": found}, to_parent={})
+        actual = self._itself.get(network.id)
+        return None if actual is None else Stored(columns={"own_confidence": actual}, to_parent={})
 
-    def crossed(self, task, network, of):
-        found = self._crossed.get((of.id, network.id))
-        return None if found is None else {"lent_confidence": found}
+    def crossed(self, task, network, subject):
+        computed = self._crossed.get((subject.id, network.id))
+        return None if computed is None else {"lent_confidence": computed}
 
 
 def test_rows_say_mean_interval_and_n_or_why_not():
-    own = np.array([0.9, 0.7, 1.0, 0.8], np.float32)
+    itself = np.array([0.9, 0.7, 1.0, 0.8], np.float32)
     lent = np.array([0.5, 0.25, 0.0, 0.25], np.float32)
     broken = np.array([np.nan, 0.5, 0.5, 0.5], np.float32)
-    rows = features(Asked({"parent": own}, {("parent", "child"): lent, ("child", "parent"): broken}))
+    rows = features(StoredPairs({"parent": itself}, {("parent", "child"): lent, ("child", "parent"): broken}))
     by_pair = {(row.pixels_from, row.seen_by): row for row in rows}
     assert len(rows) == len(by_pair) == 4
     assert {row.task for row in rows} == {"f"}

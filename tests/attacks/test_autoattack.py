@@ -7,11 +7,10 @@ from torch import nn
 
 from evalsuite.attacks import _stages as stages
 from evalsuite.attacks import autoattack
-from evalsuite.attacks._base import Budget, Flag
 from evalsuite.attacks._validity import zero_gradient
 from evalsuite.attacks.autoattack import Autoattack
 from evalsuite.attacks.square import Square
-from evalsuite.data._base import Batch
+from evalsuite.extend import Batch, Budget, Flag
 
 
 def small(classes, seed=0):
@@ -80,24 +79,24 @@ def test_what_only_square_breaks_is_told(monkeypatch):
     examples = batch(network, n=16)
     made = stages.engine
     monkeypatch.setattr(autoattack, "engine", lambda *args: shortened(made(*args), n_iter=5, n_queries=300))
-    found = Autoattack()(network, examples, Budget(norm="linf", eps=0.08), seed=0)
-    broken = network(found.images).argmax(1) != examples.labels
-    assert found.black_box.any()
-    assert not (found.black_box & ~broken).any()
+    result = Autoattack()(network, examples, Budget(norm="linf", eps=0.08), seed=0)
+    broken = network(result.images).argmax(1) != examples.labels
+    assert result.black_box.any()
+    assert not (result.black_box & ~broken).any()
     assert zero_gradient(network, examples).all()
 
 
 def test_square_alone():
     network = small(10)
     examples = batch(network)
-    found = Square(queries=100)(network, examples, Budget(norm="linf", eps=0.1), seed=0).images
+    outcome = Square(queries=100)(network, examples, Budget(norm="linf", eps=0.1), seed=0).images
     with torch.random.fork_rng():
         alone = pyautoattack.square.SquareAttack(network, norm="Linf", eps=0.1, n_queries=100, seed=0, device="cpu")
         expected = alone.perturb(examples.images, examples.labels)
-    broken = network(found).argmax(1) != examples.labels
+    broken = network(outcome).argmax(1) != examples.labels
     assert torch.equal(network(expected).argmax(1) != examples.labels, broken)
     assert broken.any()
-    assert torch.equal(found[broken], expected[broken])
+    assert torch.equal(outcome[broken], expected[broken])
     with pytest.raises(ValueError, match="expected queries >= 1, got 0"):
         Square(queries=0)
 
@@ -106,9 +105,9 @@ def test_square_alone():
 def test_few_classes(classes):
     network = small(classes)
     examples = batch(network, n=4)
-    found = Autoattack()(network, examples, Budget(norm="linf", eps=0.3), seed=0)
-    assert (network(found.images).argmax(1) != examples.labels).any()
-    assert not found.flags & {Flag.DYNAMIC, Flag.RANDOMISED}
+    actual = Autoattack()(network, examples, Budget(norm="linf", eps=0.3), seed=0)
+    assert (network(actual.images).argmax(1) != examples.labels).any()
+    assert not actual.flags & {Flag.DYNAMIC, Flag.RANDOMISED}
 
 
 def test_flags_are_told():

@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from evalsuite.attacks._base import Budget
 from evalsuite.attacks.pgd import Pgd
-from evalsuite.data._base import Batch
+from evalsuite.extend import Batch, Budget
 
 
 class Linear(torch.nn.Module):
@@ -39,8 +38,8 @@ def problem():
 @pytest.mark.parametrize("eps", [0.01, 0.03, 0.05])
 def test_breaks_exactly_what_can_be_broken(problem, norm, dual, steps, eps):
     network, batch, margin = problem
-    found = Pgd(steps=steps, step=1 / 8)(network, batch, Budget(norm=norm, eps=eps), seed=0).images
-    survives = network(found).argmax(1) == batch.labels
+    result = Pgd(steps=steps, step=1 / 8)(network, batch, Budget(norm=norm, eps=eps), seed=0).images
+    survives = network(result).argmax(1) == batch.labels
     reach = eps * network.w.norm(dual)
     clear = (margin / reach - 1).abs() > 1e-4  # float32 may fall on either side of a tie
     assert torch.equal(survives[clear], (margin > reach)[clear])
@@ -51,10 +50,10 @@ def test_stays_inside_budget_and_range(problem):
     network, batch, _ = problem
     dark = Batch(images=batch.images * 0.02, labels=batch.labels, ids=batch.ids)
     for norm, size in (("linf", lambda d: d.abs().amax(1)), ("l2", lambda d: d.norm(dim=1))):
-        found = Pgd()(network, dark, Budget(norm=norm, eps=0.3), seed=0).images
-        assert found.min() >= 0
-        assert found.max() <= 1
-        assert (size((found - dark.images).flatten(1)) <= 0.3 + 1e-6).all()
+        outcome = Pgd()(network, dark, Budget(norm=norm, eps=0.3), seed=0).images
+        assert outcome.min() >= 0
+        assert outcome.max() <= 1
+        assert (size((outcome - dark.images).flatten(1)) <= 0.3 + 1e-6).all()
 
 
 def test_an_example_alone_is_attacked_as_in_a_batch(problem):

@@ -31,33 +31,37 @@ def allocation() -> Iterator[ModuleType]:
 def test_training_and_test_examples_are_all_digits_each_once(allocation: ModuleType) -> None:
     (images, labels), (others, more) = allocation.digits()
     assert (len(images), len(others)) == (1000, 797)
-    found = np.concatenate([torch.cat([images, others]).flatten(1).numpy() * 16, torch.cat([labels, more])[:, None]], 1)
+    result = np.concatenate(
+        [torch.cat([images, others]).flatten(1).numpy() * 16, torch.cat([labels, more])[:, None]], 1
+    )
     data = load_digits()
     expected = np.concatenate([data.data, data.target[:, None]], 1)
-    assert np.array_equal(found[np.lexsort(found.T)], expected[np.lexsort(expected.T)])
+    assert np.array_equal(result[np.lexsort(result.T)], expected[np.lexsort(expected.T)])
 
 
 def test_one_network_is_pruned_in_every_way(allocation: ModuleType) -> None:
     methods = {"uniform": Magnitude(allocation="uniform"), "greedy": GreedyAllocation(share=0.5)}
     methods["learnt"] = ConstrainedRL(episodes=10, per_update=5, again=1)
-    found = allocation.cells(3, methods, (0.3, 0.6), steps=25)
-    assert [(cell.method, cell.ratio) for cell in found] == [(name, ratio) for ratio in (0.3, 0.6) for name in methods]
-    for cell in found:
+    outcome = allocation.cells(3, methods, (0.3, 0.6), steps=25)
+    assert [(cell.method, cell.ratio) for cell in outcome] == [
+        (name, ratio) for ratio in (0.3, 0.6) for name in methods
+    ]
+    for cell in outcome:
         assert cell.seed == 3
         assert 0 < cell.searched < 100
         assert 5 < cell.pruned <= 100
         # a network that had hardly learnt goes on learning
         assert cell.tuned > max(cell.pruned, 50)
-    passes = {name: [cell.passes for cell in found if cell.method == name] for name in methods}
+    passes = {name: [cell.passes for cell in outcome if cell.method == name] for name in methods}
     assert passes["uniform"] == [0, 0]
     # the start and each of six layers at least
     assert min(passes["greedy"]) >= 7
     # ten episodes, and the prior and two of each of two updates, of which some may be the same
     assert all(10 < each <= 15 for each in passes["learnt"])
     # searches find more of what they look for than what they may start from
-    assert found[1].searched > found[0].searched
+    assert outcome[1].searched > outcome[0].searched
     again = allocation.cells(3, {"learnt": methods["learnt"]}, (0.6,), steps=25)
-    assert again == [found[-1]]
+    assert again == [outcome[-1]]
 
 
 def test_the_network_has_six_layers_and_its_own_seed(allocation: ModuleType) -> None:
@@ -70,11 +74,11 @@ def test_the_network_has_six_layers_and_its_own_seed(allocation: ModuleType) -> 
 
 def test_images_are_counted_through_copies_too(allocation: ModuleType) -> None:
     network = allocation.build(0, width=1)
-    copy, seen = allocation.counted(network)
+    copy, observed = allocation.counted(network)
     deepcopy(copy)(torch.zeros(3, 1, 8, 8))
     copy(torch.zeros(2, 1, 8, 8))
     network(torch.zeros(5, 1, 8, 8))
-    assert seen == [3, 2]
+    assert observed == [3, 2]
 
 
 @pytest.fixture(scope="module")
@@ -105,12 +109,12 @@ def test_differences_are_paired(allocation: ModuleType, made_up: list[object], r
             for seed in range(4)
         ]
 
-    found = allocation.difference(made_up, "LAMP", "greedy", lambda cell: cell.tuned, ratio)
+    actual = allocation.difference(made_up, "LAMP", "greedy", lambda cell: cell.tuned, ratio)
     one, other = values("LAMP"), values("greedy")
     interval = ttest_rel(one, other).confidence_interval(0.95)
-    assert found.mean == pytest.approx(np.mean(one) - np.mean(other))
-    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
-    assert found.n == 4
+    assert actual.mean == pytest.approx(np.mean(one) - np.mean(other))
+    assert (actual.low, actual.high) == pytest.approx((interval.low, interval.high))
+    assert actual.n == 4
 
 
 def test_the_page_says_what_was_measured(allocation: ModuleType, made_up: list[object]) -> None:
@@ -123,5 +127,5 @@ def test_the_page_says_what_was_measured(allocation: ModuleType, made_up: list[o
     ]
     assert lines == [f"| LAMP | {' | '.join(f'{value:.1f}' for value in expected)} | 30 |"]
     assert "4 networks (seeds 0 to 3)" in page
-    found = allocation.difference(made_up, "constrained RL", "greedy", lambda cell: cell.pruned, 0.8)
-    assert f"{found.mean:+.1f} ({found.low:+.1f}, {found.high:+.1f})" in page
+    computed = allocation.difference(made_up, "constrained RL", "greedy", lambda cell: cell.pruned, 0.8)
+    assert f"{computed.mean:+.1f} ({computed.low:+.1f}, {computed.high:+.1f})" in page

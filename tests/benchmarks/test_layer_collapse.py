@@ -86,10 +86,10 @@ def test_magnitude_leaves_what_the_authors_files_have_left(network: nn.Module) -
         ]
     ).double()
     pruned = Magnitude()(network, keep=int(published[0].sum()), context=BLANK)
-    found = torch.tensor([int(weight.count_nonzero()) for weight in prunable(pruned).values()])
+    result = torch.tensor([int(weight.count_nonzero()) for weight in prunable(pruned).values()])
     mean = published.mean(0)
     # numbers of rare events vary by their square root; four standard deviations of ours and of a mean of three
-    assert bool(((found - mean).abs() < 4 * (mean * 4 / 3).sqrt()).all())
+    assert bool(((result - mean).abs() < 4 * (mean * 4 / 3).sqrt()).all())
 
 
 def test_the_hundredth_at_which_nothing_is_left(collapse: ModuleType) -> None:
@@ -189,11 +189,11 @@ def test_the_page_says_what_was_measured(collapse: ModuleType, page: ModuleType,
         )
         return page.Curve(points=points, cut=page.ALPHAS[last] - 0.07)
 
-    found = {name: [run(9), run(11), run(10)] for name in collapse.METHODS}
-    text = page.report(found, 3, remaining(network))
+    outcome = {name: [run(9), run(11), run(10)] for name in collapse.METHODS}
+    text = page.report(outcome, 3, remaining(network))
     # places 9, 11 and 10 of the grid, and the hundredths below them
     assert "| magnitude | 2.75 (2.5, 3, 2.75) | 2.68 (2.43, 2.93, 2.68) | 2.5 | 3.25 (3, 3.5, 3.25) | 3 |" in text
     assert "here 757, 757, 757. Paths then reach 0, 0, 0 of the classes" in text
     assert "768, 768, 768 | 45, 51, 45" in text
     assert max(len(line) for line in text.splitlines() if not line.startswith("|")) <= 120
-    assert page.classes_table({"random": found["random"]}).count("| 55 ") == 3
+    assert page.classes_table({"random": outcome["random"]}).count("| 55 ") == 3

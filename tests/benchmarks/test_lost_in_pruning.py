@@ -26,8 +26,8 @@ def small(folder, *more):
 
 
 def test_the_small_study_runs_and_goes_on_where_it_stopped(tmp_path):
-    said = small(tmp_path).stdout
-    assert said.splitlines()[-1] == str(tmp_path / "page.md")
+    output = small(tmp_path).stdout
+    assert output.splitlines()[-1] == str(tmp_path / "page.md")
     results = sorted(str(p.relative_to(tmp_path).parent) for p in tmp_path.glob("*/*/results.json"))
     assert results == ["augmented/filters-0", "augmented/weights-0", "standard/filters-0", "standard/weights-0"]
     text = (tmp_path / "page.md").read_text(encoding="utf-8")
@@ -88,23 +88,23 @@ def test_averages_and_excess_by_hand(runs, tmp_path):
     for seed, (clean, on_snow, on_fog) in enumerate(((0.8, 0.6, 0.2), (0.8, 0.4, 0.0))):
         errors = {"clean": (0.1, 0.1), snow: (0.2, 0.1), fog: (0.5 + 0.1 * seed, 0.3)}
         written(tmp_path, "augmented", seed, {"clean": clean, snow: on_snow, fog: on_fog}, errors)
-    found = runs.read_runs(tmp_path)
-    rows = {title: (seeds, tasks, over) for _, _, title, seeds, tasks, over in runs.summary(found)}
+    result = runs.read_runs(tmp_path)
+    rows = {title: (seeds, tasks, over) for _, _, title, seeds, tasks, over in runs.summary(result)}
     seeds, tasks, over = rows["train"]
     assert (seeds, tasks) == (2, 2)  # the two seeds' averages are 70 and 60, their minima 60 and 40
     assert (over.average.mean, over.average.std) == pytest.approx((65, 5))
     assert (over.minimum.mean, over.minimum.std) == pytest.approx((50, 10))
     assert rows["test"][2].average.mean == pytest.approx(10)
-    ratios, values, seeds = runs.excess(found, "augmented", "m")
+    ratios, values, seeds = runs.excess(result, "augmented", "m")
     np.testing.assert_allclose(ratios, [0.8, 0.8])
     # test less train: network 0.5 - 0.15 (0.6 - 0.15), parent 0.3 - 0.1
     np.testing.assert_allclose(values, [0.15, 0.25])
     assert seeds.tolist() == [0, 1]
     # the parent, and the network at 0.8, on snow and fog together
-    at, of = runs.errors(found, "augmented", "m", (snow, fog))
+    at, subject = runs.errors(result, "augmented", "m", (snow, fog))
     np.testing.assert_allclose(at, [0, 80])
-    np.testing.assert_allclose(of, [[20, 35], [20, 40]])
-    ((training, pruner, networks, line),) = runs.lines(found)
+    np.testing.assert_allclose(subject, [[20, 35], [20, 40]])
+    ((training, pruner, networks, line),) = runs.lines(result)
     assert (training, pruner, networks) == ("augmented", "m", 2)
     assert line.slope == pytest.approx(0.2 / 0.8)
 
@@ -115,5 +115,5 @@ def test_what_clean_data_alone_would_ship(runs, tmp_path):
     # the margin is 0.01; the third seed ships its parent, which is no pruned network to be worse
     for seed, (clean, bounds) in enumerate(((0.8, (0.02, 0.04)), (0.8, (-0.01, 0.01)), (0.0, (0.5, 0.6)))):
         written(tmp_path, "augmented", seed, {"clean": clean, fog: 0.0, snow: 0.0}, same, bounds)
-    seen = runs.by_clean(runs.read_runs(tmp_path), "augmented", "m")
-    assert seen == runs.ByClean(ratios=(0.8, 0.8, 0.0), worse=1, within=1, pairs=2)
+    observed = runs.by_clean(runs.read_runs(tmp_path), "augmented", "m")
+    assert observed == runs.ByClean(ratios=(0.8, 0.8, 0.0), worse=1, within=1, pairs=2)

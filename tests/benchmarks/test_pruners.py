@@ -17,26 +17,26 @@ FOLDER = Path(__file__).parents[2] / "benchmarks" / "pruners"
 @pytest.fixture(scope="module")
 def modules():
     """`points` and `figures`, which import each other by their bare names."""
-    found = {}
+    result = {}
     for name in ("points", "figures"):
         spec = spec_from_file_location(name, FOLDER / f"{name}.py")
-        found[name] = sys.modules[name] = module_from_spec(spec)
-        spec.loader.exec_module(found[name])
-    yield found
-    for name in found:
+        result[name] = sys.modules[name] = module_from_spec(spec)
+        spec.loader.exec_module(result[name])
+    yield result
+    for name in result:
         del sys.modules[name]
 
 
-def said(*command):
+def output(*command):
     return subprocess.run([sys.executable, *command], capture_output=True, text=True, check=True).stdout
 
 
 def test_the_small_study_runs_goes_on_and_is_drawn(tmp_path):
     runs, out = tmp_path / "runs", tmp_path / "out"
     study = (FOLDER / "study.py", "--small", "--seeds", "1", "--threads", "1", "--folder", runs)
-    assert said(*study).count("\n") == 9  # a line a run
-    assert said(*study) == ""
-    said(FOLDER / "figures.py", "--folder", runs, "--out", out)
+    assert output(*study).count("\n") == 9  # a line a run
+    assert output(*study) == ""
+    output(FOLDER / "figures.py", "--folder", runs, "--out", out)
     drawn = {f"{one}_{by}.svg" for one in ("weights", "channels") for by in ("prune_ratio", "flop_reduction")}
     assert {path.name for path in out.iterdir()} == drawn | {"points.csv", "tables.md"}
     with (out / "points.csv").open() as file:

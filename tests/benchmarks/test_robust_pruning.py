@@ -79,15 +79,15 @@ def test_as_many_weights_are_left_as_are_said(robust: ModuleType, study: object,
     assert files == sorted([*pruned, "dense-0.pt", "dense_again-0.pt", "imp_+_nrs-0.pt"])
     total = remaining(robust.network(study, 0))
     for name in files:
-        found = weights(robust, study, folder / f"{kind}-0" / name)
+        result = weights(robust, study, folder / f"{kind}-0" / name)
         ratio = float(name.rpartition("-")[2].removesuffix(".pt"))
-        left = sum(int(weight.count_nonzero()) for weight in found.values())
+        left = sum(int(weight.count_nonzero()) for weight in result.values())
         assert left == round((1 - ratio) * total), name
         row = torch.load(folder / f"{kind}-0" / name, weights_only=True)["row"]
         assert row["ratio"].item() == pytest.approx(1 - left / total)
         if name.startswith(("magnitude", "hydra")):
             # the same share of every layer
-            for weight in found.values():
+            for weight in result.values():
                 assert int(weight.count_nonzero()) == pytest.approx((1 - ratio) * weight.numel(), abs=1)
 
 
@@ -184,10 +184,10 @@ def test_differences_are_paired(page: ModuleType, tmp_path: Path) -> None:
     assert [point.method for point in points] == ["dense again", "magnitude"]
     assert len(pruned.rows) == 2
     assert page.against(dense, points, "crown") is None
-    found = page.against(pruned, points, "crown")
-    assert found.tolist() == [[1, 0, 1, 0], [0, 0, 1, 0]]
-    assert page.difference(found).startswith("+37.5 [")
-    assert page.difference(found).endswith("(+50.0, +25.0)")
+    outcome = page.against(pruned, points, "crown")
+    assert outcome.tolist() == [[1, 0, 1, 0], [0, 0, 1, 0]]
+    assert page.difference(outcome).startswith("+37.5 [")
+    assert page.difference(outcome).endswith("(+50.0, +25.0)")
     assert pruned.values("crown").tolist() == [0.5, 1, 1, 0]
     assert page.share(pruned.values("crown")).startswith("62.5% [")
 

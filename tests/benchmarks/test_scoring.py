@@ -92,14 +92,14 @@ def test_what_is_measured(scoring: ModuleType, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_every_method_is_found_and_settings_are_said(scoring: ModuleType) -> None:
-    found = scoring.methods()
-    assert {"magnitude", "synflow", "hydra"} <= set(found)
-    assert set(scoring.SMALLER) <= set(found)
-    assert scoring.settings("hydra", found["hydra"]) == f"{scoring.TRAINING} training steps"
-    assert scoring.settings("synflow", found["synflow"]) == "iterations 10"
-    assert found["synflow"].iterations == 10
-    assert scoring.settings("snip", found["snip"]) == ""
+    result = scoring.methods()
+    assert {"magnitude", "synflow", "hydra"} <= set(result)
+    assert set(scoring.SMALLER) <= set(result)
+    assert scoring.settings("hydra", result["hydra"]) == f"{scoring.TRAINING} training steps"
+    assert scoring.settings("synflow", result["synflow"]) == "iterations 10"
+    assert result["synflow"].iterations == 10
+    assert scoring.settings("snip", result["snip"]) == ""
     figures = scoring.Cost(forward=1.5, backward=1, work=1.25, seconds=(3, 1, 2), units=(0.9, 0.5, 0.7))
-    line = scoring.row("snip", found["snip"], figures)
+    line = scoring.row("snip", result["snip"], figures)
     assert line == "| snip | weights |  | 1.50 | 1.00 | 1.25 | 0.70 (0.50 to 0.90) | 2.00 |"
-    assert line in scoring.table({"snip": (found["snip"], figures)})
+    assert line in scoring.table({"snip": (result["snip"], figures)})

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 PLACE = "{path}"
-OWN = "{own}"
+CHECKPOINT = "{own}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Case:
 
     Attributes:
         write: Puts it at the path.
-        arguments: The command, with `PLACE` for the file and `OWN` for a whole checkpoint.
+        arguments: The command, with `PLACE` for the file and `CHECKPOINT` for a whole checkpoint.
         message: What one line on stderr holds.
         code: What the command ends with.
         suffix: Of the file.
@@ -57,23 +57,23 @@ def parameters(write: Callable[[Path], object], message: str, code: int = 4, suf
 
 def described(message: str, **change: object) -> Case:
     """A checkpoint of our own whose header says something else."""
-    return Case(write=lambda path: _own(path, **change), arguments=("doctor", "--ckpt", PLACE), message=message)
+    return Case(write=lambda path: _itself(path, **change), arguments=("doctor", "--ckpt", PLACE), message=message)
 
 
 def data(write: Callable[[Path], object], message: str, code: int = 4, name: str = "npz:{path}") -> Case:
     suffix = f".{name.partition(':')[0]}"
-    command = ("doctor", "--ckpt", OWN, "--data", name)
+    command = ("doctor", "--ckpt", CHECKPOINT, "--data", name)
     return Case(write=write, arguments=command, message=message, code=code, suffix=suffix)
 
 
 def names(content: bytes, message: str, code: int = 4) -> Case:
-    command = ("doctor", "--ckpt", OWN, "--classes", PLACE)
+    command = ("doctor", "--ckpt", CHECKPOINT, "--classes", PLACE)
     write = _bytes(content)
     return Case(write=write, arguments=command, message=message, code=code, suffix=".json")
 
 
 def command(message: str, *options: str) -> Case:
-    return Case(write=_bytes(b""), arguments=("plan", "--ckpt", OWN, *options), message=message, code=2)
+    return Case(write=_bytes(b""), arguments=("plan", "--ckpt", CHECKPOINT, *options), message=message, code=2)
 
 
 def cases() -> Mapping[str, Case]:
@@ -214,7 +214,7 @@ def _safetensors(header: bytes) -> Callable[[Path], object]:
     return _bytes(struct.pack("<Q", len(header)) + header)
 
 
-def _own(path: Path, **change: object) -> None:
+def _itself(path: Path, **change: object) -> None:
     whole = (path.parent / "own.safetensors").read_bytes()
     length = int.from_bytes(whole[:8], "little")
     header = json.loads(whole[8 : 8 + length])
@@ -277,13 +277,13 @@ def main(folder: Path) -> None:
     torch.set_num_threads(1)
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
-    whole = Case(write=_bytes(b""), arguments=("doctor", "--ckpt", OWN), message="")
+    whole = Case(write=_bytes(b""), arguments=("doctor", "--ckpt", CHECKPOINT), message="")
     for name, case in {"whole": whole, **cases()}.items():
         path = folder / f"file{case.suffix}"
         case.write(path)
         os.chdir(elsewhere)
-        told = {OWN: str(folder / "own.safetensors"), PLACE: str(path)}
-        arguments = [told.get(each, each.replace("{path}", str(path))) for each in case.arguments]
+        messages = {CHECKPOINT: str(folder / "own.safetensors"), PLACE: str(path)}
+        arguments = [messages.get(each, each.replace("{path}", str(path))) for each in case.arguments]
         sys.stdout.write(json.dumps({"name": name, **_outcome(arguments)}) + "\n")
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     sys.stdout.write(json.dumps({"name": "left behind", "files": sorted(map(str, elsewhere.rglob("*")))}) + "\n")
@@ -297,9 +297,9 @@ def _outcome(arguments: list[str]) -> dict[str, object]:
             _run(arguments, words.fileno())
         _, status, used = os.wait4(child, 0)
         words.seek(0)
-        said = words.read(10**6).decode(errors="backslashreplace")
+        output = words.read(10**6).decode(errors="backslashreplace")
     code = os.waitstatus_to_exitcode(status)
-    return {"code": code, "said": said, "seconds": used.ru_utime + used.ru_stime, "memory": used.ru_maxrss * 1024}
+    return {"code": code, "said": output, "seconds": used.ru_utime + used.ru_stime, "memory": used.ru_maxrss * 1024}
 
 
 def _run(arguments: list[str], words: int) -> None:

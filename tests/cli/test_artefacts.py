@@ -47,37 +47,37 @@ def judged(evalsuite, checkpoint, out, *options):
 
 
 def test_a_program_is_judged_like_any_candidate(evalsuite, checkpoint, files, tmp_path):
-    code, found = judged(evalsuite, checkpoint, tmp_path / "run", "--candidates", files / "same.pt2", *QUICK)
+    code, result = judged(evalsuite, checkpoint, tmp_path / "run", "--candidates", files / "same.pt2", *QUICK)
     assert code == 0
-    parent, same = found["networks"]
+    parent, same = result["networks"]
     assert same["id"] == "same"
     assert (same["prune_ratio"], same["flop_reduction"]) == (0, 0)
     counts = ("parameters", "nonzero", "prunable", "flops", "dense_flops")
     assert [same[key] for key in counts] == [parent[key] for key in counts]
     assert same["megabytes"] == pytest.approx((files / "same.pt2").stat().st_size / 1e6)
-    cells = {(c["task"], c["measure"], c["network"]): c for c in found["cells"]}
+    cells = {(c["task"], c["measure"], c["network"]): c for c in result["cells"]}
     for task in ("clean", "noise/uniform/0.1"):
         assert cells[task, "error", "same"]["loss"] == cells[task, "error", "parent"]["loss"]
         assert cells[task, "softmax_distance", "same"]["loss"] < 1e-6
     # nothing of it is pruned, and it is as good as the parent
-    assert found["deployable"]["network"] == "same"
-    said = evalsuite("show", tmp_path / "run").out
+    assert result["deployable"]["network"] == "same"
+    text = evalsuite("show", tmp_path / "run").out
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
-    assert "<code>same</code> is shown to be deployable." in page or "same is shown to be deployable." in said
+    assert "<code>same</code> is shown to be deployable." in page or "same is shown to be deployable." in text
     assert 'id="shipped"' not in page
 
 
 def test_a_shipped_file_that_is_the_network(evalsuite, checkpoint, files, tmp_path):
-    code, found = judged(evalsuite, checkpoint, tmp_path / "run", "--shipped", f"parent={files / 'same.pt2'}", *QUICK)
+    code, outcome = judged(evalsuite, checkpoint, tmp_path / "run", "--shipped", f"parent={files / 'same.pt2'}", *QUICK)
     assert code == 0
-    (shipped,) = found["shipped"]
+    (shipped,) = outcome["shipped"]
     assert (shipped["id"], shipped["of"], shipped["kind"]) == ("same.pt2", "parent", "torch.export")
     assert (shipped["verdict"], shipped["holds"], shipped["disagreements"]) == ("same outputs", True, 0)
     exact = binomtest(0, N).proportion_ci(confidence_level=0.95, method="exact")
     assert (shipped["low"], shipped["high"]) == (pytest.approx(exact.low), pytest.approx(exact.high))
     assert 0 <= shipped["median"] <= shipped["largest"] <= shipped["tolerance"]
     # asked every task
-    assert {c["task"] for c in found["cells"] if c["network"] == "same.pt2"} == {"clean", "noise/uniform/0.1"}
+    assert {c["task"] for c in outcome["cells"] if c["network"] == "same.pt2"} == {"clean", "noise/uniform/0.1"}
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert 'id="shipped"' in page
     assert "✓ same outputs" in page
@@ -86,9 +86,9 @@ def test_a_shipped_file_that_is_the_network(evalsuite, checkpoint, files, tmp_pa
 def test_a_tampered_file_is_told(evalsuite, checkpoint, files, tmp_path):
     out = tmp_path / "run"
     options = ("--candidates", files / "same.pt2", "--shipped", f"same={files / 'tampered.pt2'}", *QUICK)
-    code, found = judged(evalsuite, checkpoint, out, *options)
+    code, actual = judged(evalsuite, checkpoint, out, *options)
     assert code == 1
-    (shipped,) = found["shipped"]
+    (shipped,) = actual["shipped"]
     assert (shipped["verdict"], shipped["holds"], shipped["hint"]) == ("differs", False, None)
     assert shipped["largest"] == pytest.approx(0.25, rel=1e-3)  # what was added
     assert shipped["median"] < shipped["tolerance"]  # nine logits of ten are the same
@@ -107,12 +107,12 @@ def test_a_tampered_file_is_told(evalsuite, checkpoint, files, tmp_path):
 
 def test_a_file_that_takes_normalised_images(evalsuite, checkpoint, files, tmp_path):
     shipped = ("--shipped", f"parent={files / 'bare.pt2'}", *QUICK)
-    _, found = judged(evalsuite, checkpoint, tmp_path / "as_is", *shipped)
-    assert found["shipped"][0]["verdict"] != "same outputs"
-    assert found["shipped"][0]["hint"] == "with --artefact-input normalised its outputs are the same"
-    code, found = judged(evalsuite, checkpoint, tmp_path / "normalised", *shipped, "--artefact-input", "normalised")
+    _, computed = judged(evalsuite, checkpoint, tmp_path / "as_is", *shipped)
+    assert computed["shipped"][0]["verdict"] != "same outputs"
+    assert computed["shipped"][0]["hint"] == "with --artefact-input normalised its outputs are the same"
+    code, computed = judged(evalsuite, checkpoint, tmp_path / "normalised", *shipped, "--artefact-input", "normalised")
     assert code == 0
-    assert found["shipped"][0]["verdict"] == "same outputs"
+    assert computed["shipped"][0]["verdict"] == "same outputs"
 
 
 class Int8(nn.Module):
@@ -131,13 +131,13 @@ def test_tasks_that_need_gradients_name_the_way_out(evalsuite, checkpoint, tmp_p
     tasks = "clean,adversarial/linf/0.9?attack=pgd,adversarial/linf/0.9?attack=square,bounds/linf/0.01"
     tasks += ",certified/l2/0.1?n0=4&n=20,ood/noise"
     options = ("--tasks", tasks, "--examples", 20, "--examples-for", "adversarial=3,certified=2")
-    _, found = judged(evalsuite, checkpoint, tmp_path / "run", "--candidates", tmp_path / "int8.pt2", *options)
-    why = {task["name"]: task["unavailable"] for task in found["tasks"]}
+    _, result = judged(evalsuite, checkpoint, tmp_path / "run", "--candidates", tmp_path / "int8.pt2", *options)
+    why = {task["name"]: task["unavailable"] for task in result["tasks"]}
     assert "adversarial/linf/0.9?attack=square asks for outputs only" in why["adversarial/linf/0.9?attack=pgd"]
     assert "run as it is" in why["bounds/linf/0.01"]
-    asked = {name for name, reason in why.items() if reason is None}
-    assert {"clean", "adversarial/linf/0.9?attack=square", "ood/noise"} < asked
-    square = [c for c in found["cells"] if c["task"].endswith("square") and c["network"] == "int8"]
+    requested = {name for name, reason in why.items() if reason is None}
+    assert {"clean", "adversarial/linf/0.9?attack=square", "ood/noise"} < requested
+    square = [c for c in result["cells"] if c["task"].endswith("square") and c["network"] == "int8"]
     # no gradients are no sign that gradients are hidden
     assert all(cell["reason"] is None and cell["n"] == 3 for cell in square)
 
@@ -153,12 +153,12 @@ def test_a_network_that_torch_quantised_is_judged_where_its_file_is_trusted(eval
     refused = evalsuite("evaluate", *options)
     assert refused.code == 4
     trust = refused.err.partition("--trust ")[2].split()[0]
-    found = json.loads(evalsuite("evaluate", *options, "--trust", trust).out)
-    parent, int8 = found["networks"]
+    result = json.loads(evalsuite("evaluate", *options, "--trust", trust).out)
+    parent, int8 = result["networks"]
     assert (int8["parameters"], int8["dense_flops"]) == (parent["parameters"], parent["dense_flops"])
     assert 0 < int8["prune_ratio"] < 0.1
-    assert "needs gradients" in found["tasks"][1]["unavailable"]
-    assert {c["network"] for c in found["cells"] if c["task"] == "clean"} == {"parent", "int8"}
+    assert "needs gradients" in result["tasks"][1]["unavailable"]
+    assert {c["network"] for c in result["cells"] if c["task"] == "clean"} == {"parent", "int8"}
 
 
 class Uncounted(nn.Module):
@@ -175,15 +175,15 @@ class Uncounted(nn.Module):
 
 def test_a_file_that_does_not_tell_its_weights(evalsuite, checkpoint, tmp_path):
     export(Uncounted(nn.Identity()), tmp_path / "other.pt2")
-    _, found = judged(evalsuite, checkpoint, tmp_path / "run", "--candidates", tmp_path / "other.pt2", *QUICK)
-    _, other = found["networks"]
+    _, result = judged(evalsuite, checkpoint, tmp_path / "run", "--candidates", tmp_path / "other.pt2", *QUICK)
+    _, other = result["networks"]
     for key in ("prune_ratio", "flop_reduction", "parameters", "nonzero", "flops", "dense_flops"):
         assert other[key] is None
     assert "no weights of convolutions or linear layers" in other["uncounted"]
-    verdicts = {c["verdict"] for c in found["cells"] if c["network"] == "other" and c["measure"] == "error"}
-    said = evalsuite("show", tmp_path / "run").out
-    assert ("other is shown to be deployable" in said) == (verdicts == {"commensurate"})
-    assert "It has no prune ratio" in said
+    verdicts = {c["verdict"] for c in result["cells"] if c["network"] == "other" and c["measure"] == "error"}
+    output = evalsuite("show", tmp_path / "run").out
+    assert ("other is shown to be deployable" in output) == (verdicts == {"commensurate"})
+    assert "It has no prune ratio" in output
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "parameters and FLOPs of" in page
 
@@ -192,32 +192,32 @@ def test_an_exported_parent(evalsuite, files, tmp_path):
     ended = evalsuite("evaluate", "--parent", files / "same.pt2", *QUICK, "--out", tmp_path / "run")
     assert (ended.code, "expected --data NAME beside an exported file" in ended.err) == (2, True)
     options = ("--data", "digits", "--candidates", files / "tampered.pt2", *QUICK)
-    code, found = judged(evalsuite, files / "same.pt2", tmp_path / "run", *options)
+    code, result = judged(evalsuite, files / "same.pt2", tmp_path / "run", *options)
     assert code == 0
-    assert [network["id"] for network in found["networks"]] == ["parent", "tampered"]
+    assert [network["id"] for network in result["networks"]] == ["parent", "tampered"]
     ended = evalsuite("sweep", "--ckpt", files / "same.pt2", "--data", "digits", *QUICK, "--out", tmp_path / "sweep")
     assert (ended.code, "cannot be pruned" in ended.err) == (2, True)
 
 
 def test_refusals(evalsuite, checkpoint, files, tmp_path):
     def ended(*options):
-        found = evalsuite("evaluate", "--parent", checkpoint, *options, *QUICK, "--out", tmp_path / "run")
-        assert "Traceback" not in found.err
-        return found.code, found.err
+        result = evalsuite("evaluate", "--parent", checkpoint, *options, *QUICK, "--out", tmp_path / "run")
+        assert "Traceback" not in result.err
+        return result.code, result.err
 
     half = tmp_path / "half.pt2"
     half.write_bytes((files / "same.pt2").read_bytes()[:60_000])
-    code, said = ended("--candidates", half)
-    assert (code, "damaged" in said, "half.pt2" in said) == (4, True, True)
-    code, said = ended("--shipped", f"parent={half}")
-    assert (code, "damaged" in said) == (4, True)
-    code, said = ended("--shipped", files / "same.pt2")
-    assert (code, "expected NAME=FILE" in said) == (2, True)
-    code, said = ended("--shipped", f"parnt={files / 'same.pt2'}")
-    assert (code, "'parent'" in said) == (2, True)
+    code, printed = ended("--candidates", half)
+    assert (code, "damaged" in printed, "half.pt2" in printed) == (4, True, True)
+    code, printed = ended("--shipped", f"parent={half}")
+    assert (code, "damaged" in printed) == (4, True)
+    code, printed = ended("--shipped", files / "same.pt2")
+    assert (code, "expected NAME=FILE" in printed) == (2, True)
+    code, printed = ended("--shipped", f"parnt={files / 'same.pt2'}")
+    assert (code, "'parent'" in printed) == (2, True)
     export(nn.Sequential(nn.Flatten(), nn.Linear(64, 7)), tmp_path / "seven.pt2")
-    code, said = ended("--candidates", tmp_path / "seven.pt2")
-    assert (code, "10 classes of the data, got one for 7" in said) == (2, True)
+    code, printed = ended("--candidates", tmp_path / "seven.pt2")
+    assert (code, "10 classes of the data, got one for 7" in printed) == (2, True)
     assert not (tmp_path / "run").exists()
 
 
@@ -228,6 +228,6 @@ def test_two_files_of_one_name(evalsuite, checkpoint, files, tmp_path):
     assert isinstance(network.network, Normalized)
     write(copy, Checkpoint(network=network.network, arch="lenet5", class_count=10, shape=(1, 8, 8), data="digits"))
     both = f"{files / 'same.pt2'},{copy}"
-    code, found = judged(evalsuite, checkpoint, tmp_path / "run", "--candidates", both, *QUICK)
+    code, result = judged(evalsuite, checkpoint, tmp_path / "run", "--candidates", both, *QUICK)
     assert code == 0
-    assert [each["id"] for each in found["networks"]] == ["parent", "same.pt2", "same.safetensors"]
+    assert [each["id"] for each in result["networks"]] == ["parent", "same.pt2", "same.safetensors"]

@@ -17,12 +17,12 @@ def sweep(checkpoint, *more):
     return ("sweep", "--ckpt", checkpoint, "--ratios", "0.5", "--tasks", "clean", "--examples", "20", *more)
 
 
-def one_line(ended, code, *told):
+def one_line(ended, code, *message):
     assert ended.code == code, ended.err
     complaint = [line for line in ended.err.splitlines() if not line.endswith(("...", "done in 0 s"))]
     assert "Traceback" not in ended.err
     assert len(complaint) <= 3, ended.err
-    for piece in told:
+    for piece in message:
         assert piece in ended.err, ended.err
     assert ended.out == ""
 
@@ -98,7 +98,7 @@ def test_images_of_the_wrong_size(evalsuite, checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (("--tasks", "corrupton/fog/3"), "corruption"),
         (("--tasks", "corruption/fgo/3"), "fog"),
@@ -119,10 +119,10 @@ def test_images_of_the_wrong_size(evalsuite, checkpoint, tmp_path):
         (("--ratoi", "0.5"), "--ratios"),
     ],
 )
-def test_options(evalsuite, checkpoint, tmp_path, options, told):
+def test_options(evalsuite, checkpoint, tmp_path, options, message):
     ended = evalsuite(*sweep(checkpoint, "--out", tmp_path / "run"), *options)
     assert ended.code == 2, ended.err
-    assert told in ended.err
+    assert message in ended.err
     assert "Traceback" not in ended.err
     assert not (tmp_path / "run" / "results.json").exists()
 

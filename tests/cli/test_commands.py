@@ -91,10 +91,10 @@ def test_environment_variables(evalsuite, checkpoint, tmp_path, monkeypatch):
 
 def test_plan_shows_what_examples_can_show(evalsuite, checkpoint, tmp_path):
     ended = evalsuite("plan", *options(checkpoint, tmp_path / "run"), "--json")
-    found = json.loads(ended.out)
-    assert found["networks"] == 3
+    result = json.loads(ended.out)
+    assert result["networks"] == 3
     # no changed example among 60: Tango's bound is z^2/(n + z^2) = 2.7055/62.7055
-    assert found["tasks"][0]["smallest_margin"] == pytest.approx(2.7055 / 62.7055, rel=1e-3)
+    assert result["tasks"][0]["smallest_margin"] == pytest.approx(2.7055 / 62.7055, rel=1e-3)
     assert not (tmp_path / "run").exists()
     assert "smallest drop" in evalsuite("plan", *options(checkpoint, tmp_path / "run")).out
 
@@ -102,9 +102,9 @@ def test_plan_shows_what_examples_can_show(evalsuite, checkpoint, tmp_path):
 def test_status(evalsuite, run):
     ended = evalsuite("status", run, "--json")
     assert ended.code == 0
-    found = json.loads(ended.out)
-    assert found["complete"]
-    assert all(row["done"] == row["planned"] > 0 for row in found["tasks"])
+    outcome = json.loads(ended.out)
+    assert outcome["complete"]
+    assert all(row["done"] == row["planned"] > 0 for row in outcome["tasks"])
 
 
 def test_report_formats(evalsuite, run):
@@ -155,10 +155,10 @@ def test_prune_and_evaluate(evalsuite, checkpoint, tmp_path):
         "--examples", "50", "--out", tmp_path / "judged", "--json",
     )  # fmt: skip
     assert ended.code == 0, ended.err
-    found = json.loads(ended.out)
-    assert [n["role"] for n in found["networks"]] == ["parent", "pruned", "pruned"]
-    assert found["networks"][2]["prune_ratio"] == pytest.approx(0.8, abs=0.03)
-    assert found["networks"][2]["parameters"] < found["networks"][0]["parameters"]
+    actual = json.loads(ended.out)
+    assert [n["role"] for n in actual["networks"]] == ["parent", "pruned", "pruned"]
+    assert actual["networks"][2]["prune_ratio"] == pytest.approx(0.8, abs=0.03)
+    assert actual["networks"][2]["parameters"] < actual["networks"][0]["parameters"]
 
 
 def test_train_writes_a_checkpoint_that_sweeps(evalsuite, tmp_path):
@@ -182,17 +182,17 @@ def test_train_writes_a_checkpoint_that_sweeps(evalsuite, tmp_path):
     "kind", ["attacks", "corruptions", "data", "measures", "networks", "presets", "pruners", "recipes", "tasks"]
 )
 def test_list(evalsuite, kind):
-    found = json.loads(evalsuite("list", kind, "--json").out)[kind]
-    assert found
-    assert all(says for says in found.values())
-    assert all(name in evalsuite("list", kind).out for name in found)
+    computed = json.loads(evalsuite("list", kind, "--json").out)[kind]
+    assert computed
+    assert all(says for says in computed.values())
+    assert all(name in evalsuite("list", kind).out for name in computed)
 
 
 def test_list_knows_what_there_is(evalsuite):
-    found = json.loads(evalsuite("list", "--json").out)
-    assert len(found["corruptions"]) == 19
-    assert {"magnitude", "random", "synflow", "filter_norm"} <= set(found["pruners"])
-    assert "standard" in found["recipes"]
+    result = json.loads(evalsuite("list", "--json").out)
+    assert len(result["corruptions"]) == 19
+    assert {"magnitude", "random", "synflow", "filter_norm"} <= set(result["pruners"])
+    assert "standard" in result["recipes"]
     assert evalsuite("list", "prunres").code == 2
 
 
@@ -263,9 +263,11 @@ def test_evaluate_a_network_alone(evalsuite, checkpoint, tmp_path):
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_every_preset_names_what_there_is(preset):
     spec = resolve({"ckpt": Path("model.safetensors"), "preset": preset})
-    asked = build_evaluation_settings(spec)
-    assert asked.tasks
-    assert {names.part_kind(task) for task in asked.tasks} >= set(asked.examples_for) | set(asked.margin_for)
+    requested = build_evaluation_settings(spec)
+    assert requested.tasks
+    assert {names.part_kind(task) for task in requested.tasks} >= set(requested.examples_for) | set(
+        requested.margin_for
+    )
 
 
 def test_a_network_trained_apart_stands_beside(evalsuite, checkpoint, tmp_path):
@@ -273,12 +275,12 @@ def test_a_network_trained_apart_stands_beside(evalsuite, checkpoint, tmp_path):
     assert evalsuite("train", "--arch", "lenet5", "--data", "digits", "--epochs", 1, "--out", other).code == 0
     ended = evalsuite("sweep", *options(checkpoint, tmp_path / "run"), "--separate", other, "--json")
     assert ended.code == 0, ended.err
-    found = json.loads(ended.out)
-    assert [n["role"] for n in found["networks"]] == ["parent", "pruned", "pruned", "control"]
-    assert found["networks"][-1]["id"] == "separate"
+    result = json.loads(ended.out)
+    assert [n["role"] for n in result["networks"]] == ["parent", "pruned", "pruned", "control"]
+    assert result["networks"][-1]["id"] == "separate"
     distances = {
         cell["network"]: cell["loss"]
-        for cell in found["cells"]
+        for cell in result["cells"]
         if (cell["task"], cell["measure"]) == ("noise/uniform/0.1", "softmax_distance")
     }
     assert 0 < distances["magnitude-0-0.5"] < distances["separate"]

@@ -161,11 +161,11 @@ def test_a_stopped_process_ends_within_two_seconds(tmp_path, how, stuck):
     time.sleep(0.5)
     process.send_signal(how)
     began = time.monotonic()
-    _, said = process.communicate(timeout=120)
+    _, output = process.communicate(timeout=120)
     took = time.monotonic() - began
-    assert process.returncode == code, said
-    assert said.count(word + b"; what was finished is kept, the same command continues") == 1
-    assert b"Traceback" not in said
+    assert process.returncode == code, output
+    assert output.count(word + b"; what was finished is kept, the same command continues") == 1
+    assert b"Traceback" not in output
     assert took < 2 + 2 * (os.getloadavg()[0] > 1)  # a busy machine is given more
     from evalsuite.records import heartbeat
 

@@ -137,11 +137,11 @@ def network(arch, data: Dataset) -> nn.Module:
 def trained(path, arch, data):
     """A checkpoint of evalsuite's own, as `evalsuite train` would write it."""
     dataset, (name, arguments) = load(data), split(arch)
-    own = Normalized(network(arch, dataset), dataset.mean, dataset.std).eval()
+    itself = Normalized(network(arch, dataset), dataset.mean, dataset.std).eval()
     write(
         path,
         Checkpoint(
-            network=own,
+            network=itself,
             arch=name,
             arguments=arguments,
             class_count=len(dataset.classes),
@@ -276,8 +276,8 @@ def check_mentioned(words):
         return
     command = cli.get_command(click.Context(cli), words[0])
     assert command is not None
-    known = set(chain.from_iterable(param.opts for param in command.params))
-    assert {word for word in words if word.startswith("--")} <= known
+    expected = set(chain.from_iterable(param.opts for param in command.params))
+    assert {word for word in words if word.startswith("--")} <= expected
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name)
@@ -299,10 +299,10 @@ def test_python_runs(here, evalsuite, page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_options_that_are_mentioned_exist(page):
-    known = set(chain.from_iterable(param.opts for _, command in helps() for param in command.params))
-    known |= {"--help", "--version"}
+    truth = set(chain.from_iterable(param.opts for _, command in helps() for param in command.params))
+    truth |= {"--help", "--version"}
     mentioned = re.findall(r"`(--[a-z][a-z-]*)", page.read_text(encoding="utf-8"))
-    assert set(mentioned) <= known
+    assert set(mentioned) <= truth
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -336,11 +336,11 @@ def test_names_in_the_tables_of_the_readme_exist(head, tmp_path):
 
 def test_what_make_is_told_to_do_is_there():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    told = [
+    message = [
         t for page in PAGES for t in re.findall(r"^    make ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
     ]
-    assert told
-    assert set(told) <= targets
+    assert message
+    assert set(message) <= targets
 
 
 def test_files_that_are_linked_are_there():

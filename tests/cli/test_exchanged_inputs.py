@@ -144,13 +144,13 @@ def test_a_link_that_leads_to_another_class_is_noticed(house: Path, case: str) -
 @pytest.mark.parametrize("case", ["folder", "shifted photos", "outliers", "super-resolution", "voc, masks"])
 def test_what_is_added_or_taken_away_is_noticed(house: Path, case: str) -> None:
     options, place = CASES[case]
-    seen = [finished(options)]
+    observed = [finished(options)]
     bitmap((house / place).with_name("new.bmp"), 7)
-    seen.append(finished(options))
+    observed.append(finished(options))
     (house / place).unlink()
-    seen.append(finished(options))
-    assert len(set(seen)) == 3
-    assert None not in seen
+    observed.append(finished(options))
+    assert len(set(observed)) == 3
+    assert None not in observed
 
 
 def test_a_class_without_a_photo_is_noticed(house: Path) -> None:

@@ -90,15 +90,15 @@ def rewrite(run, change: Callable[[dict], object], *, reseal=False):
 def test_a_finished_run_passes_and_says_which_network_it_is_about(run, gate):
     ended = gate(run, "--json")
     assert ended.code == 0, ended.out + ended.err
-    told = json.loads(ended.out)
-    (network,) = told["networks"]
+    message = json.loads(ended.out)
+    (network,) = message["networks"]
     (facts,) = [each for each in document(run)["networks"] if each["id"] == network["id"]]
     assert network["sha256"] == hashlib.sha256((run / network["file"]).read_bytes()).hexdigest()
     assert network["tensors"] == facts["digest"]
-    assert told["digests"] == document(run)["digests"]
+    assert message["digests"] == document(run)["digests"]
     page = (run / "junit.xml").read_text()
     assert f'name="network.{network["id"]}.sha256" value="{network["sha256"]}"' in page
-    assert f'name="evalsuite.store" value="{told["digests"]["store"]}"' in page
+    assert f'name="evalsuite.store" value="{message["digests"]["store"]}"' in page
 
 
 def rendered(run, evalsuite):

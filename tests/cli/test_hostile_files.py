@@ -29,8 +29,8 @@ def test_every_hostile_file_is_one_line_soon_and_in_little_memory(checkpoint, tm
 
 def wrong(case, outcome, memory):
     """What is not as it should be."""
-    said = outcome["said"].rpartition("for help.\n\n")[2]  # an option's message stands below how the command is called
-    lines = [line for line in said.splitlines() if not line.endswith("...")]
+    text = outcome["said"].rpartition("for help.\n\n")[2]  # an option's message stands below how the command is called
+    lines = [line for line in text.splitlines() if not line.endswith("...")]
     if outcome["code"] != case.code:
         return f"exit {outcome['code']}: {outcome['said'][-500:]}"
     if len(lines) != 1 or case.message not in lines[0]:

@@ -14,14 +14,14 @@ def test_slices_and_settings(evalsuite, checkpoint, tmp_path):
     typed = (*FAST, "--slices", table, "--measures", "error,negative-flips,ood-auroc?score=energy")
     first = evalsuite("sweep", "--ckpt", checkpoint, "--out", tmp_path / "run", *typed)
     assert first.code == 0, first.err
-    found = json.loads(first.out)
-    assert [m["name"] for m in found["measures"]] == [
+    result = json.loads(first.out)
+    assert [m["name"] for m in result["measures"]] == [
         "error",
         "negative_flips",
         "ood_auroc?score=energy",
         "worst_slice",
     ]
-    (cell,) = [c for c in found["cells"] if c["measure"] == "worst_slice" and c["network"] == "magnitude-0-0.5"]
+    (cell,) = [c for c in result["cells"] if c["measure"] == "worst_slice" and c["network"] == "magnitude-0-0.5"]
     assert cell["group"] in {"parity = even", "parity = odd"}
     assert "nothing to do" in evalsuite("sweep", "--ckpt", checkpoint, "--out", tmp_path / "run", *typed).err
 

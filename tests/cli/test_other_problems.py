@@ -20,20 +20,20 @@ def trained(evalsuite, tmp_path):
 def test_a_table_is_swept_and_planned(evalsuite, trained, tmp_path):
     run = evalsuite("sweep", "--ckpt", trained, "--out", tmp_path / "run", *FAST, "--json")
     assert run.code == 0, run.err
-    found = json.loads(run.out)
-    assert [measure["name"] for measure in found["measures"]] == ["scaled_error", "answer_distance"]
-    told = {task["name"]: task["unavailable"] for task in found["tasks"]}
-    asked = {"clean", "noise/uniform/0.1", "noise/gaussian/0.1"}
-    assert {name for name, reason in told.items() if reason is None} == asked
-    assert {task["name"] for task in found["tasks"] if task["required"]} == asked
-    assert told["corruption/fog/3"] == "corruptions are of gray and colour images"
+    result = json.loads(run.out)
+    assert [measure["name"] for measure in result["measures"]] == ["scaled_error", "answer_distance"]
+    message = {task["name"]: task["unavailable"] for task in result["tasks"]}
+    requested = {"clean", "noise/uniform/0.1", "noise/gaussian/0.1"}
+    assert {name for name, reason in message.items() if reason is None} == requested
+    assert {task["name"] for task in result["tasks"] if task["required"]} == requested
+    assert message["corruption/fog/3"] == "corruptions are of gray and colour images"
     # a row of a table is no picture
     assert "data:image/png" not in (tmp_path / "run" / "report.html").read_text()
     plan = json.loads(evalsuite("plan", "--ckpt", trained, *FAST, "--json").out)
     (clean,) = [task for task in plan["tasks"] if task["task"] == "clean"]
     # what a run shows of the parent beside itself is the smallest drop that so many examples can show
     (same,) = [
-        c for c in found["cells"] if (c["task"], c["measure"], c["network"]) == ("clean", "scaled_error", "parent")
+        c for c in result["cells"] if (c["task"], c["measure"], c["network"]) == ("clean", "scaled_error", "parent")
     ]
     assert clean["smallest_margin"] == pytest.approx(same["difference_high"])
 

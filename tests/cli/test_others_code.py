@@ -91,7 +91,7 @@ def sweep(error, when, *more, tasks="clean,noise/uniform/0.1", data="digits"):
 
 
 @pytest.mark.parametrize(
-    ("error", "when", "told"),
+    ("error", "when", "message"),
     [
         (
             "value",
@@ -106,21 +106,24 @@ def sweep(error, when, *more, tasks="clean,noise/uniform/0.1", data="digits"):
         ("short", "odd", "per image, got shape 30x10 for 31"),
     ],
 )
-def test_a_network_that_fails(evalsuite, place, error, when, told):
+def test_a_network_that_fails(evalsuite, place, error, when, message):
     ended = evalsuite(*sweep(error, when, "--out", "run"))
     assert ended.code == 2, ended.err
-    assert told in ended.err.splitlines()[-1]
+    assert message in ended.err.splitlines()[-1]
     assert "Traceback" not in ended.err
     assert ended.out == ""
 
 
 def test_a_network_that_fails_in_training_only(evalsuite, place):
-    for error, told in (("exit", "expected the network to run, got SystemExit: 0"), ("tuple", "gives one tensor, got")):
+    for error, messages in (
+        ("exit", "expected the network to run, got SystemExit: 0"),
+        ("tuple", "gives one tensor, got"),
+    ):
         ended = evalsuite(*sweep(error, "training", "--retrain", "standard", "--epochs", "1", "--out", error))
         last = ended.err.splitlines()[-1]
         assert ended.code == 2, ended.err
         assert "magnitude-0-0.5, --retrain standard?epochs=1 cannot train this network: expected" in last
-        assert told in last
+        assert messages in last
 
 
 def test_a_task_that_fails_leaves_the_others_be(evalsuite, place):
@@ -153,7 +156,7 @@ def test_debug_shows_the_traceback(evalsuite, place, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("factory", "told"),
+    ("factory", "sentence"),
     [
         ("item", "expected test of faulty:item to hold pairs (image, label), got SystemExit: 0 (faulty.py, line "),
         (
@@ -162,10 +165,10 @@ def test_debug_shows_the_traceback(evalsuite, place, monkeypatch):
         ),
     ],
 )
-def test_data_that_fail(evalsuite, place, factory, told):
+def test_data_that_fail(evalsuite, place, factory, sentence):
     ended = evalsuite(*sweep("value", "odd", "--out", "run", data=f"faulty:{factory}"))
     assert ended.code == 2, ended.err
-    assert told in ended.err.splitlines()[-1]
+    assert sentence in ended.err.splitlines()[-1]
 
 
 def test_data_that_change_the_process(evalsuite, place):
@@ -357,9 +360,9 @@ def test_plug_ins_that_fail(checkpoint, tmp_path):
     (packages / "plugged.py").write_text(PLUGINS)
     (packages / "breaking.py").write_text("import sys\nsys.exit(0)\n")
     path = os.pathsep.join(filter(None, [str(packages), os.environ.get("PYTHONPATH", "")]))
-    asked = json.dumps([options for options, _ in CASES])
+    requested = json.dumps([options for options, _ in CASES])
     done = subprocess.run(
-        [sys.executable, "-c", DRIVER, asked, str(checkpoint)],
+        [sys.executable, "-c", DRIVER, requested, str(checkpoint)],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -367,9 +370,9 @@ def test_plug_ins_that_fail(checkpoint, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for (options, told), (code, err) in zip(CASES, json.loads(done.stdout), strict=True):
+    for (options, wording), (code, err) in zip(CASES, json.loads(done.stdout), strict=True):
         assert (code, "Traceback" in err) == (2, False), (options, err)
-        assert told in err.splitlines()[-1], (options, err)
+        assert wording in err.splitlines()[-1], (options, err)
 
 
 def test_no_command_calls_a_network_outside_of_a_boundary(evalsuite, checkpoint, tmp_path, monkeypatch):
@@ -383,13 +386,22 @@ def test_no_command_calls_a_network_outside_of_a_boundary(evalsuite, checkpoint,
 
     monkeypatch.setattr(Normalized, "forward", watched)
     tasks = "clean,noise/uniform/0.1,corruption/fog/1,adversarial/linf/0.01?attack=pgd,bounds/linf/0.01,ood/noise"
-    asked = ("--tasks", tasks, "--examples", "20", "--threads", "1", "--accept-parent")
+    request = ("--tasks", tasks, "--examples", "20", "--threads", "1", "--accept-parent")
     made = ("--ratios", "0.5", "--retrain", "standard", "--epochs", "1", "--controls", "dense,random")
     for command in (
-        ("sweep", "--ckpt", checkpoint, *made, *asked, "--out", tmp_path / "run"),
+        ("sweep", "--ckpt", checkpoint, *made, *request, "--out", tmp_path / "run"),
         ("prune", "--ckpt", checkpoint, "--ratios", "0.5", "--budget", "flops", "--out", tmp_path / "pruned"),
-        ("evaluate", "--parent", checkpoint, "--shipped", f"parent={checkpoint}", *asked, "--out", tmp_path / "judged"),
-        ("plan", "--ckpt", checkpoint, *made, *asked[:6]),
+        (
+            "evaluate",
+            "--parent",
+            checkpoint,
+            "--shipped",
+            f"parent={checkpoint}",
+            *request,
+            "--out",
+            tmp_path / "judged",
+        ),
+        ("plan", "--ckpt", checkpoint, *made, *request[:6]),
         ("doctor", "--ckpt", checkpoint),
         ("show", checkpoint),
         ("train", "--arch", "lenet5", "--data", "digits", "--epochs", "1", "--out", tmp_path / "net.safetensors"),

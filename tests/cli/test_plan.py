@@ -38,11 +38,11 @@ def test_the_estimate_is_within_a_factor_of_three(evalsuite, planned, checkpoint
 
 
 def test_parts_add_up_and_are_sorted(planned):
-    found = planned(*OPTIONS)
-    estimate = found["estimate"]
+    result = planned(*OPTIONS)
+    estimate = result["estimate"]
     parts = estimate["parts"]
     assert {part["what"] for part in parts} == {
-        *(row["task"] for row in found["tasks"]),
+        *(row["task"] for row in result["tasks"]),
         *("retraining", "measuring networks"),
     }
     assert sum(part["seconds"] for part in parts) == pytest.approx(estimate["seconds"])
@@ -52,8 +52,8 @@ def test_parts_add_up_and_are_sorted(planned):
     # a process that has torch loaded holds more than 100 MB
     assert estimate["peak_megabytes"] > 100
     assert estimate["device"] == f"CPU, {torch.get_num_threads()} threads"
-    assert found["images"] == [1, 8, 8]
-    assert found["normalisation"]["mean"] == pytest.approx([0.3])
+    assert result["images"] == [1, 8, 8]
+    assert result["normalisation"]["mean"] == pytest.approx([0.3])
 
 
 def test_twice_the_work_takes_twice_as_long(planned):

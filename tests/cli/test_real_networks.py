@@ -38,11 +38,11 @@ def judged(evalsuite, out, *options):
         *("--examples-for", "certified=2", "--accept-parent"),  # its weights are random
     )
     assert ended.code == 0, ended.err
-    found = json.loads(ended.out)
+    result = json.loads(ended.out)
     assert (out / "report.html").exists()
-    assert {n["role"] for n in found["networks"]} == {"parent", "pruned"}
-    assert all(cell["n"] for cell in found["cells"])
-    return {n["id"]: n for n in found["networks"]}
+    assert {n["role"] for n in result["networks"]} == {"parent", "pruned"}
+    assert all(cell["n"] for cell in result["cells"])
+    return {n["id"]: n for n in result["networks"]}
 
 
 def test_torchvision_resnet18_with_a_folder_of_images(evalsuite, photos, tmp_path):

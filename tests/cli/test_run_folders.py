@@ -270,19 +270,19 @@ def test_a_run_that_may_only_be_read(checkpoint, finished, run, tmp_path):
     lines = ended.stderr.splitlines()
     codes = [int(line.split()[1]) for line in lines if line.startswith("ended ")]
     assert codes == [0] * 8 + [2] * 5, ended.stderr
-    told = [lines[place - 1] for place, line in enumerate(lines) if line == "ended 2"]
-    assert told[0].endswith("report.html: Permission denied; --out FILE writes the report elsewhere")
-    assert all("--out: expected a " in line and "(Permission denied)" in line for line in told[1:])
+    message = [lines[place - 1] for place, line in enumerate(lines) if line == "ended 2"]
+    assert message[0].endswith("report.html: Permission denied; --out FILE writes the report elsewhere")
+    assert all("--out: expected a " in line and "(Permission denied)" in line for line in message[1:])
     assert {path: facts[2] for path, facts in content(run).items()} == {p: facts[2] for p, facts in before.items()}
 
 
 @pytest.mark.parametrize("name", ["😀 run", "tab\tand\nline", "q'\"\\q", "del\x7f\x1b[31m", "$(x)`y`", "--out"])
 def test_a_run_file_of_odd_paths_is_read_again(evalsuite, checkpoint, tmp_path, monkeypatch, name):
     (tmp_path / name).mkdir()
-    own = tmp_path / name / f"{name}.safetensors"
-    shutil.copy(checkpoint, own)
+    itself = tmp_path / name / f"{name}.safetensors"
+    shutil.copy(checkpoint, itself)
     monkeypatch.chdir(tmp_path / name)
-    ended = evalsuite("sweep", "--ckpt", own, f"--out={tmp_path / name / 'run'}", *SWEEP)
+    ended = evalsuite("sweep", "--ckpt", itself, f"--out={tmp_path / name / 'run'}", *SWEEP)
     assert ended.code == 0, ended.err
     again = evalsuite("sweep", "--config", tmp_path / name / "run" / "run.toml")
     assert again.code == 0, again.err

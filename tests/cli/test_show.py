@@ -54,12 +54,12 @@ def test_settings_are_those_of_the_part_and_explained(evalsuite, what):
 
 
 def test_numbers_of_a_known_part(evalsuite):
-    found = json.loads(evalsuite("show", "pruners/synflow", "--json").out)
-    (row,) = found["settings"]
+    result = json.loads(evalsuite("show", "pruners/synflow", "--json").out)
+    (row,) = result["settings"]
     assert (row["name"], row["default"]) == ("iterations", "100")
     assert row["meaning"] == "Number of steps n, at least 1; the paper takes 100."
-    assert found["source"] == "pruners.synflow:SynFlow; Tanaka et al. 2020, arXiv:2006.05467"
-    assert found["examples"] == ["--pruner synflow", "--pruner 'synflow?iterations=100'"]
+    assert result["source"] == "pruners.synflow:SynFlow; Tanaka et al. 2020, arXiv:2006.05467"
+    assert result["examples"] == ["--pruner synflow", "--pruner 'synflow?iterations=100'"]
     shown = evalsuite("show", "networks/torchvision:resnet18").out
     assert "3x224x224" in shown
     assert "0.485, 0.456, 0.406" in shown  # ImageNet's

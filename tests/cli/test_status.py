@@ -52,13 +52,13 @@ def start(checkpoint, tmp_path):
         process.wait()
 
 
-def until(asked, wanted, seconds=240):
+def until(requested, wanted, seconds=240):
     """What `asked` gives once `wanted` is true of it."""
     deadline = time.monotonic() + seconds
-    while not wanted(found := asked()) and time.monotonic() < deadline:
+    while not wanted(result := requested()) and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert wanted(found), found
-    return found
+    assert wanted(result), result
+    return result
 
 
 def content(folder):
@@ -77,15 +77,15 @@ def status(evalsuite, tmp_path):
 def test_a_working_run_says_where_it_is(evalsuite, start, status, tmp_path):
     process = start(*SWEEP)
     run = tmp_path / "run"
-    found = until(status, lambda found: found["stage"] == "retraining" and found.get("seconds_left"))
-    assert found["process"]["id"] == process.pid
-    assert found["process"]["state"] == "working"
-    assert found["process"]["seconds_since_last_word"] < 60
-    assert found["network"].startswith("magnitude-0-0.")
-    assert 1 <= found["epoch"] <= found["epochs"] == 40
-    assert found["examples_per_second"] > 0
-    assert 0 < found["share"] < 1
-    assert not found["complete"]
+    outcome = until(status, lambda outcome: outcome["stage"] == "retraining" and outcome.get("seconds_left"))
+    assert outcome["process"]["id"] == process.pid
+    assert outcome["process"]["state"] == "working"
+    assert outcome["process"]["seconds_since_last_word"] < 60
+    assert outcome["network"].startswith("magnitude-0-0.")
+    assert 1 <= outcome["epoch"] <= outcome["epochs"] == 40
+    assert outcome["examples_per_second"] > 0
+    assert 0 < outcome["share"] < 1
+    assert not outcome["complete"]
     text = evalsuite("status", run)
     assert text.code == 3
     assert all(piece in text.out for piece in ("retraining", "examples/s", "left", f"process {process.pid}", "epoch"))
@@ -102,15 +102,15 @@ def test_watching_ends_with_the_run(evalsuite, start, status, tmp_path):
     until((tmp_path / "run" / "progress.json").exists, bool)
     ended = evalsuite("status", tmp_path / "run", "--watch", "--json")
     assert ended.code == 0, ended.err
-    found = json.loads(ended.out)  # one document
-    assert found["complete"]
-    assert found["stage"] == "finished"
-    assert all(row["done"] == row["planned"] > 0 for row in found["tasks"])
+    actual = json.loads(ended.out)  # one document
+    assert actual["complete"]
+    assert actual["stage"] == "finished"
+    assert all(row["done"] == row["planned"] > 0 for row in actual["tasks"])
 
 
 def test_watching_is_stopped_like_everything(start, status, tmp_path):
     start(*SWEEP)
-    until(status, lambda found: found["stage"] == "retraining")
+    until(status, lambda computed: computed["stage"] == "retraining")
     command = [sys.executable, "-m", "evalsuite", "status", str(tmp_path / "run"), "--watch"]
     watching = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert watching.stdout is not None
@@ -125,12 +125,12 @@ def test_watching_is_stopped_like_everything(start, status, tmp_path):
 )
 def test_a_run_that_was_stopped(evalsuite, start, status, tmp_path, how, stage):
     process = start(*SWEEP)
-    until(status, lambda found: found["stage"] == "retraining")
+    until(status, lambda result: result["stage"] == "retraining")
     process.send_signal(how)
     process.communicate()
-    found = status()
-    assert found["stage"] == stage
-    assert not found["complete"]
+    result = status()
+    assert result["stage"] == stage
+    assert not result["complete"]
     before = content(tmp_path)
     ended = evalsuite("status", tmp_path / "run", "--watch")  # nothing to wait for
     assert ended.code == 3

@@ -97,9 +97,9 @@ def test_what_is_read_is_whole_lines_of_the_whole(run):
 def test_a_file_that_cannot_be_written_is_told_in_one_line(run, arguments, option):
     ended = shell(run, arguments)
     assert ended.returncode == 2, ended.stderr
-    (told,) = ended.stderr.splitlines()
+    (message,) = ended.stderr.splitlines()
     # it is there, and is no folder
-    assert told == f"evalsuite: {option}: expected a place that can be written, got /dev/full/it (File exists)"
+    assert message == f"evalsuite: {option}: expected a place that can be written, got /dev/full/it (File exists)"
 
 
 def test_what_a_users_module_asks_for_is_no_verdict(run):

@@ -150,11 +150,11 @@ def test_results_say_nothing_of_where_files_lie(evalsuite, checkpoint, tmp_path)
 def test_networks_say_nothing_of_where_data_lie(lenet, tmp_path, monkeypatch):
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    for place, told in (("elsewhere", "npz:.../held.npz"), ("work", "npz:held.npz")):
+    for place, message in (("elsewhere", "npz:.../held.npz"), ("work", "npz:held.npz")):
         data = f"npz:{tmp_path}/{place}/held.npz"
         write(
             tmp_path / "net.safetensors",
             Checkpoint(network=lenet, arch="lenet5", class_count=10, shape=(1, 8, 8), data=data),
         )
         assert str(tmp_path).encode() not in (tmp_path / "net.safetensors").read_bytes()
-        assert read(tmp_path / "net.safetensors").data == told
+        assert read(tmp_path / "net.safetensors").data == message

@@ -51,8 +51,8 @@ def captured(monkeypatch):
         readings.append(reading)
         return read_candidate(path, reading, inputs)
 
-    def capture(inputs, asked, settings, *, origin, shipped=(), **_rest):
-        candidates = asked if isinstance(asked, dict) else {}
+    def capture(inputs, requested, settings, *, origin, shipped=(), **_rest):
+        candidates = requested if isinstance(requested, dict) else {}
         networks = {name: candidate.read() for name, candidate in candidates.items()}
         for each in shipped:
             each.read()
@@ -65,8 +65,8 @@ def captured(monkeypatch):
                 "device": inputs.device,
                 "separate": inputs.separate and network_digest(inputs.separate.network, inputs.separate.shape),
                 "threads": torch.get_num_threads(),
-                "making": networks or dataclasses.replace(asked, rewind_to=None),
-                "early": getattr(asked, "rewind_to", None) and tensor_digest(asked.rewind_to),
+                "making": networks or dataclasses.replace(requested, rewind_to=None),
+                "early": getattr(requested, "rewind_to", None) and tensor_digest(requested.rewind_to),
                 "evaluation": settings,
                 "caution": (origin.strict, origin.accepted, origin.accept_parent, origin.full_paths, origin.amend),
                 "shipped": [(each.id, each.tested_as, each.path) for each in shipped],
@@ -235,7 +235,7 @@ def test_parts_stand_beside_names(captured, lenet, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"exampels": 5}, r"expected the name of an option, got 'exampels'. Did you mean 'examples'"),
         ({"judging": None}, "got 'judging'"),
@@ -248,8 +248,8 @@ def test_parts_stand_beside_names(captured, lenet, tmp_path):
         ({"examples": 5, "evaluation_settings": EvaluationSettings(tasks=(Clean(),))}, "leave out examples"),
     ],
 )
-def test_what_no_call_takes_is_told_before_any_work(lenet, tmp_path, options, told):
-    with pytest.raises(UsageError, match=told):
+def test_what_no_call_takes_is_told_before_any_work(lenet, tmp_path, options, message):
+    with pytest.raises(UsageError, match=message):
         api.sweep(lenet, **{"data": "digits", "out": tmp_path / "run", **options})
     assert not (tmp_path / "run").exists()
 
@@ -290,9 +290,9 @@ def test_the_same_results(evalsuite, checkpoint, tmp_path):
     line = ("sweep", "--ckpt", checkpoint, "--preset", "quick", *small, "--tasks", tasks, "--margin", "0.1")
     ended = evalsuite(*line, "--out", tmp_path / "typed")
     assert ended.code == 0, ended.err
-    told = [line for line in ended.err.splitlines() if line.startswith("margin:")]
+    messages = [line for line in ended.err.splitlines() if line.startswith("margin:")]
     rule = "margin: 0.1 for every task, as given; the preset quick has adversarial=0.02"
-    assert told == [f"{rule}, which --margin-for adversarial=0.02 keeps"]
+    assert messages == [f"{rule}, which --margin-for adversarial=0.02 keeps"]
     api.sweep(
         read(checkpoint).network,
         "digits",
@@ -335,7 +335,7 @@ def test_the_same_results_of_an_evaluation(evalsuite, checkpoint, lenet, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("given", "margins", "told"),
+    ("given", "margins", "sentence"),
     [
         ({}, {"adversarial": 0.02}, False),
         ({"margin": 0.1}, {}, True),
@@ -345,10 +345,10 @@ def test_the_same_results_of_an_evaluation(evalsuite, checkpoint, lenet, tmp_pat
         ({"margin": 0.1, "preset": "paper"}, {}, False),
     ],
 )
-def test_a_margin_by_hand_is_that_of_every_task(given, margins, told):
+def test_a_margin_by_hand_is_that_of_every_task(given, margins, sentence):
     spec = resolve({"ckpt": "m.safetensors", **given})
     assert spec.margin_for == margins
-    assert (overridden(given, spec) is not None) == told
+    assert (overridden(given, spec) is not None) == sentence
 
 
 def test_evaluate_twice_does_nothing_the_second_time(evalsuite, checkpoint, tmp_path, monkeypatch):

@@ -100,7 +100,7 @@ def test_one_rule_for_both_front_doors(evalsuite, state_dict, lenet, tmp_path):
     import evalsuite as package
 
     for rule in (None, "none", "0.3/0.4", "data"):
-        told = () if rule is None else ("--normalise", rule)
+        message = () if rule is None else ("--normalise", rule)
         typed = (
             "--parent",
             state_dict,
@@ -113,8 +113,8 @@ def test_one_rule_for_both_front_doors(evalsuite, state_dict, lenet, tmp_path):
             "--examples",
             "200",
         )
-        run = tmp_path / f"cli-{told[1:]}".replace("/", "_")
-        assert evalsuite("evaluate", *typed, *told, "--out", run).code == 0
+        run = tmp_path / f"cli-{message[1:]}".replace("/", "_")
+        assert evalsuite("evaluate", *typed, *message, "--out", run).code == 0
         by_python = package.sweep(
             lenet.network, "digits", out=tmp_path / f"py-{run.name}", ratios=(0.5,), tasks=["clean"],
             examples=200, normalise=rule, accept_parent=True,
@@ -181,12 +181,12 @@ def test_a_gate_implies_it_unless_its_policy_accepts(evalsuite, plain, tmp_path)
 
 
 def test_doctor_tells_the_same_as_a_run(evalsuite, plain, checkpoint):
-    found = json.loads(evalsuite("doctor", *plain, "--json").out)
-    assumed, doubtful = (row for row in found["readings"] if row["topic"] == "normalisation")
+    result = json.loads(evalsuite("doctor", *plain, "--json").out)
+    assumed, doubtful = (row for row in result["readings"] if row["topic"] == "normalisation")
     assert assumed["source"].startswith("assumed")
     assert assumed["option"].startswith("--normalise")
     assert doubtful["option"] == "--normalise data"  # which is nearly what it was trained with
-    assert found["parent"]["n"] == 600
+    assert result["parent"]["n"] == 600
     assert "recorded" in evalsuite("doctor", "--ckpt", checkpoint).out
     assert evalsuite("doctor", *plain, "--strict").code == 4
     assert evalsuite("doctor", "--ckpt", checkpoint, "--strict").code == 0
@@ -335,8 +335,8 @@ def test_what_is_not_asked_is_told_before_any_work(evalsuite, plain, tmp_path):
     ended = evalsuite("sweep", *plain, *FAST, "--tasks", "corruption/saturate/3", "--out", tmp_path / "run")
     assert ended.code == 0, ended.err
     lines = ended.err.splitlines()
-    (told,) = [n for n, line in enumerate(lines) if line.startswith("  not asked: corruption/saturate/3: ")]
-    assert told < next(n for n, line in enumerate(lines) if line.startswith("Pruning"))
+    (messages,) = [n for n, line in enumerate(lines) if line.startswith("  not asked: corruption/saturate/3: ")]
+    assert messages < next(n for n, line in enumerate(lines) if line.startswith("Pruning"))
 
 
 @pytest.mark.parametrize("command", ["sweep", "plan"])
@@ -394,8 +394,8 @@ def named(tmp_path):
     """Digits with names, none of which stands for a number."""
     data = load("digits")
     parts = {"train": data.train, "test": data.test}
-    arrays = {f"x_{part}": found.pixels(range(len(found)))[:, 0].numpy() for part, found in parts.items()}
-    labels = {f"y_{part}": found.labels.numpy() for part, found in parts.items()}
+    arrays = {f"x_{part}": outcome.pixels(range(len(outcome)))[:, 0].numpy() for part, outcome in parts.items()}
+    labels = {f"y_{part}": outcome.labels.numpy() for part, outcome in parts.items()}
     np.savez(tmp_path / "named.npz", **arrays, **labels, classes=np.array([f"n{k}" for k in range(10)]))
     return f"npz:{tmp_path / 'named.npz'}"
 
@@ -410,15 +410,15 @@ def test_names_in_a_foreign_file_decide_the_order(evalsuite, plain, named, tmp_p
     typed = ("--arch", "lenet5", "--data", named, "--normalise", "0.3/0.4", "--json")
     right = json.loads(evalsuite("doctor", "--ckpt", plain[1], *typed).out)
     torch.save({"state_dict": weights, key: value}, tmp_path / "swapped.pt")
-    found = json.loads(evalsuite("doctor", "--ckpt", tmp_path / "swapped.pt", *typed).out)
-    assert found["parent"]["loss"] == right["parent"]["loss"]
-    (reading,) = [row for row in found["readings"] if row["topic"] == "class order"]
+    actual = json.loads(evalsuite("doctor", "--ckpt", tmp_path / "swapped.pt", *typed).out)
+    assert actual["parent"]["loss"] == right["parent"]["loss"]
+    (reading,) = [row for row in actual["readings"] if row["topic"] == "class order"]
     assert "matched" in reading["taken"]
     # without the names nobody can know, and two classes of ten are told all the same
     torch.save({"state_dict": weights}, tmp_path / "swapped.pt")
-    found = json.loads(evalsuite("doctor", "--ckpt", tmp_path / "swapped.pt", *typed).out)
-    assert found["parent"]["loss"] > right["parent"]["loss"] + 0.1
-    assert any("in another order" in row["taken"] for row in found["readings"])
+    actual = json.loads(evalsuite("doctor", "--ckpt", tmp_path / "swapped.pt", *typed).out)
+    assert actual["parent"]["loss"] > right["parent"]["loss"] + 0.1
+    assert any("in another order" in row["taken"] for row in actual["readings"])
 
 
 def test_lists_of_names_that_differ_are_asked_about(evalsuite, plain, named, tmp_path):
@@ -433,11 +433,11 @@ def test_lists_of_names_that_differ_are_asked_about(evalsuite, plain, named, tmp
 def test_a_normalisation_beside_the_weights_is_taken_and_not_overruled_in_silence(evalsuite, plain, tmp_path):
     torch.save({"state_dict": torch.load(plain[1]), "mean": [0.3], "std": [0.4]}, tmp_path / "beside.pt")
     typed = ("doctor", "--ckpt", tmp_path / "beside.pt", *plain[2:], "--json")
-    found = json.loads(evalsuite(*typed).out)
-    (reading,) = [row for row in found["readings"] if row["topic"] == "normalisation"]
+    computed = json.loads(evalsuite(*typed).out)
+    (reading,) = [row for row in computed["readings"] if row["topic"] == "normalisation"]
     assert (reading["taken"], reading["source"]) == ("mean 0.3, std 0.4", "recorded: 'mean' beside the weights")
-    said = json.loads(evalsuite(*typed, "--normalise", "0.31/0.39").out)
-    (reading,) = [row for row in said["readings"] if row["topic"] == "normalisation"]
+    text = json.loads(evalsuite(*typed, "--normalise", "0.31/0.39").out)
+    (reading,) = [row for row in text["readings"] if row["topic"] == "normalisation"]
     assert reading["source"] == "given: and not mean 0.3, std 0.4, which the file records"
 
 
@@ -599,16 +599,16 @@ def test_a_file_is_no_run_folder(evalsuite, plain, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "told"),
+    ("option", "value", "sentence"),
     [
         ("--examples", "-1", "--examples: expected a number >= 1, got -1"),
         ("--margin", "-0.5", "--margin: expected a number >= 0.0, got -0.5"),
     ],
 )
-def test_ranges_are_told_in_our_words(evalsuite, plain, option, value, told):
+def test_ranges_are_told_in_our_words(evalsuite, plain, option, value, sentence):
     ended = evalsuite("sweep", *plain, option, value)
     assert ended.code == 2
-    assert told in ended.err, ended.err
+    assert sentence in ended.err, ended.err
     assert "greater than" not in ended.err
 
 

@@ -120,7 +120,7 @@ def test_every_entry_of_the_list_is_needed():
 
 
 @pytest.mark.parametrize(
-    ("source", "found"),
+    ("source", "result"),
     [
         ("y = network(x)", True),
         ("y = self._network(x)", True),
@@ -138,5 +138,5 @@ def test_every_entry_of_the_list_is_needed():
         ("json.load(file)", False),
     ],
 )
-def test_what_counts_as_such_a_call(source, found):
-    assert bool(list(called_by(ast.parse(source)))) is found
+def test_what_counts_as_such_a_call(source, result):
+    assert bool(list(called_by(ast.parse(source)))) is result

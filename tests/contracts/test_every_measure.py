@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from evalsuite.measures._base import Annotations, Answers, Measure, Metric, Statistic, Stored
+from evalsuite.extend import Annotations, Answers, Measure, Metric, Statistic, Stored
 from evalsuite.parts.names import parse_part, part_name
 from evalsuite.parts.registry import names
 from evalsuite.statistics.bootstrap import compare_sampled
@@ -24,7 +24,7 @@ def observed(part, seed, draws=None):
     """What the columns of a measure hold by its own examples, for `N` examples of four classes."""
     draw = np.random.default_rng(seed)
     probabilities = draw.dirichlet(np.ones(4), size=(N,) if draws is None else (N, draws))
-    answers = Answers(probabilities=probabilities, labels=known().labels, draw=draw)
+    answers = Answers(probabilities=probabilities, labels=expected().labels, draw=draw)
     columns = {column: column.example(answers) for column in part.reads()}
     return Stored(
         columns={column.name: values for column, values in columns.items() if not column.to_parent},
@@ -32,18 +32,18 @@ def observed(part, seed, draws=None):
     )
 
 
-def known():
+def expected():
     draw = np.random.default_rng(100)
     slices = {"site": draw.integers(3, size=N), "camera": draw.integers(-1, 2, size=N)}
     return Annotations(labels=draw.integers(4, size=N), slices=slices)
 
 
 def compared(part, child, parent):
-    found = part(child, parent, known(), {})
+    result = part(child, parent, expected(), {})
     if isinstance(part, Measure):
-        return compare(found, margin=0.1, confidence=0.95)
+        return compare(result, margin=0.1, confidence=0.95)
     top = 1.0 if part.unit == "share" else np.inf
-    return compare_sampled(found, margin=0.1, confidence=0.95, top=top)
+    return compare_sampled(result, margin=0.1, confidence=0.95, top=top)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -70,16 +70,22 @@ def test_titles_tell_them_apart():
 def test_figures_are_of_their_unit_and_inputs_stay(name):
     part = figure(name)
     child, parent = observed(part, 1), observed(part, 2)
-    before = [column.copy() for of in (child, parent) for column in (*of.columns.values(), *of.to_parent.values())]
-    found = compared(part, child, parent)
-    after = [column for of in (child, parent) for column in (*of.columns.values(), *of.to_parent.values())]
+    before = [
+        column.copy()
+        for subject in (child, parent)
+        for column in (*subject.columns.values(), *subject.to_parent.values())
+    ]
+    outcome = compared(part, child, parent)
+    after = [
+        column for subject in (child, parent) for column in (*subject.columns.values(), *subject.to_parent.values())
+    ]
     for old, new in zip(before, after, strict=True):
         np.testing.assert_array_equal(old, new)
-    assert found.n == N
-    assert 0 <= found.low <= found.loss + 1e-12
-    assert found.loss <= found.high + 1e-12
+    assert outcome.n == N
+    assert 0 <= outcome.low <= outcome.loss + 1e-12
+    assert outcome.loss <= outcome.high + 1e-12
     if part.unit == "share":
-        assert found.high <= 1
+        assert outcome.high <= 1
 
 
 @pytest.mark.parametrize(
@@ -87,9 +93,9 @@ def test_figures_are_of_their_unit_and_inputs_stay(name):
 )
 def test_a_network_that_is_its_parent_shows_no_difference(name):
     part = figure(name)
-    found = compared(part, observed(part, 3), observed(part, 3))
-    assert abs(found.difference) < 1e-12
-    assert found.difference_low <= 0 <= found.difference_high
+    actual = compared(part, observed(part, 3), observed(part, 3))
+    assert abs(actual.difference) < 1e-12
+    assert actual.difference_low <= 0 <= actual.difference_high
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -105,11 +111,11 @@ def test_the_order_of_examples_does_not_matter(name):
     moved = np.random.default_rng(8).permutation(N)
 
     def turned(stored):
-        own = {column: values[moved] for column, values in stored.columns.items()}
-        return Stored(columns=own, to_parent={column: values[moved] for column, values in stored.to_parent.items()})
+        itself = {column: values[moved] for column, values in stored.columns.items()}
+        return Stored(columns=itself, to_parent={column: values[moved] for column, values in stored.to_parent.items()})
 
-    facts = known()
-    other = Annotations(labels=facts.labels[moved], slices={a: of[moved] for a, of in facts.slices.items()})
+    facts = expected()
+    other = Annotations(labels=facts.labels[moved], slices={a: source[moved] for a, source in facts.slices.items()})
     one, two = part(child, parent, facts, {}), part(turned(child), turned(parent), other, {})
     if isinstance(part, Measure):
         np.testing.assert_allclose(one.child[moved], two.child, atol=1e-12)

@@ -33,7 +33,7 @@ PROBLEMS: dict[str, Problem] = {
     "super_resolution": SuperResolution(factor=2),
     "regression": Regression(scale=(1.0, 1.0)),
 }
-ASKED = ("clean", "noise/uniform/0.1", "noise/gaussian/0.2?draws=2", "corruption/fog/3")
+TASKS = ("clean", "noise/uniform/0.1", "noise/gaussian/0.2?draws=2", "corruption/fog/3")
 SWEPT = ("clean", "noise/uniform/0.1?draws=2", "corruption/elastic_transform/3")
 CLASSES = {"classification": 3, "segmentation": 3, "super_resolution": 3, "regression": 2}
 
@@ -95,21 +95,21 @@ def test_all_are_here() -> None:
     assert set(PROBLEMS) == set(names("evalsuite.problems"))
 
 
-@pytest.mark.parametrize("asked", ASKED)
-def test_observations_depend_on_nothing_but_the_example(kind: str, asked: str) -> None:
-    task, whole = parse(asked), examples(kind, 7, 3).batch(0, 7)
+@pytest.mark.parametrize("requested", TASKS)
+def test_observations_depend_on_nothing_but_the_example(kind: str, requested: str) -> None:
+    task, whole = parse(requested), examples(kind, 7, 3).batch(0, 7)
     networks = [network(kind, seed) for seed in range(3)]
     together = task.observe(networks, whole, seed=5).networks
     for order in ([2], [1, 0]):
         for start, stop in ((0, 3), (3, 7)):
-            seen = task.observe([networks[k] for k in order], part(whole, start, stop), seed=5).networks
-            for k, columns in zip(order, seen, strict=True):
+            observed = task.observe([networks[k] for k in order], part(whole, start, stop), seed=5).networks
+            for k, columns in zip(order, observed, strict=True):
                 for column, values in columns.items():
                     np.testing.assert_allclose(values, together[k][column][start:stop], rtol=1e-4, atol=1e-5)
     related = [task.compare(each, together[0]) for each in together]
     (column,) = related[0]
     assert related[0][column].max() == 0
-    assert related[1][column].shape == ((7, 2) if "draws" in asked else (7,))
+    assert related[1][column].shape == ((7, 2) if "draws" in requested else (7,))
     assert related[1][column].max() > 0
 
 
@@ -136,8 +136,8 @@ def test_the_first_measure_is_the_loss_of_the_problem(swept: tuple[str, Path]) -
     cells = {
         (c["task"], c["measure"], c["network"]): c for c in json.loads((out / "results.json").read_text())["cells"]
     }
-    problem, asked = PROBLEMS[kind], data(kind).test
-    batch = asked.batch(0, len(asked))
+    problem, wanted = PROBLEMS[kind], data(kind).test
+    batch = wanted.batch(0, len(wanted))
     with torch.no_grad():
         expected = problem.losses(network(kind, 0)(batch.images), batch.truths).mean()
     assert cells["clean", problem.measures[0], "parent"]["loss"] == pytest.approx(float(expected), abs=1e-6)
@@ -147,11 +147,11 @@ def test_a_sweep_ends_in_a_verdict_and_a_report(swept: tuple[str, Path]) -> None
     kind, out = swept
     summary = json.loads((out / "results.json").read_text())
     first = PROBLEMS[kind].measures[0]
-    told = {task["name"]: task["unavailable"] for task in summary["tasks"]}
+    message = {task["name"]: task["unavailable"] for task in summary["tasks"]}
     aligned = PROBLEMS[kind].aligned
-    assert (told["corruption/elastic_transform/3"] is not None) == aligned
-    asked = [task for task, reason in told.items() if reason is None]
-    assert {(row["task"], row["measure"]) for row in summary["potential"]} >= {(task, first) for task in asked}
+    assert (message["corruption/elastic_transform/3"] is not None) == aligned
+    requested = [task for task, reason in message.items() if reason is None]
+    assert {(row["task"], row["measure"]) for row in summary["potential"]} >= {(task, first) for task in requested}
     assert summary["complete"]
     assert summary["deployable"] is not None
     verdicts = {
@@ -203,14 +203,14 @@ def test_outputs_that_are_not_finite_pass_no_gate(kind: str, value: float, tmp_p
     bright = int((data(kind).test.pixels(range(40)).mean((1, 2, 3)) > 0.5).sum())
     assert 0 < bright < 40
     for cell in results.cells:
-        told = "numbers that are not finite" if cell.n is None else f"{bright} outputs that are not finite"
-        assert told in cell.reason
+        messages = "numbers that are not finite" if cell.n is None else f"{bright} outputs that are not finite"
+        assert messages in cell.reason
         assert cell.verdict in {None, "inconclusive"}
     for measure in measures:
         policy = parse_policy(f'[[require]]\ntask = "clean"\nmeasure = "{measure}"\nmax_loss = 1', source="p")
-        found = judge(policy, results, backing)
-        assert found.exit_code == 3
-        (check,) = [check for check in found.checks if check.requirement == "outputs"]
+        result = judge(policy, results, backing)
+        assert result.exit_code == 3
+        (check,) = [check for check in result.checks if check.requirement == "outputs"]
         assert check.message == "outputs: parent puts out NaN or infinity on clean"
 
 
@@ -235,9 +235,9 @@ def test_measures_that_are_asked_for_come_after_the_one_that_tells() -> None:
     judging = EvaluationSettings(tasks=expand(["clean"]))
     for problem in PROBLEMS.values():
         assert judging.with_default_measures(problem).measures == problem.measures
-    asked = replace(judging, measures=("calibration",))
-    assert asked.with_default_measures(CLASSIFICATION).measures == ("calibration",)
-    assert asked.with_default_measures(Segmentation()).measures == ("iou", "calibration")
+    requested = replace(judging, measures=("calibration",))
+    assert requested.with_default_measures(CLASSIFICATION).measures == ("calibration",)
+    assert requested.with_default_measures(Segmentation()).measures == ("iou", "calibration")
     assert replace(judging, measures=("mean_iou", "iou")).with_default_measures(Segmentation()).measures == (
         "mean_iou",
         "iou",

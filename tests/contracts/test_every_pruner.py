@@ -29,9 +29,9 @@ SHORTER: dict[str, dict[str, int]] = {
 
 def part(name: str) -> type[Pruner]:
     module = import_module(f"pruners.{name}")
-    own = [each for each in vars(module).values() if inspect.isclass(each) and each.__module__ == module.__name__]
-    (found,) = [each for each in own if issubclass(each, Pruner) and not inspect.isabstract(each)]
-    return found
+    itself = [each for each in vars(module).values() if inspect.isclass(each) and each.__module__ == module.__name__]
+    (result,) = [each for each in itself if issubclass(each, Pruner) and not inspect.isabstract(each)]
+    return result
 
 
 def fill(network: nn.Module, value: Callable[[Tensor, torch.Generator], Tensor]) -> nn.Module:
@@ -118,25 +118,25 @@ def test_there_are_pruners() -> None:
 
 @pytest.mark.parametrize("name", PARTS)
 def test_a_part_is_a_final_frozen_dataclass_with_its_own_test(name: str) -> None:
-    found = part(name)
-    assert getattr(found, "__final__", False)
-    assert found.__dataclass_params__.frozen
-    assert all(field.kw_only for field in dataclasses.fields(found))
-    assert found.structure in {"weights", "channels"}
-    assert hash(found()) == hash(found())
-    assert found() == found()
-    assert found.__name__.lower() == name.replace("_", "")
-    assert found.criterion
-    assert found.paper
+    outcome = part(name)
+    assert getattr(outcome, "__final__", False)
+    assert outcome.__dataclass_params__.frozen
+    assert all(field.kw_only for field in dataclasses.fields(outcome))
+    assert outcome.structure in {"weights", "channels"}
+    assert hash(outcome()) == hash(outcome())
+    assert outcome() == outcome()
+    assert outcome.__name__.lower() == name.replace("_", "")
+    assert outcome.criterion
+    assert outcome.paper
     assert (Path(__file__).parents[1] / "pruners" / f"test_{name}.py").is_file()
 
 
 @pytest.mark.parametrize("name", PARTS)
 def test_the_defaults_work(name: str) -> None:
-    found, network = part(name), NETWORKS["random"]()
+    actual, network = part(name), NETWORKS["random"]()
     keep = pruners.keep_for(remaining(network), 0.9)
-    left = remaining(found()(network, keep=keep, context=context()))
-    assert abs(left - keep) <= (0 if found.structure == "weights" else widest_channel(network))
+    left = remaining(actual()(network, keep=keep, context=context()))
+    assert abs(left - keep) <= (0 if actual.structure == "weights" else widest_channel(network))
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -230,13 +230,13 @@ def test_survivors_are_nested_where_promised(pruner: Pruner, network: nn.Module)
 
 @pytest.mark.parametrize("name", PARTS)
 def test_what_it_needs_is_refused_clearly_where_it_is_not_there(name: str) -> None:
-    found, network = part(name), NETWORKS["random"]()
+    computed, network = part(name), NETWORKS["random"]()
     bare = Context(example=torch.zeros(1, 2, 6, 6))
-    if {"data", "training"} & found.needs:
+    if {"data", "training"} & computed.needs:
         with pytest.raises(ValueError, match=r"expected (training examples|a way to train)"):
-            found()(network, keep=200, context=bare)
+            computed()(network, keep=200, context=bare)
     else:
-        assert remaining(found()(network, keep=200, context=bare)) < remaining(network)
+        assert remaining(computed()(network, keep=200, context=bare)) < remaining(network)
 
 
 def test_only_prunable_tensors_are_touched(pruner: Pruner, network: nn.Module) -> None:
@@ -258,8 +258,8 @@ def test_keep_out_of_range(pruner: Pruner, network: nn.Module, excess: int) -> N
 def test_gradients_may_be_off(pruner: Pruner, kind: str, network: nn.Module) -> None:
     keep = remaining(network) // 5
     with torch.no_grad():
-        found = pruner(network, keep=keep, context=context())
-    assert same(found, pruned_before(pruner, kind, keep))
+        result = pruner(network, keep=keep, context=context())
+    assert same(result, pruned_before(pruner, kind, keep))
 
 
 def test_half_precision_networks_are_pruned_too(pruner: Pruner) -> None:
@@ -279,8 +279,8 @@ def test_pruning_happens_on_the_device_of_the_network(pruner: Pruner, network: n
 
     train = sgd(there, steps=12, learning_rate=1e-3)
     on_device = Context(example=context().example.to(device), batches=there, train=train)
-    found, again = (pruner(deepcopy(network).to(device), keep=keep, context=on_device) for _ in range(2))
-    assert all(parameter.device.type == device.type for parameter in found.parameters())
-    assert same(found, again)
+    result, again = (pruner(deepcopy(network).to(device), keep=keep, context=on_device) for _ in range(2))
+    assert all(parameter.device.type == device.type for parameter in result.parameters())
+    assert same(result, again)
     # sums in another order may break ties of flows otherwise, but never change their number
-    assert remaining(found) == remaining(pruner(network, keep=keep, context=context()))
+    assert remaining(result) == remaining(pruner(network, keep=keep, context=context()))

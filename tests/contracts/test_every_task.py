@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from evalsuite.data import Batch
+from evalsuite.extend import ChecksNetworks, ComparesToParent, Domain, Pairwise, Task
 from evalsuite.parts.names import part_kind
 from evalsuite.parts.registry import find, names
-from evalsuite.tasks._abilities import ChecksNetworks, ComparesToParent, Pairwise, bank_size
-from evalsuite.tasks._base import Domain, Task
+from evalsuite.tasks._abilities import bank_size
 from evalsuite.tasks._names import expand, parse
 
 DOMAINS = {
@@ -21,7 +21,7 @@ DOMAINS = {
     "thousand": Domain(shape=(3, 32, 32), classes=1000, training=30),
     "photo": Domain(shape=(3, 224, 224), classes=2, training=30),
 }
-ASKED = (
+EXAMPLES = (
     *("clean", "noise/uniform/0.1", "noise/gaussian/0.2?draws=2", "ood/noise", "ood/shuffled", "ood/blobs"),
     "ood/blobs?knn=2",
     *("corruption/fog/3", "corruption/gaussian_noise/5", "corruption/glass_blur/2"),
@@ -60,7 +60,7 @@ def part(whole, start, stop):
     return Batch(images=whole.images[start:stop], labels=whole.labels[start:stop], ids=whole.ids[start:stop])
 
 
-def asked(task, networks, shard, seed):
+def requested(task, networks, shard, seed):
     """As the engine asks: beside the networks' banks, where the task has them."""
     if not bank_size(task):
         return task.observe(networks, shard, seed=seed)
@@ -78,13 +78,13 @@ def same(first, second):
         np.testing.assert_allclose(values, second[column], rtol=1e-4, atol=1e-5, err_msg=column)
 
 
-@pytest.fixture(params=ASKED)
+@pytest.fixture(params=EXAMPLES)
 def task(request):
     return parse(request.param)
 
 
 def test_all_are_asked():
-    assert {part_kind(parse(name)).replace("-", "_") for name in ASKED} | OF_DISK == set(names("evalsuite.tasks"))
+    assert {part_kind(parse(name)).replace("-", "_") for name in EXAMPLES} | OF_DISK == set(names("evalsuite.tasks"))
 
 
 @pytest.mark.parametrize("name", names("evalsuite.tasks"))
@@ -102,20 +102,20 @@ def test_every_domain(task, where):
     shard = batch(domain, 2)
     images, labels = shard.images.clone(), shard.labels.clone()
     networks = [network(domain, 0), network(domain, 1)]
-    seen = asked(task, networks, shard, seed=0)
+    observed = requested(task, networks, shard, seed=0)
     assert torch.equal(shard.images, images)
     assert torch.equal(shard.labels, labels)
-    for each, found in zip(networks, seen.networks, strict=True):
+    for each, result in zip(networks, observed.networks, strict=True):
         assert all(parameter.grad is None for parameter in each.parameters())
         assert not each.training
-        for column, values in found.items():
+        for column, values in result.items():
             assert len(values) == 2, column
             assert np.isfinite(values).all(), column
-        if "prediction" in found:
-            assert ((found["prediction"] >= -1) & (found["prediction"] < domain.classes)).all()
-    if seen.pictures is not None:
-        assert seen.pictures.shape[1:] == domain.shape
-        assert 0 <= seen.pictures.min() <= seen.pictures.max() <= 1
+        if "prediction" in result:
+            assert ((result["prediction"] >= -1) & (result["prediction"] < domain.classes)).all()
+    if observed.pictures is not None:
+        assert observed.pictures.shape[1:] == domain.shape
+        assert 0 <= observed.pictures.min() <= observed.pictures.max() <= 1
     for images in (None, domain):
         assert task.forward_passes(images) >= 1
         assert math.isfinite(task.forward_passes(images))
@@ -124,18 +124,18 @@ def test_every_domain(task, where):
 def test_an_example_knows_nothing_of_its_batch(task):
     domain = DOMAINS["grey"]
     net, whole = network(domain, 0), batch(domain, 5)
-    (together,) = asked(task, [net], whole, seed=3).networks
+    (together,) = requested(task, [net], whole, seed=3).networks
     for start, stop in ((0, 1), (1, 4), (4, 5)):
-        (alone,) = asked(task, [net], part(whole, start, stop), seed=3).networks
+        (alone,) = requested(task, [net], part(whole, start, stop), seed=3).networks
         same(alone, {column: values[start:stop] for column, values in together.items()})
 
 
 def test_a_network_knows_nothing_of_the_others(task):
     domain = DOMAINS["grey"]
     first, second, shard = network(domain, 0), network(domain, 1), batch(domain, 3)
-    forth = asked(task, [first, second], shard, seed=3).networks
-    back = asked(task, [second, first], shard, seed=3).networks
-    (alone,) = asked(task, [first], shard, seed=3).networks
+    forth = requested(task, [first, second], shard, seed=3).networks
+    back = requested(task, [second, first], shard, seed=3).networks
+    (alone,) = requested(task, [first], shard, seed=3).networks
     same(forth[0], back[1])
     same(forth[1], back[0])
     same(forth[0], alone)
@@ -149,9 +149,9 @@ def test_one_class_is_too_few_for_what_asks_for_another(task):
 
 def able(ability):
     """The names of tasks that have an ability; there is one at least."""
-    found = [name for name in ASKED if isinstance(parse(name), ability)]
-    assert found
-    return found
+    outcome = [name for name in EXAMPLES if isinstance(parse(name), ability)]
+    assert outcome
+    return outcome
 
 
 @pytest.mark.parametrize("where", list(DOMAINS))
@@ -169,7 +169,7 @@ def test_comparisons_with_the_parent_are_of_one_example_each(name):
     assert together
     assert not together.keys() & child.keys()
     for start, stop in ((0, 2), (2, 5)):
-        ours, theirs = ({column: v[start:stop] for column, v in of.items()} for of in (child, parent))
+        ours, theirs = ({column: v[start:stop] for column, v in subject.items()} for subject in (child, parent))
         same(task.compare(ours, theirs), {column: values[start:stop] for column, values in together.items()})
 
 
@@ -178,11 +178,11 @@ def test_what_networks_are_shown_of_each_other_is_no_first_pass(name):
     task, domain = parse(name), DOMAINS["colour"]
     assert not isinstance(task, ComparesToParent)  # both would be stored at the same address
     first, second, whole = network(domain, 0), network(domain, 1), batch(domain, 5)
-    of, own = task.observe([first, second], whole, seed=3).networks
-    found = task.observe_pair(second, whole, of)
-    assert found
-    assert not found.keys() & own.keys()
+    source, itself = task.observe([first, second], whole, seed=3).networks
+    actual = task.observe_pair(second, whole, source)
+    assert actual
+    assert not actual.keys() & itself.keys()
     for start, stop in ((0, 2), (2, 5)):
-        slices = {column: values[start:stop] for column, values in of.items()}
+        slices = {column: values[start:stop] for column, values in source.items()}
         alone = task.observe_pair(second, part(whole, start, stop), slices)
-        same(alone, {column: values[start:stop] for column, values in found.items()})
+        same(alone, {column: values[start:stop] for column, values in actual.items()})

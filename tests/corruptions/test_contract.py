@@ -9,8 +9,8 @@ from torch import Tensor
 
 from evalsuite import corruptions, randomness
 from evalsuite.corruptions import _blocks
-from evalsuite.corruptions._base import Corruption
 from evalsuite.errors import UsageError
+from evalsuite.extend import Corruption
 from evalsuite.parts import registry
 
 PACKAGE = "evalsuite.corruptions"
@@ -64,10 +64,10 @@ def test_all_nineteen_are_found_under_their_published_names() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_class_name_and_group_follow_the_paper(name: str) -> None:
-    found = registry.find(PACKAGE, name, Corruption)
-    assert re.sub(r"(?<!^)(?=[A-Z])", "_", found.__name__).lower() == name
-    assert (found.group == "extra") == (name in corruptions.EXTRA)
-    assert found.group in {"noise", "blur", "weather", "digital", "extra"}
+    outcome = registry.find(PACKAGE, name, Corruption)
+    assert re.sub(r"(?<!^)(?=[A-Z])", "_", outcome.__name__).lower() == name
+    assert (outcome.group == "extra") == (name in corruptions.EXTRA)
+    assert outcome.group in {"noise", "blur", "weather", "digital", "extra"}
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

@@ -80,14 +80,14 @@ def mnist_files() -> dict[str, Array]:
     }
 
 
-def check_mnist(found: Dataset) -> None:
+def check_mnist(result: Dataset) -> None:
     files = mnist_files()
-    assert (len(found.train), len(found.test), found.shape, found.overlap) == (6, 4, (1, 28, 28), 0)
-    images = found.train.pixels(range(6)).numpy()[:, 0]
+    assert (len(result.train), len(result.test), result.shape, result.overlap) == (6, 4, (1, 28, 28), 0)
+    images = result.train.pixels(range(6)).numpy()[:, 0]
     np.testing.assert_array_equal(np.round(images * 255), files["train-images-idx3-ubyte"])
-    assert found.test.labels.tolist() == [3, 2, 1, 0]
-    assert found.mean == pytest.approx((images.mean(),), rel=1e-5)
-    assert found.std == pytest.approx((images.std(),), rel=1e-5)
+    assert result.test.labels.tolist() == [3, 2, 1, 0]
+    assert result.mean == pytest.approx((images.mean(),), rel=1e-5)
+    assert result.std == pytest.approx((images.std(),), rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -97,10 +97,10 @@ def test_extracted_idx_files_in_torchvisions_folder(root: Path, name: str, folde
     (root / folder / "raw").mkdir(parents=True)
     for file, array in mnist_files().items():
         (root / folder / "raw" / file).write_bytes(idx(array))
-    found = load(name)
-    check_mnist(found)
-    assert found.classes[3] == class_3
-    assert found.name == name
+    result = load(name)
+    check_mnist(result)
+    assert result.classes[3] == class_3
+    assert result.name == name
 
 
 def test_a_damaged_idx_file_is_refused(root: Path) -> None:
@@ -115,9 +115,9 @@ def test_debians_package_of_fashion_mnist(root: Path, tmp_path: Path) -> None:
     (tmp_path / "package").mkdir()
     for file, array in mnist_files().items():
         (tmp_path / "package" / f"{file}.gz").write_bytes(gzip.compress(idx(array)))
-    found = FashionMnist(package=tmp_path / "package").load()
-    check_mnist(found)
-    assert found.classes[9] == "Ankle boot"
+    outcome = FashionMnist(package=tmp_path / "package").load()
+    check_mnist(outcome)
+    assert outcome.classes[9] == "Ankle boot"
     assert not root.exists()
 
 
@@ -171,13 +171,13 @@ def test_cifar(
     root: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: type[datasets.CIFAR10], first_mean: float
 ) -> None:
     train, test = cifar_tree(root / kind.base_folder, monkeypatch, kind)
-    found = load(name)
-    assert found.shape == (3, 32, 32)
-    assert found.classes == ("ant", "bee", "cow")
-    assert found.mean[0] == first_mean
-    np.testing.assert_array_equal(np.round(found.train.pixels(range(len(train))).numpy() * 255), train)
-    np.testing.assert_array_equal(np.round(found.test.pixels(range(4)).numpy() * 255), test)
-    assert found.train.labels.tolist()[:4] == [0, 1, 2, 0]
+    actual = load(name)
+    assert actual.shape == (3, 32, 32)
+    assert actual.classes == ("ant", "bee", "cow")
+    assert actual.mean[0] == first_mean
+    np.testing.assert_array_equal(np.round(actual.train.pixels(range(len(train))).numpy() * 255), train)
+    np.testing.assert_array_equal(np.round(actual.test.pixels(range(4)).numpy() * 255), test)
+    assert actual.train.labels.tolist()[:4] == [0, 1, 2, 0]
 
 
 @pytest.mark.usefixtures("root")
@@ -190,8 +190,8 @@ def test_cifar_is_downloaded_by_torchvision(server: tuple[Path, str], monkeypatc
         archive.add(folder / kind.base_folder, kind.base_folder)
     monkeypatch.setattr(kind, "url", address + packed.name)
     monkeypatch.setattr(kind, "tgz_md5", md5(packed))
-    found = load("cifar10")
-    np.testing.assert_array_equal(np.round(found.train.pixels(range(20)).numpy() * 255), train)
+    computed = load("cifar10")
+    np.testing.assert_array_equal(np.round(computed.train.pixels(range(20)).numpy() * 255), train)
 
 
 def test_cifar_files_with_another_digest_are_never_unpickled(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,10 +216,10 @@ def test_svhn(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         scipy.io.savemat(path, {"X": images.transpose(2, 3, 1, 0), "y": np.array([[10], [1], [2], [3], [4]][:n])})
         splits[part] = (images, ["file:///nowhere", path.name, md5(path)])
     monkeypatch.setattr(datasets.SVHN, "split_list", {part: entry for part, (_, entry) in splits.items()})
-    found = load("svhn")
-    assert found.train.labels.tolist() == [0, 1, 2, 3, 4]
-    np.testing.assert_array_equal(np.round(found.test.pixels(range(3)).numpy() * 255), splits["test"][0])
-    assert found.shape == (3, 32, 32)
+    result = load("svhn")
+    assert result.train.labels.tolist() == [0, 1, 2, 3, 4]
+    np.testing.assert_array_equal(np.round(result.test.pixels(range(3)).numpy() * 255), splits["test"][0])
+    assert result.shape == (3, 32, 32)
 
 
 @pytest.mark.usefixtures("root")

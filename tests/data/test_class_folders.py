@@ -47,32 +47,32 @@ def test_by_a_file(tmp_path: Path, suffix: str) -> None:
         if suffix == ".json"
         else 'folder,class\nAlarm clock,n01\n"Chair, old",0\nAlarm clock,n02\n'
     )
-    found = class_folders(tmp_path / "photos", CLASSES, SHAPE, mapping=mapping)
-    assert found.labels.tolist() == [1, 0]  # nobody says what a spoon is: it is left out
-    assert found.accepted is not None
-    assert found.accepted.tolist() == [[1, 2], [0, 0]]
-    assert found.select([1]).accepted.tolist() == [[0, 0]]
+    result = class_folders(tmp_path / "photos", CLASSES, SHAPE, mapping=mapping)
+    assert result.labels.tolist() == [1, 0]  # nobody says what a spoon is: it is left out
+    assert result.accepted is not None
+    assert result.accepted.tolist() == [[1, 2], [0, 0]]
+    assert result.select([1]).accepted.tolist() == [[0, 0]]
 
 
 def test_photos_of_other_sizes_are_cut_as_imagenets_are(tmp_path: Path) -> None:
     image = photo(tmp_path / "n01" / "a.png", size=(50, 41))
     usual = transforms.Compose([transforms.Resize(32), transforms.CenterCrop(28), transforms.PILToTensor()])
-    (found,) = class_folders(tmp_path, CLASSES, SHAPE).images[torch.tensor([0])]
-    assert torch.equal(found, usual(image))
+    (outcome,) = class_folders(tmp_path, CLASSES, SHAPE).images[torch.tensor([0])]
+    assert torch.equal(outcome, usual(image))
     (inner,) = class_folders(tmp_path, CLASSES, SHAPE, border=3).images[torch.tensor([0])]
     assert torch.equal(inner, usual(image.crop((3, 3, 47, 38))))
 
 
 def test_a_border_can_leave_just_the_size(tmp_path: Path) -> None:
     image = photo(tmp_path / "n01" / "a.png", size=(32, 32))
-    (found,) = class_folders(tmp_path, CLASSES, SHAPE, border=2).images[torch.tensor([0])]
-    assert torch.equal(found, transforms.PILToTensor()(image.crop((2, 2, 30, 30))))
+    (actual,) = class_folders(tmp_path, CLASSES, SHAPE, border=2).images[torch.tensor([0])]
+    assert torch.equal(actual, transforms.PILToTensor()(image.crop((2, 2, 30, 30))))
     with pytest.raises(RefusedInputError, match="larger than its border of 16"):
         class_folders(tmp_path, CLASSES, SHAPE, border=16).images[torch.tensor([0])]
 
 
 @pytest.mark.parametrize(
-    ("folders", "mapping", "told"),
+    ("folders", "mapping", "message"),
     [
         ((), None, "got none"),
         (("n01", "n07"), None, r"names or numbers of the classes \('n03', 'n01', 'n02'\), got 'n07'"),
@@ -85,14 +85,14 @@ def test_a_border_can_leave_just_the_size(tmp_path: Path) -> None:
         (("x",), "{", "JSON like"),
     ],
 )
-def test_refused(tmp_path: Path, folders: tuple[str, ...], mapping: str | None, told: str) -> None:
+def test_refused(tmp_path: Path, folders: tuple[str, ...], mapping: str | None, message: str) -> None:
     for name in folders:
         photo(tmp_path / "photos" / name / "a.png")
     (tmp_path / "photos").mkdir(exist_ok=True)
     file = None if mapping is None else tmp_path / "map.json"
     if file is not None:
         file.write_text(mapping or "")
-    with pytest.raises((UsageError, RefusedInputError), match=told):
+    with pytest.raises((UsageError, RefusedInputError), match=message):
         class_folders(tmp_path / "photos", CLASSES, SHAPE, mapping=file)
 
 

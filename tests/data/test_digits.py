@@ -7,12 +7,12 @@ Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 
 
 def test_every_digit_is_there_once_and_the_split_is_stratified() -> None:
-    found = load("digits")
-    assert (len(found.train), len(found.test), found.overlap) == (1197, 600, 0)
-    assert (found.shape, found.classes) == ((1, 8, 8), tuple("0123456789"))
-    check_disjoint(found.train, found.test)
-    images = np.concatenate([part.pixels(range(len(part))).numpy()[:, 0] for part in (found.train, found.test)])
-    labels = np.concatenate([part.labels.numpy() for part in (found.train, found.test)])
+    result = load("digits")
+    assert (len(result.train), len(result.test), result.overlap) == (1197, 600, 0)
+    assert (result.shape, result.classes) == ((1, 8, 8), tuple("0123456789"))
+    check_disjoint(result.train, result.test)
+    images = np.concatenate([part.pixels(range(len(part))).numpy()[:, 0] for part in (result.train, result.test)])
+    labels = np.concatenate([part.labels.numpy() for part in (result.train, result.test)])
     published = load_digits()
 
     def in_order(pictures: Array, numbers: Array) -> list[tuple[list[float], int]]:
@@ -20,7 +20,7 @@ def test_every_digit_is_there_once_and_the_split_is_stratified() -> None:
 
     assert in_order(images * 16, labels) == in_order(published.images, published.target)
     # 1797 digits, 174 to 183 of a class: a third of each, to the nearest whole number
-    assert set(found.test.labels.bincount().tolist()) <= {58, 59, 60, 61}
+    assert set(result.test.labels.bincount().tolist()) <= {58, 59, 60, 61}
 
 
 def test_the_split_is_always_the_same() -> None:

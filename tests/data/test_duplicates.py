@@ -24,27 +24,27 @@ def basis_of(dataset: Dataset) -> dict[str, tuple[str, str]]:
 
 
 def test_the_same_image_with_the_same_label_is_one_example(tmp_path: Path) -> None:
-    found = load(archive(tmp_path / "a.npz", [0, 1, 0, 2, 1, 0], [0, 1, 0, 0, 1, 0]))
-    assert (len(found.test), found.duplicates) == (3, 3)
-    assert found.test.positions.tolist() == [0, 1, 3]
-    assert found.test.labels.tolist() == [0, 1, 0]
-    assert basis_of(found)["duplicates"] == ("3 of 6 held-out examples are left out", "measured")
-    assert "contradictory answers" not in basis_of(found)
+    result = load(archive(tmp_path / "a.npz", [0, 1, 0, 2, 1, 0], [0, 1, 0, 0, 1, 0]))
+    assert (len(result.test), result.duplicates) == (3, 3)
+    assert result.test.positions.tolist() == [0, 1, 3]
+    assert result.test.labels.tolist() == [0, 1, 0]
+    assert basis_of(result)["duplicates"] == ("3 of 6 held-out examples are left out", "measured")
+    assert "contradictory answers" not in basis_of(result)
 
 
 def test_contradictory_labels_are_kept_and_told(tmp_path: Path) -> None:
-    found = load(archive(tmp_path / "a.npz", [0, 1, 0, 0], [0, 1, 1, 0]))
-    assert found.duplicates == 1
-    assert found.test.labels.tolist() == [0, 1, 1]
-    value, basis = basis_of(found)["contradictory answers"]
+    outcome = load(archive(tmp_path / "a.npz", [0, 1, 0, 0], [0, 1, 1, 0]))
+    assert outcome.duplicates == 1
+    assert outcome.test.labels.tolist() == [0, 1, 1]
+    value, basis = basis_of(outcome)["contradictory answers"]
     assert value.startswith("2 held-out examples have the image of another")
     assert basis == "doubtful"
 
 
 def test_nothing_is_told_where_nothing_stands_twice(tmp_path: Path) -> None:
-    found = load(archive(tmp_path / "a.npz", [0, 1, 2, 3], [0, 1, 0, 1]))
-    assert (len(found.test), found.duplicates) == (4, 0)
-    assert not {"duplicates", "overlap", "contradictory answers"} & basis_of(found).keys()
+    actual = load(archive(tmp_path / "a.npz", [0, 1, 2, 3], [0, 1, 0, 1]))
+    assert (len(actual.test), actual.duplicates) == (4, 0)
+    assert not {"duplicates", "overlap", "contradictory answers"} & basis_of(actual).keys()
 
 
 def test_photos_are_compared_by_their_files(tmp_path: Path) -> None:
@@ -52,26 +52,26 @@ def test_photos_are_compared_by_their_files(tmp_path: Path) -> None:
         path = tmp_path / "photos" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(IMAGES[number]).save(path)
-    found = load(f"folder:{tmp_path / 'photos'}")
-    names = [Path(found.test.images.paths[k]).stem for k in found.test.positions.tolist()]
-    assert (names, found.duplicates) == (["a", "b", "of-ant"], 1)
-    assert basis_of(found)["contradictory answers"][1] == "doubtful"
+    computed = load(f"folder:{tmp_path / 'photos'}")
+    names = [Path(computed.test.images.paths[k]).stem for k in computed.test.positions.tolist()]
+    assert (names, computed.duplicates) == (["a", "b", "of-ant"], 1)
+    assert basis_of(computed)["contradictory answers"][1] == "doubtful"
 
 
 def test_rows_of_a_table_are_patients_and_kept(tmp_path: Path) -> None:
     rows = "\n".join(f"{k},{2 * k}" for k in range(12))
     (tmp_path / "train.csv").write_text(f"a,y\n{rows}\n")
     (tmp_path / "test.csv").write_text("a,y\n3,77\n3,77\n4,9\n")
-    found = load(f"csv:{tmp_path / 'train.csv'}?target=y&test={tmp_path / 'test.csv'}")
-    assert (len(found.test), found.duplicates) == (3, 0)
+    result = load(f"csv:{tmp_path / 'train.csv'}?target=y&test={tmp_path / 'test.csv'}")
+    assert (len(result.test), result.duplicates) == (3, 0)
 
 
 def test_large_photos_of_a_super_resolution_are_compared_by_file(tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 1), ("copy", 0)):
         pixels = np.random.default_rng(seed).integers(0, 256, (24, 24, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
-    found = load(f"super-resolution:{tmp_path}?size=8")
-    assert (len(found.test), found.duplicates) == (2, 1)
+    result = load(f"super-resolution:{tmp_path}?size=8")
+    assert (len(result.test), result.duplicates) == (2, 1)
 
 
 def test_several_accepted_classes_belong_to_the_answer() -> None:
@@ -86,13 +86,13 @@ def test_several_accepted_classes_belong_to_the_answer() -> None:
 def test_own_examples_of_a_shift_are_folded_too(tmp_path: Path) -> None:
     data = load(archive(tmp_path / "data.npz", [0, 1], [0, 1]))
     archive(tmp_path / "shift.npz", [2, 3, 2], [0, 1, 0])
-    found = Shift(layout="npz", at=str(tmp_path / "shift.npz")).examples(data)
-    assert found.labels.tolist() == [0, 1]
+    result = Shift(layout="npz", at=str(tmp_path / "shift.npz")).examples(data)
+    assert result.labels.tolist() == [0, 1]
 
 
 def test_a_smaller_choice_after_folding_is_still_of_different_images(tmp_path: Path) -> None:
-    found = load(archive(tmp_path / "a.npz", [0, 0, 1, 1, 2, 3], [0, 0, 1, 1, 0, 1])).test
-    assert len(set(found.ids)) == len(found) == 4
+    result = load(archive(tmp_path / "a.npz", [0, 0, 1, 1, 2, 3], [0, 0, 1, 1, 0, 1])).test
+    assert len(set(result.ids)) == len(result) == 4
 
 
 @pytest.mark.parametrize("rows", [3, 5])

@@ -31,25 +31,25 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_images_are_what_torchvision_makes_of_them(tree: Path) -> None:
-    found = load(f"folder:{tree}?size=28")
+    result = load(f"folder:{tree}?size=28")
     # 28 * 256 / 224 = 32
     usual = transforms.Compose([transforms.Resize(32), transforms.CenterCrop(28), transforms.PILToTensor()])
-    for part, examples in (("train", found.train), ("test", found.test)):
+    for part, examples in (("train", result.train), ("test", result.test)):
         reference = ImageFolder(str(tree / part), usual)
-        assert list(found.classes) == reference.classes
+        assert list(result.classes) == reference.classes
         assert examples.labels.tolist() == reference.targets
         expected = torch.stack([image for image, _ in reference])
         torch.testing.assert_close((examples.pixels(range(8)) * 255).round().to(torch.uint8), expected, rtol=0, atol=0)
-    assert found.shape == (3, 28, 28)
-    assert found.mean == (0.485, 0.456, 0.406)
+    assert result.shape == (3, 28, 28)
+    assert result.mean == (0.485, 0.456, 0.406)
 
 
 def test_one_channel_is_luminance_with_statistics_of_its_own(tree: Path) -> None:
-    found = load(f"folder:{tree}?size=16&channels=1")
-    assert found.shape == (1, 16, 16)
-    pixels = found.train.pixels(range(8)).numpy()
-    assert found.mean == pytest.approx((pixels.mean(),), rel=1e-5)
-    assert found.std == pytest.approx((pixels.std(),), rel=1e-4)
+    outcome = load(f"folder:{tree}?size=16&channels=1")
+    assert outcome.shape == (1, 16, 16)
+    pixels = outcome.train.pixels(range(8)).numpy()
+    assert outcome.mean == pytest.approx((pixels.mean(),), rel=1e-5)
+    assert outcome.std == pytest.approx((pixels.std(),), rel=1e-4)
 
 
 def test_photos_of_several_sizes_need_one_to_be_told(tree: Path) -> None:
@@ -62,9 +62,9 @@ def test_photos_of_several_sizes_need_one_to_be_told(tree: Path) -> None:
 
 
 def test_a_single_tree_is_held_out(tree: Path) -> None:
-    found = load(f"folder:{tree / 'train'}?size=8")
-    assert found.train is None
-    assert len(found.test) == 8
+    actual = load(f"folder:{tree / 'train'}?size=8")
+    assert actual.train is None
+    assert len(actual.test) == 8
 
 
 def test_val_will_do_for_test(tree: Path) -> None:
@@ -74,31 +74,31 @@ def test_val_will_do_for_test(tree: Path) -> None:
 
 def test_test_alone_is_held_out(tree: Path) -> None:
     (tree / "train").rename(tree / "elsewhere")
-    found = load(f"folder:{tree}?size=8")
-    assert (found.train, len(found.test)) == (None, 8)
+    computed = load(f"folder:{tree}?size=8")
+    assert (computed.train, len(computed.test)) == (None, 8)
 
 
 def test_classes_of_which_nothing_is_held_out_keep_their_number(tree: Path) -> None:
     (tree / "test" / "9").rename(tree / "test" / ".hidden")
-    found = load(f"folder:{tree}?size=8")
-    assert found.classes == ("10", "9", "ant", "bee")
-    assert found.test.labels.tolist() == [0, 0, 2, 2, 3, 3]
+    result = load(f"folder:{tree}?size=8")
+    assert result.classes == ("10", "9", "ant", "bee")
+    assert result.test.labels.tolist() == [0, 0, 2, 2, 3, 3]
 
 
 def test_the_same_file_in_both_is_left_out(tree: Path) -> None:
     (tree / "test" / "bee" / "copy.png").write_bytes((tree / "train" / "ant" / "0.png").read_bytes())
-    found = load(f"folder:{tree}?size=8")
-    assert (found.overlap, len(found.test)) == (1, 8)
-    check_disjoint(found.train, found.test)
+    result = load(f"folder:{tree}?size=8")
+    assert (result.overlap, len(result.test)) == (1, 8)
+    check_disjoint(result.train, result.test)
 
 
 def test_nothing_is_decoded_before_it_is_asked_for(tree: Path) -> None:
     (tree / "test" / "ant" / "1.png").write_bytes(b"damaged")
-    found = load(f"folder:{tree}?size=8")
+    result = load(f"folder:{tree}?size=8")
     position = 5  # 10/0 10/1 9/0 9/1 ant/0 ant/1
-    assert len(found.test.batch(0, 5).ids) == 5
+    assert len(result.test.batch(0, 5).ids) == 5
     with pytest.raises(RefusedInputError, match=r"ant/1\.png to be an image"):
-        found.test.batch(position, 6)
+        result.test.batch(position, 6)
 
 
 def test_an_image_cut_short_is_refused(tree: Path) -> None:

@@ -41,8 +41,8 @@ def readings(dataset: Dataset, topic: str) -> list[Interpretation]:
 
 
 def reading(dataset: Dataset, topic: str) -> Interpretation:
-    (found,) = readings(dataset, topic)
-    return found
+    (result,) = readings(dataset, topic)
+    return result
 
 
 def hidden_photo(root: Path) -> None:
@@ -127,11 +127,11 @@ def test_splits_go_by_many_names(tree: Path, train: str, test: str) -> None:
     expected = before.train.ids, before.test.ids
     (tree / "train").rename(tree / train)
     (tree / "test").rename(tree / test)
-    found = load(f"folder:{tree}")
-    assert found.classes == CLASSES
-    assert found.train is not None
-    assert (found.train.ids, found.test.ids) == expected
-    assert reading(found, "held-out photos").value == test
+    outcome = load(f"folder:{tree}")
+    assert outcome.classes == CLASSES
+    assert outcome.train is not None
+    assert (outcome.train.ids, outcome.test.ids) == expected
+    assert reading(outcome, "held-out photos").value == test
 
 
 @pytest.mark.parametrize("names", [("train_station", "test_tube"), ("train_test", "trainer"), ("test drive", "detest")])
@@ -140,9 +140,9 @@ def test_a_name_with_another_word_is_a_class(tree: Path, names: tuple[str, str])
         (tree / "test" / before).rename(tree / name)
     shutil.rmtree(tree / "train")
     shutil.rmtree(tree / "test")
-    found = load(f"folder:{tree}")
-    assert found.train is None
-    assert set(found.classes) == set(names)
+    actual = load(f"folder:{tree}")
+    assert actual.train is None
+    assert set(actual.classes) == set(names)
 
 
 @pytest.mark.parametrize("others", [("train1", "train2"), ("train", "train-new"), ("Train_images", "images_train")])
@@ -165,9 +165,9 @@ def test_a_test_set_without_labels_leaves_the_validation_set(tree: Path) -> None
     expected = load(f"folder:{tree}").test.ids
     (tree / "test").rename(tree / "val")
     photo(tree / "test" / "0.png", 55)
-    found = load(f"folder:{tree}")
-    assert found.test.ids == expected
-    assert reading(found, "held-out photos").reason == "test has no folders of the classes"
+    computed = load(f"folder:{tree}")
+    assert computed.test.ids == expected
+    assert reading(computed, "held-out photos").reason == "test has no folders of the classes"
     shutil.rmtree(tree / "test")
     photo(tree / "test" / "images" / "0.png", 55)
     assert load(f"folder:{tree}").test.ids == expected
@@ -181,9 +181,9 @@ def test_of_two_labelled_splits_it_is_the_test_set(tree: Path) -> None:
     expected = load(f"folder:{tree}").test.ids
     for number, name in enumerate(CLASSES):
         photo(tree / "val" / name / "0.png", 70 + number)
-    found = load(f"folder:{tree}")
-    assert found.test.ids == expected
-    assert reading(found, "held-out photos").reason == "val is left alone"
+    result = load(f"folder:{tree}")
+    assert result.test.ids == expected
+    assert reading(result, "held-out photos").reason == "val is left alone"
 
 
 def test_training_photos_alone_are_refused_and_a_class_called_train_too(tree: Path) -> None:
@@ -215,8 +215,8 @@ def test_classes_that_are_spelled_in_two_ways_are_refused(tree: Path, train: str
 
 def test_a_class_without_held_out_photos_is_doubtful(tree: Path) -> None:
     shutil.rmtree(tree / "test" / "two")
-    found = reading(load(f"folder:{tree}"), "classes without held-out photos")
-    assert (found.value, found.basis) == ("'two'", "doubtful")
+    result = reading(load(f"folder:{tree}"), "classes without held-out photos")
+    assert (result.value, result.basis) == ("'two'", "doubtful")
 
 
 def test_links_are_followed_and_broken_ones_refused(tree: Path, tmp_path: Path) -> None:
@@ -239,9 +239,9 @@ def test_classes_and_folders_of_any_name(tree: Path, name: str) -> None:
     for part in ("train", "test"):
         (tree / part / "zero").rename(tree / part / name)
     tree.rename(tree.parent / name)
-    found = load(f"folder:{tree.parent / name}")
-    assert name in found.classes
-    assert load(f"folder:{tree.parent / name}?size=12").test.ids == found.test.ids
+    result = load(f"folder:{tree.parent / name}")
+    assert name in result.classes
+    assert load(f"folder:{tree.parent / name}?size=12").test.ids == result.test.ids
 
 
 # which class has which number
@@ -268,13 +268,13 @@ def numbered(root: Path, names: list[str]) -> str:
     ],
 )
 def test_class_folders_are_numbered(tmp_path: Path, names: list[str], expected: list[str], basis: str) -> None:
-    found = load(numbered(tmp_path, names))
-    assert list(found.classes) == expected
-    order = reading(found, "class order")
+    result = load(numbered(tmp_path, names))
+    assert list(result.classes) == expected
+    order = reading(result, "class order")
     assert order.basis == basis
     # each photo has the label of its own folder's name
-    paths = [Path(path).parent.name for path in found.test.images.paths]
-    assert [found.classes[label] for label in found.test.labels.tolist()] == paths
+    paths = [Path(path).parent.name for path in result.test.images.paths]
+    assert [result.classes[label] for label in result.test.labels.tolist()] == paths
     if basis in {"assumed", "doubtful"}:
         assert "?order=" in order.option
 
@@ -288,9 +288,9 @@ def test_the_order_can_be_told(tmp_path: Path) -> None:
     assert load(numbered(tmp_path / "steps", ["s10", "s9"]) + "?order=number").classes == ("s9", "s10")
     listed = tmp_path / "classes.txt"
     listed.write_text("\n".join(["11", *map(str, range(10, -1, -1))]) + "\n", encoding="utf-16")
-    found = load(f"{name}?classes={listed}")
-    assert found.classes == ("11", "10", *"9876543210")
-    assert reading(found, "classes without held-out photos").basis == "given"
+    result = load(f"{name}?classes={listed}")
+    assert result.classes == ("11", "10", *"9876543210")
+    assert reading(result, "classes without held-out photos").basis == "given"
 
 
 @pytest.mark.parametrize(
@@ -352,24 +352,24 @@ def eight_bit(dataset: Dataset) -> torch.Tensor:
 @pytest.mark.parametrize("options", ["", "?size=32"])
 def test_photos_that_all_have_the_size_are_taken_as_they_are(tmp_path: Path, options: str) -> None:
     name, images = sized(tmp_path, (32, 32), (32, 32))
-    found = load(name + options)
-    assert torch.equal(eight_bit(found), torch.stack([functional.pil_to_tensor(image) for image in images]))
-    assert reading(found, "resizing").value == "none: all 2 photos that were looked at have 32 x 32 pixels"
-    assert reading(found, "image size").basis == ("given" if options else "assumed")
+    result = load(name + options)
+    assert torch.equal(eight_bit(result), torch.stack([functional.pil_to_tensor(image) for image in images]))
+    assert reading(result, "resizing").value == "none: all 2 photos that were looked at have 32 x 32 pixels"
+    assert reading(result, "image size").basis == ("given" if options else "assumed")
     # what the network is used to is for photos that have to be resized
-    assert torch.equal(eight_bit(load(name + options, crop=0.5, interpolation="nearest")), eight_bit(found))
+    assert torch.equal(eight_bit(load(name + options, crop=0.5, interpolation="nearest")), eight_bit(result))
 
 
 def test_where_one_has_another_size_all_are_resized_alike(tmp_path: Path) -> None:
     name, images = sized(tmp_path, (32, 32), (50, 41))
-    found = load(f"{name}?size=32")
+    result = load(f"{name}?size=32")
     # 32 of 256/224 times as many pixels
     expected = [by_hand(image, round(32 * 256 / 224), 32, InterpolationMode.BILINEAR) for image in images]
-    assert torch.equal(eight_bit(found), torch.stack(expected))
-    told = reading(found, "resizing")
-    assert told.value.startswith("the shorter side to 37 pixels (bilinear), of which the centre of 32 is kept")
-    assert told.value.endswith("1 of 2 photos have 32 x 32 already")
-    assert (told.basis, told.option[:6]) == ("assumed", "?crop=")
+    assert torch.equal(eight_bit(result), torch.stack(expected))
+    messages = reading(result, "resizing")
+    assert messages.value.startswith("the shorter side to 37 pixels (bilinear), of which the centre of 32 is kept")
+    assert messages.value.endswith("1 of 2 photos have 32 x 32 already")
+    assert (messages.basis, messages.option[:6]) == ("assumed", "?crop=")
 
 
 @pytest.mark.parametrize("how", ["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"])
@@ -391,9 +391,9 @@ def test_share_and_interpolation_by_option_or_by_the_network(tmp_path: Path, how
 
 def test_where_the_network_takes_another_size_than_all_photos_have_it_is_told(tmp_path: Path) -> None:
     name, _ = sized(tmp_path, (32, 32), (32, 32))
-    told = reading(load(name, size=48, basis="assumed"), "image size")
-    assert (told.value, told.basis, told.option) == ("48 x 48 pixels", "assumed", "?size=32")
-    assert told.reason == "what the network takes; the photos have 32 x 32"
+    sentence = reading(load(name, size=48, basis="assumed"), "image size")
+    assert (sentence.value, sentence.basis, sentence.option) == ("48 x 48 pixels", "assumed", "?size=32")
+    assert sentence.reason == "what the network takes; the photos have 32 x 32"
     assert reading(load(name, size=32, basis="assumed"), "image size").reason == "what the network takes"
 
 

@@ -84,7 +84,7 @@ SHAPE = 3
 
 
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     package = tmp_path / "house"
     package.mkdir()
     (package / "__init__.py").write_text("")
@@ -143,15 +143,15 @@ def test_a_question_mark_in_a_path_is_part_of_the_path(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("own")
 def test_a_pair_of_torchs_data_sets() -> None:
-    found = load("house.sets:pair")
-    assert (found.name, found.classes, found.shape) == ("house.sets:pair", ("off", "on"), (1, 2, 2))
-    assert found.overlap == 1
-    assert found.test.labels.tolist() == [0, 0]
-    assert found.test.pixels([0, 1])[:, 0, 0, 0].tolist() == [0.25, 0.75]
+    result = load("house.sets:pair")
+    assert (result.name, result.classes, result.shape) == ("house.sets:pair", ("off", "on"), (1, 2, 2))
+    assert result.overlap == 1
+    assert result.test.labels.tolist() == [0, 0]
+    assert result.test.pixels([0, 1])[:, 0, 0, 0].tolist() == [0.25, 0.75]
     # of 0, 1/2, 1: mean 1/2, variance (1/4 + 0 + 1/4) / 3 = 1/6
-    assert found.mean == pytest.approx((0.5,))
-    assert found.std == pytest.approx((6**-0.5,))
-    (order,) = [each for each in found.interpretations if each.topic == "class order"]
+    assert result.mean == pytest.approx((0.5,))
+    assert result.std == pytest.approx((6**-0.5,))
+    (order,) = [each for each in result.interpretations if each.topic == "class order"]
     assert (order.value, order.basis) == ("the numbers in test of house.sets:pair", "assumed")
 
 
@@ -163,9 +163,9 @@ def test_held_out_alone_and_8_bit() -> None:
 
 @pytest.mark.usefixtures("own")
 def test_a_whole_data_set() -> None:
-    found = load("house.sets:whole")
-    assert isinstance(found, Dataset)
-    assert (found.name, found.overlap, found.mean) == ("house.sets:whole", 0, (0.5,))
+    outcome = load("house.sets:whole")
+    assert isinstance(outcome, Dataset)
+    assert (outcome.name, outcome.overlap, outcome.mean) == ("house.sets:whole", 0, (0.5,))
 
 
 @pytest.mark.usefixtures("own")

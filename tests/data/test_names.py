@@ -133,13 +133,13 @@ NAMES = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_files_of_every_source(house: Path, name: str) -> None:
-    found = data_files(name)
-    assert found is not None
-    assert sorted(str((house / path).relative_to(house)) for path in found) == sorted(NAMES[name])
+    result = data_files(name)
+    assert result is not None
+    assert sorted(str((house / path).relative_to(house)) for path in result) == sorted(NAMES[name])
     # the source tells the same, once it is built
     source = source_named(name)
     assert isinstance(source, Source)
-    assert source.files() == found
+    assert source.files() == result
 
 
 def test_no_source_is_forgotten() -> None:

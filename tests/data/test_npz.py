@@ -27,11 +27,11 @@ def saved(tmp_path: Path) -> Save:
 
 def test_training_and_held_out_examples(saved: Save) -> None:
     name = saved(x_test=rgb(3), y_test=np.array([2, 0, 1], dtype=np.int8), x_train=rgb(5, 1), y_train=np.arange(5))
-    found = load(name)
-    assert (found.name, found.shape, len(found.classes)) == (name, (3, 5, 6), 5)
-    assert found.test.labels.tolist() == [2, 0, 1]
-    np.testing.assert_array_equal(np.round(found.test.pixels([1]).numpy()[0] * 255), rgb(3)[1].transpose(2, 0, 1))
-    np.testing.assert_allclose(found.mean, (rgb(5, 1) / 255).mean((0, 1, 2)), rtol=1e-5)
+    result = load(name)
+    assert (result.name, result.shape, len(result.classes)) == (name, (3, 5, 6), 5)
+    assert result.test.labels.tolist() == [2, 0, 1]
+    np.testing.assert_array_equal(np.round(result.test.pixels([1]).numpy()[0] * 255), rgb(3)[1].transpose(2, 0, 1))
+    np.testing.assert_allclose(result.mean, (rgb(5, 1) / 255).mean((0, 1, 2)), rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -45,17 +45,17 @@ def test_training_and_held_out_examples(saved: Save) -> None:
     ],
 )
 def test_axes_are_told_apart_by_the_number_of_channels(saved: Save, stored: Array, shape: tuple[int, ...]) -> None:
-    found = load(saved(x_test=stored, y_test=np.arange(3)))
-    assert found.shape == shape
+    outcome = load(saved(x_test=stored, y_test=np.arange(3)))
+    assert outcome.shape == shape
     expected = rgb(3)[..., : shape[0]].transpose(0, 3, 1, 2) / 255
-    np.testing.assert_allclose(found.test.pixels([0, 1, 2]).numpy(), expected, atol=1e-7)
+    np.testing.assert_allclose(outcome.test.pixels([0, 1, 2]).numpy(), expected, atol=1e-7)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ">f4", ">f8"])
 def test_floats_in_0_to_1(saved: Save, dtype: str) -> None:
     values = np.array([0.0, 0.5, 1.0]).reshape(3, 1, 1).repeat(4, 1).repeat(4, 2)
-    found = load(saved(x_test=values.astype(dtype), y_test=np.arange(3)))
-    assert found.test.pixels([0, 1, 2])[:, 0, 0, 0].tolist() == [0.0, 0.5, 1.0]
+    actual = load(saved(x_test=values.astype(dtype), y_test=np.arange(3)))
+    assert actual.test.pixels([0, 1, 2])[:, 0, 0, 0].tolist() == [0.0, 0.5, 1.0]
 
 
 def test_ids_are_the_same_for_uint8_and_float(saved: Save) -> None:
@@ -64,13 +64,13 @@ def test_ids_are_the_same_for_uint8_and_float(saved: Save) -> None:
 
 
 def test_held_out_alone_has_neutral_statistics(saved: Save) -> None:
-    found = load(saved(x_test=rgb(3), y_test=np.arange(3)))
-    assert (found.train, found.mean, found.std) == (None, (0.0,) * 3, (1.0,) * 3)
+    computed = load(saved(x_test=rgb(3), y_test=np.arange(3)))
+    assert (computed.train, computed.mean, computed.std) == (None, (0.0,) * 3, (1.0,) * 3)
 
 
 def test_names_of_classes(saved: Save) -> None:
-    found = load(saved(x_test=rgb(2), y_test=np.array([0, 0]), classes=np.array(["cat", "dog", "emu"])))
-    assert found.classes == ("cat", "dog", "emu")
+    result = load(saved(x_test=rgb(2), y_test=np.array([0, 0]), classes=np.array(["cat", "dog", "emu"])))
+    assert result.classes == ("cat", "dog", "emu")
 
 
 GOOD = {"x_test": rgb(3), "y_test": np.arange(3)}
@@ -145,10 +145,10 @@ def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
 def test_held_out_images_that_are_trained_on_are_left_out(saved: Save) -> None:
     test = rgb(4)
     train = np.concatenate([test[[2, 0]], rgb(3, 1)])
-    found = load(saved(x_test=test, y_test=np.array([0, 1, 2, 3]), x_train=train, y_train=np.zeros(5, dtype=int)))
-    assert found.overlap == 2
-    assert found.test.labels.tolist() == [1, 3]
-    assert torch.equal((found.test.pixels([1]) * 255).round()[0], torch.from_numpy(test[3]).permute(2, 0, 1).float())
+    result = load(saved(x_test=test, y_test=np.array([0, 1, 2, 3]), x_train=train, y_train=np.zeros(5, dtype=int)))
+    assert result.overlap == 2
+    assert result.test.labels.tolist() == [1, 3]
+    assert torch.equal((result.test.pixels([1]) * 255).round()[0], torch.from_numpy(test[3]).permute(2, 0, 1).float())
     with pytest.raises(RefusedInputError, match="all 4 stand in both"):
         load(saved(x_test=test, y_test=np.arange(4), x_train=test, y_train=np.arange(4)))
 
@@ -173,10 +173,10 @@ LEVELS = np.arange(32).reshape(2, 4, 4) % 17
 )
 def test_what_is_white_can_be_told(saved: Save, stored: Array, scale: str, expected: Array) -> None:
     name = saved(x_test=stored, y_test=np.arange(2)) + (f"?scale={scale}" if scale else "")
-    found = load(name)
-    np.testing.assert_allclose(found.test.pixels([0, 1])[:, 0].numpy(), expected, atol=1e-7 if scale else 1e-3)
-    (told,) = [each for each in found.interpretations if each.topic == "pixel values"]
-    assert told.basis == ("given" if scale else "recorded")
+    result = load(name)
+    np.testing.assert_allclose(result.test.pixels([0, 1])[:, 0].numpy(), expected, atol=1e-7 if scale else 1e-3)
+    (messages,) = [each for each in result.interpretations if each.topic == "pixel values"]
+    assert messages.basis == ("given" if scale else "recorded")
 
 
 @pytest.mark.parametrize(
@@ -213,12 +213,12 @@ def test_white_is_assumed_where_no_value_comes_near_it(
     images[1, 2, 3] = highest
     arrays = {"x_test": images, "y_test": np.arange(2)}
     name = saved(**arrays)
-    (told,) = [each for each in load(name).interpretations if each.topic == "pixel values"]
-    assert (told.basis, f"{highest:g}" in told.reason) == (basis, basis == "assumed")
-    assert told.option == ("?scale=VALUE" if basis == "assumed" else "")
+    (sentence,) = [each for each in load(name).interpretations if each.topic == "pixel values"]
+    assert (sentence.basis, f"{highest:g}" in sentence.reason) == (basis, basis == "assumed")
+    assert sentence.option == ("?scale=VALUE" if basis == "assumed" else "")
     white = 255 if dtype == np.uint8 else 1
-    (told,) = [each for each in load(f"{name}?scale={white}").interpretations if each.topic == "pixel values"]
-    assert told.basis == "given"
+    (sentence,) = [each for each in load(f"{name}?scale={white}").interpretations if each.topic == "pixel values"]
+    assert sentence.basis == "given"
     # dark held-out examples beside bright ones of the same type are no reason to doubt
     bright = np.full((2, 4, 4), white, dtype=dtype)
     name = saved(**arrays, x_train=bright, y_train=np.arange(2))
@@ -228,8 +228,8 @@ def test_white_is_assumed_where_no_value_comes_near_it(
 def test_arrays_of_two_types_are_told_apart(saved: Save) -> None:
     bright, dark = np.full((2, 4, 4), 1.0), np.full((2, 4, 4), 100, dtype=np.uint8)
     name = saved(x_test=dark, y_test=np.arange(2), x_train=bright, y_train=np.arange(2))
-    found = [(e.value, e.basis) for e in load(name).interpretations if e.topic == "pixel values"]
-    assert found == [("255 is white", "assumed"), ("1 is white", "recorded")]
+    result = [(e.value, e.basis) for e in load(name).interpretations if e.topic == "pixel values"]
+    assert result == [("255 is white", "assumed"), ("1 is white", "recorded")]
 
 
 def test_a_wrong_scale_is_refused(saved: Save) -> None:
@@ -240,7 +240,7 @@ def test_a_wrong_scale_is_refused(saved: Save) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stored", "told"),
+    ("stored", "wording"),
     [
         (np.array([2, 0, 1]), "numbers"),
         (np.array([[2], [0], [1]], dtype=np.uint8), "numbers in a column"),
@@ -250,11 +250,11 @@ def test_a_wrong_scale_is_refused(saved: Save) -> None:
         (np.eye(4, dtype=np.int64)[[2, 0, 1]], "where the one stands in each row of 4"),
     ],
 )
-def test_labels_of_every_kind(saved: Save, stored: Array, told: str) -> None:
-    found = load(saved(x_test=rgb(3), y_test=stored, x_train=rgb(3, 1), y_train=stored))
-    assert found.test.labels.tolist() == [2, 0, 1]
-    assert found.train.labels.tolist() == [2, 0, 1]
-    assert [each.value for each in found.interpretations if each.topic == "labels"] == [told]
+def test_labels_of_every_kind(saved: Save, stored: Array, wording: str) -> None:
+    result = load(saved(x_test=rgb(3), y_test=stored, x_train=rgb(3, 1), y_train=stored))
+    assert result.test.labels.tolist() == [2, 0, 1]
+    assert result.train.labels.tolist() == [2, 0, 1]
+    assert [each.value for each in result.interpretations if each.topic == "labels"] == [wording]
 
 
 def test_boolean_labels_are_two_classes(saved: Save) -> None:
@@ -285,12 +285,12 @@ def test_which_output_has_which_label_is_assumed_with_and_without_names(saved: S
 
 def test_names_of_classes_as_bytes_and_none(saved: Save) -> None:
     names = np.array([b"cat", "süß".encode(), b"dog"])
-    found = load(saved(**{**GOOD, "classes": names}))
-    assert found.classes == ("cat", "süß", "dog")
-    (told,) = [each for each in found.interpretations if each.topic == "class names"]
-    assert (told.value, told.basis) == ("'cat', 'süß', 'dog'", "recorded")
-    (told,) = [each for each in load(saved(**GOOD)).interpretations if each.topic == "class names"]
-    assert (told.value, told.basis) == ("numbers only: '0', '1', '2'", "measured")
+    result = load(saved(**{**GOOD, "classes": names}))
+    assert result.classes == ("cat", "süß", "dog")
+    (messages,) = [each for each in result.interpretations if each.topic == "class names"]
+    assert (messages.value, messages.basis) == ("'cat', 'süß', 'dog'", "recorded")
+    (messages,) = [each for each in load(saved(**GOOD)).interpretations if each.topic == "class names"]
+    assert (messages.value, messages.basis) == ("numbers only: '0', '1', '2'", "measured")
     for bad, message in ((np.array(["a", "a", "b"]), "different names"), (np.array([["a", "b", "c"]]), "a name each")):
         with pytest.raises(RefusedInputError, match=message):
             load(saved(**{**GOOD, "classes": bad}))

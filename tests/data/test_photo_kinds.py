@@ -212,8 +212,8 @@ def photos(folder: Path, *images: Image.Image, suffix: str = "png", **options: o
 
 
 def reading(name: str, topic: str):
-    (found,) = [each for each in load(name).interpretations if each.topic == topic]
-    return found
+    (result,) = [each for each in load(name).interpretations if each.topic == topic]
+    return result
 
 
 def test_what_is_not_shown_of_photos_is_told(tmp_path: Path) -> None:
@@ -221,16 +221,16 @@ def test_what_is_not_shown_of_photos_is_told(tmp_path: Path) -> None:
     opaque = Image.fromarray(np.dstack([COLOUR[::-1], 0 * ALPHA + 255]))
     plain = Image.fromarray(COLOUR[:, ::-1])
     name = photos(tmp_path / "alpha", clear, opaque, plain)
-    told = reading(name, "transparency")
-    assert told.value == "dropped: 2 of 3 photos have it, and 1 are transparent somewhere"
-    assert (told.basis, told.option) == ("assumed", "?alpha=drop|black|white")
+    messages = reading(name, "transparency")
+    assert messages.value == "dropped: 2 of 3 photos have it, and 1 are transparent somewhere"
+    assert (messages.basis, messages.option) == ("assumed", "?alpha=drop|black|white")
     assert reading(f"{name}?alpha=white", "transparency").basis == "given"
     assert reading(photos(tmp_path / "opaque", opaque), "transparency").basis == "measured"
     exif = Image.Exif()
     exif[0x0112] = 3
-    told = reading(photos(tmp_path / "exif", plain, suffix="jpg", exif=exif), "orientation")
-    assert (told.basis, told.option) == ("assumed", "?orientation=exif|ignore")
-    assert "1 of 1 photos" in told.value
+    messages = reading(photos(tmp_path / "exif", plain, suffix="jpg", exif=exif), "orientation")
+    assert (messages.basis, messages.option) == ("assumed", "?orientation=exif|ignore")
+    assert "1 of 1 photos" in messages.value
     for suffix in ("gif", "png", "webp", "tif"):
         several = {"save_all": True, "append_images": [opaque.convert("RGB")]}
         name = photos(tmp_path / suffix, plain, suffix=suffix, **several)

@@ -13,21 +13,21 @@ def written(tmp_path, text):
 
 
 def test_rows_in_the_order_of_the_data(tmp_path):
-    found = read(written(tmp_path, 'site,"light, outside"\nB,day\nA,\nB,night\n'))
-    assert found.attributes == ("site", "light, outside")
-    assert found.values("site") == ("A", "B")
-    assert found.values("light, outside") == ("day", "night")
+    result = read(written(tmp_path, 'site,"light, outside"\nB,day\nA,\nB,night\n'))
+    assert result.attributes == ("site", "light, outside")
+    assert result.values("site") == ("A", "B")
+    assert result.values("light, outside") == ("day", "night")
     # the third example, then the second: its light is not known
-    assert found.numbered([2, 1]) == {"site": [1, 0], "light, outside": [1, -1]}
-    found.check_rows([3], "digits")
+    assert result.numbered([2, 1]) == {"site": [1, 0], "light, outside": [1, -1]}
+    result.check_rows([3], "digits")
 
 
 def test_rows_by_id_stand_in_any_order(tmp_path):
-    found = read(written(tmp_path, "id,site\nff,A\nee,B\ndd,A\n"))
-    assert found.numbered(["ee", "ff"]) == {"site": [1, 0]}
-    found.check_rows([100], "digits")
+    outcome = read(written(tmp_path, "id,site\nff,A\nee,B\ndd,A\n"))
+    assert outcome.numbered(["ee", "ff"]) == {"site": [1, 0]}
+    outcome.check_rows([100], "digits")
     with pytest.raises(UsageError, match="got none for 1 of them, the first with the id 00"):
-        found.numbered(["ee", "00"])
+        outcome.numbered(["ee", "00"])
 
 
 def test_a_byte_order_mark_and_other_line_ends(tmp_path):
@@ -37,7 +37,7 @@ def test_a_byte_order_mark_and_other_line_ends(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "expected a header"),
         ("site,site\nA,B\n", r"line 1: expected distinct names"),
@@ -50,8 +50,8 @@ def test_a_byte_order_mark_and_other_line_ends(tmp_path):
         ("weight\n" + "\n".join(map(str, range(300))), r"'weight', got 300: put numbers into classes"),
     ],
 )
-def test_what_is_no_table_is_refused(tmp_path, text, told):
-    with pytest.raises(UsageError, match=told):
+def test_what_is_no_table_is_refused(tmp_path, text, message):
+    with pytest.raises(UsageError, match=message):
         read(written(tmp_path, text))
 
 
@@ -64,6 +64,6 @@ def test_a_missing_file_and_a_picture(tmp_path):
 
 
 def test_too_few_rows_name_the_last_line(tmp_path):
-    found = read(written(tmp_path, "site\nA\n\nB\n"))
+    actual = read(written(tmp_path, "site\nA\n\nB\n"))
     with pytest.raises(UsageError, match=r"line 4: expected 3 or 5 rows below the header.*of digits, got 2"):
-        found.check_rows([3, 5], "digits")
+        actual.check_rows([3, 5], "digits")

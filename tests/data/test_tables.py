@@ -47,7 +47,7 @@ def test_a_fifth_is_held_out_where_there_is_no_other_file(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("rows", "names", "query", "kind", "told"),
+    ("rows", "names", "query", "kind", "message"),
     [
         (twenty(), "a,b,y", "", UsageError, r"\?target=COLUMN of .* \(a, b, y\), got ''"),
         (twenty(), "a,b,y", "?target=z", UsageError, "got 'z'"),
@@ -61,10 +61,10 @@ def test_a_fifth_is_held_out_where_there_is_no_other_file(tmp_path: Path) -> Non
     ],
 )
 def test_bad_tables_are_told(
-    tmp_path: Path, rows: list[list[object]], names: str, query: str, kind: type[Exception], told: str
+    tmp_path: Path, rows: list[list[object]], names: str, query: str, kind: type[Exception], message: str
 ) -> None:
     path = written(tmp_path / "bad.csv", rows, names)
-    with pytest.raises(kind, match=told):
+    with pytest.raises(kind, match=message):
         load(f"csv:{path}{query}")
 
 

@@ -37,9 +37,9 @@ def devkit(folder: Path, masks: dict[str, np.ndarray], *, mode: str = "P") -> Pa
 
 def masks(*, height: int = 12, width: int = 16) -> dict[str, np.ndarray]:
     draw = np.random.default_rng(1)
-    found = {f"2007_{n:06d}": draw.integers(0, 21, (height, width)).astype(np.uint8) for n in range(4)}
-    found["2007_000002"][:3] = 255
-    return found
+    result = {f"2007_{n:06d}": draw.integers(0, 21, (height, width)).astype(np.uint8) for n in range(4)}
+    result["2007_000002"][:3] = 255
+    return result
 
 
 @pytest.mark.parametrize("mode", ["P", "L"])

@@ -97,8 +97,8 @@ def test_others_observations_come_with_the_item():
     (networks, made), data, task = family(2), examples(20), Features(share=0.25, steps=2)
     (shard,) = split_into_shards(task, data, 20)
     engine = local([task], data, resident(networks, made))
-    (own,) = engine.compute([ObserveItem(shard=shard, seed=0, networks=networks[:1])])
-    observed = own.observations[0].columns
+    (itself,) = engine.compute([ObserveItem(shard=shard, seed=0, networks=networks[:1])])
+    observed = itself.observations[0].columns
     item = PairwiseItem(shard=shard, seed=0, source=networks[0], networks=networks[1:], observed=observed)
     (result,) = engine.compute([item])
     (row,) = result.observations

@@ -21,11 +21,11 @@ from evalsuite.errors import UsageError
 from evalsuite.evaluation.evaluate import evaluate_family, why_unavailable, write_missing
 from evalsuite.evaluation.examples import domain_of, prepare_examples
 from evalsuite.evaluation.missing import Population, missing_work
+from evalsuite.extend import Domain
 from evalsuite.progress import Silent
 from evalsuite.randomness import keys
 from evalsuite.records.store import NO_OTHER, Address, opened
 from evalsuite.records.stored import Meta
-from evalsuite.tasks._base import Domain
 from evalsuite.tasks._names import digest, parse
 from evalsuite.tasks._outliers import outliers
 from evalsuite.tasks.ood import Ood
@@ -43,13 +43,13 @@ class Small(nn.Module):
         with torch.no_grad():
             for parameter in self.parameters():
                 parameter.copy_(torch.randn(parameter.shape, generator=generator))
-        self.seen = 0
+        self.count_seen = 0
 
     def features(self, images):
         return self.body(images.flatten(1) - 0.5).relu()
 
     def forward(self, images):
-        self.seen += len(images)
+        self.count_seen += len(images)
         return self.out(self.features(images))
 
 
@@ -72,34 +72,34 @@ def family(count):
 
 def plan(store, members, data=None, task=TASK, seed=0, parent=None):
     """The examples, and what is missing."""
-    found = prepare_examples(EvaluationSettings(tasks=(task,), seed=seed), data or dataset(), dataset().test, store)
-    (shards,) = found.shards.values()
+    result = prepare_examples(EvaluationSettings(tasks=(task,), seed=seed), data or dataset(), dataset().test, store)
+    (shards,) = result.shards.values()
     bank = [
-        shard for training in found.training.values() for shard in split_into_shards(task, training, 10**6, training)
+        shard for training in result.training.values() for shard in split_into_shards(task, training, 10**6, training)
     ]
     population = Population(parent=parent or next(iter(members)), networks=tuple(members))
-    return found, missing_work(task, shards, population, store, seed, bank=bank)
+    return result, missing_work(task, shards, population, store, seed, bank=bank)
 
 
-def engine_for(found, members, training=None):
+def engine_for(result, members, training=None):
     return LocalEngine(
-        found.settings.tasks,
-        found.for_task,
+        result.settings.tasks,
+        result.for_task,
         resident(members.keys(), members.values()),
         device=torch.device("cpu"),
-        banks=found.training if training is None else training,
+        banks=result.training if training is None else training,
     )
 
 
 def compute(store, members, data=None, task=TASK, seed=0, reporter=None):
-    found, work = plan(store, members, data, task, seed)
-    engine = engine_for(found, members)
+    outcome, work = plan(store, members, data, task, seed)
+    engine = engine_for(outcome, members)
     write_missing([work], next(iter(members)), store, engine=engine, reporter=reporter or Silent())
-    return found
+    return outcome
 
 
-def columns(store, member, found, seed=0):
-    ((name, shards),) = found.shards.items()
+def columns(store, member, result, seed=0):
+    ((name, shards),) = result.shards.items()
     assert name
     address = {"network": member.digest, "seed": seed, "other": NO_OTHER}
     parts = [store.read(Address(task=cut.task_digest, examples=cut.examples, **address)) for cut in shards]
@@ -109,21 +109,21 @@ def columns(store, member, found, seed=0):
 def test_scores_are_those_of_an_exhaustive_search_in_the_chosen_bank(tmp_path):
     members, data = family(2), dataset()
     with opened(tmp_path, create=True) as store:
-        found = compute(store, members)
+        actual = compute(store, members)
         bank, test = choose(data.train, 40, 0), data.test
         strange = outliers("blobs", test.pixels(range(20)), keys(0, "ood/blobs", test.ids))
         for member, network in members.items():
-            said = columns(store, member, found)
+            text = columns(store, member, actual)
             with torch.inference_mode():
                 features = [
-                    normalize(network.features(of).double().numpy())
-                    for of in (bank.pixels(range(40)), test.pixels(range(20)), strange)
+                    normalize(network.features(subject).double().numpy())
+                    for subject in (bank.pixels(range(40)), test.pixels(range(20)), strange)
                 ]
             search = NearestNeighbors(n_neighbors=3, algorithm="brute").fit(features[0])
-            near, far = (search.kneighbors(of)[0][:, 2] for of in features[1:])
-            assert said["knn"] == pytest.approx(-near, abs=1e-5)
-            assert said["out_knn"] == pytest.approx(-far, abs=1e-5)
-            assert set(said) == {"confidence", "energy", "knn", "out_confidence", "out_energy", "out_knn"}
+            near, far = (search.kneighbors(subject)[0][:, 2] for subject in features[1:])
+            assert text["knn"] == pytest.approx(-near, abs=1e-5)
+            assert text["out_knn"] == pytest.approx(-far, abs=1e-5)
+            assert set(text) == {"confidence", "energy", "knn", "out_confidence", "out_energy", "out_knn"}
 
 
 def test_each_network_studies_once_whatever_the_shards_and_only_if_it_is_asked(tmp_path, monkeypatch):
@@ -133,27 +133,27 @@ def test_each_network_studies_once_whatever_the_shards_and_only_if_it_is_asked(t
     with opened(tmp_path, create=True) as store:
         compute(store, first_two)
         # 40 once, 2 for each of 20 examples, and one image in each of 6 batches and 3 shards to find the classifier
-        assert [network.seen for network in members.values()] == [40 + 40 + 6 + 3] * 2 + [0]
+        assert [network.count_seen for network in members.values()] == [40 + 40 + 6 + 3] * 2 + [0]
         assert plan(store, first_two)[1].items == ()
         _, work = plan(store, members)
         assert [[ref.id for ref in item.networks] for item in work.bank] == [["n2"]] * 6
         assert len(work.columns) == 3
         assert work.weight == 40 + 2 * 20
         compute(store, members)
-        assert [network.seen for network in members.values()] == [89] * 3
+        assert [network.count_seen for network in members.values()] == [89] * 3
 
 
 def test_results_depend_on_no_shard_no_batch_and_no_neighbour(tmp_path, monkeypatch):
-    said = []
+    output = []
     for folder, size, order in (("a", 256, (0, 1, 2)), ("b", 7, (2, 0, 1)), ("c", 1, (1,))):
         monkeypatch.setattr(Ood, "shard_size", size)
         members = family(3)
         with opened(tmp_path / folder, create=True) as store:
             listed = list(members.items())
-            found = compute(store, dict(listed[k] for k in order))
-            said.append(columns(store, listed[1][0], found))
-    for other in said[1:]:
-        for column, values in said[0].items():
+            computed = compute(store, dict(listed[k] for k in order))
+            output.append(columns(store, listed[1][0], computed))
+    for other in output[1:]:
+        for column, values in output[0].items():
             np.testing.assert_allclose(other[column], values, rtol=1e-5, atol=1e-6, err_msg=column)
 
 
@@ -217,9 +217,9 @@ def test_the_seed_chooses_the_bank(tmp_path):
 def test_a_bank_that_changes_under_way_is_noticed(tmp_path):
     members = family(1)
     with opened(tmp_path, create=True) as store:
-        found, work = plan(store, members)
-        other = {name: choose(dataset().train, 40, 1) for name in found.training}
-        engine = engine_for(found, members, other)
+        result, work = plan(store, members)
+        other = {name: choose(dataset().train, 40, 1) for name in result.training}
+        engine = engine_for(result, members, other)
         with pytest.raises(UsageError, match="files have changed"):
             write_missing([work], next(iter(members)), store, engine=engine, reporter=Silent())
 
@@ -242,24 +242,24 @@ def test_data_and_networks_that_cannot_be_asked_say_why(tmp_path):
     assert why_unavailable(Ood(outliers="blobs"), dataset(), [bare]) is None
     with opened(tmp_path, create=True) as store:
         store.set_meta(Meta(members=()))
-        found = prepare_examples(EvaluationSettings(tasks=(TASK,)), dataset(train=None), dataset().test, store)
+        result = prepare_examples(EvaluationSettings(tasks=(TASK,)), dataset(train=None), dataset().test, store)
         members = {NetworkRef(id="parent", digest="d"): network}
-        engine, loader = engine_for(found, members), resident(members.keys(), members.values())
-        evaluate_family(tuple(members), found, store, engine=engine, loader=loader, reporter=Silent())
+        engine, loader = engine_for(result, members), resident(members.keys(), members.values())
+        evaluate_family(tuple(members), result, store, engine=engine, loader=loader, reporter=Silent())
         assert "training" in store.tasks()[0].unavailable
-    assert network.seen == 2  # an image for each time that it was looked for a classifier
+    assert network.count_seen == 2  # an image for each time that it was looked for a classifier
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("ood/blobs?knn=0", "1 <= knn <= bank, got 0 of 10000"),
         ("ood/blobs?knn=9&bank=8", "1 <= knn <= bank, got 9 of 8"),
         ("ood/blobs?bank=8", "beside knn=K"),
     ],
 )
-def test_options_that_make_no_sense(name, told):
-    with pytest.raises(UsageError, match=told):
+def test_options_that_make_no_sense(name, message):
+    with pytest.raises(UsageError, match=message):
         parse(name)
 
 
@@ -280,22 +280,22 @@ def test_a_sweep_of_digits_tells_the_area_that_scikit_learn_tells(tmp_path):
     judging = EvaluationSettings(
         tasks=(parse(task), Ood(outliers="noise")), examples=120, measures=("ood_auroc", measure)
     )
-    found = sweep(network, digits, out=tmp_path, ratios=(0.5,), evaluation_settings=judging, accept_parent=True)
-    cells = {(c["task"], c["measure"], c["network"]): c for c in found.summary["cells"]}
+    result = sweep(network, digits, out=tmp_path, ratios=(0.5,), evaluation_settings=judging, accept_parent=True)
+    cells = {(c["task"], c["measure"], c["network"]): c for c in result.summary["cells"]}
     assert ("ood/noise", measure, "parent") not in cells
     # the other scores are those of the task without neighbours
-    for of in ("parent", "magnitude-0-0.5"):
-        assert cells[task, "ood_auroc", of]["loss"] == cells["ood/noise", "ood_auroc", of]["loss"]
+    for source in ("parent", "magnitude-0-0.5"):
+        assert cells[task, "ood_auroc", source]["loss"] == cells["ood/noise", "ood_auroc", source]["loss"]
 
     test = choose(digits.test, 120, 0)
     strange = outliers("noise", test.pixels(range(120)), keys(0, "ood/noise", test.ids))
     with torch.inference_mode():
         bank, inside, outside = (
-            normalize(network[:3](of).numpy())
-            for of in (digits.train.pixels(range(len(digits.train))), test.pixels(range(120)), strange)
+            normalize(network[:3](source).numpy())
+            for source in (digits.train.pixels(range(len(digits.train))), test.pixels(range(120)), strange)
         )
     search = NearestNeighbors(n_neighbors=5).fit(bank)
-    scores = -np.concatenate([search.kneighbors(of)[0][:, -1] for of in (inside, outside)])
+    scores = -np.concatenate([search.kneighbors(source)[0][:, -1] for source in (inside, outside)])
     area = roc_auc_score(np.repeat([1, 0], 120), scores)
     assert cells[task, measure, "parent"]["loss"] == pytest.approx(1 - area, abs=1e-4)
     (facts,) = [t for t in json.loads((tmp_path / "results.json").read_text())["tasks"] if t["name"] == task]

@@ -59,30 +59,35 @@ def held(examples, more):
 
 
 def test_the_same_network(examples):
-    found = held(examples, 0.0)
-    assert (found.id, found.of, found.file, found.sha256) == ("app.pt", "small", "out/app.pt", "ab" * 32)
-    assert (found.verdict, found.n, found.disagreements, found.largest) == ("same outputs", N, 0, 0.0)
-    assert found.low == 0
-    assert found.high == pytest.approx(binomtest(0, N).proportion_ci(0.9, method="exact").high)
+    result = held(examples, 0.0)
+    assert (result.id, result.of, result.file, result.sha256) == (
+        "app.pt",
+        "small",
+        "out/app.pt",
+        "ab" * 32,
+    )
+    assert (result.verdict, result.n, result.disagreements, result.largest) == ("same outputs", N, 0, 0.0)
+    assert result.low == 0
+    assert result.high == pytest.approx(binomtest(0, N).proportion_ci(0.9, method="exact").high)
 
 
 @pytest.mark.parametrize(("more", "verdict"), [(0.9e-4, "same outputs"), (1.1e-4, "same predictions")])
 def test_rounding_is_a_ten_thousandth_of_the_largest_output(examples, more, verdict):
-    found = held(examples, more)
-    assert found.verdict == verdict
-    assert found.tolerance == pytest.approx(1e-4)
-    assert found.largest == pytest.approx(more, rel=1e-2)
-    assert found.disagreements == 0
+    outcome = held(examples, more)
+    assert outcome.verdict == verdict
+    assert outcome.tolerance == pytest.approx(1e-4)
+    assert outcome.largest == pytest.approx(more, rel=1e-2)
+    assert outcome.disagreements == 0
 
 
 def test_other_predictions(examples):
-    found = held(examples, 0.1)
+    actual = held(examples, 0.1)
     # logits between 0.5 and 0.6 change sides: k / 299 for k = 150, ..., 179
-    assert (found.verdict, found.disagreements, found.share) == ("differs", 30, 0.1)
+    assert (actual.verdict, actual.disagreements, actual.share) == ("differs", 30, 0.1)
     exact = binomtest(30, N).proportion_ci(0.9, method="exact")
-    assert (found.low, found.high) == (pytest.approx(exact.low), pytest.approx(exact.high))
+    assert (actual.low, actual.high) == (pytest.approx(exact.low), pytest.approx(exact.high))
     # one logit of two differs, by 0.1: the lower middle of all differences is 0
-    assert (found.largest, found.median) == (pytest.approx(0.1), 0)
+    assert (actual.largest, actual.median) == (pytest.approx(0.1), 0)
 
 
 def test_outputs_that_are_no_numbers_are_refused(examples):
@@ -101,9 +106,11 @@ class Says(nn.Module):
         return self.outputs[: len(images)]
 
 
-def held_outputs(problem, targets, expected, found):
+def held_outputs(problem, targets, expected, result):
     examples = Examples.from_targets(problem, torch.zeros(len(targets), 1, 4, 4), targets)
-    shipped = Checkpoint(network=wrapped(Says(found)), arch=None, class_count=2, shape=(1, 4, 4), file_digest="ab" * 32)
+    shipped = Checkpoint(
+        network=wrapped(Says(result)), arch=None, class_count=2, shape=(1, 4, 4), file_digest="ab" * 32
+    )
     return compare_outputs(
         wrapped(Says(expected)),
         shipped.network,
@@ -117,18 +124,18 @@ def held_outputs(problem, targets, expected, found):
 
 def test_a_map_differs_where_one_pixel_does():
     expected = torch.randn(5, 2, 4, 4, generator=torch.Generator().manual_seed(0))
-    found = expected.clone()
-    found[1] = found[1].flip(0)
-    found[3, :, 0, 0] = found[3, :, 0, 0].flip(0)
-    told = held_outputs(Segmentation(), torch.zeros(5, 4, 4, dtype=torch.int64), expected, found)
-    assert (told.verdict, told.n, told.disagreements) == ("differs", 5, 2)
+    computed = expected.clone()
+    computed[1] = computed[1].flip(0)
+    computed[3, :, 0, 0] = computed[3, :, 0, 0].flip(0)
+    message = held_outputs(Segmentation(), torch.zeros(5, 4, 4, dtype=torch.int64), expected, computed)
+    assert (message.verdict, message.n, message.disagreements) == ("differs", 5, 2)
 
 
 def test_numbers_differ_where_rounding_does_not_explain_it():
     expected = torch.tensor([[10.0], [20.0], [30.0], [40.0]])
-    found = expected + torch.tensor([[0.0], [0.0039], [0.0041], [-1.0]])
-    told = held_outputs(Regression(scale=(1.0,)), expected, expected, found)
-    assert told.tolerance == pytest.approx(0.004)
-    assert (told.verdict, told.disagreements) == ("differs", 2)
+    result = expected + torch.tensor([[0.0], [0.0039], [0.0041], [-1.0]])
+    messages = held_outputs(Regression(scale=(1.0,)), expected, expected, result)
+    assert messages.tolerance == pytest.approx(0.004)
+    assert (messages.verdict, messages.disagreements) == ("differs", 2)
     same = held_outputs(Regression(scale=(1.0,)), expected, expected, expected + 0.001)
     assert (same.verdict, same.disagreements) == ("same outputs", 0)

@@ -20,10 +20,9 @@ from evalsuite.errors import UsageError
 from evalsuite.evaluation.evaluate import write_missing
 from evalsuite.evaluation.examples import prepare_examples
 from evalsuite.evaluation.missing import Population, missing_work
+from evalsuite.extend import OwnExamples, Task, TaskOutput
 from evalsuite.progress import Silent
 from evalsuite.records.store import opened
-from evalsuite.tasks._abilities import OwnExamples
-from evalsuite.tasks._base import Task, TaskOutput
 from evalsuite.tasks._predict import predict
 from evalsuite.tasks.clean import Clean
 
@@ -96,7 +95,7 @@ def compute(work, examples, store):
 
 
 @pytest.fixture
-def own(tmp_path):
+def unshared(tmp_path):
     READ.clear()
     x = images(11, 2)
     truth = x.flatten(1)[:, :3].argmax(1)
@@ -105,63 +104,63 @@ def own(tmp_path):
     return Elsewhere(at=written(tmp_path / "own.npz", x, y))
 
 
-def test_observations_of_own_examples_are_read_with_their_labels(own, tmp_path):
-    judging = EvaluationSettings(tasks=(Clean(), own), examples=20, measures=("error", "worst_class"))
-    found = sweep(
+def test_observations_of_own_examples_are_read_with_their_labels(itself, tmp_path):
+    judging = EvaluationSettings(tasks=(Clean(), itself), examples=20, measures=("error", "worst_class"))
+    result = sweep(
         Brightest(), dataset(), out=tmp_path / "run", ratios=(0.1,), evaluation_settings=judging, accept_parent=True
     ).summary
-    cells = {(c["task"], c["measure"], c["network"]): c for c in found["cells"]}
-    name = next(t["name"] for t in found["tasks"] if t["kind"] == "elsewhere")
+    cells = {(c["task"], c["measure"], c["network"]): c for c in result["cells"]}
+    name = next(t["name"] for t in result["tasks"] if t["kind"] == "elsewhere")
     assert cells[name, "error", "parent"]["loss"] == pytest.approx(4 / 11)
     assert cells[name, "error", "parent"]["n"] == 11
     chosen = dataset().test
     assert cells["clean", "error", "parent"]["n"] == 20
-    (task,) = [t for t in found["tasks"] if t["kind"] == "elsewhere"]
+    (task,) = [t for t in result["tasks"] if t["kind"] == "elsewhere"]
     assert (task["n"], task["shards"]) == (11, 3)
     assert len(chosen) == 30
 
 
-def test_limits_hold_for_own_examples_and_the_seed_chooses(own, tmp_path):
-    judging = EvaluationSettings(tasks=(own,), examples=20, examples_for={"elsewhere": 5})
+def test_limits_hold_for_own_examples_and_the_seed_chooses(alone, tmp_path):
+    judging = EvaluationSettings(tasks=(alone,), examples=20, examples_for={"elsewhere": 5})
     with opened(tmp_path / "run", create=True) as store:
         first = prepare_examples(judging, dataset(), dataset().test, store)
-        assert [(c.start, c.stop) for c in first.shards["elsewhere?at=" + own.at]] == [(0, 4), (4, 5)]
+        assert [(c.start, c.stop) for c in first.shards["elsewhere?at=" + alone.at]] == [(0, 4), (4, 5)]
         other = prepare_examples(replace(judging, seed=1), dataset(), dataset().test, store)
-    assert {c.examples for c in first.shards["elsewhere?at=" + own.at]} != {
-        c.examples for c in other.shards["elsewhere?at=" + own.at]
+    assert {c.examples for c in first.shards["elsewhere?at=" + alone.at]} != {
+        c.examples for c in other.shards["elsewhere?at=" + alone.at]
     }
 
 
-def test_a_moved_file_is_the_same_and_a_finished_task_is_not_read(own, tmp_path):
-    judging = EvaluationSettings(tasks=(own,), examples=20)
+def test_a_moved_file_is_the_same_and_a_finished_task_is_not_read(private, tmp_path):
+    judging = EvaluationSettings(tasks=(private,), examples=20)
     with opened(tmp_path / "run", create=True) as store:
         first = prepare_examples(judging, dataset(), dataset().test, store)
         (shards,) = first.shards.values()
-        compute(missing(own, shards, store), first, store)
+        compute(missing(private, shards, store), first, store)
         read = len(READ)
         (again,) = prepare_examples(judging, dataset(), dataset().test, store).shards.values()
         assert again == shards
-        assert missing(own, again, store).items == ()
+        assert missing(private, again, store).items == ()
         assert len(READ) == read
-        moved = Path(own.at).rename(tmp_path / "moved.npz")
+        moved = Path(private.at).rename(tmp_path / "moved.npz")
         there = Elsewhere(at=str(moved))
         (shards,) = prepare_examples(replace(judging, tasks=(there,)), dataset(), dataset().test, store).shards.values()
         assert missing(there, shards, store).items == ()
         assert len(READ) == read + 1
 
 
-def test_files_that_change_under_way_are_noticed(own, tmp_path):
-    judging = EvaluationSettings(tasks=(own,), examples=20)
+def test_files_that_change_under_way_are_noticed(itself, tmp_path):
+    judging = EvaluationSettings(tasks=(itself,), examples=20)
     with opened(tmp_path / "run", create=True) as store:
-        found = prepare_examples(judging, dataset(), dataset().test, store)
-        (shards,) = found.shards.values()
-        written(own.at, images(11, 5), torch.arange(11) % 3)
+        outcome = prepare_examples(judging, dataset(), dataset().test, store)
+        (shards,) = outcome.shards.values()
+        written(itself.at, images(11, 5), torch.arange(11) % 3)
         with pytest.raises(UsageError, match="files have changed"):
-            compute(missing(own, shards, store), found, store)
+            compute(missing(itself, shards, store), outcome, store)
 
 
 @pytest.mark.parametrize(
-    ("x", "y", "told"),
+    ("x", "y", "message"),
     [
         (images(3, 2).repeat(1, 3, 1, 1), [0, 1, 2], r"images of \(1, 2, 2\), as those of toy, got \(3, 2, 2\)"),
         (images(3, 2), [0, 1, 3], "labels from 0 to 2, the classes of toy, got labels from 0 to 3"),
@@ -169,9 +168,9 @@ def test_files_that_change_under_way_are_noticed(own, tmp_path):
         (images(20, 1)[4:6], [0, 1], "2 that are"),  # they stand in the training examples
     ],
 )
-def test_examples_that_do_not_fit_are_refused_before_anything_is_made(x, y, told, tmp_path):
+def test_examples_that_do_not_fit_are_refused_before_anything_is_made(x, y, message, tmp_path):
     task = Elsewhere(at=written(tmp_path / "own.npz", x, np.asarray(y, dtype=np.int64)))
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         sweep(
             Brightest(),
             dataset(),

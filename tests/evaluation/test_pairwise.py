@@ -85,10 +85,10 @@ def test_what_is_stored_is_what_the_networks_say(tmp_path):
             for ref, network in zip(family, made, strict=True):
                 expected = network(shown).softmax(-1)[range(N), batch.labels].numpy()
                 if source is ref:
-                    found = stored(store, ref)["own_confidence"]
+                    result = stored(store, ref)["own_confidence"]
                 else:
-                    found = stored(store, ref, source)["lent_confidence"]
-                np.testing.assert_allclose(found, expected, rtol=1e-5)
+                    result = stored(store, ref, source)["lent_confidence"]
+                np.testing.assert_allclose(result, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("at_once", [None, 2])

@@ -25,11 +25,11 @@ def digits():
 
 def network():
     weights = torch.randn(64, 10, generator=torch.Generator().manual_seed(0))
-    found = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).eval()
+    result = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).eval()
     with torch.no_grad():
-        found[1].weight.copy_(weights.T)
-        found[1].bias.zero_()
-    return found
+        result[1].weight.copy_(weights.T)
+        result[1].bias.zero_()
+    return result
 
 
 def table(digits, path, *, by_id):
@@ -56,16 +56,16 @@ def run(digits, slices, out):
 
 
 def cell(summary, task, measure):
-    (found,) = [
+    (outcome,) = [
         c for c in summary["cells"] if (c["task"], c["measure"], c["network"]) == (task, measure, "magnitude-0-0.9")
     ]
-    return found
+    return outcome
 
 
 @pytest.mark.parametrize("by_id", [False, True])
 def test_the_worst_slice_is_that_of_the_networks_themselves(digits, tmp_path, by_id):
     summary = run(digits, table(digits, tmp_path / "slices.csv", by_id=by_id), tmp_path / "run")
-    found = cell(summary, "clean", "worst_slice")
+    actual = cell(summary, "clean", "worst_slice")
 
     chosen = choose(digits.test, 200, 0)
     parent = network()
@@ -73,19 +73,19 @@ def test_the_worst_slice_is_that_of_the_networks_themselves(digits, tmp_path, by
     pruned = restore(tmp_path / "run" / "networks" / "magnitude-0-0.9.safetensors", network())
     with torch.inference_mode():
         rise = (pruned(images).argmax(1) != labels).double() - (parent(images).argmax(1) != labels).double()
-    known = labels != 0
+    truth = labels != 0
     position = {p: k for k, p in enumerate(digits.test.positions.tolist())}
     first = torch.tensor([position[p] < len(digits.test) / 2 for p in chosen.positions.tolist()])
     expected = {
-        "parity = even": rise[known & (labels % 2 == 0)].mean(),
-        "parity = odd": rise[known & (labels % 2 == 1)].mean(),
+        "parity = even": rise[truth & (labels % 2 == 0)].mean(),
+        "parity = odd": rise[truth & (labels % 2 == 1)].mean(),
         "half = first": rise[first].mean(),
         "half = second": rise[~first].mean(),
     }
     worst = max(expected, key=lambda name: expected[name])
-    assert found["group"] == worst
-    assert found["difference"] == pytest.approx(float(expected[worst]))
-    assert found["n"] == 200
+    assert actual["group"] == worst
+    assert actual["difference"] == pytest.approx(float(expected[worst]))
+    assert actual["n"] == 200
     assert cell(summary, "corruption/contrast/3", "worst_slice")["n"] == 150
     by_class = [float(rise[labels == c].mean()) for c in range(10)]
     assert cell(summary, "clean", "worst_class")["group"] == digits.classes[by_class.index(max(by_class))]

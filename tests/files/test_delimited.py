@@ -27,15 +27,15 @@ def encoded(text: str, encoding: str) -> bytes:
 def test_rows_are_the_same_however_they_are_kept(encoding: str, delimiter: str, end: str) -> None:
     quoted = [[f'"{value}"' if delimiter in value else value for value in row] for row in ROWS]
     text = "".join(delimiter.join(row) + end for row in quoted)
-    found = read_delimited(encoded(text, encoding), "t.csv")
-    assert (found.delimiter, [row.values for row in found.rows]) == (delimiter, ROWS)
-    assert [row.line for row in found.rows] == [1, 2, 3, 4]
+    result = read_delimited(encoded(text, encoding), "t.csv")
+    assert (result.delimiter, [row.values for row in result.rows]) == (delimiter, ROWS)
+    assert [row.line for row in result.rows] == [1, 2, 3, 4]
 
 
 def test_excel_says_what_stands_in_between() -> None:
-    found = read_delimited(b"sep=;\r\na;b,c\r\n1;2,3\r\n", "t.csv")
-    assert [row.values for row in found.rows] == [("a", "b,c"), ("1", "2,3")]
-    assert [row.line for row in found.rows] == [2, 3]
+    outcome = read_delimited(b"sep=;\r\na;b,c\r\n1;2,3\r\n", "t.csv")
+    assert [row.values for row in outcome.rows] == [("a", "b,c"), ("1", "2,3")]
+    assert [row.line for row in outcome.rows] == [2, 3]
 
 
 @pytest.mark.parametrize(
@@ -54,15 +54,15 @@ def test_what_cannot_be_told_is_one_line(content: bytes, message: str) -> None:
 
 
 def test_a_name_with_the_other_separator_does_not_confuse() -> None:
-    found = read_delimited(b"site;light, outside\nA;day\nB;night\n", "t.csv")
-    assert found.rows[0].values == ("site", "light, outside")
+    actual = read_delimited(b"site;light, outside\nA;day\nB;night\n", "t.csv")
+    assert actual.rows[0].values == ("site", "light, outside")
 
 
 def test_slices_of_a_german_excel(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_bytes("\ufeffOrt;Licht\r\nKöln;Tag\r\nBonn;Nacht, spät\r\n".encode())
-    found = read(tmp_path / "s.csv")
-    assert found.attributes == ("Ort", "Licht")
-    assert found.rows == (("Köln", "Tag"), ("Bonn", "Nacht, spät"))
+    computed = read(tmp_path / "s.csv")
+    assert computed.attributes == ("Ort", "Licht")
+    assert computed.rows == (("Köln", "Tag"), ("Bonn", "Nacht, spät"))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])

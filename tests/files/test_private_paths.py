@@ -41,7 +41,7 @@ def test_paths_that_end_alike_stay_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "seen"),
+    ("name", "observed"),
     [
         ("folder:/home/me/work/photos?size=3", "folder:photos?size=3"),
         ("csv:/home/me/work/a.csv?test=/srv/b.csv", "csv:a.csv?test=.../b.csv"),
@@ -51,8 +51,8 @@ def test_paths_that_end_alike_stay_apart() -> None:
         ("digits", "digits"),
     ],
 )
-def test_names_that_are_handed_on(name: str, seen: str) -> None:
-    assert portable(name, "/home/me/work") == seen
+def test_names_that_are_handed_on(name: str, observed: str) -> None:
+    assert portable(name, "/home/me/work") == observed
 
 
 def test_what_holds_no_path_is_the_same() -> None:

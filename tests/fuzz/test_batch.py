@@ -96,7 +96,7 @@ def test_every_outcome_is_told_apart(read, kind, tmp_path, monkeypatch):
     monkeypatch.setattr(oracle, "GROWTH", 2**26)
     tally = run(read)(tmp_path)
     assert dict(tally.kinds) == {kind: 3}
-    assert {found for found, _ in tally.findings} == ({kind} - {"read", "refused", "usage"})
+    assert {result for result, _ in tally.findings} == ({kind} - {"read", "refused", "usage"})
 
 
 def test_a_death_is_that_of_its_input(tmp_path):

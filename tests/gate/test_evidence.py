@@ -22,8 +22,8 @@ Results = dict[str, object]
 
 def gate(results: Results, text: str) -> GateResult:
     """What the policy itself demands; what every policy demands of inputs and evidence is tested beside."""
-    found = apply_policy(parse_policy(text, source="policy.toml"), parse_results(results), Backing(store=True))
-    return replace(found, checks=tuple(check for check in found.checks if check.task not in {"inputs", "evidence"}))
+    actual = apply_policy(parse_policy(text, source="policy.toml"), parse_results(results), Backing(store=True))
+    return replace(actual, checks=tuple(check for check in actual.checks if check.task not in {"inputs", "evidence"}))
 
 
 def only(result: GateResult) -> Check:
@@ -35,8 +35,8 @@ def row(results: Results, table: str, **keys: object) -> Results:
     """The one row of a table with these values."""
     rows = results[table]
     assert isinstance(rows, list)
-    (found,) = [r for r in rows if all(r[k] == v for k, v in keys.items())]
-    return found
+    (computed,) = [r for r in rows if all(r[k] == v for k, v in keys.items())]
+    return computed
 
 
 def require(task: str, demand: str, terms: str = "") -> str:
@@ -138,9 +138,9 @@ def test_failure_wins_over_incomplete_wins_over_pass(outcomes: list[Outcome]) ->
 
 
 def test_as_dict_is_json(results: Results) -> None:
-    found = json.loads(json.dumps(as_dict(gate(results, require("*", "min_commensurate = 0.5")))))
-    assert (found["policy"], found["outcome"], found["exit_code"]) == ("release", "incomplete", 3)
-    assert [c["outcome"] for c in found["checks"]] == ["pass", "pass", "incomplete"]
+    result = json.loads(json.dumps(as_dict(gate(results, require("*", "min_commensurate = 0.5")))))
+    assert (result["policy"], result["outcome"], result["exit_code"]) == ("release", "incomplete", 3)
+    assert [c["outcome"] for c in result["checks"]] == ["pass", "pass", "incomplete"]
 
 
 def test_results_are_left_alone_and_can_be_read_from_json(results: Results) -> None:
@@ -190,18 +190,18 @@ def test_taking_evidence_away_never_makes_a_pass_of_anything_else(results: Resul
         policy = require(task, demand, terms)
         before = {(c.requirement, c.task): c.outcome for c in gate(results, policy).checks}
         for poorer in removals(results):
-            for found in gate(poorer, policy).checks:
-                assert found.outcome is not Outcome.PASS or before[found.requirement, found.task] is Outcome.PASS
+            for result in gate(poorer, policy).checks:
+                assert result.outcome is not Outcome.PASS or before[result.requirement, result.task] is Outcome.PASS
 
 
-@pytest.mark.parametrize("of", ["m-0.3", "parent"])
+@pytest.mark.parametrize("subject", ["m-0.3", "parent"])
 @pytest.mark.parametrize("holds", [True, False])
-def test_a_shipped_file_that_is_another_network_fails_every_policy(results: Results, of: str, holds: bool) -> None:
+def test_a_shipped_file_that_is_another_network_fails_every_policy(results: Results, subject: str, holds: bool) -> None:
     wrong = 0 if holds else 7
-    shipped = {"id": "app.onnx", "of": of, "n": 100, "disagreements": wrong, "holds": holds}
+    shipped = {"id": "app.onnx", "of": subject, "n": 100, "disagreements": wrong, "holds": holds}
     shipped["verdict"] = "same predictions" if holds else "differs"
-    found = gate(results | {"shipped": [shipped]}, require("clean", 'verdict = "commensurate"'))
-    check = next(each for each in found.checks if each.requirement == "shipped")
-    assert (check.network, str(check.outcome)) == (of, "pass" if holds else "fail")
-    assert f"app.onnx, shipped as {of}: {wrong} of 100 examples" in check.message
-    assert found.exit_code == (0 if holds else 1)
+    result = gate(results | {"shipped": [shipped]}, require("clean", 'verdict = "commensurate"'))
+    check = next(each for each in result.checks if each.requirement == "shipped")
+    assert (check.network, str(check.outcome)) == (subject, "pass" if holds else "fail")
+    assert f"app.onnx, shipped as {subject}: {wrong} of 100 examples" in check.message
+    assert result.exit_code == (0 if holds else 1)

@@ -16,8 +16,8 @@ PASSES = '[[require]]\ntask = "clean"\nmin_commensurate = 0.5\n'
 
 def gate(results: Results, terms: str = "") -> GateResult:
     policy = parse_policy(f"[policy]\n{terms}\n{PASSES}", source="policy.toml")
-    found = apply_policy(policy, parse_results(results), Backing(store=True))
-    return replace(found, checks=tuple(check for check in found.checks if check.task != "evidence"))
+    result = apply_policy(policy, parse_results(results), Backing(store=True))
+    return replace(result, checks=tuple(check for check in result.checks if check.task != "evidence"))
 
 
 def reading(basis: str, topic: str = "normalisation") -> Results:
@@ -27,8 +27,8 @@ def reading(basis: str, topic: str = "normalisation") -> Results:
 def standard(results: Results) -> Results:
     parent = results["parent"]
     assert isinstance(parent, dict)
-    found: Results = parent["standard"]
-    return found
+    outcome: Results = parent["standard"]
+    return outcome
 
 
 def test_what_is_known_passes(results: Results) -> None:
@@ -38,9 +38,9 @@ def test_what_is_known_passes(results: Results) -> None:
 @pytest.mark.parametrize("basis", ["assumed", "doubtful"])
 def test_what_is_assumed_never_passes_and_the_option_is_told(results: Results, basis: str) -> None:
     results["readings"] = [reading("recorded", "weights"), reading(basis)]
-    found = gate(results)
-    assert found.exit_code == 3
-    (check,) = [check for check in found.checks if check.outcome == "incomplete"]
+    actual = gate(results)
+    assert actual.exit_code == 3
+    (check,) = [check for check in actual.checks if check.outcome == "incomplete"]
     assert "--normalise none" in check.message
     named = "normalisation" if basis == "assumed" else "doubtful normalisation"
     assert f'assumptions = ["{named}"]' in check.message
@@ -57,17 +57,17 @@ def test_who_accepts_that_something_is_assumed_does_not_accept_that_it_is_contra
     results["readings"] = [reading("assumed"), reading("doubtful")]
     for patterns in ('["normalisation"]', '["*"]', '["*normal*"]'):
         assert gate(results, f"assumptions = {patterns}").exit_code == 3
-    found = gate(results, 'assumptions = ["normalisation", "doubtful normalisation"]')
-    assert found.exit_code == 0
-    (check,) = [each for each in found.checks if "readings" in each.message]
+    computed = gate(results, 'assumptions = ["normalisation", "doubtful normalisation"]')
+    assert computed.exit_code == 0
+    (check,) = [each for each in computed.checks if "readings" in each.message]
     assert "the policy accepts normalisation (assumed: none), normalisation (doubtful: none)" in check.message
 
 
 def test_a_parent_that_is_no_standard_never_passes(results: Results) -> None:
     standard(results)["shown_better"] = False
-    found = gate(results, 'assumptions = ["*"]')
-    assert found.exit_code == 3
-    assert any("no standard" in check.message for check in found.checks)
+    result = gate(results, 'assumptions = ["*"]')
+    assert result.exit_code == 3
+    assert any("no standard" in check.message for check in result.checks)
 
 
 def test_results_that_say_nothing_of_their_inputs_do_not_pass(results: Results) -> None:

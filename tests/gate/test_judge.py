@@ -17,8 +17,8 @@ Results = dict[str, object]
 
 def gate(results: Results, text: str) -> GateResult:
     """What the policy itself demands; what every policy demands of inputs and evidence is tested beside."""
-    found = apply_policy(parse_policy(text, source="policy.toml"), parse_results(results), Backing(store=True))
-    return replace(found, checks=tuple(check for check in found.checks if check.task not in {"inputs", "evidence"}))
+    actual = apply_policy(parse_policy(text, source="policy.toml"), parse_results(results), Backing(store=True))
+    return replace(actual, checks=tuple(check for check in actual.checks if check.task not in {"inputs", "evidence"}))
 
 
 def only(result: GateResult) -> Check:
@@ -30,8 +30,8 @@ def row(results: Results, table: str, **keys: object) -> Results:
     """The one row of a table with these values."""
     rows = results[table]
     assert isinstance(rows, list)
-    (found,) = [r for r in rows if all(r[k] == v for k, v in keys.items())]
-    return found
+    (computed,) = [r for r in rows if all(r[k] == v for k, v in keys.items())]
+    return computed
 
 
 def require(task: str, demand: str, terms: str = "") -> str:
@@ -96,8 +96,8 @@ def test_loss_is_judged_by_its_interval(results: Results, most: float, outcome: 
 
 
 def test_a_loss_that_was_not_measured_is_incomplete(results: Results) -> None:
-    found = row(results, "cells", task="clean", network="m-0.3")
-    found.update(loss=None, low=None, high=None, n=None, reason="not evaluated yet")
+    result = row(results, "cells", task="clean", network="m-0.3")
+    result.update(loss=None, low=None, high=None, n=None, reason="not evaluated yet")
     check = only(gate(results, require("clean", "max_loss = 1.0")))
     assert check.outcome == "incomplete"
     assert "not evaluated yet" in check.message
@@ -234,13 +234,13 @@ def test_the_family_that_goes_furthest_is_judged(two_families: Results) -> None:
 
 
 def test_a_pattern_judges_every_family_that_matches(two_families: Results) -> None:
-    found = gate(two_families, require("clean", "min_commensurate = 0.5", 'family = "*"'))
-    assert [(c.network, c.outcome) for c in found.checks] == [("m", "pass"), ("r", "fail")]
-    found = gate(two_families, deployable(0.3, 'family = "*"'))
-    assert [(c.network, c.outcome) for c in found.checks] == [("m", "pass"), ("r", "incomplete")]
-    found = gate(two_families, require("clean", "max_loss = 0.2", 'family = "*"'))
+    result = gate(two_families, require("clean", "min_commensurate = 0.5", 'family = "*"'))
+    assert [(c.network, c.outcome) for c in result.checks] == [("m", "pass"), ("r", "fail")]
+    result = gate(two_families, deployable(0.3, 'family = "*"'))
+    assert [(c.network, c.outcome) for c in result.checks] == [("m", "pass"), ("r", "incomplete")]
+    result = gate(two_families, require("clean", "max_loss = 0.2", 'family = "*"'))
     # the parent is left where nothing is deployable, and it is not what is released
-    assert [(c.network, c.outcome) for c in found.checks] == [("m-0.3", "pass"), (None, "incomplete")]
+    assert [(c.network, c.outcome) for c in result.checks] == [("m-0.3", "pass"), (None, "incomplete")]
 
 
 def test_a_pattern_that_matches_no_family_is_incomplete(two_families: Results) -> None:
@@ -253,8 +253,8 @@ def test_a_pattern_that_matches_no_family_is_incomplete(two_families: Results) -
 
 
 def test_a_pattern_holds_for_every_task_that_matches(results: Results) -> None:
-    found = gate(results, require("*", "min_commensurate = 0.5"))
-    assert [(c.task, str(c.outcome)) for c in found.checks] == [
+    result = gate(results, require("*", "min_commensurate = 0.5"))
+    assert [(c.task, str(c.outcome)) for c in result.checks] == [
         ("clean", "pass"),
         ("corruption/fog/3", "pass"),
         ("noise/uniform/0.1", "incomplete"),
@@ -289,8 +289,8 @@ def test_a_task_that_makes_no_sense_counts_only_by_its_own_name(results: Results
     assert isinstance(tasks, list)
     grey = {"name": "corruption/saturate/3", "kind": "corruption", "required": False}
     tasks.append(grey | {"unavailable": "images are grey"})
-    found = gate(results, require("corruption/*", "max_loss = 1.0"))
-    assert [c.task for c in found.checks] == ["corruption/fog/3"]
+    result = gate(results, require("corruption/*", "max_loss = 1.0"))
+    assert [c.task for c in result.checks] == ["corruption/fog/3"]
     named = only(gate(results, require("corruption/saturate/3", "max_loss = 1.0")))
     assert named.outcome == "incomplete"
     assert "images are grey" in named.message
@@ -298,6 +298,6 @@ def test_a_task_that_makes_no_sense_counts_only_by_its_own_name(results: Results
 
 
 def test_several_demands_in_one_requirement(results: Results) -> None:
-    found = gate(results, require("clean", 'min_commensurate = 0.5\nmax_loss = 0.1\nverdict = "commensurate"'))
-    assert [c.requirement for c in found.checks] == ["min_commensurate", "max_loss", "verdict"]
-    assert [str(c.outcome) for c in found.checks] == ["pass", "fail", "pass"]
+    result = gate(results, require("clean", 'min_commensurate = 0.5\nmax_loss = 0.1\nverdict = "commensurate"'))
+    assert [c.requirement for c in result.checks] == ["min_commensurate", "max_loss", "verdict"]
+    assert [str(c.outcome) for c in result.checks] == ["pass", "fail", "pass"]

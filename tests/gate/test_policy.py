@@ -35,9 +35,9 @@ verdict = "commensurate"
 def test_a_complete_policy(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "policy.toml"
     path.write_text(COMPLETE, encoding=encoding)
-    found = read_policy(path)
-    assert found.terms == Terms(name="release", min_deployable=0.5, min_examples=1000, margin=0.005, confidence=0.95)
-    assert found.require == (
+    result = read_policy(path)
+    assert result.terms == Terms(name="release", min_deployable=0.5, min_examples=1000, margin=0.005, confidence=0.95)
+    assert result.require == (
         Requirement(task="corruption/*/3", min_commensurate=0.5),
         Requirement(task="clean", measure="worst_class", max_loss=0.2, verdict="commensurate"),
     )
@@ -94,7 +94,7 @@ def test_one_message_names_file_field_and_what_is_accepted(text: str, parts: lis
 
 
 @pytest.mark.parametrize(
-    ("text", "hint", "known"),
+    ("text", "hint", "expected"),
     [
         ("[policy]\nmin_deploy = 0.5", "min_deployable", "confidence"),
         ("[polcy]\nmin_deployable = 0.5", "policy", "require"),
@@ -102,8 +102,8 @@ def test_one_message_names_file_field_and_what_is_accepted(text: str, parts: lis
         ("[[require]]\ntask = 'a'\nmax_loss = 0.2\nmeasures = 'error'", "measure", "verdict"),
     ],
 )
-def test_unknown_keys_are_told_with_the_nearest(text: str, hint: str, known: str) -> None:
-    with pytest.raises(UnknownNameError, match=f"in policy.toml.*Did you mean '{hint}'.*{known}"):
+def test_unknown_keys_are_told_with_the_nearest(text: str, hint: str, expected: str) -> None:
+    with pytest.raises(UnknownNameError, match=f"in policy.toml.*Did you mean '{hint}'.*{expected}"):
         parse_policy(text, source="policy.toml")
 
 

@@ -94,13 +94,13 @@ def _run(func: Callable[..., object], args: Sequence[object], kwargs: Mapping[st
         stays = isinstance(args[0], _There) if func in _MOVES else bool(there)
     named = {key: torch.device("cpu") if key == "device" and value else value for key, value in kwargs.items()}
     made = func(*_unwrapped(args), **_unwrapped(named))
-    known = {id(each.here): each for each in there}
+    expected = {id(each.here): each for each in there}
 
     def wrapped(each: object) -> object:
         if not isinstance(each, Tensor) or isinstance(each, _There):
             return each
-        if id(each) in known:  # written into in place
-            return known[id(each)]
+        if id(each) in expected:  # written into in place
+            return expected[id(each)]
         # a wrapper cannot say that it stands for the conjugate
         return _There(each.resolve_conj().resolve_neg()) if stays else each
 

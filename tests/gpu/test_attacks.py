@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from evalsuite.attacks._base import Attack, Budget
+from evalsuite.extend import Attack, Budget
 from evalsuite.parts.registry import find, names
 
 PACKAGE = "evalsuite.attacks"
@@ -40,8 +40,8 @@ def broken(attack, family, norm):
 def test_it_breaks_about_the_same(name, norm, family, there):
     attack = find(PACKAGE, name, Attack)(**SHORTER.get(name, {}))
     family, there = (each.showing(family.shard, N) for each in (family, there))
-    found = broken(attack, there, norm)
-    assert 0 < int(found.sum()) < N, found
+    result = broken(attack, there, norm)
+    assert 0 < int(result.sum()) < N, result
     if name not in DEAR or norm == "linf":
         # pyautoattack draws on the device, where the same seed leads to other numbers
-        assert int((broken(attack, family, norm) != found).sum()) <= 1
+        assert int((broken(attack, family, norm) != result).sum()) <= 1

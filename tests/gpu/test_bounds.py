@@ -39,7 +39,7 @@ def sides(request, device):
 @pytest.mark.parametrize("ball", [bounds.linf_ball, bounds.l2_ball])
 @pytest.mark.parametrize("method", METHODS)
 def test_outputs_and_margins_are_bounded_alike(method, ball, sides):
-    found = []
+    result = []
     for net, images, labels in sides:
         with torch.no_grad():
             graph = bounds.trace(net, images[:1])
@@ -49,8 +49,8 @@ def test_outputs_and_margins_are_bounded_alike(method, ball, sides):
             outputs = net(images)
         assert box.low.device.type == margins.device.type == images.device.type
         assert bool(((box.low <= outputs + 1e-4) & (outputs <= box.high + 1e-4)).all())
-        found.append((box.low.cpu(), box.high.cpu(), margins.cpu()))
-    for here, there in zip(*found, strict=True):
+        result.append((box.low.cpu(), box.high.cpu(), margins.cpu()))
+    for here, there in zip(*result, strict=True):
         # widths and heights of loose bounds are sums of large numbers
         torch.testing.assert_close(there, here, rtol=1e-4, atol=1e-4 * float(here.abs().max()))
 

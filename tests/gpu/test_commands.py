@@ -87,12 +87,12 @@ def test_a_parent_that_was_trained_there_is_better_than_chance_here(parent, run,
 
 
 def test_a_sweep_ends_and_says_where_it_ran(swept, device):
-    found = results(swept)
-    assert found["complete"]
-    assert ("CPU" in found["run"]["device"]) == (device.type != "cuda")
-    assert {network["role"] for network in found["networks"]} >= {"parent", "pruned"}
-    assert all(task["unavailable"] is None for task in found["tasks"])
-    assert {cell["n"] for cell in found["cells"]} == {EXAMPLES}
+    result = results(swept)
+    assert result["complete"]
+    assert ("CPU" in result["run"]["device"]) == (device.type != "cuda")
+    assert {network["role"] for network in result["networks"]} >= {"parent", "pruned"}
+    assert all(task["unavailable"] is None for task in result["tasks"])
+    assert {cell["n"] for cell in result["cells"]} == {EXAMPLES}
 
 
 def test_the_store_of_the_device_answers_on_the_cpu(swept, run, parent, tmp_path, capsys):

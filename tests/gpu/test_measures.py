@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from evalsuite.data import Examples
-from evalsuite.measures._base import Annotations, Measure, Metric, Stored
+from evalsuite.extend import Annotations, ComparesToParent, Measure, Metric, Pairwise, Stored
 from evalsuite.parts.names import parse_part
 from evalsuite.parts.registry import names
 from evalsuite.problems.regression import Regression
@@ -16,11 +16,10 @@ from evalsuite.problems.segmentation import Segmentation
 from evalsuite.problems.super_resolution import SuperResolution
 from evalsuite.statistics.bootstrap import compare_sampled
 from evalsuite.statistics.compare import compare
-from evalsuite.tasks._abilities import ComparesToParent, Pairwise
 from evalsuite.tasks._names import parse as task_called
 
 PACKAGE = "evalsuite.measures"
-ASKED = (
+MEASURES = (
     *("clean", "noise/gaussian/0.2?draws=2", "ood/shuffled", "certified/l2/0.1?n=40&n0=10&alpha=0.01"),
     *("bounds/linf/0.004?method=interval", "features/0.1?steps=3", "saliency/0.1"),
 )
@@ -64,37 +63,37 @@ def stored(task, networks, shard):
     """(parent, child) as the store holds them after both passes."""
     parent, child = task.observe(networks, shard, seed=1).networks
 
-    def beside_parent(network, own):
-        versus_parent = task.compare(own, parent) if isinstance(task, ComparesToParent) else {}
+    def beside_parent(network, itself):
+        versus_parent = task.compare(itself, parent) if isinstance(task, ComparesToParent) else {}
         pairwise = task.observe_pair(network, shard, parent) if isinstance(task, Pairwise) else {}
         return {**versus_parent, **pairwise}
 
     return tuple(
-        Stored(columns=own, to_parent=beside_parent(network, own))
-        for network, own in zip(networks, (parent, child), strict=True)
+        Stored(columns=itself, to_parent=beside_parent(network, itself))
+        for network, itself in zip(networks, (parent, child), strict=True)
     )
 
 
 @pytest.fixture(scope="module")
 def observed(family, there):
     """By problem and task: (parent, child) as the CPU and as the device saw them."""
-    found = {}
-    for text in ASKED:
+    result = {}
+    for text in MEASURES:
         task = task_called(text)
-        found["classification", text] = tuple(stored(task, each.networks, each.shard) for each in (family, there))
+        result["classification", text] = tuple(stored(task, each.networks, each.shard) for each in (family, there))
     for kind in set(names("evalsuite.problems")) - {"classification"}:
         shard, network = other_problem(kind)
         sides = []
         for device in (family.device, there.device):
             networks = [network(seed).to(device) for seed in (0, 1)]
             sides.append(stored(task_called("clean"), networks, shard.to(device)))
-        found[kind, "clean"] = tuple(sides)
-    return found
+        result[kind, "clean"] = tuple(sides)
+    return result
 
 
-def read(part, sides, known):
+def read(part, sides, expected):
     parent, child = sides
-    figures = part(child, parent, known, {"radius": 0.1})
+    figures = part(child, parent, expected, {"radius": 0.1})
     if isinstance(part, Measure):
         return compare(figures, margin=0.1, confidence=0.95)
     return compare_sampled(figures, margin=0.1, confidence=0.95, top=1.0 if part.unit == "share" else np.inf)
@@ -104,15 +103,15 @@ def read(part, sides, known):
 def test_it_reads_the_same_figure(name, observed, family):
     part = parse_part(PACKAGE, name, Metric)
     labels = family.shard.labels.numpy()
-    known = Annotations(labels=labels, slices={"even": labels % 2})
-    asked = {
+    expected = Annotations(labels=labels, slices={"even": labels % 2})
+    requested = {
         where: sides
         for where, sides in observed.items()
         if set(part.columns()) <= {*sides[0][1].columns, *sides[0][1].to_parent}
     }
-    assert asked, f"no task of this test writes {part.columns()}"
-    for (kind, _), (here, there) in asked.items():
-        facts = known if kind == "classification" else replace(known, labels=np.zeros_like(labels))
+    assert requested, f"no task of this test writes {part.columns()}"
+    for (kind, _), (here, there) in requested.items():
+        facts = expected if kind == "classification" else replace(expected, labels=np.zeros_like(labels))
         ours, theirs = read(part, here, facts), read(part, there, facts)
         assert ours.n == theirs.n == len(labels)
         # an example in which two classes were as good as equal may turn over

@@ -16,11 +16,11 @@ CHANCE = 0.1
 @pytest.mark.parametrize("name", names("evalsuite.training"))
 def test_two_epochs_are_better_than_chance(name, untrained, digits, device):
     recipe = named(f"{name}?epochs=2&batch_size=32{SETTINGS.get(name, '')}", architecture="", data="digits")
-    told = []
-    trained = train(untrained, digits.train, recipe, seed=0, device=device, progress=told.append)
+    message = []
+    trained = train(untrained, digits.train, recipe, seed=0, device=device, progress=message.append)
     assert all(parameter.device.type == device.type for parameter in trained.parameters())
-    assert len(told) == 2
-    assert all(math.isfinite(each.loss) for each in told)
+    assert len(message) == 2
+    assert all(math.isfinite(each.loss) for each in message)
     # of 600 held-out examples chance gives 60, give or take 8
     assert score(trained, digits.test, device=device) > 2 * CHANCE
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from evalsuite.extend import ChecksNetworks, ComparesToParent, Domain, OwnExamples, Pairwise, Task
 from evalsuite.parts.names import part_kind
 from evalsuite.parts.registry import find, names
-from evalsuite.tasks._abilities import ChecksNetworks, ComparesToParent, OwnExamples, Pairwise, bank_size
-from evalsuite.tasks._base import Domain, Task
+from evalsuite.tasks._abilities import bank_size
 from evalsuite.tasks._names import expand
 
 PACKAGE = "evalsuite.tasks"
@@ -22,13 +22,13 @@ MOVED = {"adversarial", "features"}
 """Pictures show what was chosen for the network, not what was drawn."""
 
 
-def asked():
+def requested():
     usage = {text for name in names(PACKAGE) for text in find(PACKAGE, name, Task).usage} - DEAR
     # sets on disk are read on the CPU whatever the device is: one layout stands for all
     return sorted(text for text in usage if "at=" not in text or text.startswith("shift/npz"))
 
 
-@pytest.fixture(params=asked())
+@pytest.fixture(params=requested())
 def text(request):
     return request.param
 
@@ -53,16 +53,16 @@ def observe(task, family):
 def test_observations_are_those_of_the_cpu(task, text, family, there, digits, same):
     shard = task.examples(digits).batch(0, 24) if isinstance(task, OwnExamples) else family.shard
     family, there = (each.showing(shard, FEW.get(text, 24)) for each in (family, there))
-    here, seen = observe(task, family), observe(task, there)
-    for ours, theirs in zip(here.networks, seen.networks, strict=True):
+    here, observed = observe(task, family), observe(task, there)
+    for ours, theirs in zip(here.networks, observed.networks, strict=True):
         same(ours, theirs)
     if here.pictures is not None and part_kind(task) not in MOVED:
         # random draws are made from keys, so they are the same up to rounding: a level of 255 in few pixels
-        gap = (here.pictures - seen.pictures.cpu()).abs()
+        gap = (here.pictures - observed.pictures.cpu()).abs()
         assert float(gap.max()) < 1.01 / 255
         assert float((gap > 1e-4).float().mean()) < 1e-2
     if isinstance(task, ComparesToParent):
-        ours, theirs = (task.compare(each.networks[1], each.networks[0]) for each in (here, seen))
+        ours, theirs = (task.compare(each.networks[1], each.networks[0]) for each in (here, observed))
         assert ours
         same(ours, theirs)
     if isinstance(task, Pairwise):

@@ -29,13 +29,13 @@ def basis(data: Dataset) -> str:
 
 def test_the_same_names_in_another_order_are_renumbered() -> None:
     data = dataset("cat", "dog", "eel")
-    found = in_network_order(data, ("eel", "cat", "dog"), None)
-    assert found.classes == ("eel", "cat", "dog")
-    assert named(found) == named(data)  # every example keeps its class, under the number that the network gives it
-    assert found.test.labels.tolist() == [1, 2, 0, 1, 2, 0]
-    assert found.train is not None
-    assert found.train.labels.tolist() == [1, 2, 0, 1, 2, 0]
-    assert basis(found) == "measured"
+    result = in_network_order(data, ("eel", "cat", "dog"), None)
+    assert result.classes == ("eel", "cat", "dog")
+    assert named(result) == named(data)  # every example keeps its class, under the number that the network gives it
+    assert result.test.labels.tolist() == [1, 2, 0, 1, 2, 0]
+    assert result.train is not None
+    assert result.train.labels.tolist() == [1, 2, 0, 1, 2, 0]
+    assert basis(result) == "measured"
 
 
 def test_spelling_does_not_matter_but_meaning_does() -> None:
@@ -46,10 +46,10 @@ def test_spelling_does_not_matter_but_meaning_does() -> None:
 
 
 def test_data_may_have_fewer_classes_than_the_network() -> None:
-    found = in_network_order(dataset("dog", "cat"), ("ant", "cat", "dog"), None)
-    assert found.classes == ("ant", "cat", "dog")
-    assert found.test.labels.tolist()[:2] == [2, 1]
-    (reading,) = [each for each in found.interpretations if each.topic == TOPIC]
+    outcome = in_network_order(dataset("dog", "cat"), ("ant", "cat", "dog"), None)
+    assert outcome.classes == ("ant", "cat", "dog")
+    assert outcome.test.labels.tolist()[:2] == [2, 1]
+    (reading,) = [each for each in outcome.interpretations if each.topic == TOPIC]
     assert "no examples of 'ant'" in reading.value
 
 
@@ -65,21 +65,21 @@ BY_NUMBER = ("0", "1", "2", "3", "10", "11")
 def test_names_that_are_numbers_are_matched_where_they_are_the_same() -> None:
     # as a network of torchvision's ImageFolder, judged on the same folders in the order of their numbers
     data = dataset(*BY_NUMBER)
-    found = in_network_order(data, BY_TEXT, None)
-    assert found.test.labels.tolist() == [0, 1, 4, 5, 2, 3]
-    assert named(found) == named(data)
-    assert basis(found) == "measured"
+    actual = in_network_order(data, BY_TEXT, None)
+    assert actual.test.labels.tolist() == [0, 1, 4, 5, 2, 3]
+    assert named(actual) == named(data)
+    assert basis(actual) == "measured"
 
 
 def test_counted_classes_are_not_matched() -> None:
     counted = replace(dataset("0", "1", "2"), counted=True)
-    found = in_network_order(counted, ("0", "2", "1"), None)
-    assert found.test.labels.tolist() == counted.test.labels.tolist()
-    assert basis(found) == "assumed"
+    computed = in_network_order(counted, ("0", "2", "1"), None)
+    assert computed.test.labels.tolist() == counted.test.labels.tolist()
+    assert basis(computed) == "assumed"
     # the network may have been trained on data without names
-    found = in_network_order(dataset("0", "2", "1"), ("0", "1", "2"), None)
-    assert found.test.labels.tolist()[:3] == [0, 2, 1]
-    assert basis(found) == "assumed"
+    computed = in_network_order(dataset("0", "2", "1"), ("0", "1", "2"), None)
+    assert computed.test.labels.tolist()[:3] == [0, 2, 1]
+    assert basis(computed) == "assumed"
 
 
 def test_the_user_can_say_what_the_outputs_stand_for(tmp_path: Path) -> None:

@@ -52,14 +52,14 @@ def test_of_photos_data_means_the_training_photos_and_not_a_custom(
     photos: Photos, saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, trained = photos("train", "test")
-    asked = spec(saved, data, "data")
-    found = build_inputs(asked)
-    network = found.parent.network
+    requested = spec(saved, data, "data")
+    result = build_inputs(requested)
+    network = result.parent.network
     np.testing.assert_allclose(network.mean.numpy(), trained.mean((0, 1, 2)), rtol=1e-5)
     np.testing.assert_allclose(network.std.numpy(), trained.std((0, 1, 2)), rtol=1e-5)
     # a candidate is normalised by the same numbers, and no photo is decoded once more for it
     monkeypatch.setattr(evalsuite.inputs.read, "training_statistics", lambda _: pytest.fail("decoded again"))
-    other = build_candidate(saved, asked, found)
+    other = build_candidate(saved, requested, result)
     assert torch.equal(other.network.mean, network.mean)
     assert torch.equal(other.network.std, network.std)
 

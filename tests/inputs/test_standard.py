@@ -49,10 +49,10 @@ def checkpoint(network: nn.Module, data: Dataset = DATA) -> Checkpoint:
 
 def test_the_majority_class_is_that_of_scikit_learn() -> None:
     dummy = DummyClassifier(strategy="most_frequent").fit(np.zeros((400, 1)), LABELS.numpy())
-    found = standard(Oracle(10).eval(), DATA.test, DATA, confidence=0.95)
-    assert found.trivial == f"always {DATA.classes[int(dummy.predict([[0]])[0])]!r}"
-    assert found.trivial_loss == pytest.approx(1 - dummy.score(np.zeros((400, 1)), LABELS.numpy()))
-    assert (found.loss, found.shown_better, found.n, found.not_finite) == (0.0, True, 400, 0)
+    result = standard(Oracle(10).eval(), DATA.test, DATA, confidence=0.95)
+    assert result.trivial == f"always {DATA.classes[int(dummy.predict([[0]])[0])]!r}"
+    assert result.trivial_loss == pytest.approx(1 - dummy.score(np.zeros((400, 1)), LABELS.numpy()))
+    assert (result.loss, result.shown_better, result.n, result.not_finite) == (0.0, True, 400, 0)
 
 
 def test_an_untrained_network_is_no_standard() -> None:
@@ -67,8 +67,8 @@ def test_a_network_that_always_says_the_same_is_no_standard() -> None:
         def forward(self, images: Tensor) -> Tensor:
             return torch.eye(10)[int(LABELS.bincount().argmax())].expand(len(images), 10)
 
-    found = standard(Constant(), DATA.test, DATA, confidence=0.95)
-    assert (found.shown_better, found.loss) == (False, found.trivial_loss)
+    outcome = standard(Constant(), DATA.test, DATA, confidence=0.95)
+    assert (outcome.shown_better, outcome.loss) == (False, outcome.trivial_loss)
 
 
 def test_outputs_that_are_not_finite_are_wrong_whatever_their_class() -> None:
@@ -77,9 +77,9 @@ def test_outputs_that_are_not_finite_are_wrong_whatever_their_class() -> None:
             right = super().forward(images)
             return right.where((images[:, 0, 0, 0] > 0.05)[:, None], torch.nan)  # the images of class a
 
-    found = standard(Broken(10), DATA.test, DATA, confidence=0.95)
+    actual = standard(Broken(10), DATA.test, DATA, confidence=0.95)
     count = int((LABELS == 0).sum())  # NaN's largest is the first: such an image would count as right
-    assert (found.not_finite, found.loss) == (count, pytest.approx(count / 400))
+    assert (actual.not_finite, actual.loss) == (count, pytest.approx(count / 400))
 
 
 def test_a_median_is_what_a_regression_has_to_beat() -> None:
@@ -87,10 +87,10 @@ def test_a_median_is_what_a_regression_has_to_beat() -> None:
     truths = data.test.truths(range(len(data.test))).numpy()
     dummy = DummyRegressor(strategy="median").fit(np.zeros((len(truths), 1)), truths)
     gap = np.abs(truths - dummy.predict(np.zeros((len(truths), 1))).reshape(truths.shape))
-    found = standard(nn.Sequential(nn.Flatten(), nn.Linear(10, 1)).eval(), data.test, data, confidence=0.95)
-    assert found.trivial == "always the median"
-    assert found.trivial_loss == pytest.approx(float(np.minimum(gap, 1).mean()), abs=1e-6)
-    assert not found.shown_better
+    computed = standard(nn.Sequential(nn.Flatten(), nn.Linear(10, 1)).eval(), data.test, data, confidence=0.95)
+    assert computed.trivial == "always the median"
+    assert computed.trivial_loss == pytest.approx(float(np.minimum(gap, 1).mean()), abs=1e-6)
+    assert not computed.shown_better
 
 
 def test_a_map_of_one_class_is_what_a_segmentation_has_to_beat() -> None:
@@ -118,9 +118,9 @@ def test_a_forgotten_normalisation_is_found_by_trying() -> None:
         def forward(self, images: Tensor) -> Tensor:
             return super().forward(images * 0.25 + 0.5)
 
-    (found,) = doubts(checkpoint(Trained(10).eval()), DATA.test, DATA, confidence=0.95)
-    assert (found.topic, found.basis, found.option) == ("normalisation", "doubtful", "--normalise data")
-    assert "0.0%" in found.value
+    (result,) = doubts(checkpoint(Trained(10).eval()), DATA.test, DATA, confidence=0.95)
+    assert (result.topic, result.basis, result.option) == ("normalisation", "doubtful", "--normalise data")
+    assert "0.0%" in result.value
 
 
 def test_nothing_is_tried_of_a_network_that_says_how_it_is_normalised() -> None:
@@ -130,9 +130,9 @@ def test_nothing_is_tried_of_a_network_that_says_how_it_is_normalised() -> None:
 def test_another_order_of_the_classes_is_found_by_trying() -> None:
     order = torch.tensor([9, 8, 7, 6, 5, 4, 3, 2, 1, 0])
     network = Normalized(Oracle(10, order), (0.0,), (1.0,)).eval()
-    found = doubts(checkpoint(network), DATA.test, DATA, confidence=0.95)
-    assert [(each.topic, each.basis) for each in found] == [("class order", "doubtful")]
-    assert "0.0% instead of" in found[0].value
+    result = doubts(checkpoint(network), DATA.test, DATA, confidence=0.95)
+    assert [(each.topic, each.basis) for each in result] == [("class order", "doubtful")]
+    assert "0.0% instead of" in result[0].value
 
 
 def test_a_network_at_chance_has_no_better_order() -> None:
@@ -140,5 +140,5 @@ def test_a_network_at_chance_has_no_better_order() -> None:
     with seeded(1):
         network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).eval()
     few = choose(digits.test, 100, 0)
-    found = doubts(checkpoint(network, digits), few, digits, confidence=0.95)
-    assert [each for each in found if each.topic == "class order"] == []
+    result = doubts(checkpoint(network, digits), few, digits, confidence=0.95)
+    assert [each for each in result if each.topic == "class order"] == []

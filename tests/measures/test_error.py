@@ -1,14 +1,14 @@
 import numpy as np
 
-from evalsuite.measures._base import Annotations, Stored
+from evalsuite.extend import Annotations, Stored
 from evalsuite.measures.error import Error
 
 LABELS = np.array([0, 1, 2, 3])
 
 
 def stored(prediction: object, **columns: object) -> Stored:
-    own = {"prediction": np.array(prediction)} | {name: np.array(column) for name, column in columns.items()}
-    return Stored(columns=own, to_parent={})
+    itself = {"prediction": np.array(prediction)} | {name: np.array(column) for name, column in columns.items()}
+    return Stored(columns=itself, to_parent={})
 
 
 def test_a_wrong_prediction_loses_one_and_an_abstention_is_wrong() -> None:

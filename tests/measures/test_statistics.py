@@ -7,7 +7,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss, roc_auc_score, roc_curve
 
 from evalsuite.errors import UsageError
-from evalsuite.measures._base import Annotations, Metric, Statistic, Stored
+from evalsuite.extend import Annotations, Metric, Statistic, Stored
 from evalsuite.measures.calibration import Calibration
 from evalsuite.measures.nll import Nll
 from evalsuite.measures.ood_auroc import OodAuroc
@@ -31,8 +31,8 @@ EVERY = [
 
 
 def figure(statistic: Statistic, columns: dict[str, Array], labels: Array, weights: Array | None = None) -> float:
-    stored, known = Stored(columns=columns, to_parent={}), Annotations(labels=labels.astype(np.int64))
-    sampled = statistic(stored, stored, known, {})
+    stored, expected = Stored(columns=columns, to_parent={}), Annotations(labels=labels.astype(np.int64))
+    sampled = statistic(stored, stored, expected, {})
     assert sampled.n == len(labels)
     given = np.ones((1, len(labels))) if weights is None else weights[None]
     child, parent = sampled.child(given), sampled.parent(given)
@@ -84,8 +84,8 @@ def test_an_example_of_weight_two_counts_as_two_and_of_weight_zero_not_at_all(
 def test_many_resamples_at_once_are_each_by_itself(statistic: Statistic) -> None:
     columns, labels = observed(40, levels=5)
     weights = np.random.default_rng(2).multinomial(40, np.full(40, 1 / 40), size=7).astype(np.float64)
-    stored, known = Stored(columns=columns, to_parent={}), Annotations(labels=labels)
-    together = statistic(stored, stored, known, {}).child(weights)
+    stored, truth = Stored(columns=columns, to_parent={}), Annotations(labels=labels)
+    together = statistic(stored, stored, truth, {}).child(weights)
     assert together == pytest.approx([figure(statistic, columns, labels, row) for row in weights], abs=1e-12)
 
 
@@ -160,9 +160,9 @@ def test_the_allowance_covers_most_of_what_chance_adds_to_a_calibrated_network_a
         confidence = draw.uniform(0.4, 0.95, 600)
         prediction = (draw.random(600) > confidence - gap).astype(np.int64)
         stored = Stored(columns={"prediction": prediction, "confidence": confidence}, to_parent={})
-        found = Calibration()(stored, stored, Annotations(labels=np.zeros(600, dtype=np.int64)), {})
-        chance.append(found.child(np.ones((1, 600)))[0] - gap)
-        allowed.append(found.child_excess)
+        result = Calibration()(stored, stored, Annotations(labels=np.zeros(600, dtype=np.int64)), {})
+        chance.append(result.child(np.ones((1, 600)))[0] - gap)
+        allowed.append(result.child_excess)
     # bins of 40 see a gap with an error of about 0.45 / sqrt(40) = 0.07, whose mean size is 0.8 times that
     noise = np.mean(chance) if gap == 0 else 0.057
     assert share[0] <= np.mean(allowed) / noise <= share[1]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import recall_score
 
-from evalsuite.measures._base import Annotations, Stored
+from evalsuite.extend import Annotations, Stored
 from evalsuite.measures.error import Error
 from evalsuite.measures.worst_class import WorstClass
 from evalsuite.statistics.compare import compare
@@ -25,12 +25,12 @@ def test_losses_are_those_of_error_and_groups_are_the_classes() -> None:
 def test_the_worst_class_is_the_one_whose_recall_falls_most() -> None:
     drawn = np.random.default_rng(3)
     labels = drawn.integers(0, 5, 900)
-    said = [np.where(drawn.random(900) < right, labels, drawn.integers(0, 5, 900)) for right in (0.7, 0.9)]
-    child, parent = (Stored(columns={"prediction": each}, to_parent={}) for each in said)
-    fallen = np.subtract(*(recall_score(labels, each, average=None) for each in reversed(said)))
-    found = compare(WorstClass()(child, parent, Annotations(labels=labels), {}), margin=0.1, confidence=0.95)
-    assert found.group == (0, int(fallen.argmax()))
-    assert found.difference == pytest.approx(fallen.max(), abs=1e-12)
+    text = [np.where(drawn.random(900) < right, labels, drawn.integers(0, 5, 900)) for right in (0.7, 0.9)]
+    child, parent = (Stored(columns={"prediction": each}, to_parent={}) for each in text)
+    fallen = np.subtract(*(recall_score(labels, each, average=None) for each in reversed(text)))
+    result = compare(WorstClass()(child, parent, Annotations(labels=labels), {}), margin=0.1, confidence=0.95)
+    assert result.group == (0, int(fallen.argmax()))
+    assert result.difference == pytest.approx(fallen.max(), abs=1e-12)
 
 
 def test_groups_are_a_copy_of_the_labels() -> None:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from evalsuite.measures._base import Annotations, Stored
+from evalsuite.extend import Annotations, Stored
 from evalsuite.measures.worst_slice import WorstSlice
 from evalsuite.statistics import tango
 from evalsuite.statistics.compare import compare
@@ -18,14 +18,14 @@ def test_the_slice_that_loses_most_decides_whatever_its_attribute() -> None:
     prediction[broken] = 1
     child = Stored(columns={"prediction": prediction}, to_parent={})
     parent = Stored(columns={"prediction": np.zeros(n, dtype=np.int64)}, to_parent={})
-    known = Annotations(labels=np.zeros(n, dtype=np.int64), slices={"site": site, "camera": camera})
-    found = compare(WorstSlice()(child, parent, known, {}), margin=0.1, confidence=0.95)
-    assert found.n == n
-    assert found.loss == 4 / 8
-    assert found.difference == 4 / 8
+    expected = Annotations(labels=np.zeros(n, dtype=np.int64), slices={"site": site, "camera": camera})
+    result = compare(WorstSlice()(child, parent, expected, {}), margin=0.1, confidence=0.95)
+    assert result.n == n
+    assert result.loss == 4 / 8
+    assert result.difference == 4 / 8
     # four slices, each with its lower bound at a quarter of the error; the largest is that of site 0, 4 of 20
-    assert found.difference_low == tango.lower(4, 0, 20, confidence=1 - 0.05 / 4)
-    assert found.difference_high == tango.upper(4, 0, 8, confidence=0.95)
+    assert result.difference_low == tango.lower(4, 0, 20, confidence=1 - 0.05 / 4)
+    assert result.difference_high == tango.upper(4, 0, 8, confidence=0.95)
 
 
 def test_it_needs_slices_and_does_not_bind() -> None:

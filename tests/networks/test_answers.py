@@ -59,9 +59,9 @@ def test_random_answers_tell_nothing(layer: nn.Module) -> None:
 
 
 def test_of_a_map_some_numbers_are_kept() -> None:
-    found = answers(nn.Conv2d(1, 20, 1).eval(), (1, 30, 30))
-    assert found is not None
-    assert torch.tensor(found).shape == (6, 64)
+    result = answers(nn.Conv2d(1, 20, 1).eval(), (1, 30, 30))
+    assert result is not None
+    assert torch.tensor(result).shape == (6, 64)
 
 
 def test_outputs_that_are_not_finite_equal_themselves() -> None:

@@ -60,7 +60,7 @@ def test_unknown_names_tell_the_nearest(arch: str, near: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arch", "told"),
+    ("arch", "message"),
     [
         ("resnet20?shortcut=none", "'projection' or 'padding', got 'none'"),
         ("resnet20?deph=8", r"a setting of resnet20 \(depth, width, shortcut\), got 'deph'"),
@@ -73,8 +73,8 @@ def test_unknown_names_tell_the_nearest(arch: str, near: str) -> None:
         ("torchvision:vit_b_16", "cannot be built"),
     ],
 )
-def test_settings_that_are_not_accepted_are_told(arch: str, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_settings_that_are_not_accepted_are_told(arch: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         build(arch, classes=10, channels=3, image_size=30)
 
 
@@ -144,9 +144,9 @@ def test_timms_own_configuration_is_the_convention() -> None:
 
 
 def test_describe_names_every_origin() -> None:
-    told = describe()
-    assert told.keys() >= {"resnet20", "vit_small", "timm:NAME", "package.module:factory"}
-    assert "depth=56" in told["resnet56"]
+    messages = describe()
+    assert messages.keys() >= {"resnet20", "vit_small", "timm:NAME", "package.module:factory"}
+    assert "depth=56" in messages["resnet56"]
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_factories_get_what_they_have_a_name_for() -> None:
 
 @pytest.mark.usefixtures("user_module")
 @pytest.mark.parametrize(
-    ("arch", "told"),
+    ("arch", "sentence"),
     [
         ("own_networks:needs", "missing a required argument: 'secret'"),
         ("own_networks:wrong", r"torch\.nn\.Module, got int"),
@@ -183,8 +183,8 @@ def test_factories_get_what_they_have_a_name_for() -> None:
         (":factory", "expected a module"),
     ],
 )
-def test_factories_that_do_not_work_are_told(arch: str, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_factories_that_do_not_work_are_told(arch: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
         build(arch, classes=7, channels=1, image_size=9)
 
 

@@ -63,8 +63,8 @@ def described(source, target, change):
 
 @pytest.mark.parametrize("n", [0, 1, 2, 9])
 def test_a_program_gives_what_its_network_gives(network, program, n):
-    found = read(program).network
-    torch.testing.assert_close(found(images(n)), network(images(n)), atol=1e-6, rtol=0)
+    result = read(program).network
+    torch.testing.assert_close(result(images(n)), network(images(n)), atol=1e-6, rtol=0)
 
 
 def test_a_program_runs_as_torch_runs_it(program):
@@ -76,9 +76,9 @@ def test_a_program_runs_as_torch_runs_it(program):
 def test_a_program_for_batches_of_four_takes_any_number(network, n, tmp_path):
     path = tmp_path / "four.pt2"
     torch.export.save(torch.export.export(network, (images(4),)), path)
-    found = read(path).network
-    assert artefact_in(found).info.batch == 4
-    torch.testing.assert_close(found(images(n)), network(images(n)), atol=1e-6, rtol=0)
+    outcome = read(path).network
+    assert artefact_in(outcome).info.batch == 4
+    torch.testing.assert_close(outcome(images(n)), network(images(n)), atol=1e-6, rtol=0)
 
 
 def test_a_program_is_counted_like_its_network(network, program):
@@ -96,18 +96,18 @@ def test_attention_and_norms_are_counted_like_the_network(tmp_path):
     ).eval()  # fmt: skip
     path = tmp_path / "attention.pt2"
     torch.export.save(torch.export.export(network, (images(2),), dynamic_shapes=ANY), path)
-    found = read(path)
-    counted, expected = artefact_in(found.network).info.cost, cost(network, SHAPE)
-    torch.testing.assert_close(found.network(images(3)), network(images(3)), atol=1e-5, rtol=0)
+    actual = read(path)
+    counted, expected = artefact_in(actual.network).info.cost, cost(network, SHAPE)
+    torch.testing.assert_close(actual.network(images(3)), network(images(3)), atol=1e-5, rtol=0)
     assert (counted.parameters, counted.prunable) == (expected.parameters, expected.prunable)
     assert counted.dense_flops == expected.dense_flops
 
 
 def test_a_program_has_the_gradients_of_its_network(network, program):
-    found = read(program).network
-    assert differentiable(found, SHAPE)
+    computed = read(program).network
+    assert differentiable(computed, SHAPE)
     first, second = images(3).requires_grad_(), images(3).requires_grad_()
-    found(first).square().sum().backward()
+    computed(first).square().sum().backward()
     network(second).square().sum().backward()
     torch.testing.assert_close(first.grad, second.grad, atol=1e-6, rtol=1e-5)
 
@@ -128,8 +128,8 @@ def test_the_digest_is_that_of_the_file_and_its_normalisation(program, tmp_path)
 def test_normalisation_may_stand_outside(network, tmp_path):
     path = tmp_path / "bare.pt2"
     torch.export.save(torch.export.export(network.network, (images(2),), dynamic_shapes=ANY), path)
-    found = read(path, normalisation=((0.3,), (0.4,))).network
-    torch.testing.assert_close(found(images(4)), network(images(4)), atol=1e-6, rtol=0)
+    result = read(path, normalisation=((0.3,), (0.4,))).network
+    torch.testing.assert_close(result(images(4)), network(images(4)), atol=1e-6, rtol=0)
     assert not torch.allclose(read(path).network(images(4)), network(images(4)), atol=1e-3)
 
 
@@ -157,16 +157,16 @@ def test_an_int8_program(tmp_path):
     quantised = Quantised()
     path = tmp_path / "int8.pt2"
     torch.export.save(torch.export.export(quantised, (images(2),), dynamic_shapes=ANY), path)
-    found = read(path).network
+    result = read(path).network
     # by hand: integers times integers, scaled once
     pixels = (images(6).flatten(1) * 255).round()
     expected = (pixels @ quantised.weight.T.float()) * quantised.scale / 255
-    torch.testing.assert_close(found(images(6)), expected, atol=1e-5, rtol=1e-5)
-    counted = artefact_in(found).info.cost
+    torch.testing.assert_close(result(images(6)), expected, atol=1e-5, rtol=1e-5)
+    counted = artefact_in(result).info.cost
     zeros = int((quantised.weight == 0).sum())
     assert zeros > 0
     assert (counted.prunable, counted.prunable_nonzero) == (640, 640 - zeros)
-    assert not differentiable(found, SHAPE)
+    assert not differentiable(result, SHAPE)
 
 
 @pytest.mark.filterwarnings("ignore::Warning")  # of a library that is not ours
@@ -183,14 +183,14 @@ def test_a_program_that_torchao_quantised(network, tmp_path):
     converted = pt2e.convert_pt2e(prepared)
     path = tmp_path / "int8.pt2"
     torch.export.save(torch.export.export(converted, (images(8),), dynamic_shapes=ANY), path)
-    found = read(path).network
-    assert torch.equal(found(images(5, seed=1)), torch.export.load(path).module()(images(5, seed=1)))
-    counted, expected = artefact_in(found).info.cost, cost(network, SHAPE)
+    result = read(path).network
+    assert torch.equal(result(images(5, seed=1)), torch.export.load(path).module()(images(5, seed=1)))
+    counted, expected = artefact_in(result).info.cost, cost(network, SHAPE)
     assert (counted.parameters, counted.prunable, counted.dense_flops) == (
         expected.parameters, expected.prunable, expected.dense_flops,
     )  # fmt: skip
     assert counted.prunable_nonzero <= expected.prunable_nonzero  # small weights round to zero
-    assert not differentiable(found, SHAPE)
+    assert not differentiable(result, SHAPE)
 
 
 # --- nothing in a file runs

@@ -198,14 +198,14 @@ def test_check_fits(trained: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("network", "told"),
+    ("network", "message"),
     [
         (nn.Flatten(0), "one row of outputs, or one map of them, per image, got shape 3072"),
         (nn.Identity(), "gives 10 numbers for an image of the data, got 3x32x32"),
     ],
 )
-def test_check_fits_wants_rows_of_logits(network: nn.Module, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_check_fits_wants_rows_of_logits(network: nn.Module, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         check_fits(_checkpoint(network, None), (10,), (3, 32, 32))
 
 

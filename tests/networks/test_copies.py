@@ -63,10 +63,10 @@ def test_training_recalibration_and_narrowing_take_it(remembering, digits):
     assert not torch.equal(measured.norm.running_mean, trained.norm.running_mean)
     assert torch.equal(early[0].conv1.weight, remembering.conv1.weight)
     shapes = {"conv1.weight": (5, 1, 3, 3), "conv1.bias": (5,), "conv2.weight": (12, 5, 3, 3)}
-    found = narrow(remembering, shapes)
-    assert set(found.changed) == set(shapes)
-    assert not found.misshapen
-    assert found.network(digits.test.pixels(range(2))).shape == (2, 10)
+    result = narrow(remembering, shapes)
+    assert set(result.changed) == set(shapes)
+    assert not result.misshapen
+    assert result.network(digits.test.pixels(range(2))).shape == (2, 10)
     assert all(torch.equal(tensor, kept[name]) for name, tensor in remembering.state_dict().items())
 
 

@@ -50,13 +50,13 @@ def test_by_hand_with_zeros() -> None:
     network[0].weight.data[0] = 0  # 9 weights of 18, each used at 2 x 2 places
     network[3].weight.data[:, :5] = 0  # 15 weights of 24
     network[3].bias.data[0] = 0
-    found = cost(network, (1, 4, 4))
-    assert found.parameters == 18 + 2 + 2 + 2 + 24 + 3
-    assert found.nonzero == found.parameters - 9 - 15 - 1
-    assert (found.prunable, found.prunable_nonzero) == (18 + 24, 9 + 9)
-    assert (found.dense_flops, found.flops) == (18 * 4 + 24, 9 * 4 + 9)
+    result = cost(network, (1, 4, 4))
+    assert result.parameters == 18 + 2 + 2 + 2 + 24 + 3
+    assert result.nonzero == result.parameters - 9 - 15 - 1
+    assert (result.prunable, result.prunable_nonzero) == (18 + 24, 9 + 9)
+    assert (result.dense_flops, result.flops) == (18 * 4 + 24, 9 * 4 + 9)
     # 51 parameters and 4 running statistics of 4 bytes, and a counter of 8
-    assert found.megabytes == pytest.approx((55 * 4 + 8) / 1e6)
+    assert result.megabytes == pytest.approx((55 * 4 + 8) / 1e6)
 
 
 def test_live_masks_count_as_zeros(images: Callable[..., Tensor]) -> None:
@@ -88,15 +88,15 @@ def test_attention_by_hand() -> None:
             tokens = x.flatten(2).transpose(1, 2)
             return self.attention(tokens, tokens, tokens, need_weights=False)[0].mean(1)
 
-    found = cost(Attend(), (8, 3, 3))
+    outcome = cost(Attend(), (8, 3, 3))
     # in_proj 24 x 8 and out_proj 8 x 8, at 9 tokens
-    assert (found.prunable, found.dense_flops) == (192 + 64, 9 * 256)
+    assert (outcome.prunable, outcome.dense_flops) == (192 + 64, 9 * 256)
 
 
 def test_weights_used_twice_are_kept_once_and_computed_twice() -> None:
     layer = nn.Linear(4, 4, bias=False)
-    found = cost(nn.Sequential(nn.Flatten(), layer, nn.ReLU(), layer), (1, 2, 2))
-    assert (found.parameters, found.prunable, found.dense_flops) == (16, 16, 32)
+    actual = cost(nn.Sequential(nn.Flatten(), layer, nn.ReLU(), layer), (1, 2, 2))
+    assert (actual.parameters, actual.prunable, actual.dense_flops) == (16, 16, 32)
 
 
 def test_transposed_convolutions_count_input_positions() -> None:

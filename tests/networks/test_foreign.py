@@ -42,15 +42,15 @@ def _prefixed(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
 @pytest.mark.parametrize("key", [None, "state_dict", "model", "net", "model_state_dict", "ema"])
 def test_prefixes_and_containers(tmp_path: Path, resnet: nn.Module, images: Draw, prefix: str, key: str | None) -> None:
     state: object = _prefixed(prefix, resnet.state_dict())
-    found = _read(tmp_path / "a", state if key is None else {"epoch": 3, key: state, "optimizer": {"lr": 0.1}})
-    assert torch.equal(found.network(images()), resnet(images()))
-    assert (found.arch, found.class_count, found.shape, found.lineage) == ("resnet8", 10, (3, 32, 32), ())
+    result = _read(tmp_path / "a", state if key is None else {"epoch": 3, key: state, "optimizer": {"lr": 0.1}})
+    assert torch.equal(result.network(images()), resnet(images()))
+    assert (result.arch, result.class_count, result.shape, result.lineage) == ("resnet8", 10, (3, 32, 32), ())
 
 
 def test_wrappers_as_torch_makes_them(tmp_path: Path, resnet: nn.Module, images: Draw) -> None:
     for wrapped in (nn.DataParallel(resnet), AveragedModel(resnet), torch.compile(resnet, backend="eager")):
-        found = _read(tmp_path / "a", wrapped.state_dict())
-        assert torch.equal(found.network(images()), resnet(images()))
+        outcome = _read(tmp_path / "a", wrapped.state_dict())
+        assert torch.equal(outcome.network(images()), resnet(images()))
 
 
 @pytest.mark.parametrize("classes", [2, 10, 37])
@@ -71,8 +71,8 @@ def test_number_of_classes_has_to_agree(tmp_path: Path, resnet: nn.Module) -> No
 def test_normalisation_told_or_in_the_file(tmp_path: Path, resnet: nn.Module, images: Draw) -> None:
     x, mean, std = images(), (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
     expected = Normalized(resnet, mean, std)
-    told = _read(tmp_path / "a", resnet.state_dict(), mean=mean, std=std)
-    assert torch.equal(told.network(x), expected(x))
+    message = _read(tmp_path / "a", resnet.state_dict(), mean=mean, std=std)
+    assert torch.equal(message.network(x), expected(x))
     # the file's own statistics win
     inside = _read(tmp_path / "a", expected.state_dict(), mean=(0.0,) * 3, std=(1.0,) * 3)
     assert torch.equal(inside.network(x), expected(x))
@@ -88,19 +88,19 @@ def test_torchvision_state_dict(tmp_path: Path, images: Draw) -> None:
     network = models.get_model("resnet18", weights=None, num_classes=4).eval()
     path = tmp_path / "a"
     torch.save(network.state_dict(), path)
-    found = read(path, arch="torchvision:resnet18")
-    assert (found.shape, found.class_count) == ((3, 224, 224), 4)
+    actual = read(path, arch="torchvision:resnet18")
+    assert (actual.shape, actual.class_count) == ((3, 224, 224), 4)
     x = images(1, 3, 64)
     imagenet = torch.tensor((0.485, 0.456, 0.406))[:, None, None], torch.tensor((0.229, 0.224, 0.225))[:, None, None]
-    assert torch.equal(found.network(x), network((x - imagenet[0]) / imagenet[1]))
+    assert torch.equal(actual.network(x), network((x - imagenet[0]) / imagenet[1]))
 
 
 def test_timm_state_dict_gray(tmp_path: Path, images: Draw) -> None:
     timm = pytest.importorskip("timm")
     network = timm.create_model("vit_tiny_patch16_224", img_size=32, in_chans=1, num_classes=6, depth=2).eval()
-    found = _read(tmp_path / "a", network.state_dict(), "timm:vit_tiny_patch16_224?depth=2", shape=(1, 32, 32))
+    computed = _read(tmp_path / "a", network.state_dict(), "timm:vit_tiny_patch16_224?depth=2", shape=(1, 32, 32))
     x = images(2, 1, 32)
-    assert torch.equal(found.network(x), network((x - 0.5) / 0.5))
+    assert torch.equal(computed.network(x), network((x - 0.5) / 0.5))
 
 
 @pytest.mark.parametrize("suffix", ["pt", "safetensors"])
@@ -114,9 +114,9 @@ def test_masks_made_by_torch(tmp_path: Path, resnet: nn.Module, images: Draw, su
         torch.save(resnet.state_dict(), path)
     else:
         safetensors.torch.save_file(resnet.state_dict(), path)
-    found = read(path, arch="resnet8", shape=(3, 32, 32))
-    assert torch.equal(found.network(images()), resnet(images()))
-    zeros = sum(int((p == 0).sum()) for m in found.network.modules() if isinstance(m, nn.Conv2d) for p in [m.weight])
+    result = read(path, arch="resnet8", shape=(3, 32, 32))
+    assert torch.equal(result.network(images()), resnet(images()))
+    zeros = sum(int((p == 0).sum()) for m in result.network.modules() if isinstance(m, nn.Conv2d) for p in [m.weight])
     count = sum(m.weight.numel() for m, _ in convolutions)
     assert zeros == round(0.7 * count)
 
@@ -132,17 +132,17 @@ def test_masks_as_a_parametrization(tmp_path: Path, resnet: nn.Module, images: D
 
     layer = resnet.get_submodule("layer1.0.conv1")
     parametrize.register_parametrization(layer, "weight", Mask((layer.weight.detach() > 0).float()))
-    found = _read(tmp_path / "a", resnet.state_dict())
-    assert torch.equal(found.network(images()), resnet(images()))
+    result = _read(tmp_path / "a", resnet.state_dict())
+    assert torch.equal(result.network(images()), resnet(images()))
 
 
 def test_a_trusted_network_with_live_masks(tmp_path: Path, resnet: nn.Module, images: Draw) -> None:
     prune.l1_unstructured(resnet.get_submodule("conv1"), "weight", 0.5)
     torch.save(resnet, tmp_path / "a")
     digest = hashlib.sha256((tmp_path / "a").read_bytes()).hexdigest()
-    found = read(tmp_path / "a", shape=(3, 32, 32), trusted=frozenset({digest}))
-    assert torch.equal(found.network(images()), resnet(images()))
-    assert not prune.is_pruned(found.network)
+    result = read(tmp_path / "a", shape=(3, 32, 32), trusted=frozenset({digest}))
+    assert torch.equal(result.network(images()), resnet(images()))
+    assert not prune.is_pruned(result.network)
 
 
 def test_other_spellings_of_the_same_layers(tmp_path: Path, trained: Make, images: Draw) -> None:
@@ -153,20 +153,20 @@ def test_other_spellings_of_the_same_layers(tmp_path: Path, trained: Make, image
 
     resnet = trained("resnet20")
     state = respell(resnet.state_dict(), ("downsample", "shortcut"), ("fc.", "linear."))
-    found = _read(tmp_path / "a", {"state_dict": _prefixed("module.", state)}, "resnet20")
-    assert torch.equal(found.network(images()), resnet(images()))
+    result = _read(tmp_path / "a", {"state_dict": _prefixed("module.", state)}, "resnet20")
+    assert torch.equal(result.network(images()), resnet(images()))
     wide = trained("wrn16_8?width=1")
     state = respell(
         wide.state_dict(), *((f"block{i}.", f"block{i}.layer.") for i in (1, 2, 3)), ("downsample", "convShortcut")
     )
-    found = _read(tmp_path / "a", state, "wrn16_8?width=1")
-    assert torch.equal(found.network(images()), wide(images()))
+    result = _read(tmp_path / "a", state, "wrn16_8?width=1")
+    assert torch.equal(result.network(images()), wide(images()))
 
 
 def test_half_precision_sparse_and_old_files(tmp_path: Path, resnet: nn.Module, images: Draw) -> None:
     halved = {k: v.half() if v.is_floating_point() else v for k, v in resnet.state_dict().items()}
-    found = _read(tmp_path / "a", halved)
-    assert torch.equal(found.network.get_parameter("network.fc.weight"), halved["fc.weight"].float())
+    result = _read(tmp_path / "a", halved)
+    assert torch.equal(result.network.get_parameter("network.fc.weight"), halved["fc.weight"].float())
     sparse = {k: v.to_sparse() if k.endswith("conv1.weight") else v for k, v in resnet.state_dict().items()}
     assert torch.equal(_read(tmp_path / "a", sparse).network(images()), resnet(images()))
     old = OrderedDict((k, v) for k, v in resnet.state_dict().items() if not k.endswith("num_batches_tracked"))
@@ -182,7 +182,7 @@ def test_without_arch_the_message_names_the_architectures_that_fit(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("arch", "asked", "told"),
+    ("arch", "requested", "messages"),
     [
         ("resnet20", "resnet56", r"it lacks layer1\.3\.conv1\.weight.* and \d+ more.*names are those of resnet20\."),
         ("resnet20", "resnet8", r"beside them layer1\.1\.conv1\.weight.* and \d+ more.*those of resnet20\."),
@@ -192,9 +192,9 @@ def test_without_arch_the_message_names_the_architectures_that_fit(tmp_path: Pat
         ("torchvision:squeezenet1_1", "resnet8", r"another architecture \(--arch\)\?"),
     ],
 )
-def test_what_does_not_fit_is_told(tmp_path: Path, trained: Make, arch: str, asked: str, told: str) -> None:
-    with pytest.raises(UsageError, match=told) as caught:
-        _read(tmp_path / "a", trained(arch).state_dict(), asked)
+def test_what_does_not_fit_is_told(tmp_path: Path, trained: Make, arch: str, requested: str, messages: str) -> None:
+    with pytest.raises(UsageError, match=messages) as caught:
+        _read(tmp_path / "a", trained(arch).state_dict(), requested)
     # five names at most of each kind
     assert len(str(caught.value)) < 900
 
@@ -213,8 +213,8 @@ def test_number_of_channels_has_to_agree(tmp_path: Path, trained: Make) -> None:
 
 def test_values_survive_to_the_last_bit(tmp_path: Path, resnet: nn.Module) -> None:
     resnet.get_parameter("fc.bias").data[:3] = torch.tensor([math.pi, -0.0, 1e-42])
-    found = _read(tmp_path / "a", resnet.state_dict())
+    result = _read(tmp_path / "a", resnet.state_dict())
     assert torch.equal(
-        found.network.get_parameter("network.fc.bias").view(torch.int32),
+        result.network.get_parameter("network.fc.bias").view(torch.int32),
         resnet.get_parameter("fc.bias").view(torch.int32),
     )

@@ -57,7 +57,7 @@ class SomeClass:
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "message"),
     [
         (b"", "empty file"),
         (bytes(range(200, 256)) * 40, "safetensors file or one written by torch.save"),
@@ -71,22 +71,22 @@ class SomeClass:
         (b"\x93NUMPY\x01\x00", "safetensors file or one written by torch.save"),
     ],
 )
-def test_no_checkpoint_at_all(tmp_path: Path, data: bytes, told: str) -> None:
+def test_no_checkpoint_at_all(tmp_path: Path, data: bytes, message: str) -> None:
     path = tmp_path / "weights.pt"
     path.write_bytes(data)
-    with pytest.raises((RefusedInputError, UsageError), match=told) as caught:
+    with pytest.raises((RefusedInputError, UsageError), match=message) as caught:
         _read(path)
     # an intact file that holds no tensors is the wrong file; all others are refused
     assert caught.value.exit_code == (2 if data.endswith(b"{}") else 4)
 
 
 def test_missing_files_and_folders_are_a_matter_of_usage(tmp_path: Path) -> None:
-    for path, told in (
+    for path, messages in (
         (tmp_path / "absent.pt", "No such file"),
         (tmp_path, "a folder"),
         (tmp_path / "x" / "y", "No such"),
     ):
-        with pytest.raises(UsageError, match=told) as caught:
+        with pytest.raises(UsageError, match=messages) as caught:
             _read(path)
         assert caught.value.exit_code == 2
 
@@ -112,9 +112,9 @@ def test_truncated_files_are_refused(tmp_path: Path, network: nn.Module, kind: s
 def test_whole_files_are_read_whatever_they_are_called(tmp_path: Path, network: nn.Module, *, legacy: bool) -> None:
     path = tmp_path / "weights.safetensors"
     path.write_bytes(_saved(network.state_dict(), legacy=legacy))
-    found = _read(path)
-    assert found.file_digest == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert all(torch.equal(v, network.state_dict()[k]) for k, v in found.network.network.state_dict().items())
+    result = _read(path)
+    assert result.file_digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert all(torch.equal(v, network.state_dict()[k]) for k, v in result.network.network.state_dict().items())
     path = tmp_path / "weights.pt"
     path.write_bytes(safetensors.torch.save(network.state_dict()))
     assert torch.equal(_read(path).network.get_parameter("network.fc3.bias"), network.get_parameter("fc3.bias"))
@@ -153,13 +153,13 @@ def test_trust_by_digest_reads_a_whole_network(tmp_path: Path, network: nn.Modul
     with pytest.raises(RefusedInputError, match=r"evalsuite\.networks\.architectures\.lenet\._LeNet"):
         _read(path)
     for spelled in (digest, f"sha256:{digest}"):
-        found = read(path, shape=SHAPE, mean=(0.3,), std=(0.2,), trusted=frozenset({spelled}))
+        outcome = read(path, shape=SHAPE, mean=(0.3,), std=(0.2,), trusted=frozenset({spelled}))
         x = torch.rand(2, *SHAPE)
-        torch.testing.assert_close(found.network(x), network((x - 0.3) / 0.2))
-        assert (found.arch, found.class_count) == (None, 10)
-        assert found.lineage[0]["trusted"] == digest
-        assert "evalsuite.networks.architectures.lenet._LeNet" in str(found.lineage[0]["globals"])
-        assert not found.network.training
+        torch.testing.assert_close(outcome.network(x), network((x - 0.3) / 0.2))
+        assert (outcome.arch, outcome.class_count) == (None, 10)
+        assert outcome.lineage[0]["trusted"] == digest
+        assert "evalsuite.networks.architectures.lenet._LeNet" in str(outcome.lineage[0]["globals"])
+        assert not outcome.network.training
 
 
 def test_a_trusted_training_checkpoint_may_hold_other_things(tmp_path: Path, network: nn.Module) -> None:
@@ -210,7 +210,7 @@ def test_tensors_that_claim_more_than_is_stored_are_refused(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "sentence"),
     [
         (["archive/data.pkl", "../../evil"], "names that torch never writes"),
         (["archive/data.pkl", "/etc/evil"], "names that torch never writes"),
@@ -221,17 +221,17 @@ def test_tensors_that_claim_more_than_is_stored_are_refused(tmp_path: Path) -> N
     ],
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_archives_that_are_not_torchs(tmp_path: Path, names: list[str], told: str) -> None:
+def test_archives_that_are_not_torchs(tmp_path: Path, names: list[str], sentence: str) -> None:
     path = tmp_path / "weights.pt"
     with zipfile.ZipFile(path, "w") as archive:
         for name in names:
             archive.writestr(name, b"\x80\x02}q\x00.")
-    with pytest.raises(RefusedInputError, match=told):
+    with pytest.raises(RefusedInputError, match=sentence):
         _read(path)
 
 
 @pytest.mark.parametrize(
-    ("loaded", "told"),
+    ("loaded", "wording"),
     [
         ([1, 2, 3], "'list'"),
         ({}, "a dict"),
@@ -240,10 +240,10 @@ def test_archives_that_are_not_torchs(tmp_path: Path, names: list[str], told: st
         ({"model": {"model": {"model": {"model": {"x": torch.zeros(1)}}}}}, "'model'"),
     ],
 )
-def test_contents_that_are_no_state_dict(tmp_path: Path, loaded: object, told: str) -> None:
+def test_contents_that_are_no_state_dict(tmp_path: Path, loaded: object, wording: str) -> None:
     path = tmp_path / "weights.pt"
     path.write_bytes(_saved(loaded))
-    with pytest.raises(RefusedInputError, match=told):
+    with pytest.raises(RefusedInputError, match=wording):
         _read(path)
 
 
@@ -260,7 +260,7 @@ def test_weights_that_are_not_finite_are_named(tmp_path: Path, network: nn.Modul
 
 
 @pytest.mark.parametrize(
-    ("change", "told", "code"),
+    ("change", "message", "code"),
     [
         ({"format": "evalsuite-checkpoint/2"}, "evalsuite-checkpoint/2", 2),
         ({"format": "other"}, "format", 4),
@@ -272,7 +272,7 @@ def test_weights_that_are_not_finite_are_named(tmp_path: Path, network: nn.Modul
     ],
 )
 def test_headers_of_our_own_files_are_checked(
-    tmp_path: Path, network: nn.Module, change: dict[str, object], told: str, code: int
+    tmp_path: Path, network: nn.Module, change: dict[str, object], message: str, code: int
 ) -> None:
     path = tmp_path / "weights.safetensors"
     write(path, Checkpoint(network=Normalized(network, (0.5,), (1.0,)), arch="lenet5", class_count=10, shape=SHAPE))
@@ -281,7 +281,7 @@ def test_headers_of_our_own_files_are_checked(
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]["evalsuite"]
     changed = json.dumps({**json.loads(header), **change})
     safetensors.torch.save_file(tensors, path, metadata={"evalsuite": changed})
-    with pytest.raises((UsageError, RefusedInputError), match=told) as caught:
+    with pytest.raises((UsageError, RefusedInputError), match=message) as caught:
         read(path)
     assert caught.value.exit_code == code
 
@@ -293,8 +293,8 @@ def test_damage_anywhere_is_one_of_our_errors_or_none(
     tmp_path: Path, kind: str, where: float, bits: int, length: int
 ) -> None:
     tensors = {"fc.weight": torch.ones(3, 4), "fc.bias": torch.zeros(3)}
-    own = safetensors.torch.save(tensors, metadata={"evalsuite": "{}"})
-    data = bytearray(own if kind == "own" else _saved(tensors, legacy=kind == "legacy"))
+    itself = safetensors.torch.save(tensors, metadata={"evalsuite": "{}"})
+    data = bytearray(itself if kind == "own" else _saved(tensors, legacy=kind == "legacy"))
     start = int(where * len(data))
     for position in range(start, min(start + length, len(data))):
         data[position] ^= bits
@@ -316,14 +316,14 @@ def test_a_header_cannot_call_a_function(tmp_path: Path, network: nn.Module) -> 
 
 
 @pytest.mark.parametrize(
-    ("classes", "told"),
+    ("classes", "message"),
     [(10**13, "class_count: Input should be less"), (10**7, r"takes at most 0\.8 GB.*takes 3\.\d GB")],
 )
-def test_a_header_cannot_ask_for_all_memory(tmp_path: Path, network: nn.Module, classes: int, told: str) -> None:
+def test_a_header_cannot_ask_for_all_memory(tmp_path: Path, network: nn.Module, classes: int, message: str) -> None:
     path = tmp_path / "weights"
     whole = Normalized(network, (0.5,), (1.0,))
     write(path, Checkpoint(network=whole, arch="lenet5", class_count=classes, shape=SHAPE))
-    with pytest.raises(RefusedInputError, match=told):
+    with pytest.raises(RefusedInputError, match=message):
         read(path)
 
 

@@ -7,13 +7,13 @@ from evalsuite.networks.checkpoints._formats import read_contents
 
 
 def test_header_lengths_that_look_like_a_pickle(tmp_path):
-    seen = set()
+    observed = set()
     for padding in range(0, 600, 8):
         data = safetensors.torch.save({"weight": torch.arange(3.0)}, metadata={"evalsuite": "x" * padding})
-        seen.add(data[0])
+        observed.add(data[0])
         path = tmp_path / "file"
         path.write_bytes(data)
         contents = read_contents(path, frozenset())
         assert contents.tensors["weight"].tolist() == [0, 1, 2]
         assert contents.header == "x" * padding
-    assert 0x80 in seen  # the first byte of a pickle
+    assert 0x80 in observed  # the first byte of a pickle

@@ -111,13 +111,13 @@ def test_tensors_beside_the_file_are_its_own_wherever_they_stand(place, tmp_path
         (each / "kept.bin").write_bytes(np.float32([9, number]).tobytes())
     monkeypatch.chdir(elsewhere)
     path = hidden(folder / "network.onnx", place, outside("k0", "kept.bin", offset="4", length="4"))
-    found = read(path)
-    torch.testing.assert_close(found.network(images()), expected(images(), 2), atol=1e-5, rtol=1e-5)
-    assert file_digest(path) == found.file_digest  # by which a release is recognised
+    result = read(path)
+    torch.testing.assert_close(result.network(images()), expected(images(), 2), atol=1e-5, rtol=1e-5)
+    assert file_digest(path) == result.file_digest  # by which a release is recognised
     (folder / "kept.bin").write_bytes(np.float32([9, 4]).tobytes())
     changed = read(path)
     torch.testing.assert_close(changed.network(images()), expected(images(), 4), atol=1e-5, rtol=1e-5)
-    assert changed.file_digest != found.file_digest
+    assert changed.file_digest != result.file_digest
     assert file_digest(path) == changed.file_digest
     (folder / "kept.bin").unlink()
     with pytest.raises(UsageError, match=r"expected 'kept\.bin' beside"):
@@ -207,8 +207,8 @@ def test_sizes_may_follow_from_the_number_of_images(tmp_path):
         helper.make_node("ConstantOfShape", ["shape"], ["ones"], value=constant("", np.float32([1]))),
         helper.make_node("Add", ["x", "ones"], ["x0"]),
     ]
-    found = read(save(tmp_path / "network.onnx", *nodes)).network
-    torch.testing.assert_close(found(images()), expected(images(), 1), atol=1e-5, rtol=1e-5)
+    outcome = read(save(tmp_path / "network.onnx", *nodes)).network
+    torch.testing.assert_close(outcome(images()), expected(images(), 1), atol=1e-5, rtol=1e-5)
 
 
 def test_a_loop_of_a_few_rounds_is_run(tmp_path):

@@ -44,9 +44,9 @@ def fixed(source, target, batch):
 
 @pytest.mark.parametrize("n", [1, 2, 9])
 def test_an_onnx_file_gives_what_its_network_gives(network, onnx_file, n):
-    found = read(onnx_file).network
-    torch.testing.assert_close(found(images(n)), network(images(n)), atol=1e-5, rtol=0)
-    assert not differentiable(found, SHAPE)
+    result = read(onnx_file).network
+    torch.testing.assert_close(result(images(n)), network(images(n)), atol=1e-5, rtol=0)
+    assert not differentiable(result, SHAPE)
 
 
 def test_an_onnx_file_is_counted_like_its_network(network, onnx_file):
@@ -57,9 +57,9 @@ def test_an_onnx_file_is_counted_like_its_network(network, onnx_file):
 
 @pytest.mark.parametrize(("batch", "n"), [(1, 3), (4, 1), (4, 4), (4, 9)])
 def test_an_onnx_file_for_one_size_of_batch_takes_any_number(network, onnx_file, batch, n, tmp_path):
-    found = read(fixed(onnx_file, tmp_path / "fixed.onnx", batch)).network
-    assert artefact_in(found).info.batch == batch
-    torch.testing.assert_close(found(images(n)), network(images(n)), atol=1e-5, rtol=0)
+    outcome = read(fixed(onnx_file, tmp_path / "fixed.onnx", batch)).network
+    assert artefact_in(outcome).info.batch == batch
+    torch.testing.assert_close(outcome(images(n)), network(images(n)), atol=1e-5, rtol=0)
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +101,9 @@ def test_static_int8_onnx(network, float_onnx, form, tmp_path):
     quantization.quantize_static(
         float_onnx, path, calibration(), quant_format=getattr(quantization.QuantFormat, form), per_channel=form == "QDQ"
     )
-    found = read(path).network
-    assert torch.equal(found(images(5)), sessions(path, images(5)))
-    counted, expected = artefact_in(found).info.cost, cost(network, SHAPE)
+    actual = read(path).network
+    assert torch.equal(actual(images(5)), sessions(path, images(5)))
+    counted, expected = artefact_in(actual).info.cost, cost(network, SHAPE)
     assert (counted.parameters, counted.prunable, counted.dense_flops) == (
         expected.parameters, expected.prunable, expected.dense_flops,
     )  # fmt: skip
@@ -115,11 +115,11 @@ def test_dynamic_int8_onnx_sees_every_image_alone(float_onnx, tmp_path):
     quantization = pytest.importorskip("onnxruntime.quantization")
     path = tmp_path / "dynamic.onnx"
     quantization.quantize_dynamic(float_onnx, path, weight_type=quantization.QuantType.QInt8)
-    found = read(path).network
-    assert artefact_in(found).alone
+    computed = read(path).network
+    assert artefact_in(computed).alone
     alone = sessions(path, images(6))
-    assert torch.equal(found(images(6)), alone)
-    assert torch.equal(found(images(6)[3:4]), alone[3:4])
+    assert torch.equal(computed(images(6)), alone)
+    assert torch.equal(computed(images(6)[3:4]), alone[3:4])
     padded = read(fixed(path, tmp_path / "padded.onnx", 3)).network
     assert torch.equal(padded(images(6)), alone)
 
@@ -131,12 +131,12 @@ def test_tensors_beside_the_file(network, onnx_file, tmp_path):
     path = folder / "beside.onnx"
     onnx.save(onnx.load(onnx_file), path, save_as_external_data=True, location="beside.data", size_threshold=0)
     assert path.stat().st_size < onnx_file.stat().st_size / 2
-    found = read(path)
-    torch.testing.assert_close(found.network(images(3)), network(images(3)), atol=1e-5, rtol=0)
+    result = read(path)
+    torch.testing.assert_close(result.network(images(3)), network(images(3)), atol=1e-5, rtol=0)
     data = bytearray((folder / "beside.data").read_bytes())
     data[100:104] = np.float32(5).tobytes()
     (folder / "beside.data").write_bytes(data)
-    assert network_digest(read(path).network) != network_digest(found.network)
+    assert network_digest(read(path).network) != network_digest(result.network)
     (folder / "beside.data").rename(tmp_path / "outside.data")
     with pytest.raises(UsageError, match=r"expected 'beside\.data' beside"):
         read(path)

@@ -29,13 +29,13 @@ def test_a_file_with_a_second_head_is_read_without_it(tmp_path: Path) -> None:
     )
     assert any(name.startswith("aux_classifier.") for name in theirs.state_dict())
     torch.save(theirs.state_dict(), tmp_path / "theirs.pt")
-    found = read(tmp_path / "theirs.pt", arch="torchvision:deeplabv3_mobilenet_v3_large", shape=(3, 48, 48))
-    assert found.class_count == 4
-    check_fits(found, (4, 48, 48), (3, 48, 48))
+    result = read(tmp_path / "theirs.pt", arch="torchvision:deeplabv3_mobilenet_v3_large", shape=(3, 48, 48))
+    assert result.class_count == 4
+    check_fits(result, (4, 48, 48), (3, 48, 48))
     images = torch.rand(1, 3, 48, 48, generator=torch.Generator().manual_seed(0))
-    mean, std = (of[:, None, None] for of in (found.network.mean, found.network.std))
+    mean, std = (subject[:, None, None] for subject in (result.network.mean, result.network.std))
     with torch.no_grad():
-        assert torch.equal(found.network(images), theirs.eval()((images - mean) / std)["out"])
+        assert torch.equal(result.network(images), theirs.eval()((images - mean) / std)["out"])
 
 
 def test_espcn_without_weights_is_bicubic_interpolation() -> None:
@@ -79,9 +79,9 @@ def test_a_network_that_gives_maps_is_kept_and_read(tmp_path: Path) -> None:
     network = Normalized(bare, (0.0,) * 3, (1.0,) * 3).eval()
     made = Checkpoint(network=network, arch="espcn", arguments={"width": 4}, class_count=3, shape=(3, 8, 8))
     write(tmp_path / "espcn.safetensors", made)
-    found = read(tmp_path / "espcn.safetensors")
+    outcome = read(tmp_path / "espcn.safetensors")
     images = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        assert torch.equal(found.network(images), network(images))
+        assert torch.equal(outcome.network(images), network(images))
     with pytest.raises(UsageError, match="gives 3x24x24 numbers for an image of the data, got 3x16x16"):
-        check_fits(found, (3, 24, 24), (3, 8, 8))
+        check_fits(outcome, (3, 24, 24), (3, 8, 8))

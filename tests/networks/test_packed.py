@@ -42,15 +42,15 @@ def test_packed_weights_are_part_of_who_a_network_is():
 
 
 def test_packed_weights_are_counted():
-    found, expected = cost(dynamic(), SHAPE), cost(bare(), SHAPE)
-    assert (found.parameters, found.prunable) == (expected.parameters, expected.prunable)
-    assert found.dense_flops == expected.dense_flops
+    result, expected = cost(dynamic(), SHAPE), cost(bare(), SHAPE)
+    assert (result.parameters, result.prunable) == (expected.parameters, expected.prunable)
+    assert result.dense_flops == expected.dense_flops
     zeros = sum(
         int((m.weight().int_repr() == 0).sum()) for m in dynamic().modules() if callable(getattr(m, "weight", None))
     )
     assert zeros > 0
-    assert found.prunable_nonzero == expected.prunable_nonzero - zeros
-    assert expected.megabytes / 4 < found.megabytes < expected.megabytes / 2
+    assert result.prunable_nonzero == expected.prunable_nonzero - zeros
+    assert expected.megabytes / 4 < result.megabytes < expected.megabytes / 2
 
 
 def test_convolutions_too():
@@ -59,9 +59,9 @@ def test_convolutions_too():
     network.qconfig = torch.ao.quantization.get_default_qconfig("x86")
     prepared = torch.ao.quantization.prepare(network)
     prepared(torch.rand(4, *SHAPE))
-    found = cost(torch.ao.quantization.convert(prepared), SHAPE)
+    outcome = cost(torch.ao.quantization.convert(prepared), SHAPE)
     # 27 weights at 36 places, 1080 at one; 13 biases
-    assert (found.prunable, found.parameters, found.dense_flops) == (1107, 1120, 27 * 36 + 1080)
+    assert (outcome.prunable, outcome.parameters, outcome.dense_flops) == (1107, 1120, 27 * 36 + 1080)
 
 
 def test_a_quantised_network_has_no_gradients():

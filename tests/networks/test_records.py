@@ -28,8 +28,8 @@ def test_other_values_are_no_names(value: object) -> None:
 
 
 def test_they_are_found_beside_the_weights_and_in_what_is_kept_with_them() -> None:
-    found = records({"state_dict": WEIGHTS, "classes": ["a", "b", "c"], "meta": {"class_to_idx": {"b": 0, "a": 1}}})
-    assert found.classes == {"classes": ("a", "b", "c"), "meta.class_to_idx": ("b", "a")}
+    result = records({"state_dict": WEIGHTS, "classes": ["a", "b", "c"], "meta": {"class_to_idx": {"b": 0, "a": 1}}})
+    assert result.classes == {"classes": ("a", "b", "c"), "meta.class_to_idx": ("b", "a")}
 
 
 @pytest.mark.parametrize(

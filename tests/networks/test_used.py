@@ -64,10 +64,10 @@ def test_recurrent_layers_count_at_every_step(kind: type[nn.RNNBase], bidirectio
         network.head = nn.Linear(12, 3)
     matrices = sum(p.numel() for name, p in layer.named_parameters() if name.startswith("weight"))
     head = network.head.weight.numel()
-    found = cost(halved(drawn(network), "layer.weight_hh_l0"), SHAPE)
-    assert (found.prunable, found.dense_flops) == (matrices + head, 8 * matrices + head)
+    result = cost(halved(drawn(network), "layer.weight_hh_l0"), SHAPE)
+    assert (result.prunable, result.dense_flops) == (matrices + head, 8 * matrices + head)
     zeros = layer.weight_hh_l0.numel() // 2
-    assert (found.prunable_nonzero, found.flops) == (found.prunable - zeros, found.dense_flops - 8 * zeros)
+    assert (result.prunable_nonzero, result.flops) == (result.prunable - zeros, result.dense_flops - 8 * zeros)
 
 
 def test_cells_called_in_a_loop() -> None:
@@ -77,19 +77,19 @@ def test_cells_called_in_a_loop() -> None:
             state = s.cell(row, state)
         return s.head(state)
 
-    found = cost(drawn(Whole(run, cell=nn.GRUCell(8, 5), head=nn.Linear(5, 2))), SHAPE)
+    outcome = cost(drawn(Whole(run, cell=nn.GRUCell(8, 5), head=nn.Linear(5, 2))), SHAPE)
     matrices = 15 * 8 + 15 * 5
-    assert (found.prunable, found.dense_flops) == (matrices + 10, 8 * matrices + 10)
+    assert (outcome.prunable, outcome.dense_flops) == (matrices + 10, 8 * matrices + 10)
 
 
 def test_weights_that_are_standardised_are_counted_as_they_are_used() -> None:
     network = halved(drawn(nn.Sequential(Standardised(1, 4, 3, bias=False), nn.Flatten())), "0.weight")
     zeros = int((network[0].used() == 0).sum())
-    found = cost(network, SHAPE)
+    actual = cost(network, SHAPE)
     # the first two filters are all zero and stay so; no zero of a filter that is not would
     assert zeros == 18
-    assert (found.prunable, found.prunable_nonzero) == (36, 18)
-    assert (found.dense_flops, found.flops) == (36 * 36, 18 * 36)
+    assert (actual.prunable, actual.prunable_nonzero) == (36, 18)
+    assert (actual.dense_flops, actual.flops) == (36 * 36, 18 * 36)
     with torch.no_grad():
         network[0].weight.copy_(drawn(nn.Conv2d(1, 4, 3, bias=False)).weight)
         network[0].weight[:, :, 0] = 0
@@ -103,32 +103,32 @@ def test_standardised_networks_of_timm() -> None:
         for name, parameter in network.named_parameters():
             if name.endswith("conv1.weight"):
                 parameter[:, 0] = 0
-    seen: list[tuple[int, int, int]] = []
+    observed: list[tuple[int, int, int]] = []
     plain = F.conv2d
 
     def spy(x: Tensor, weight: Tensor, *rest: object, **more: object) -> Tensor:
         out = plain(x, weight, *rest, **more)
-        seen.append((int((weight != 0).sum()), weight.numel(), out[0, 0].numel()))
+        observed.append((int((weight != 0).sum()), weight.numel(), out[0, 0].numel()))
         return out
 
-    found = cost(network, (3, 32, 32))
+    computed = cost(network, (3, 32, 32))
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
         patch.setattr(F, "conv2d", spy)
         network(torch.rand(1, 3, 32, 32))
     convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
-    assert len(seen) == len(convolutions)
+    assert len(observed) == len(convolutions)
     assert sum(type(m).__name__ == "ScaledStdConv2d" for m in convolutions) > 10
     linear = sum(m.weight.numel() for m in network.modules() if isinstance(m, nn.Linear))
-    assert found.prunable == sum(n for _, n, _ in seen) + linear
-    assert found.prunable_nonzero == sum(n for n, _, _ in seen) + linear
-    assert found.dense_flops == sum(n * places for _, n, places in seen) + linear
+    assert computed.prunable == sum(n for _, n, _ in observed) + linear
+    assert computed.prunable_nonzero == sum(n for n, _, _ in observed) + linear
+    assert computed.dense_flops == sum(n * places for _, n, places in observed) + linear
 
 
 def test_a_head_for_training_is_not_counted() -> None:
     network = Whole(lambda s, x: s.head(x.flatten(1)), head=nn.Linear(64, 2), aux=nn.Linear(64, 5))
-    found = cost(halved(network, "aux.weight"), SHAPE)
-    assert (found.prunable, found.prunable_nonzero, found.unused) == (128, 128, ("aux.weight",))
-    assert "aux.weight" in prunable_share(found).value
+    result = cost(halved(network, "aux.weight"), SHAPE)
+    assert (result.prunable, result.prunable_nonzero, result.unused) == (128, 128, ("aux.weight",))
+    assert "aux.weight" in prunable_share(result).value
 
 
 def test_weights_outside_of_layers_are_computed_with_and_not_prunable() -> None:
@@ -136,10 +136,10 @@ def test_weights_outside_of_layers_are_computed_with_and_not_prunable() -> None:
         return F.linear(x.flatten(1), s.free) @ s.more + s.layer(x.flatten(1))
 
     free, more = nn.Parameter(torch.randn(7, 64)), nn.Parameter(torch.randn(7, 3))
-    found = cost(halved(Whole(run, free=free, more=more, layer=nn.Linear(64, 3, bias=False)), "free"), SHAPE)
-    assert (found.prunable, found.parameters) == (192, 448 + 21 + 192)
-    assert (found.dense_flops, found.flops) == (448 + 21 + 192, 224 + 21 + 192)
-    reading = prunable_share(found)
+    result = cost(halved(Whole(run, free=free, more=more, layer=nn.Linear(64, 3, bias=False)), "free"), SHAPE)
+    assert (result.prunable, result.parameters) == (192, 448 + 21 + 192)
+    assert (result.dense_flops, result.flops) == (448 + 21 + 192, 224 + 21 + 192)
+    reading = prunable_share(result)
     assert (reading.topic, reading.basis) == ("prunable share", "measured")
     assert reading.value.startswith("prunable weights are 29.0% of all 661 parameters")
 
@@ -152,25 +152,25 @@ def test_most_networks_are_mostly_prunable() -> None:
 def test_products_of_activations_stand_apart() -> None:
     layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
     network = Whole(lambda s, x: s.head(s.layer(x[:, 0]).mean(1)), layer=layer, head=nn.Linear(8, 3)).eval()
-    found = cost(network, SHAPE)
+    result = cost(network, SHAPE)
     # 8 tokens of width 8; in and out projections, two linear layers, the head
-    assert found.prunable == 192 + 64 + 128 + 128 + 24
-    assert found.dense_flops == 8 * (192 + 64 + 128 + 128) + 24
-    assert found.products == 2 * 8 * 8 * 8
+    assert result.prunable == 192 + 64 + 128 + 128 + 24
+    assert result.dense_flops == 8 * (192 + 64 + 128 + 128) + 24
+    assert result.products == 2 * 8 * 8 * 8
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             network(torch.zeros(1, *SHAPE))
     finally:
         torch.backends.mha.set_fastpath_enabled(True)
-    assert 2 * (found.dense_flops + found.products) == counter.get_total_flops()
+    assert 2 * (result.dense_flops + result.products) == counter.get_total_flops()
 
 
 @pytest.mark.parametrize("wrap", [parametrizations.weight_norm, parametrizations.spectral_norm])
 def test_weights_computed_from_others_count_once(wrap: Callable[[nn.Module], nn.Module]) -> None:
     layer = wrap(nn.Linear(64, 10, bias=False)).eval()
-    found = cost(nn.Sequential(nn.Flatten(), layer), SHAPE)
-    assert (found.prunable, found.dense_flops) == (640, 640)
+    result = cost(nn.Sequential(nn.Flatten(), layer), SHAPE)
+    assert (result.prunable, result.dense_flops) == (640, 640)
 
 
 def test_low_rank_updates_are_part_of_one_weight() -> None:
@@ -179,9 +179,9 @@ def test_low_rank_updates_are_part_of_one_weight() -> None:
 
     up, down = nn.Parameter(torch.randn(10, 2)), nn.Parameter(torch.randn(2, 64))
     network = halved(Whole(run, base=nn.Linear(64, 10, bias=False), up=up, down=down), "base.weight")
-    found = cost(network, SHAPE)
-    assert (found.prunable, found.prunable_nonzero) == (640, 640)
-    assert (found.dense_flops, found.flops) == (640, 640)
+    result = cost(network, SHAPE)
+    assert (result.prunable, result.prunable_nonzero) == (640, 640)
+    assert (result.dense_flops, result.flops) == (640, 640)
 
 
 def test_layers_on_constants_count_too() -> None:
@@ -191,8 +191,8 @@ def test_layers_on_constants_count_too() -> None:
         return (s.query(s.queries) @ s.key(x[:, 0]).transpose(1, 2)).flatten(1)
 
     network = Whole(run, queries=queries, query=nn.Linear(8, 8), key=nn.Linear(8, 8))
-    found = cost(network, SHAPE)
-    assert (found.prunable, found.dense_flops, found.products) == (128, 5 * 64 + 8 * 64, 5 * 8 * 8)
+    result = cost(network, SHAPE)
+    assert (result.prunable, result.dense_flops, result.products) == (128, 5 * 64 + 8 * 64, 5 * 8 * 8)
 
 
 def test_parts_of_a_weight_count_as_parts() -> None:
@@ -204,8 +204,8 @@ def test_parts_of_a_weight_count_as_parts() -> None:
     network = Whole(run, wide=nn.Linear(64, 10, bias=False))
     with torch.no_grad():
         network.wide.weight[0, :3] = 0
-    found = cost(network, SHAPE)
-    assert (found.prunable, found.prunable_nonzero, found.dense_flops) == (64, 61, 64 + 32)
+    result = cost(network, SHAPE)
+    assert (result.prunable, result.prunable_nonzero, result.dense_flops) == (64, 61, 64 + 32)
 
 
 def test_weights_cast_in_autocast_count_once() -> None:
@@ -218,24 +218,24 @@ def test_weights_cast_in_autocast_count_once() -> None:
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 return self.layer(self.layer(x.flatten(1))).float()
 
-    found = cost(Cast(), SHAPE)
-    assert (found.prunable, found.dense_flops) == (4096, 2 * 4096)
+    result = cost(Cast(), SHAPE)
+    assert (result.prunable, result.dense_flops) == (4096, 2 * 4096)
 
 
 def test_embeddings_are_looked_up_not_multiplied() -> None:
     def run(s: Whole, x: Tensor) -> Tensor:
         return s.head(s.table((x.flatten(1) * 9).long()).mean(1))
 
-    found = cost(Whole(run, table=nn.Embedding(10, 6), head=nn.Linear(6, 3, bias=False)), SHAPE)
-    assert (found.parameters, found.prunable, found.dense_flops) == (78, 18, 18)
+    result = cost(Whole(run, table=nn.Embedding(10, 6), head=nn.Linear(6, 3, bias=False)), SHAPE)
+    assert (result.parameters, result.prunable, result.dense_flops) == (78, 18, 18)
 
 
 def test_what_the_first_image_does_not_need_is_no_head_for_training() -> None:
     def run(s: Whole, x: Tensor) -> Tensor:
         return torch.stack([(s.dark if row.mean() < 0.5 else s.bright)(row.flatten()) for row in x])
 
-    found = cost(Whole(run, dark=nn.Linear(64, 2), bright=nn.Linear(64, 2)), SHAPE)
-    assert (found.prunable, found.unused, found.dense_flops) == (256, (), 128)
+    result = cost(Whole(run, dark=nn.Linear(64, 2), bright=nn.Linear(64, 2)), SHAPE)
+    assert (result.prunable, result.unused, result.dense_flops) == (256, (), 128)
 
 
 def test_networks_made_in_inference_mode_are_counted_the_same() -> None:
@@ -267,6 +267,6 @@ def test_weights_that_share_one_stretch_of_memory_are_told_apart() -> None:
         setattr(network.layer, name, nn.Parameter(part))
         start += parameter.numel()
     assert len({parameter.untyped_storage().data_ptr() for parameter in network.layer.parameters()}) == 1
-    found = cost(network, SHAPE)
-    assert (found.prunable, found.prunable_nonzero) == (expected.prunable, expected.prunable_nonzero)
-    assert (found.flops, found.dense_flops) == (expected.flops, expected.dense_flops)
+    result = cost(network, SHAPE)
+    assert (result.prunable, result.prunable_nonzero) == (expected.prunable, expected.prunable_nonzero)
+    assert (result.flops, result.dense_flops) == (expected.flops, expected.dense_flops)

@@ -65,9 +65,9 @@ def test_widths_are_read_off(tmp_path: Path, trained: Make, images: Draw, arch: 
     x = images(2, 3, side)
     smaller = _prune(full, x, 0.4)
     torch.save(smaller.state_dict(), tmp_path / "a.pt")
-    found = read(tmp_path / "a.pt", arch=arch, shape=(3, side, side), mean=(0.0,) * 3, std=(1.0,) * 3)
-    assert torch.equal(found.network(x), smaller(x))
-    assert [str(m) for m in found.network.network.modules()] == [str(m) for m in smaller.modules()]
+    result = read(tmp_path / "a.pt", arch=arch, shape=(3, side, side), mean=(0.0,) * 3, std=(1.0,) * 3)
+    assert torch.equal(result.network(x), smaller(x))
+    assert [str(m) for m in result.network.network.modules()] == [str(m) for m in smaller.modules()]
 
 
 @pytest.mark.parametrize("arch", ["resnet8", "vit_small?depth=2", "torchvision:mobilenet_v2"])
@@ -76,9 +76,9 @@ def test_our_own_files_bring_back_the_same_network(tmp_path: Path, trained: Make
     smaller = Normalized(_prune(full, images(), 0.5), (0.5,) * 3, (0.2,) * 3).eval()
     checkpoint = Checkpoint(network=smaller, arch=arch, class_count=10, shape=(3, 32, 32))
     write(tmp_path / "a", checkpoint)
-    found = read(tmp_path / "a")
-    assert torch.equal(found.network(images()), smaller(images()))
-    assert network_digest(found.network) == network_digest(smaller)
+    outcome = read(tmp_path / "a")
+    assert torch.equal(outcome.network(images()), smaller(images()))
+    assert network_digest(outcome.network) == network_digest(smaller)
     again = restore(tmp_path / "a", Normalized(full, (0.0,) * 3, (1.0,) * 3))
     assert torch.equal(again(images()), smaller(images()))
     assert network_digest(again) == network_digest(smaller)
@@ -114,8 +114,8 @@ def test_attention_heads_where_shapes_tell(tmp_path: Path, images: Draw, heads: 
     _, smaller = _timm_vit(heads, width)
     torch.save(smaller.state_dict(), tmp_path / "a")
     arch = f"timm:vit_tiny_patch16_224?depth=2{setting}"
-    found = read(tmp_path / "a", arch=arch, shape=(3, 32, 32), mean=(0.0,) * 3, std=(1.0,) * 3)
-    torch.testing.assert_close(found.network(images()), smaller(images()))
+    actual = read(tmp_path / "a", arch=arch, shape=(3, 32, 32), mean=(0.0,) * 3, std=(1.0,) * 3)
+    torch.testing.assert_close(actual.network(images()), smaller(images()))
 
 
 def test_attention_heads_where_shapes_leave_it_open(tmp_path: Path, trained: Make, images: Draw) -> None:
@@ -133,12 +133,12 @@ def test_attention_heads_where_shapes_leave_it_open(tmp_path: Path, trained: Mak
         UsageError, match=r"'blocks\.0\.attention', got either 3 heads of 32 or 6 heads of 16.*pruned_heads"
     ):
         read(tmp_path / "a", arch="vit_small?depth=1", shape=(3, 32, 32))
-    found = read(tmp_path / "a", arch="vit_small?depth=1&pruned_heads=true", shape=(3, 32, 32))
+    computed = read(tmp_path / "a", arch="vit_small?depth=1&pruned_heads=true", shape=(3, 32, 32))
     # removing heads is the same as muting what they send to the projection
     muted = copy.deepcopy(full)
     dropped = torch.arange(192).view(6, 32)[3:].flatten()
     muted.get_parameter("blocks.0.attention.project.weight").data[:, dropped] = 0
-    torch.testing.assert_close(found.network(images()), muted(images()))
+    torch.testing.assert_close(computed.network(images()), muted(images()))
     assert attention.num_heads == 6
     narrowed = read(tmp_path / "a", arch="vit_small?depth=1&pruned_heads=false", shape=(3, 32, 32)).network
     assert narrowed.get_submodule("network.blocks.0.attention").num_heads == 6
@@ -150,8 +150,8 @@ def test_vit_cut_by_torch_pruning(tmp_path: Path, trained: Make, images: Draw) -
     full = trained("vit_small?depth=2", image_size=32)
     smaller = _prune(full, images(), 0.5)
     torch.save(smaller.state_dict(), tmp_path / "a")
-    found = read(tmp_path / "a", arch="vit_small?depth=2&pruned_heads=false", shape=(3, 32, 32))
-    torch.testing.assert_close(found.network(images()), smaller(images()))
+    result = read(tmp_path / "a", arch="vit_small?depth=2&pruned_heads=false", shape=(3, 32, 32))
+    torch.testing.assert_close(result.network(images()), smaller(images()))
 
 
 def test_multi_head_attention_of_torch() -> None:
@@ -160,9 +160,9 @@ def test_multi_head_attention_of_torch() -> None:
         "0.weight": (4, 8), "0.bias": (4,), "1.in_proj_weight": (12, 4), "1.in_proj_bias": (12,),
         "1.out_proj.weight": (4, 4), "1.out_proj.bias": (4,),
     }  # fmt: skip
-    found = narrow(full, shapes)
-    assert not found.misshapen
-    attention = found.network.get_submodule("1")
+    result = narrow(full, shapes)
+    assert not result.misshapen
+    attention = result.network.get_submodule("1")
     assert (attention.embed_dim, attention.head_dim, attention.num_heads) == (4, 2, 2)
     x = torch.rand(3, 1, 4)
     assert attention(x, x, x)[0].shape == (3, 1, 4)
@@ -173,11 +173,11 @@ def test_torchvisions_vision_transformer(images: Draw) -> None:
     nn.init.normal_(full.heads.head.weight)
     smaller = _prune(full, images(), 0.5)
     smaller.hidden_dim = smaller.conv_proj.out_channels
-    found = narrow(full, {name: tuple(tensor.shape) for name, tensor in smaller.state_dict().items()})
-    assert not found.misshapen
-    found.network.load_state_dict(smaller.state_dict())
-    assert found.network.hidden_dim == 8
-    torch.testing.assert_close(found.network(images()), smaller(images()))
+    result = narrow(full, {name: tuple(tensor.shape) for name, tensor in smaller.state_dict().items()})
+    assert not result.misshapen
+    result.network.load_state_dict(smaller.state_dict())
+    assert result.network.hidden_dim == 8
+    torch.testing.assert_close(result.network(images()), smaller(images()))
 
 
 def test_layers_one_by_one() -> None:
@@ -194,12 +194,12 @@ def test_layers_one_by_one() -> None:
     ]
     for layer, shapes, x in cases:
         before = network_digest(layer)
-        found = narrow(layer, shapes)
-        assert not found.misshapen
-        assert found.changed == tuple(shapes)
-        found.network.eval()(x)
+        result = narrow(layer, shapes)
+        assert not result.misshapen
+        assert result.changed == tuple(shapes)
+        result.network.eval()(x)
         # rebuilt from its own words, it is the same layer
-        assert {k: tuple(v.shape) for k, v in found.network.state_dict().items() if k in shapes} == shapes
+        assert {k: tuple(v.shape) for k, v in result.network.state_dict().items() if k in shapes} == shapes
         assert network_digest(layer) == before
 
 
@@ -214,18 +214,18 @@ def test_layers_one_by_one() -> None:
     ],
 )
 def test_what_no_removal_of_channels_gives_is_misshapen(layer: nn.Module, shapes: dict[str, tuple[int, ...]]) -> None:
-    found = narrow(layer, shapes)
-    assert len(found.misshapen) == 1
-    assert found.misshapen[0].startswith("weight (")
-    assert not found.changed
+    result = narrow(layer, shapes)
+    assert len(result.misshapen) == 1
+    assert result.misshapen[0].startswith("weight (")
+    assert not result.changed
 
 
 def test_widths_that_do_not_follow_each_other_are_refused(tmp_path: Path, trained: Make) -> None:
     state = trained("resnet8").state_dict()
     state["fc.weight"] = state["fc.weight"][:, :50]
     torch.save(state, tmp_path / "a")
-    told = r"got: .*mat1 and mat2.* in 'fc', where in the file fc\.weight is 10x50 instead of 10x64"
-    with pytest.raises(UsageError, match=told):
+    message = r"got: .*mat1 and mat2.* in 'fc', where in the file fc\.weight is 10x50 instead of 10x64"
+    with pytest.raises(UsageError, match=message):
         read(tmp_path / "a", arch="resnet8", shape=(3, 32, 32))
 
 

@@ -123,9 +123,9 @@ def test_modules_of_the_working_folder_are_found_and_the_path_is_as_before(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = list(sys.path)
-    found = load("mine:good")
-    assert found.test.labels.tolist() == [0, 1, 2]
-    assert torch.equal(found.test.pixels([1])[0], torch.linspace(0, 1, 576).view(3, 3, 8, 8)[1])
+    result = load("mine:good")
+    assert result.test.labels.tolist() == [0, 1, 2]
+    assert torch.equal(result.test.pixels([1])[0], torch.linspace(0, 1, 576).view(3, 3, 8, 8)[1])
     assert sys.path == before
     # stdout belongs to results
     assert capsys.readouterr() == ("", "reading\n")
@@ -133,9 +133,9 @@ def test_modules_of_the_working_folder_are_found_and_the_path_is_as_before(
 
 def test_a_factory_of_dark_images_is_doubted(folder: Path) -> None:
     assert not [each for each in load("mine:good").interpretations if each.topic == "pixel values"]
-    (told,) = [each for each in load("mine:half_dark").interpretations if each.topic == "pixel values"]
-    assert (told.value, told.basis) == ("255 is white", "assumed")
-    assert "127" in told.reason
+    (messages,) = [each for each in load("mine:half_dark").interpretations if each.topic == "pixel values"]
+    assert (messages.value, messages.basis) == ("255 is white", "assumed")
+    assert "127" in messages.reason
 
 
 def test_what_is_a_module(folder: Path) -> None:

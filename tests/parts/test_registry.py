@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pytest
 
 from evalsuite.errors import UnknownNameError
+from evalsuite.extend import Task
 from evalsuite.parts.names import part_name
 from evalsuite.parts.registry import find, names
-from evalsuite.tasks._base import Task
 
 
 def test_names_are_files():
@@ -56,8 +56,8 @@ def test_parts_of_other_packages_are_found_named_and_used(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
     listed = [sys.executable, "-m", "evalsuite", "list", "pruners"]
-    said = subprocess.run(listed, check=True, env=environment, capture_output=True, text=True).stdout
-    assert "the-largest" in said
+    text = subprocess.run(listed, check=True, env=environment, capture_output=True, text=True).stdout
+    assert "the-largest" in text
 
 
 def test_a_part_without_a_file_is_called_by_its_class():

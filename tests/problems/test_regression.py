@@ -11,9 +11,9 @@ def test_the_loss_is_the_mean_absolute_error_in_units_of_the_scale() -> None:
     generator = torch.Generator().manual_seed(0)
     truths = torch.rand(50, 2, generator=generator) * torch.tensor([10.0, 1000.0])
     outputs = truths + torch.randn(50, 2, generator=generator) * torch.tensor([1.0, 100.0])
-    seen = Regression(scale=(10.0, 1000.0)).observe(outputs, truths)
-    scaled = [(of / torch.tensor([10.0, 1000.0])).numpy() for of in (truths, outputs)]
-    assert seen["scaled_error"].mean() == pytest.approx(mean_absolute_error(*scaled), abs=1e-6)
+    observed = Regression(scale=(10.0, 1000.0)).observe(outputs, truths)
+    scaled = [(subject / torch.tensor([10.0, 1000.0])).numpy() for subject in (truths, outputs)]
+    assert observed["scaled_error"].mean() == pytest.approx(mean_absolute_error(*scaled), abs=1e-6)
 
 
 def test_by_hand() -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, jaccard_score
 
-from evalsuite.measures._base import Annotations, Stored
+from evalsuite.extend import Annotations, Stored
 from evalsuite.measures.iou import Iou
 from evalsuite.measures.mean_iou import MeanIou
 from evalsuite.measures.pixel_error import PixelError
@@ -26,29 +26,29 @@ def drawn(n: int = 12) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_each_image_is_judged_as_scikit_learn_judges_it() -> None:
     outputs, truths = drawn()
-    seen = Segmentation().observe(outputs, truths)
+    observed = Segmentation().observe(outputs, truths)
     for place, (logits, mask) in enumerate(zip(outputs, truths, strict=True)):
         judged = mask != VOID
-        true, found = mask[judged].numpy(), logits.argmax(0)[judged].numpy()
-        there = sorted({*true.tolist(), *found.tolist()})
-        assert seen["iou"][place] == pytest.approx(jaccard_score(true, found, labels=there, average="macro"))
-        assert seen["pixel_error"][place] == pytest.approx(1 - accuracy_score(true, found))
+        true, result = mask[judged].numpy(), logits.argmax(0)[judged].numpy()
+        there = sorted({*true.tolist(), *result.tolist()})
+        assert observed["iou"][place] == pytest.approx(jaccard_score(true, result, labels=there, average="macro"))
+        assert observed["pixel_error"][place] == pytest.approx(1 - accuracy_score(true, result))
 
 
 def test_mean_iou_counts_all_pixels_together_as_scikit_learn_does() -> None:
     outputs, truths = drawn()
-    seen = Segmentation().observe(outputs, truths)
-    of = Stored(columns=seen, to_parent={})
-    sampled = MeanIou()(of, of, Annotations(labels=np.zeros(len(truths), dtype=np.int64)), {})
+    recorded = Segmentation().observe(outputs, truths)
+    subject = Stored(columns=recorded, to_parent={})
+    sampled = MeanIou()(subject, subject, Annotations(labels=np.zeros(len(truths), dtype=np.int64)), {})
     judged = (truths != VOID).numpy()
-    true, found = truths.numpy()[judged], outputs.argmax(1).numpy()[judged]
-    expected = 1 - jaccard_score(true, found, average="macro", labels=range(CLASSES))
+    true, outcome = truths.numpy()[judged], outputs.argmax(1).numpy()[judged]
+    expected = 1 - jaccard_score(true, outcome, average="macro", labels=range(CLASSES))
     assert sampled.child(np.ones((1, len(truths)))) == pytest.approx([expected])
     # an example of weight 2 counts as two
     weights = np.ones((1, len(truths)))
     weights[0, 3] = 2
     twice = np.concatenate([true, truths[3].numpy()[judged[3]]])
-    again = np.concatenate([found, outputs[3].argmax(0).numpy()[judged[3]]])
+    again = np.concatenate([outcome, outputs[3].argmax(0).numpy()[judged[3]]])
     assert sampled.child(weights) == pytest.approx(
         [1 - jaccard_score(twice, again, average="macro", labels=range(CLASSES))]
     )
@@ -58,31 +58,32 @@ def test_by_hand() -> None:
     # truth: left half 0, right half 1, one pixel void; found: everything 0
     truths = torch.tensor([[[0, 1], [0, VOID]]])
     outputs = torch.tensor([1.0, 0.0])[None, :, None, None].expand(1, 2, 2, 2)
-    seen = Segmentation().observe(outputs, truths)
-    assert seen["intersections"].tolist() == [[2, 0]]
-    assert seen["unions"].tolist() == [[3, 1]]
-    assert seen["iou"] == pytest.approx([(2 / 3 + 0) / 2])
-    assert seen["pixel_error"] == pytest.approx([1 / 3])
+    noted = Segmentation().observe(outputs, truths)
+    assert noted["intersections"].tolist() == [[2, 0]]
+    assert noted["unions"].tolist() == [[3, 1]]
+    assert noted["iou"] == pytest.approx([(2 / 3 + 0) / 2])
+    assert noted["pixel_error"] == pytest.approx([1 / 3])
     assert Segmentation().losses(outputs, truths).tolist() == pytest.approx([2 / 3])
 
 
 def test_an_image_that_is_all_void_is_not_held_against_a_network() -> None:
-    seen = Segmentation().observe(torch.randn(1, 3, 4, 4), torch.full((1, 4, 4), VOID))
-    assert seen["iou"].tolist() == [1.0]
-    assert seen["pixel_error"].tolist() == [0.0]
+    observed = Segmentation().observe(torch.randn(1, 3, 4, 4), torch.full((1, 4, 4), VOID))
+    assert observed["iou"].tolist() == [1.0]
+    assert observed["pixel_error"].tolist() == [0.0]
 
 
 def test_measures_average_over_draws() -> None:
     outputs, truths = drawn()
-    first, second = (Segmentation().observe(of, truths) for of in (outputs, outputs.flip(1)))
+    first, second = (Segmentation().observe(source, truths) for source in (outputs, outputs.flip(1)))
     both = {column: np.stack([first[column], second[column]], axis=1) for column in first}
-    known = Annotations(labels=np.zeros(len(truths), dtype=np.int64))
+    truth = Annotations(labels=np.zeros(len(truths), dtype=np.int64))
     for part in (Iou(), PixelError()):
         one, two, mean = (
-            part(of, of, known, {}).child for of in (Stored(columns=own, to_parent={}) for own in (first, second, both))
+            part(source, source, truth, {}).child
+            for source in (Stored(columns=itself, to_parent={}) for itself in (first, second, both))
         )
         assert mean == pytest.approx((one + two) / 2)
-    sampled = MeanIou()(Stored(columns=both, to_parent={}), Stored(columns=both, to_parent={}), known, {})
+    sampled = MeanIou()(Stored(columns=both, to_parent={}), Stored(columns=both, to_parent={}), truth, {})
     joined = {column: np.concatenate([first[column], second[column]]) for column in first}
     twice = Annotations(labels=np.zeros(2 * len(truths), dtype=np.int64))
     apart = MeanIou()(Stored(columns=joined, to_parent={}), Stored(columns=joined, to_parent={}), twice, {})

@@ -7,7 +7,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from evalsuite.measures._base import Annotations, Stored
+from evalsuite.extend import Annotations, Stored
 from evalsuite.measures.psnr import Psnr
 from evalsuite.measures.ssim import Ssim
 from evalsuite.problems.super_resolution import SuperResolution
@@ -21,21 +21,21 @@ def test_both_figures_are_those_of_scikit_image(channels: int) -> None:
     coarse = torch.rand(4, channels, 6, 6, generator=generator)
     truths = torch.nn.functional.interpolate(coarse, (30, 24), mode="bilinear")
     outputs = truths + 0.1 * torch.randn(truths.shape, generator=generator)
-    seen = SuperResolution(factor=FACTOR).observe(outputs, truths)
+    observed = SuperResolution(factor=FACTOR).observe(outputs, truths)
     for place in range(len(truths)):
         cut = (slice(None), slice(FACTOR, -FACTOR), slice(FACTOR, -FACTOR))
-        true, found = (of[place].double().numpy()[cut] for of in (truths, outputs.clamp(0, 1)))
-        assert seen["psnr"][place] == pytest.approx(peak_signal_noise_ratio(true, found, data_range=1), abs=1e-4)
+        true, result = (subject[place].double().numpy()[cut] for subject in (truths, outputs.clamp(0, 1)))
+        assert observed["psnr"][place] == pytest.approx(peak_signal_noise_ratio(true, result, data_range=1), abs=1e-4)
         similar = structural_similarity(
             true,
-            found,
+            result,
             channel_axis=0,
             data_range=1,
             gaussian_weights=True,
             sigma=1.5,
             use_sample_covariance=False,
         )
-        assert seen["ssim"][place] == pytest.approx(similar, abs=1e-6)
+        assert observed["ssim"][place] == pytest.approx(similar, abs=1e-6)
 
 
 def test_by_hand() -> None:
@@ -45,12 +45,12 @@ def test_by_hand() -> None:
     outputs[:, :, 0] = 0.0
     outputs[1] = truths[1]
     problem = SuperResolution(factor=2)
-    seen = problem.observe(outputs, truths)
-    assert seen["psnr"] == pytest.approx([20.0, 100.0], abs=1e-4)
+    recorded = problem.observe(outputs, truths)
+    assert recorded["psnr"] == pytest.approx([20.0, 100.0], abs=1e-4)
     assert problem.losses(outputs, truths).tolist() == pytest.approx([1 - 20 / 50, 0.0], abs=1e-6)
     # of two constant images structural similarity compares the means alone
     mean = (2 * 0.5 * 0.6 + 1e-4) / (0.5**2 + 0.6**2 + 1e-4)
-    assert seen["ssim"] == pytest.approx([mean, 1.0], abs=1e-6)
+    assert recorded["ssim"] == pytest.approx([mean, 1.0], abs=1e-6)
 
 
 def test_small_images_have_no_structural_similarity() -> None:
@@ -60,14 +60,14 @@ def test_small_images_have_no_structural_similarity() -> None:
 
 
 def test_the_measures_read_what_is_stored() -> None:
-    of = Stored(
+    source = Stored(
         columns={"psnr": np.array([0.0, 25.0, 60.0], np.float32), "ssim": np.array([-1.0, 0.5, 1.0], np.float32)},
         to_parent={},
     )
-    known = Annotations(labels=np.zeros(3, dtype=np.int64))
-    assert Psnr()(of, of, known, {}).child.tolist() == [1.0, 0.5, 0.0]
-    assert Psnr(top=100.0)(of, of, known, {}).child.tolist() == pytest.approx([1.0, 0.75, 0.4])
-    assert Ssim()(of, of, known, {}).child.tolist() == [1.0, 0.25, 0.0]
+    expected = Annotations(labels=np.zeros(3, dtype=np.int64))
+    assert Psnr()(source, source, expected, {}).child.tolist() == [1.0, 0.5, 0.0]
+    assert Psnr(top=100.0)(source, source, expected, {}).child.tolist() == pytest.approx([1.0, 0.75, 0.4])
+    assert Ssim()(source, source, expected, {}).child.tolist() == [1.0, 0.25, 0.0]
     with pytest.raises(ValueError, match="top to be above 0, got 0"):
         Psnr(top=0)
 

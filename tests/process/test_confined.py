@@ -59,9 +59,9 @@ def test_bytes_arrive_as_memory_that_can_be_written() -> None:
 
 
 def test_what_the_child_changes_is_lost() -> None:
-    seen: list[int] = []
-    assert apart(lambda: [seen.append(os.getpid()), *seen]) != [None, os.getpid()]
-    assert not seen
+    observed: list[int] = []
+    assert apart(lambda: [observed.append(os.getpid()), *observed]) != [None, os.getpid()]
+    assert not observed
 
 
 @pytest.mark.parametrize(

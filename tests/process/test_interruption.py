@@ -25,7 +25,7 @@ TIMES = {"seconds", "created", "latency_ms", "throughput_ms", "command", "id", "
 """What differs between two runs of the same; `results` is the digest of results with their times."""
 
 
-def start(checkpoint: Path, out: Path, told: int = subprocess.DEVNULL) -> "subprocess.Popen[bytes]":
+def start(checkpoint: Path, out: Path, message: int = subprocess.DEVNULL) -> "subprocess.Popen[bytes]":
     options = (
         *("--ckpt", checkpoint, "--out", out, "--pruner", "magnitude,filter-norm", "--ratios", "0.4,0.7,0.9"),
         *("--retrain", "standard", "--epochs", "2", "--schedule", "cascade", "--margin", "0.1", "--examples", "600"),
@@ -34,7 +34,7 @@ def start(checkpoint: Path, out: Path, told: int = subprocess.DEVNULL) -> "subpr
     )
     command = [sys.executable, "-m", "evalsuite", "sweep", *map(str, options)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=told)
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=message)
 
 
 def timeless(value):
@@ -89,8 +89,8 @@ def test_killed_ten_times(checkpoint, tmp_path):
         except EvalsuiteError as error:
             assert error.exit_code in {2, 3}  # noqa: PT017 - not begun, or not finished
     last = start(checkpoint, torn[-1], subprocess.PIPE)
-    _, told = last.communicate()
-    assert last.returncode == 0, told.decode()
+    _, message = last.communicate()
+    assert last.returncode == 0, message.decode()
     expected = timeless(json.loads((tmp_path / "whole" / "results.json").read_text()))
     for folder in torn:
         assert timeless(json.loads((folder / "results.json").read_text())) == expected
@@ -113,10 +113,10 @@ def test_a_signal_at_start_up_is_not_lost(how):
         for _ in range(chance.randint(1, 1000)):
             process.stderr.readline()
         process.send_signal(how)
-        _, told = process.communicate()
-        assert process.returncode == CODES[how], told
-        assert told.count("the same command continues") == 1
-        assert "Traceback" not in told
+        _, messages = process.communicate()
+        assert process.returncode == CODES[how], messages
+        assert messages.count("the same command continues") == 1
+        assert "Traceback" not in messages
 
 
 def test_a_second_signal_ends_a_process_at_once():
@@ -166,6 +166,6 @@ def test_stopped_politely(checkpoint, tmp_path, how, code):
     process = start(checkpoint, tmp_path / "run", subprocess.PIPE)
     assert not ends_before(process, tmp_path / "run", 1)
     process.send_signal(how)
-    _, told = process.communicate()
-    assert process.returncode == code, told.decode()
-    assert b"the same command continues" in told
+    _, sentence = process.communicate()
+    assert process.returncode == code, sentence.decode()
+    assert b"the same command continues" in sentence

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from evalsuite.attacks._base import Budget
 from evalsuite.attacks.pgd import Pgd
 from evalsuite.data import Batch
 from evalsuite.errors import RefusedInputError, TerminatedError
+from evalsuite.extend import Budget
 from evalsuite.networks.architectures.by_name import build
 from evalsuite.networks.normalized import Normalized
 from evalsuite.process.culprit import culprit, what_it_says
@@ -67,7 +67,7 @@ def images(n=3, side=2):
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (ValueError("bad"), "ValueError: bad"),
         (KeyError("k"), "KeyError: 'k'"),
@@ -81,13 +81,13 @@ def images(n=3, side=2):
         (OSError(2, "No such file", "x"), "FileNotFoundError: [Errno 2]"),
     ],
 )
-def test_what_a_network_raises_is_what_it_says(error, told):
+def test_what_a_network_raises_is_what_it_says(error, message):
     network = wrapped(Custom(error))
     with pytest.raises(OthersError) as caught, others_code("clean, examples 0 to 2", networks={"x": network, "y": 0}):
         network(images())
     line = str(caught.value)
     assert line.startswith("x, clean, examples 0 to 2: expected the network to run, got ")
-    assert told in line
+    assert message in line
     assert "(test_third_party_code.py, line " in line
     assert line.endswith("--debug shows the traceback")
     assert line.isprintable()
@@ -105,9 +105,9 @@ def test_errors_of_evalsuite_stay_what_they_are():
     with pytest.raises(TypeError), others_code("deciding"):
         tango.upper("one", 0, 10, confidence=0.9)
     # a built-in network is evalsuite's own, whatever is wrong with what it is handed
-    own = wrapped(build("lenet5", classes=10, channels=1, image_size=8))
-    with pytest.raises(RuntimeError, match="channels"), others_code("x", networks={"parent": own}):
-        own(torch.zeros(1, 3, 8, 8))
+    itself = wrapped(build("lenet5", classes=10, channels=1, image_size=8))
+    with pytest.raises(RuntimeError, match="channels"), others_code("x", networks={"parent": itself}):
+        itself(torch.zeros(1, 3, 8, 8))
     with pytest.raises(RefusedInputError, match=r"^as it is$"), others_code("x"):
         raise RefusedInputError("as it is")
     # an error of evalsuite's own behind others' code that did its work
@@ -138,7 +138,7 @@ def test_a_backward_pass_that_fails_is_the_networks():
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "messages"),
     [
         (lambda x: (x, x), "expected a network that gives one tensor, got tuple"),
         (lambda _: None, "expected a network that gives one tensor, got NoneType"),
@@ -154,7 +154,7 @@ def test_a_backward_pass_that_fails_is_the_networks():
         (lambda x: x.to("meta"), "expected outputs on the device of the images, cpu, got meta"),
     ],
 )
-def test_outputs_that_are_none(answer, told):
+def test_outputs_that_are_none(answer, messages):
     class Answers(nn.Module):
         def forward(self, images):
             return answer(images)
@@ -162,7 +162,7 @@ def test_outputs_that_are_none(answer, told):
     network = wrapped(Answers())
     with pytest.raises(OthersError) as caught, others_code("clean", networks={"parent": network, "other": 0}):
         network(images())
-    assert str(caught.value).startswith(f"parent, clean: {told}"), caught.value
+    assert str(caught.value).startswith(f"parent, clean: {messages}"), caught.value
 
 
 def test_a_boundary_further_out_names_the_network():

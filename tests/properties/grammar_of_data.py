@@ -355,7 +355,7 @@ def _write_folder(layout: Layout, folder: Path, decoding: Decoding) -> Written:
     _third_split(root, third, [path for path, _ in paths["test"][:3]])
     if layout.litter:
         _litter(root / test, layout.outputs)
-    held = {part: _decoded(layout, found, decoding) for part, found in paths.items()}
+    held = {part: _decoded(layout, result, decoding) for part, result in paths.items()}
     _harm(root / test, paths["test"][0][0], layout.damage)
     return Written(path="photos", test=replace(held["test"], left=left), train=held.get("train"))
 
@@ -377,13 +377,13 @@ def _harm(tree: Path, photo: Path, damage: str) -> None:
 def _photos(layout: Layout, tree: Path, count: int, generator: np.random.Generator) -> list[tuple[Path, int]]:
     sizes = _sizes(layout, count, generator)
     classes = np.arange(count) % layout.classes
-    found = []
+    outcome = []
     for number, (size, label) in enumerate(zip(sizes, classes.tolist(), strict=True)):
         images, drawn = _drawn(layout, layout.classes, generator, size)
         path = tree / layout.outputs[label] / f"{number:03d}{PHOTOS[layout.photos][1]}"
         _save(images[drawn.tolist().index(label)], layout.photos, path, generator)
-        found.append((path, label))
-    return found
+        outcome.append((path, label))
+    return outcome
 
 
 def _sizes(layout: Layout, count: int, generator: np.random.Generator) -> list[tuple[int, int]]:

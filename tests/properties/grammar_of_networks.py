@@ -882,19 +882,19 @@ def _content(states: dict[str, State], saving: Saving, statistics: Statistics) -
     named = {"raw": key, "averaged": second_key}[saving.meant if saving.averaged in {"keys"} else "raw"]
     if saving.averaged == "prefixes":
         named = second[saving.meant].rstrip(".")
-    said = named if saving.averaged in {"keys", "prefixes"} else ""
+    text = named if saving.averaged in {"keys", "prefixes"} else ""
     if "projector" in saving.extras:
         # the whole way to the weights, so that it is no part of them
-        told = second[saving.meant] if saving.averaged == "prefixes" else ""
-        said = ".".join(filter(None, [named if told == "" else key, f"{told}{saving.prefix}".rstrip(".")]))
+        message = second[saving.meant] if saving.averaged == "prefixes" else ""
+        text = ".".join(filter(None, [named if message == "" else key, f"{message}{saving.prefix}".rstrip(".")]))
     if not key:
-        return flat, said
+        return flat, text
     content: dict[str, object] = {key: flat}
     if saving.averaged in {"keys", "same"}:
         content[second_key] = weights["averaged"]
     if saving.container == "nested":
         content = {"checkpoint": {name.partition(".")[2]: value for name, value in content.items()}}
-    return content | _around(saving, flat), said
+    return content | _around(saving, flat), text
 
 
 def _beside(saving: Saving, statistics: Statistics) -> dict[str, object]:
@@ -927,10 +927,10 @@ def _around(saving: Saving, flat: dict[str, object]) -> dict[str, object]:
         "args": {"args": argparse.Namespace(lr=0.1, arch="net")},
         "scheduler": {"lr_schedulers": [{"last_epoch": 3, "_last_lr": [0.1]}]},
     }
-    found = {key: value for extra in saving.extras for key, value in every.get(extra, {}).items()}
+    result = {key: value for extra in saving.extras for key, value in every.get(extra, {}).items()}
     if saving.container == "lightning":
-        found |= {"pytorch-lightning_version": "2.1.0", "global_step": 100, "hyper_parameters": {"width": 8}}
-    return found
+        result |= {"pytorch-lightning_version": "2.1.0", "global_step": 100, "hyper_parameters": {"width": 8}}
+    return result
 
 
 def _write(content: dict[str, object], saving: Saving, path: Path) -> None:

@@ -18,6 +18,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from evalsuite.cli._options import by_task, ratios
 from evalsuite.data._class_folders import _read_json
 from evalsuite.errors import EvalsuiteError, UsageError
+from evalsuite.extend import Task
 from evalsuite.files.delimited import read_delimited
 from evalsuite.gate.policy import Policy, parse_policy
 from evalsuite.inputs.class_order import names_given
@@ -27,7 +28,6 @@ from evalsuite.parts.data_names import parse_data_name
 from evalsuite.parts.names import parse_part, part_name
 from evalsuite.parts.registry import names
 from evalsuite.records.store import pack, unpack
-from evalsuite.tasks._base import Task
 from evalsuite.tasks._names import expand
 from pruners import Pruner
 
@@ -60,11 +60,11 @@ COLUMN = st.sampled_from(["int32", "int64", "float32", "float64", "uint8", "bool
 
 @given(st.dictionaries(TEXT, COLUMN, max_size=4))
 def test_observations_in_the_store(columns):
-    found = unpack(pack(columns))
-    assert found.keys() == columns.keys()
+    result = unpack(pack(columns))
+    assert result.keys() == columns.keys()
     for name, column in columns.items():
-        np.testing.assert_array_equal(found[name], column)
-        assert found[name].dtype == column.dtype
+        np.testing.assert_array_equal(result[name], column)
+        assert result[name].dtype == column.dtype
 
 
 VALUE = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8).map(str.strip)
@@ -80,9 +80,9 @@ VALUE = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8).map(
 def test_tables_that_say_their_delimiter(rows, delimiter, encoding):
     written = io.StringIO(newline="")
     csv.writer(written, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows(rows)
-    found = read_delimited(f"sep={delimiter}\r\n{written.getvalue()}".encode(encoding), "table.csv")
-    assert [list(row.values) for row in found.rows] == rows
-    assert found.delimiter == delimiter
+    outcome = read_delimited(f"sep={delimiter}\r\n{written.getvalue()}".encode(encoding), "table.csv")
+    assert [list(row.values) for row in outcome.rows] == rows
+    assert outcome.delimiter == delimiter
 
 
 @given(st.lists(WORD.filter(lambda word: word[0] not in "[{"), min_size=2, max_size=6, unique=True))

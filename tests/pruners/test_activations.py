@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pruners import coupled_channels
 from pruners._activations import by_channel, first_reader, read
 from pruners._channels import ChannelGroup, Side
-from pruners._coupling import coupled_channels
 
 Build = Callable[[str], nn.Module]
 
@@ -18,11 +18,11 @@ def group_of(network: nn.Module, images: Tensor, producer: str) -> ChannelGroup:
 
 def inputs_of(network: nn.Module, images: Tensor, name: str) -> Tensor:
     """What a plain forward pass hands to a layer."""
-    seen: list[Tensor] = []
-    handle = network.get_submodule(name).register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    observed: list[Tensor] = []
+    handle = network.get_submodule(name).register_forward_hook(lambda _, inputs, __: observed.append(inputs[0]))
     network(images)
     handle.remove()
-    return seen[0]
+    return observed[0]
 
 
 @pytest.mark.parametrize(
@@ -31,53 +31,53 @@ def inputs_of(network: nn.Module, images: Tensor, name: str) -> Tensor:
 )
 def test_what_a_convolution_reads(build: Build, images: Tensor, name: str, producer: str, reader: str) -> None:
     network = build(name)
-    (found,) = read(network, [group_of(network, images, producer)], images)
-    torch.testing.assert_close(found, inputs_of(network, images, reader).flatten(2), rtol=0, atol=0)
+    (result,) = read(network, [group_of(network, images, producer)], images)
+    torch.testing.assert_close(result, inputs_of(network, images, reader).flatten(2), rtol=0, atol=0)
 
 
 def test_flattened_channels_have_their_positions(build: Build, images: Tensor) -> None:
     network = build("vgg")
-    found = read(network, [group_of(network, images, "5"), group_of(network, images, "8")], images)
+    outcome = read(network, [group_of(network, images, "5"), group_of(network, images, "8")], images)
     flat = inputs_of(network, images, "8")
-    torch.testing.assert_close(found[0], flat.view(4, 5, 16), rtol=0, atol=0)
-    torch.testing.assert_close(found[1], inputs_of(network, images, "12")[:, :, None], rtol=0, atol=0)
-    assert found[1].shape == (4, 9, 1)
-    assert bool((found[1] >= 0).all())
+    torch.testing.assert_close(outcome[0], flat.view(4, 5, 16), rtol=0, atol=0)
+    torch.testing.assert_close(outcome[1], inputs_of(network, images, "12")[:, :, None], rtol=0, atol=0)
+    assert outcome[1].shape == (4, 9, 1)
+    assert bool((outcome[1] >= 0).all())
 
 
 def test_tokens_are_positions(build: Build, images: Tensor) -> None:
     network = build("transformer")
     groups = coupled_channels(network, images[:1])
-    found = read(network, groups, images)
+    actual = read(network, groups, images)
     for number in range(2):
         hidden = inputs_of(network, images, f"layers.{number}.fc2")
         assert hidden.shape == (4, 5, 10)
-        torch.testing.assert_close(found[number], hidden.transpose(1, 2), rtol=0, atol=0)
+        torch.testing.assert_close(actual[number], hidden.transpose(1, 2), rtol=0, atol=0)
 
 
 def test_a_channel_of_a_grouped_convolution_is_one_of_each_group(build: Build, images: Tensor) -> None:
     network = build("grouped")
-    (found,) = read(network, [group_of(network, images, "0")], images)
-    seen = inputs_of(network, images, "3").flatten(2)
-    assert found.shape == (4, 4, 2 * 64)
+    (computed,) = read(network, [group_of(network, images, "0")], images)
+    recorded = inputs_of(network, images, "3").flatten(2)
+    assert computed.shape == (4, 4, 2 * 64)
     for channel in range(4):
-        expected = torch.cat([seen[:, channel], seen[:, channel + 4]], dim=1)
-        torch.testing.assert_close(found[:, channel], expected, rtol=0, atol=0)
+        expected = torch.cat([recorded[:, channel], recorded[:, channel + 4]], dim=1)
+        torch.testing.assert_close(computed[:, channel], expected, rtol=0, atol=0)
 
 
 def test_concatenated_channels_are_told_apart(build: Build, images: Tensor) -> None:
     network = build("dense")
-    (found,) = read(network, [group_of(network, images, "convs.0")], images)
-    torch.testing.assert_close(found, inputs_of(network, images, "convs.1")[:, 6:10].flatten(2), rtol=0, atol=0)
+    (result,) = read(network, [group_of(network, images, "convs.0")], images)
+    torch.testing.assert_close(result, inputs_of(network, images, "convs.1")[:, 6:10].flatten(2), rtol=0, atol=0)
 
 
 def test_every_network_is_read_in_one_pass_and_left_alone(network: nn.Module, images: Tensor) -> None:
     groups, calls = coupled_channels(network, images[:1]), []
     handle = network.register_forward_hook(lambda *_: calls.append(1))
-    found = read(network, groups, images)
+    result = read(network, groups, images)
     handle.remove()
     assert len(calls) == 1
-    assert [tensor.shape[:2] for tensor in found] == [(4, group.size) for group in groups]
+    assert [tensor.shape[:2] for tensor in result] == [(4, group.size) for group in groups]
     assert not any(module._forward_pre_hooks for module in network.modules())
 
 
@@ -103,16 +103,16 @@ def test_changes_made_later_are_not_seen() -> None:
     )
     images = torch.rand(2, 2)
     with torch.no_grad():
-        (found,) = read(network, [group], images)
-        torch.testing.assert_close(found[:, :, 0], F.linear(images, network.first.weight, network.first.bias))
+        (result,) = read(network, [group], images)
+        torch.testing.assert_close(result[:, :, 0], F.linear(images, network.first.weight, network.first.bias))
 
 
 def test_order_of_positions_by_hand() -> None:
     # inputs 10, 11, ..., 15 belong to channels 1, 0, -, 1, 0, -: channel 0 is (11, 14), channel 1 is (10, 13)
     side = Side(layer="any", direction="in", channels=torch.tensor([1, 0, -1, 1, 0, -1]))
-    seen = torch.arange(10.0, 16.0)[None]
-    assert by_channel(seen, side, 2, last=True).tolist() == [[[11, 14], [10, 13]]]
-    images = torch.stack([seen, seen + 100], dim=2)
+    noted = torch.arange(10.0, 16.0)[None]
+    assert by_channel(noted, side, 2, last=True).tolist() == [[[11, 14], [10, 13]]]
+    images = torch.stack([noted, noted + 100], dim=2)
     assert by_channel(images, side, 2, last=False).tolist() == [[[11, 111, 14, 114], [10, 110, 13, 113]]]
 
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from neuralnets.weights import prunable
+from pruners import Context
 from pruners._allocation import Allocation, allocate
-from pruners._base import Context
 from pruners._masks import Masks
 from pruners._positions import positions
 from pruners.magnitude import Magnitude
@@ -56,8 +56,8 @@ def test_lamp_by_brute_force() -> None:
     }
     order = torch.cat(list(shares.values())).sort(descending=True, stable=True)
     for keep in (1, 3, 10, 40, 86):
-        found = torch.cat([mask.flatten() for mask in shared("lamp", scores, keep).values()])
-        assert set(found.nonzero().flatten().tolist()) == set(order.indices[:keep].tolist())
+        result = torch.cat([mask.flatten() for mask in shared("lamp", scores, keep).values()])
+        assert set(result.nonzero().flatten().tolist()) == set(order.indices[:keep].tolist())
 
 
 def test_lamp_never_empties_a_layer_that_can_have_a_weight() -> None:
@@ -70,9 +70,9 @@ def test_lamp_sums_over_what_is_alive() -> None:
     # without its largest entry, which is gone, the layer's shares are 1 and 1/5
     scores = {"a": torch.tensor([9.0, 2.0, 1.0]), "b": torch.tensor([3.0, 4.0])}
     alive = {"a": torch.tensor([False, True, True]), "b": torch.tensor([True, True])}
-    found = shared("lamp", scores, 3, alive)
+    outcome = shared("lamp", scores, 3, alive)
     # 1, 1 and 9/25 before 1/5
-    assert [mask.int().tolist() for mask in found.values()] == [[0, 1, 0], [1, 1]]
+    assert [mask.int().tolist() for mask in outcome.values()] == [[0, 1, 0], [1, 1]]
 
 
 def test_lamp_on_many_tiny_scores() -> None:
@@ -113,8 +113,8 @@ def test_erk_by_its_formula() -> None:
             middle = (low + high) / 2
             low, high = (middle, high) if float(torch.minimum(middle * sums, sizes).sum()) < keep else (low, middle)
         expected = torch.minimum(low * sums, sizes)
-        found = counts(shared("erk", scores, keep))
-        assert all(abs(a - float(b)) <= 1 for a, b in zip(found, expected, strict=True))
+        actual = counts(shared("erk", scores, keep))
+        assert all(abs(a - float(b)) <= 1 for a, b in zip(actual, expected, strict=True))
 
 
 def test_erk_keeps_the_largest_of_each_layer() -> None:
@@ -142,8 +142,8 @@ def test_flops_by_hand() -> None:
     }
     alive = {name: torch.ones_like(score, dtype=torch.bool) for name, score in scores.items()}
     # per multiplication 2, 3 | 1.5, 5 | 0, .5, 1, 1.5, 2, 2.5, 3, 3.5: 5, 3.5, 3, 3, 2.5, and of 2 and 2 the first
-    found = allocate("flops", scores, 6, alive, network, torch.zeros(1, 1, 4, 4))
-    assert [mask.flatten().int().tolist() for mask in found.values()] == [
+    computed = allocate("flops", scores, 6, alive, network, torch.zeros(1, 1, 4, 4))
+    assert [mask.flatten().int().tolist() for mask in computed.values()] == [
         [1, 1],
         [0, 1],
         [0, 0, 0, 0, 0, 1, 1, 1],

@@ -9,10 +9,10 @@ from torch import nn
 from typing_extensions import override
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context, Need, Pruner
+from pruners import Context, Pruner, cascade
+from pruners._base import Need
 from pruners._budget import prune_to_cost
 from pruners._positions import positions
-from pruners._schedule import cascade
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
 
@@ -37,11 +37,11 @@ class First(Pruner):
     """Keeps the first weights of one layer, and notes what it was asked for."""
 
     structure: ClassVar = "weights"
-    asked: list[int]
+    requested: list[int]
 
     @override
     def __call__(self, network: nn.Module, *, keep: int, context: Context) -> nn.Module:
-        self.asked.append(keep)
+        self.requested.append(keep)
         pruned = deepcopy(network)
         with torch.no_grad():
             (weight,) = prunable(pruned).values()
@@ -90,32 +90,32 @@ def test_the_cost_comes_as_near_to_the_budget_as_it_can(
 
 
 def test_bisection_by_hand() -> None:
-    pruner = First(asked=[])
+    pruner = First(requested=[])
     pruned = prune_to_cost(
         pruner, row(64), 0.5, measure=lambda n: float(remaining(n)) ** 2, context=CONTEXT, tolerance=0
     )
     # 45^2 = 2025 <= 2048 < 46^2; after the least: halves of (1, 64), (32, 64), (32, 48), (40, 48), (44, 48), (44, 46)
     assert remaining(pruned) == 45
-    assert pruner.asked == [1, 32, 48, 40, 44, 46, 45]
+    assert pruner.requested == [1, 32, 48, 40, 44, 46, 45]
 
 
 def test_it_stops_when_it_is_near_enough() -> None:
-    pruner = First(asked=[])
+    pruner = First(requested=[])
     pruned = prune_to_cost(
         pruner, row(1000), 0.3, measure=lambda n: float(remaining(n)), context=CONTEXT, tolerance=0.08
     )
     # 500 is 20 % below the budget of 700, 750 above it, 625 is 7.5 % below
-    assert pruner.asked == [1, 500, 750, 625]
+    assert pruner.requested == [1, 500, 750, 625]
     assert remaining(pruned) == 625
 
 
 @pytest.mark.parametrize("calls", [2, 5, 12])
 def test_the_pruner_is_not_called_more_often(calls: int) -> None:
-    pruner = First(asked=[])
+    pruner = First(requested=[])
     pruned = prune_to_cost(
         pruner, row(10**5), 1 / 3, measure=lambda n: float(remaining(n)), context=CONTEXT, tolerance=0, calls=calls
     )
-    assert len(pruner.asked) == calls
+    assert len(pruner.requested) == calls
     # every call but the first halves what is not known
     assert 0 <= 2 * 10**5 / 3 - remaining(pruned) <= 10**5 / 2 ** (calls - 2)
 
@@ -127,7 +127,7 @@ def test_a_noisy_cost_is_met_up_to_its_noise(seed: int) -> None:
     def measure(network: nn.Module) -> float:
         return remaining(network) * (1 + 0.02 * float(torch.rand(1, generator=generator) * 2 - 1))
 
-    pruned = prune_to_cost(First(asked=[]), row(10**4), 0.4, measure=measure, context=CONTEXT)
+    pruned = prune_to_cost(First(requested=[]), row(10**4), 0.4, measure=measure, context=CONTEXT)
     # 2 % up or down in the pruned network, and in the whole
     assert remaining(pruned) / 10**4 == pytest.approx(0.6, rel=0.05)
 
@@ -135,7 +135,7 @@ def test_a_noisy_cost_is_met_up_to_its_noise(seed: int) -> None:
 def test_of_a_cost_that_jumps_the_lower_side_is_taken() -> None:
     # a cost in steps of 16 weights, as hardware has
     pruned = prune_to_cost(
-        First(asked=[]), row(256), 0.45, measure=lambda n: float(-(-remaining(n) // 16)), context=CONTEXT
+        First(requested=[]), row(256), 0.45, measure=lambda n: float(-(-remaining(n) // 16)), context=CONTEXT
     )
     # 16 steps; at most 8.8 may stay: 8 steps
     assert 112 < remaining(pruned) <= 128
@@ -144,11 +144,17 @@ def test_of_a_cost_that_jumps_the_lower_side_is_taken() -> None:
 def test_a_share_of_another_whole() -> None:
     network = row(100)
     pruned = prune_to_cost(
-        First(asked=[]), network, 0.75, measure=lambda n: float(remaining(n)), context=CONTEXT, whole=200.0, tolerance=0
+        First(requested=[]),
+        network,
+        0.75,
+        measure=lambda n: float(remaining(n)),
+        context=CONTEXT,
+        whole=200.0,
+        tolerance=0,
     )
     assert remaining(pruned) == 50
     same = prune_to_cost(
-        First(asked=[]), network, 0.4, measure=lambda n: float(remaining(n)), context=CONTEXT, whole=200.0
+        First(requested=[]), network, 0.4, measure=lambda n: float(remaining(n)), context=CONTEXT, whole=200.0
     )
     assert remaining(same) == 100
     assert same is not network
@@ -188,7 +194,7 @@ def test_methods_that_train_are_too_dear(build: Callable[[str], nn.Module]) -> N
 def test_arguments_out_of_range(name: str, value: float) -> None:
     def prune(target: float = 0.5, calls: float = 12, tolerance: float = 0.1) -> nn.Module:
         return prune_to_cost(
-            First(asked=[]),
+            First(requested=[]),
             row(8),
             target,
             measure=lambda n: float(remaining(n)),
@@ -204,17 +210,17 @@ def test_arguments_out_of_range(name: str, value: float) -> None:
 @pytest.mark.parametrize("cost", [0.0, -1.0, float("nan")])
 def test_costs_are_above_zero(cost: float) -> None:
     with pytest.raises(ValueError, match="expected a cost above 0"):
-        prune_to_cost(First(asked=[]), row(8), 0.5, measure=lambda _: cost, context=CONTEXT)
+        prune_to_cost(First(requested=[]), row(8), 0.5, measure=lambda _: cost, context=CONTEXT)
 
 
 @pytest.mark.parametrize("one_shot", [False, True])
 @pytest.mark.parametrize("pruner", [Magnitude(), FilterNorm()])
 def test_a_cascade_in_shares_of_the_cost(build: Callable[[str], nn.Module], pruner: Pruner, one_shot: bool) -> None:
     network = build("chain")
-    whole, seen = multiplications(network), []
+    whole, observed = multiplications(network), []
 
     def retrain(pruned: nn.Module, step: int) -> nn.Module:
-        seen.append(multiplications(pruned) / whole)
+        observed.append(multiplications(pruned) / whole)
         trained = deepcopy(pruned)
         with torch.no_grad():
             for number, weight in enumerate(prunable(trained).values()):
@@ -227,7 +233,7 @@ def test_a_cascade_in_shares_of_the_cost(build: Callable[[str], nn.Module], prun
     )
     assert [step.target_ratio for step in steps] == list(ratios)
     coarse = 0.12 if pruner.structure == "channels" else 0.003
-    for step, left, ratio in zip(steps, seen, ratios, strict=True):
+    for step, left, ratio in zip(steps, observed, ratios, strict=True):
         assert 1 - ratio - coarse <= left <= 1 - ratio
         assert multiplications(step.network) / whole == left
         assert step.prune_ratio == 1 - remaining(step.network) / remaining(network)

@@ -89,17 +89,17 @@ def test_frozen_parameters_stay_frozen_and_the_mode_stays() -> None:
 
 def test_filters_of_each_kind_of_layer() -> None:
     plain = nn.Conv2d(2, 3, 2)
-    ((found, channels),) = filters(plain, group(3, ("", "out", [2, 1, 0])))
-    assert torch.equal(found, plain.weight.detach().reshape(3, 8))
+    ((result, channels),) = filters(plain, group(3, ("", "out", [2, 1, 0])))
+    assert torch.equal(result, plain.weight.detach().reshape(3, 8))
     assert channels.tolist() == [2, 1, 0]
     transposed = nn.ConvTranspose2d(4, 6, 2, groups=2)
-    ((found, _),) = filters(transposed, group(3, ("", "out", [0, 1, 2, 0, 1, 2])))
+    ((result, _),) = filters(transposed, group(3, ("", "out", [0, 1, 2, 0, 1, 2])))
     # the impulse response: what output channel o is made of, over all inputs that reach it
-    assert found.shape == (6, 2 * 4)
+    assert result.shape == (6, 2 * 4)
     for o in range(6):
         inputs = range(2) if o < 3 else range(2, 4)
         expected = torch.stack([transposed.weight[i, o % 3].detach() for i in inputs]).flatten()
-        assert torch.equal(found[o], expected)
+        assert torch.equal(result[o], expected)
 
 
 def test_what_only_reads_has_no_filters() -> None:

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
-from pruners._coupling import coupled_channels
+from pruners import Context, coupled_channels
 from pruners._ellipsoid import sensitivities
 from pruners._folding import folded_filters, norms_behind
 from pruners._importance_sampling import arrivals, places, unbiased_weights
@@ -50,8 +49,8 @@ def test_sensitivity_by_hand() -> None:
         network[0].bias.copy_(torch.tensor([6.0, 3.0, 0.0]))
         network[2].weight.copy_(torch.tensor([[0.5, 1.0, 9.0], [-2.0, 0.5, 9.0]]))
     # |(2, 3, 6)| = 7 read by at most 2, |(0, 4, 3)| = 5 read by at most 1, a dead one
-    found = sensitivity(network, "mussay", Context(example=torch.zeros(1, 2)))
-    assert found.tolist() == [14, 5, 0]
+    result = sensitivity(network, "mussay", Context(example=torch.zeros(1, 2)))
+    assert result.tolist() == [14, 5, 0]
 
 
 def test_batch_norm_is_folded() -> None:
@@ -91,9 +90,9 @@ def test_expected_outputs_are_those_of_the_network(variant: Variant) -> None:
         times = arrivals(importance, torch.Generator().manual_seed(seed))
         stays = places(times) > 32 - 12
         sums.append((terms * (unbiased_weights(importance, times, stays) * stays)).sum(2))
-    found = torch.stack(sums)
-    error = found.std(0) / len(found) ** 0.5
-    assert bool(((found.mean(0) - terms.sum(2)).abs() < 5 * error).all())
+    outcome = torch.stack(sums)
+    error = outcome.std(0) / len(outcome) ** 0.5
+    assert bool(((outcome.mean(0) - terms.sum(2)).abs() < 5 * error).all())
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -142,17 +141,17 @@ def test_loewner_sensitivities_are_those_of_the_reduced_points() -> None:
     # principal directions keep the largest part of the second moments
     values = torch.linalg.eigvalsh(points.T @ points).flip(0)[:2]
     assert np.allclose((reduced**2).sum(0), values)
-    found = sensitivity(network, "tukan", FLAT)
-    assert np.array_equal(found.numpy(), sensitivities(reduced))
-    assert len(found.unique()) > 4
-    assert bool((found > 0).all())
+    actual = sensitivity(network, "tukan", FLAT)
+    assert np.array_equal(actual.numpy(), sensitivities(reduced))
+    assert len(actual.unique()) > 4
+    assert bool((actual > 0).all())
 
 
 @pytest.mark.parametrize(("width", "same"), [(7, True), (8, False)])
 def test_too_few_channels_for_an_ellipsoid_fall_back(width: int, same: bool) -> None:
     network = perceptron(width)
-    found = [sensitivity(network, variant, FLAT) for variant in VARIANTS]
-    assert torch.equal(*found) == same
+    computed = [sensitivity(network, variant, FLAT) for variant in VARIANTS]
+    assert torch.equal(*computed) == same
 
 
 def test_dead_channels_go_first() -> None:
@@ -170,20 +169,20 @@ def test_dead_channels_go_first() -> None:
 def test_every_kind_of_network(network: nn.Module, images: Tensor, variant: Variant) -> None:
     pruned = Coreset(variant=variant)(network, keep=round(0.6 * remaining(network)), context=CONTEXT)
     assert remaining(pruned) < remaining(network)
-    found = pruned(images)
-    assert found.shape == network(images).shape
-    assert bool(found.isfinite().all())
+    result = pruned(images)
+    assert result.shape == network(images).shape
+    assert bool(result.isfinite().all())
 
 
 def test_other_seeds_draw_others(build: Build) -> None:
     network = build("chain")
-    found = {
+    result = {
         tuple(
             Coreset()(network, keep=200, context=replace(CONTEXT, seed=seed)).get_parameter("1.weight").sum((1, 2, 3))
         )
         for seed in range(5)
     }
-    assert len(found) > 1
+    assert len(result) > 1
 
 
 def test_all_readers_are_reweighted_alike(build: Build) -> None:
@@ -191,10 +190,10 @@ def test_all_readers_are_reweighted_alike(build: Build) -> None:
     network = build("projection").requires_grad_(requires_grad=False)
     group = next(g for g in coupled_channels(network, CONTEXT.example) if str(g).startswith("1,"))
     keep = {group: torch.arange(group.size) < 4}
-    found = Coreset().refit(network, keep, CONTEXT)
+    result = Coreset().refit(network, keep, CONTEXT)
     factors = []
     for name, weight in prunable(network).items():
-        ratio = found.get_parameter(name) / weight
+        ratio = result.get_parameter(name) / weight
         if not torch.equal(ratio, torch.ones_like(ratio)):
             # one factor an input channel
             assert torch.allclose(ratio, ratio[:1, :, :1, :1].expand_as(ratio))

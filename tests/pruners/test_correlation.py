@@ -8,9 +8,8 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 from torch import Tensor, nn
 
 from neuralnets.weights import remaining
-from pruners._base import Context
+from pruners import Context, coupled_channels
 from pruners._channels import ChannelGroup, _tensors, remove_channels
-from pruners._coupling import coupled_channels
 from pruners.correlation import Correlation, merges
 
 Build = Callable[[str], nn.Module]
@@ -30,7 +29,7 @@ def flat(inputs: int = 2, count: int = 40) -> Context:
     return Context(example=torch.zeros(1, inputs), batches=lambda: [(data, torch.zeros(count, dtype=torch.int64))])
 
 
-def seen(context: Context) -> Tensor:
+def observed(context: Context) -> Tensor:
     assert context.batches is not None
     return torch.cat([images for images, _ in context.batches()])
 
@@ -66,8 +65,8 @@ def test_copies_go_first_and_the_outputs_stay(network: nn.Module, images: Tensor
             lowest = 1
         assert float(score[[0, 1]].amin()) < 1e-9
         keep[group] = all_but(group, lowest)
-    found = remove_channels(pruner.refit(network, keep, CONTEXT), keep)(images)
-    assert torch.allclose(found, expected, atol=1e-5)
+    result = remove_channels(pruner.refit(network, keep, CONTEXT), keep)(images)
+    assert torch.allclose(result, expected, atol=1e-5)
     # without the refit they do not
     assert not torch.allclose(remove_channels(network, keep)(images), expected, atol=1e-3)
 
@@ -88,17 +87,17 @@ def test_copies_go_first_in_the_whole_call(build: Build, images: Tensor) -> None
 def correlations(*values: float) -> Tensor:
     """A matrix with these entries above the diagonal, row by row."""
     size = int((2 * len(values)) ** 0.5) + 1
-    found = torch.eye(size, dtype=torch.float64)
+    outcome = torch.eye(size, dtype=torch.float64)
     rows, columns = torch.triu_indices(size, size, 1)
-    found[rows, columns] = found[columns, rows] = torch.tensor(values, dtype=torch.float64)
-    return found
+    outcome[rows, columns] = outcome[columns, rows] = torch.tensor(values, dtype=torch.float64)
+    return outcome
 
 
 def test_merges_by_hand() -> None:
     # 0-1: 0.9, 0-2: 0.1, 0-3: 0.2, 1-2: -0.5, 1-3: 0, 2-3: 0.75
-    found = merges(correlations(0.9, 0.1, 0.2, -0.5, 0, 0.75), torch.tensor([1.0, 2.0, 4.0, 3.0]))
+    actual = merges(correlations(0.9, 0.1, 0.2, -0.5, 0, 0.75), torch.tensor([1.0, 2.0, 4.0, 3.0]))
     # 0 and 1 merge at 0.1, the weaker 0 goes; 2 and 3 at 0.25, 3 goes; {0, 1} and {2, 3} at 1 - 0.5 by 1-2, 1 goes
-    assert found.tolist() == pytest.approx([0.1, 0.5, 2, 0.25])
+    assert actual.tolist() == pytest.approx([0.1, 0.5, 2, 0.25])
 
 
 def test_of_equals_the_first_stays() -> None:
@@ -115,9 +114,9 @@ def test_constants_belong_to_no_cluster() -> None:
 
 def test_distances_are_the_edges_of_the_minimum_spanning_tree() -> None:
     values = torch.randn(20, 60, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    found = merges(values.cov(), torch.rand(20))
+    computed = merges(values.cov(), torch.rand(20))
     edges = minimum_spanning_tree(1 - np.abs(np.corrcoef(values))).data
-    assert np.allclose(np.sort(found)[:-1], np.sort(edges))
+    assert np.allclose(np.sort(computed)[:-1], np.sort(edges))
 
 
 def filled(*layers: nn.Module) -> nn.Sequential:
@@ -145,8 +144,8 @@ def test_affine_copies_are_predicted_exactly(bias: bool, norm: bool) -> None:
     first = coupled_channels(network, context.example)[0]
     assert first.size == 3
     keep = {first: torch.tensor([False, True, True])}
-    found = remove_channels(Correlation().refit(network, keep, context), keep)(seen(context))
-    assert torch.allclose(found, network(seen(context)), atol=1e-5)
+    result = remove_channels(Correlation().refit(network, keep, context), keep)(observed(context))
+    assert torch.allclose(result, network(observed(context)), atol=1e-5)
 
 
 def test_without_a_place_for_the_constant_the_prediction_goes_through_the_origin() -> None:
@@ -154,7 +153,7 @@ def test_without_a_place_for_the_constant_the_prediction_goes_through_the_origin
     first = coupled_channels(network, context.example)[0]
     keep = {first: torch.tensor([False, True, True])}
     refitted = Correlation().refit(network, keep, context)
-    hidden = network[0](seen(context)).double()
+    hidden = network[0](observed(context)).double()
     slope = (hidden[:, 0] @ hidden[:, 2]) / (hidden[:, 2] @ hidden[:, 2])
     weight = network[1].weight.double()
     assert torch.allclose(refitted[1].weight[:, 2].double(), weight[:, 2] + slope * weight[:, 0], atol=1e-6)
@@ -166,7 +165,7 @@ def test_the_prediction_is_the_least_squares_one(build: Build) -> None:
     first, _ = coupled_channels(network, context.example)
     stays = torch.arange(8) < 1  # one channel speaks for all
     pruned = remove_channels(Correlation().refit(network, {first: stays}, context), {first: stays})
-    hidden = network[:4](seen(context)).double().transpose(0, 1).flatten(1)
+    hidden = network[:4](observed(context)).double().transpose(0, 1).flatten(1)
     rows = torch.stack([hidden[0], torch.ones(hidden.shape[1])]).T.double()
     slopes = torch.linalg.lstsq(rows, hidden.T).solution[0]
     expected = torch.einsum("oikl,i->okl", network[4].weight.double(), slopes)
@@ -183,8 +182,8 @@ def test_constant_channels_go_first_into_the_bias() -> None:
     assert float(score[1]) == 0
     assert int((score == 0).sum()) == 1
     keep = {first: all_but(first, 1)}
-    found = remove_channels(Correlation().refit(network, keep, context), keep)
-    assert torch.allclose(found(seen(context)), network(seen(context)), atol=1e-5)
+    result = remove_channels(Correlation().refit(network, keep, context), keep)
+    assert torch.allclose(result(observed(context)), network(observed(context)), atol=1e-5)
 
 
 def test_better_than_leaving_it_at_removal(build: Build) -> None:
@@ -193,7 +192,7 @@ def test_better_than_leaving_it_at_removal(build: Build) -> None:
         groups = coupled_channels(network, CONTEXT.example)
         scores = Correlation().score(network, groups, CONTEXT)
         keep = {group: score >= score.median() for group, score in zip(groups, scores, strict=True)}
-        images = seen(CONTEXT)
+        images = observed(CONTEXT)
         refitted = remove_channels(Correlation().refit(network, keep, CONTEXT), keep)
         errors = [
             float((each(images) - network(images)).detach().square().mean())

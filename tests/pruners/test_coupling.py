@@ -8,8 +8,8 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from neuralnets.weights import prunable, remaining
+from pruners import coupled_channels
 from pruners._channels import ChannelGroup, counter, mask_channels, remove_channels
-from pruners._coupling import coupled_channels
 
 Build = Callable[[str], nn.Module]
 
@@ -147,9 +147,9 @@ def small_vit() -> nn.Module:
 def test_networks_that_people_use(factory: Callable[[], nn.Module], size: int, groups: int) -> None:
     network = factory().eval()
     example = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
-    found = coupled_channels(network, example)
-    assert len(found) == groups
-    keep = thirds(found)
+    result = coupled_channels(network, example)
+    assert len(result) == groups
+    keep = thirds(result)
     with torch.no_grad():
         masked, removed = mask_channels(network, keep)(example), remove_channels(network, keep)(example)
     assert torch.allclose(masked, removed, rtol=1e-5, atol=1e-5)

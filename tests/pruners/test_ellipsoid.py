@@ -79,13 +79,13 @@ def test_sensitivities_on_a_line() -> None:
 
 def test_sensitivities_bound_every_share() -> None:
     points = cloud(128, 3)
-    found = sensitivities(points)
+    result = sensitivities(points)
     products = np.abs(points @ np.random.default_rng(2).normal(size=(3, 5000)))
     shares = (products / products.sum(0)).max(1)
-    assert (shares <= 1.01**0.5 * found).all()
+    assert (shares <= 1.01**0.5 * result).all()
     # and tell points apart: the largest is of round 1, the smallest of a late one
-    assert found.max() == 3
-    assert found.min() < 0.5
+    assert result.max() == 3
+    assert result.min() < 0.5
 
 
 def test_nothing_but_zeros() -> None:

@@ -7,9 +7,8 @@ from torch import Tensor, nn
 from torch.nn.utils import prune as reference
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
+from pruners import Context, coupled_channels
 from pruners._channels import remove_channels
-from pruners._coupling import coupled_channels
 from pruners.filter_norm import FilterNorm
 
 Build = Callable[[str], nn.Module]
@@ -49,9 +48,9 @@ def test_the_order_of_the_norm_matters() -> None:
     with torch.no_grad():
         network[0].weight.copy_(torch.tensor([[3.0, 3.0], [5.0, 0.1]]))
     context = Context(example=torch.zeros(1, 2))
-    found = [FilterNorm(p=p)(network, keep=3, context=context).get_parameter("0.weight").tolist() for p in (1, 2)]
-    assert found[0] == [[3, 3]]
-    assert found[1] == [pytest.approx([5, 0.1])]
+    result = [FilterNorm(p=p)(network, keep=3, context=context).get_parameter("0.weight").tolist() for p in (1, 2)]
+    assert result[0] == [[3, 3]]
+    assert result[1] == [pytest.approx([5, 0.1])]
 
 
 @pytest.mark.parametrize("p", [1, 2])

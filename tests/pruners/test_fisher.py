@@ -6,9 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralnets.weights import remaining
-from pruners._base import Context
+from pruners import Context, coupled_channels
 from pruners._channels import mask_channels
-from pruners._coupling import coupled_channels
 from pruners.fisher import Fisher
 
 Build = Callable[[str], nn.Module]
@@ -26,8 +25,8 @@ CONTEXT = Context(example=torch.zeros(1, 3, 8, 8), batches=batches)
 
 def scored(network: nn.Module, pruner: Fisher, context: Context = CONTEXT) -> dict[str, Tensor]:
     groups = coupled_channels(network, context.example)
-    found = pruner.score(network, groups, context)
-    return {str(group): score for group, score in zip(groups, found, strict=True)}
+    result = pruner.score(network, groups, context)
+    return {str(group): score for group, score in zip(groups, result, strict=True)}
 
 
 def test_activation_times_gradient_summed_and_squared(build: Build) -> None:
@@ -49,8 +48,8 @@ def test_how_examples_are_batched_does_not_matter(build: Build) -> None:
     images, labels = (torch.cat(parts) for parts in zip(*batches(), strict=True))
     parts = [(images[:1], labels[:1]), (images[1:], labels[1:])]
     other = scored(network, Fisher(), Context(example=CONTEXT.example, batches=lambda: parts))
-    for name, found in scored(network, Fisher()).items():
-        torch.testing.assert_close(found, other[name], rtol=1e-4, atol=1e-9)
+    for name, outcome in scored(network, Fisher()).items():
+        torch.testing.assert_close(outcome, other[name], rtol=1e-4, atol=1e-9)
 
 
 def test_a_quadratic_loss_by_hand() -> None:
@@ -64,8 +63,8 @@ def test_a_quadratic_loss_by_hand() -> None:
         network[2].weight.copy_(torch.tensor([[d], [0.0]]))
     pair = (torch.ones(2, 1), torch.tensor([0, 1]))
     context = Context(example=torch.zeros(1, 1), batches=lambda: [pair])
-    (found,) = scored(network, Fisher(), context).values()
-    assert found.item() == pytest.approx(d**2 / 8, rel=0.02)
+    (actual,) = scored(network, Fisher(), context).values()
+    assert actual.item() == pytest.approx(d**2 / 8, rel=0.02)
     # and that is by how much the loss changes
     with torch.no_grad():
         before = F.cross_entropy(network.double()(pair[0].double()), pair[1])
@@ -96,10 +95,10 @@ def test_savings_count_at_beta_per_multiplication(build: Build) -> None:
     # "vgg": 3 -> 6 at 8 x 8, 6 -> 5 at 4 x 4, each of the 5 is 16 inputs of 80 -> 9 -> 4
     network = build("vgg")
     plain = scored(network, Fisher())
-    found = scored(network, Fisher(beta=1e-6))
+    computed = scored(network, Fisher(beta=1e-6))
     savings = [64 * 9 * 3 + 16 * 9 * 5, 16 * 9 * 6 + 16 * 9, 80 + 4]
     for (name, score), saving in zip(plain.items(), savings, strict=True):
-        torch.testing.assert_close(found[name], score - 1e-6 * saving, rtol=0, atol=1e-15)
+        torch.testing.assert_close(computed[name], score - 1e-6 * saving, rtol=0, atol=1e-15)
 
 
 def test_dear_channels_go_first_for_a_large_beta(build: Build) -> None:
@@ -114,14 +113,14 @@ def test_negative_scores_and_shares_do_not_go_together(build: Build) -> None:
         Fisher(beta=1e3, allocation="flops")(build("vgg"), keep=300, context=CONTEXT)
 
 
-@pytest.mark.parametrize(("images", "seen"), [(4, [4]), (7, [5, 2]), (100, [5, 3])])
-def test_one_pass_per_batch_of_as_many_images_as_asked(build: Build, images: int, seen: list[int]) -> None:
+@pytest.mark.parametrize(("images", "observed"), [(4, [4]), (7, [5, 2]), (100, [5, 3])])
+def test_one_pass_per_batch_of_as_many_images_as_asked(build: Build, images: int, observed: list[int]) -> None:
     network = build("projection")
     groups = coupled_channels(network, CONTEXT.example)
     calls: list[int] = []
     network.register_forward_hook(lambda _, inputs, __: calls.append(len(inputs[0])))
     Fisher(images=images).score(network, groups, CONTEXT)
-    assert calls == seen
+    assert calls == observed
 
 
 def test_hyperparameters_out_of_range() -> None:

@@ -8,8 +8,7 @@ from scipy.spatial.distance import cdist
 from torch import Tensor, nn
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
-from pruners._coupling import coupled_channels
+from pruners import Context, coupled_channels
 from pruners.fpgm import FPGM
 
 Build = Callable[[str], nn.Module]
@@ -27,8 +26,8 @@ def score_of(filters: Sequence[Sequence[float]]) -> list[float]:
     network = nn.Sequential(nn.Linear(weights.shape[1], len(weights)), nn.ReLU(), nn.Linear(len(weights), 1))
     with torch.no_grad():
         network[0].weight.copy_(weights)
-    (found,) = scored(network, Context(example=torch.zeros(1, weights.shape[1]))).values()
-    return found.tolist()
+    (result,) = scored(network, Context(example=torch.zeros(1, weights.shape[1]))).values()
+    return result.tolist()
 
 
 def distances(weights: Tensor) -> Tensor:
@@ -40,8 +39,8 @@ def test_signs_matter() -> None:
     # (1, 1) to (-1, -1): sqrt 8, to (1, -1): 2; (-1, -1) to (1, -1): 2
     assert score_of([[1, 1], [-1, -1], [1, -1]]) == pytest.approx([sqrt(8) + 2, sqrt(8) + 2, 4])
     # (1, 1), (-1, -1), (1, -1) and (2, 3): to the last sqrt 5, 5, sqrt 17
-    found = score_of([[1, 1], [-1, -1], [1, -1], [2, 3]])
-    assert found == pytest.approx([sqrt(8) + 2 + sqrt(5), sqrt(8) + 2 + 5, 4 + sqrt(17), sqrt(5) + 5 + sqrt(17)])
+    outcome = score_of([[1, 1], [-1, -1], [1, -1], [2, 3]])
+    assert outcome == pytest.approx([sqrt(8) + 2 + sqrt(5), sqrt(8) + 2 + 5, 4 + sqrt(17), sqrt(5) + 5 + sqrt(17)])
 
 
 def test_what_stands_in_the_middle_goes_first() -> None:
@@ -66,10 +65,10 @@ def test_same_distances_as_scipy(build: Build, name: str, layer: str, group: str
 
 def test_layers_that_share_channels_have_one_long_filter(build: Build) -> None:
     network = build("projection")
-    found = next(score for name, score in scored(network).items() if "5.conv2" in name)
+    actual = next(score for name, score in scored(network).items() if "5.conv2" in name)
     names = ("5.conv2", "5.shortcut.0", "6.conv2")
     long = torch.cat([network.get_parameter(f"{name}.weight").flatten(1) for name in names], dim=1)
-    torch.testing.assert_close(found, distances(long))
+    torch.testing.assert_close(actual, distances(long))
 
 
 def test_a_channel_of_a_grouped_convolution_is_a_filter_of_each_group(build: Build) -> None:
@@ -81,10 +80,10 @@ def test_a_channel_of_a_grouped_convolution_is_a_filter_of_each_group(build: Bui
 
 def test_depthwise_filters_belong_to_their_channel(build: Build) -> None:
     network = build("mobile")
-    found = next(score for name, score in scored(network).items() if name.startswith("0, 1"))
+    computed = next(score for name, score in scored(network).items() if name.startswith("0, 1"))
     names = ("0", "3", "6.up")
     long = torch.cat([network.get_parameter(f"{name}.weight").flatten(1) for name in names], dim=1)
-    torch.testing.assert_close(found, distances(long))
+    torch.testing.assert_close(computed, distances(long))
 
 
 class Halves(nn.Module):
@@ -103,12 +102,12 @@ class Halves(nn.Module):
 
 def test_layers_that_produce_some_of_the_channels_give_zeros_for_the_others() -> None:
     network = Halves()
-    (found,) = scored(network).values()
+    (result,) = scored(network).values()
     left, right = torch.zeros(5, 3), torch.zeros(5, 27)
     left[:2] = network.left.weight.detach().flatten(1)
     right[2:] = network.right.weight.detach().flatten(1)
     torch.testing.assert_close(
-        found, distances(torch.cat([network.both.weight.detach().flatten(1), left, right], dim=1))
+        result, distances(torch.cat([network.both.weight.detach().flatten(1), left, right], dim=1))
     )
 
 
@@ -116,8 +115,8 @@ def test_zero_filters_score_nothing_and_go_first(build: Build) -> None:
     network = build("chain")
     with torch.no_grad():
         network.get_parameter("1.weight")[[2, 5]] = 0
-    found = scored(network)["1, 2"]
-    assert (found == 0).nonzero().flatten().tolist() == [2, 5]
+    result = scored(network)["1, 2"]
+    assert (result == 0).nonzero().flatten().tolist() == [2, 5]
     pruned = FPGM()(network, keep=remaining(network) // 2, context=CONTEXT)
     assert bool(prunable(pruned)["1.weight"].flatten(1).any(1).all())
 

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pruners import coupled_channels
 from pruners._channels import ChannelGroup, mask_channels
-from pruners._coupling import coupled_channels
 from pruners._gates import gate_gradients, gated
 
 Build = Callable[[str], nn.Module]
@@ -36,9 +36,9 @@ def test_a_gate_at_zero_is_a_masked_channel(network: nn.Module, images: Tensor) 
     network, images = network.double(), images.double()
     plain = network(images)
     with gated(network, groups, [keep[group].double()[None] for group in groups]):
-        found = network(images)
-    torch.testing.assert_close(found, mask_channels(network, keep)(images), rtol=1e-9, atol=1e-12)
-    assert not torch.allclose(found, plain)
+        result = network(images)
+    torch.testing.assert_close(result, mask_channels(network, keep)(images), rtol=1e-9, atol=1e-12)
+    assert not torch.allclose(result, plain)
     # and it is over afterwards
     torch.testing.assert_close(network(images), plain, rtol=0, atol=0)
 
@@ -46,8 +46,8 @@ def test_a_gate_at_zero_is_a_masked_channel(network: nn.Module, images: Tensor) 
 def test_a_gate_at_one_changes_nothing(network: nn.Module, images: Tensor) -> None:
     groups = groups_of(network, images)
     with gated(network, groups, [torch.ones(1, group.size) for group in groups]):
-        found = network(images)
-    torch.testing.assert_close(found, network(images), rtol=0, atol=0)
+        outcome = network(images)
+    torch.testing.assert_close(outcome, network(images), rtol=0, atol=0)
 
 
 def test_each_example_has_a_gate_of_its_own(network: nn.Module, images: Tensor) -> None:
@@ -55,10 +55,10 @@ def test_each_example_has_a_gate_of_its_own(network: nn.Module, images: Tensor) 
     generator = torch.Generator().manual_seed(3)
     gates = [torch.rand(len(images), group.size, generator=generator) for group in groups]
     with gated(network, groups, gates):
-        found = network(images)
+        actual = network(images)
     for row, image in enumerate(images):
         with gated(network, groups, [gate[row : row + 1] for gate in gates]):
-            torch.testing.assert_close(found[row : row + 1], network(image[None]), rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(actual[row : row + 1], network(image[None]), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("at", [1.0, 0.3])
@@ -66,7 +66,7 @@ def test_each_example_has_a_gate_of_its_own(network: nn.Module, images: Tensor) 
 def test_gradients_are_finite_differences(build: Build, images: Tensor, name: str, at: float) -> None:
     network = build(name)
     groups, labels = groups_of(network, images), labels_for(images)
-    found = gate_gradients(network, groups, images, labels, at=at)
+    computed = gate_gradients(network, groups, images, labels, at=at)
     network, images, step = network.double(), images.double(), 1e-6
     for number, group in enumerate(groups):
         for channel in {0, group.size - 1}:
@@ -77,7 +77,7 @@ def test_gradients_are_finite_differences(build: Build, images: Tensor, name: st
                 with gated(network, groups, gates):
                     sides.append(losses(network, images, labels))
             slope = (sides[1] - sides[0]) / (2 * step)
-            torch.testing.assert_close(found[number][:, channel].double(), slope, rtol=1e-3, atol=1e-5)
+            torch.testing.assert_close(computed[number][:, channel].double(), slope, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
@@ -87,8 +87,8 @@ def test_gradients_of_a_batch_are_those_of_its_examples(build: Build, images: Te
     together = gate_gradients(network, groups, images, labels)
     for row in range(len(images)):
         alone = gate_gradients(network, groups, images[row : row + 1], labels[row : row + 1])
-        for found, expected in zip(together, alone, strict=True):
-            torch.testing.assert_close(found[row : row + 1], expected, rtol=1e-4, atol=1e-5)
+        for result, expected in zip(together, alone, strict=True):
+            torch.testing.assert_close(result[row : row + 1], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_by_hand() -> None:
@@ -99,8 +99,8 @@ def test_by_hand() -> None:
         network[0].weight.copy_(torch.tensor([[2.0], [-1.0]]))
         network[2].weight.copy_(torch.tensor([[0.5, 3.0], [0.0, 0.0]]))
     (group,) = coupled_channels(network, torch.zeros(1, 1))
-    (found,) = gate_gradients(network, [group], torch.ones(1, 1), torch.tensor([0]))
-    assert found.tolist() == [[pytest.approx(-1 / (1 + torch.e)), 0]]
+    (result,) = gate_gradients(network, [group], torch.ones(1, 1), torch.tensor([0]))
+    assert result.tolist() == [[pytest.approx(-1 / (1 + torch.e)), 0]]
 
 
 def test_one_pass_for_all_channels_and_examples(build: Build, images: Tensor) -> None:

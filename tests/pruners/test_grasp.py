@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
+from pruners import Context
 from pruners.grasp import GraSP, hessian_gradient
 
 Build = Callable[[str], nn.Module]
@@ -37,8 +37,8 @@ def test_by_hand() -> None:
     network.weight = nn.Parameter(torch.ones(2, 1))
     context = one_example([2.0], 0)
     assert torch.allclose(GraSP(temperature=1).score(network, context)["weight"], torch.tensor([[-2.0], [2.0]]))
-    found = GraSP(temperature=4).score(network, context)["weight"]
-    assert torch.allclose(found, torch.tensor([[-2.0], [2.0]]) / 64)
+    result = GraSP(temperature=4).score(network, context)["weight"]
+    assert torch.allclose(result, torch.tensor([[-2.0], [2.0]]) / 64)
     # the largest stays, not the smallest, nor the largest in absolute value
     assert GraSP()(network, keep=1, context=context).weight.tolist() == [[0], [1]]
 
@@ -88,23 +88,23 @@ def test_hessian_gradient_against_finite_differences(build: Build, name: str) ->
     expected = {key: (up[key] - down[key]) / 2e-6 for key in g}
     batches = [(images[:8], labels[:8]), (images[8:], labels[8:])]
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-        found = hessian_gradient(network, weights, batches, temperature)
+        outcome = hessian_gradient(network, weights, batches, temperature)
     scale = max(float(each.abs().max()) for each in expected.values())
     assert scale > 1e-6
-    assert all(torch.allclose(found[key], expected[key], rtol=1e-4, atol=1e-6 * scale) for key in found)
+    assert all(torch.allclose(outcome[key], expected[key], rtol=1e-4, atol=1e-6 * scale) for key in outcome)
 
 
 def test_two_forward_passes_a_batch(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    network, seen = build("chain"), []
+    network, observed = build("chain"), []
     forward = nn.Sequential.forward
 
     def counting(self: nn.Sequential, images: Tensor) -> Tensor:
-        seen.append(len(images))
+        observed.append(len(images))
         return forward(self, images)
 
     monkeypatch.setattr(nn.Sequential, "forward", counting)
     GraSP(batch_size=10)(network, keep=50, context=LOOKING)
-    assert seen == [1, 10, 10, 10, 10]
+    assert observed == [1, 10, 10, 10, 10]
 
 
 def test_batch_statistics_change_scores(build: Build) -> None:

@@ -6,18 +6,18 @@ import torch
 from torch import Tensor, nn
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
+from pruners import Context
 from pruners._layer_trials import Outcome
 from pruners.greedy_allocation import GreedyAllocation, greedy_counts
 
 
 def separable(
-    curves: Sequence[Callable[[int], float]], seen: list[tuple[int, ...]]
+    curves: Sequence[Callable[[int], float]], observed: list[tuple[int, ...]]
 ) -> Callable[[Sequence[int]], Outcome]:
     """The loss is a sum over the layers."""
 
     def attempt(counts: Sequence[int]) -> Outcome:
-        seen.append(tuple(counts))
+        observed.append(tuple(counts))
         return Outcome(accuracy=0, loss=sum(curve(count) for curve, count in zip(curves, counts, strict=True)))
 
     return attempt
@@ -32,10 +32,10 @@ def test_greedy_is_optimal_where_theory_says_so(keep: int) -> None:
     # one weight at a time from a separable convex loss: no allocation of the same size is better
     curves, sizes = [inverse(1), inverse(5), inverse(25)], (4, 6, 8)
     attempt = separable(curves, [])
-    found = greedy_counts(attempt, sizes, keep, share=0.01)
+    result = greedy_counts(attempt, sizes, keep, share=0.01)
     every = [c for c in product(*(range(1, size + 1) for size in sizes)) if sum(c) == keep]
-    assert sum(found) == keep
-    assert attempt(found).loss == pytest.approx(min(attempt(counts).loss for counts in every))
+    assert sum(result) == keep
+    assert attempt(result).loss == pytest.approx(min(attempt(counts).loss for counts in every))
 
 
 def test_two_steps_by_hand() -> None:
@@ -43,19 +43,19 @@ def test_two_steps_by_hand() -> None:
     # layer 0: 1/5 - 1/9 = 0.089 for 4 weights; layer 1: ten times as much; so layer 0 goes to 4.
     # then layer 0: 1/3 - 1/5 = 0.133 for 2, 0.067 each, still less than 0.889 / 4 = 0.222 each: 2 are left;
     # then 1/2 - 1/3 = 0.167 for one, less than 0.222: 1 is left, its last; layer 1 has to give: 8 - 4, and then 1 of 4
-    seen: list[tuple[int, ...]] = []
-    attempt = separable([inverse(1), inverse(10)], seen)
+    observed: list[tuple[int, ...]] = []
+    attempt = separable([inverse(1), inverse(10)], observed)
     assert greedy_counts(attempt, (8, 8), 12, share=0.5) == (4, 8)
     assert greedy_counts(attempt, (8, 8), 9, share=0.5) == (1, 8)
     assert greedy_counts(attempt, (8, 8), 4, share=0.5) == (1, 3)
 
 
 def test_a_layer_is_tried_again_only_when_it_comes_first() -> None:
-    seen: list[tuple[int, ...]] = []
-    greedy_counts(separable([inverse(1), inverse(10**6), inverse(10**7)], seen), (1000, 10, 10), 520, share=0.1)
+    recorded: list[tuple[int, ...]] = []
+    greedy_counts(separable([inverse(1), inverse(10**6), inverse(10**7)], recorded), (1000, 10, 10), 520, share=0.1)
     # the start, each layer once, and then the first layer for each of its seven steps: 0.9^6 * 1000 > 500
-    assert len(seen) == 1 + 3 + 6
-    assert [counts[1:] for counts in seen].count((10, 10)) == len(seen) - 2
+    assert len(recorded) == 1 + 3 + 6
+    assert [counts[1:] for counts in recorded].count((10, 10)) == len(recorded) - 2
 
 
 def test_prices_that_have_risen_are_noticed() -> None:
@@ -81,9 +81,9 @@ def test_outputs_that_are_not_numbers_are_dear() -> None:
 def test_the_last_weight_of_a_layer_goes_last(keep: int, dearest: int) -> None:
     curves = [inverse(1), inverse(3), inverse(2)]
     curves[dearest] = inverse(50)
-    found = greedy_counts(separable(curves, []), (2, 7, 3), keep, share=0.4)
-    assert sum(found) == keep
-    assert min(found) >= 1 or keep < 3
+    outcome = greedy_counts(separable(curves, []), (2, 7, 3), keep, share=0.4)
+    assert sum(outcome) == keep
+    assert min(outcome) >= 1 or keep < 3
 
 
 class Doubled(nn.Module):

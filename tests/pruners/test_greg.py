@@ -7,10 +7,8 @@ from torch import Tensor, nn
 
 from neuralnets.training_hook import Hook
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
+from pruners import Context, coupled_channels, sgd
 from pruners._channels import ChannelGroup, mask_channels
-from pruners._coupling import coupled_channels
-from pruners._sgd import sgd
 from pruners.filter_norm import FilterNorm
 from pruners.greg import GReg, GrowingPenalty, mean_sizes
 
@@ -106,9 +104,9 @@ def test_mean_sizes_by_hand() -> None:
 def test_greg1_chooses_by_filter_norm(build: Build) -> None:
     network = build("chain")
     keep = remaining(network) // 2
-    found = GReg(variant="greg1")(network, keep=keep, context=context(3, 1e-9))
+    result = GReg(variant="greg1")(network, keep=keep, context=context(3, 1e-9))
     expected = FilterNorm()(network, keep=keep, context=context())
-    for one, other in zip(prunable(found).values(), prunable(expected).values(), strict=True):
+    for one, other in zip(prunable(result).values(), prunable(expected).values(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
 
 
@@ -116,16 +114,16 @@ def test_greg1_chooses_by_filter_norm(build: Build) -> None:
 def test_what_goes_is_gone_before_it_is_cut(build: Build, variant: Variant) -> None:
     network = build("projection")
     groups = coupled_channels(network, EXAMPLE)
-    seen: list[tuple[GrowingPenalty, nn.Module]] = []
+    observed: list[tuple[GrowingPenalty, nn.Module]] = []
 
     def train(model: nn.Module, hook: Hook) -> nn.Module:
         assert isinstance(hook, GrowingPenalty)
-        seen.append((hook, sgd(batches, steps=300, learning_rate=0.1)(model, hook)))
-        return seen[0][1]
+        observed.append((hook, sgd(batches, steps=300, learning_rate=0.1)(model, hook)))
+        return observed[0][1]
 
     before = Context(example=EXAMPLE, train=train)
     cut = GReg(variant=variant)(network, keep=remaining(network) // 2, context=before)
-    hook, grown = seen[0]
+    hook, grown = observed[0]
     assert hook.stays is not None
     for size, stays in zip(mean_sizes(grown, groups), hook.stays.values(), strict=True):
         assert 0 < int((~stays).sum()) < len(stays)

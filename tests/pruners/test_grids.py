@@ -2,7 +2,8 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
 
-from pruners._grids import Grid, geometric, linear, lost_in_pruning, lottery, retrained
+from pruners import lost_in_pruning, lottery
+from pruners._grids import Grid, geometric, linear, retrained
 
 # percentages as listed by the authors' configuration, one decimal
 PUBLISHED = {
@@ -29,9 +30,9 @@ def as_listed(ratio: float) -> str:
 
 @pytest.mark.parametrize("grid", PUBLISHED)
 def test_the_published_ratios_are_reproduced(grid: Grid) -> None:
-    found = lost_in_pruning(grid)
-    assert [as_listed(ratio) for ratio in found] == PUBLISHED[grid].split()
-    assert list(found) == sorted(set(found))
+    result = lost_in_pruning(grid)
+    assert [as_listed(ratio) for ratio in result] == PUBLISHED[grid].split()
+    assert list(result) == sorted(set(result))
 
 
 def test_the_last_geometric_ratio_in_closed_form() -> None:

@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralnets.weights import remaining
-from pruners._base import Context
-from pruners._coupling import coupled_channels
+from pruners import Context, coupled_channels
 from pruners.hrank import HRank
 
 Build = Callable[[str], nn.Module]
@@ -25,21 +24,21 @@ CONTEXT = Context(example=torch.zeros(1, 3, 8, 8), batches=batches)
 
 def scored(network: nn.Module, pruner: HRank | None = None, context: Context = CONTEXT) -> dict[str, Tensor]:
     groups = coupled_channels(network, context.example)
-    found = (pruner or HRank()).score(network, groups, context)
-    return {str(group): score for group, score in zip(groups, found, strict=True)}
+    result = (pruner or HRank()).score(network, groups, context)
+    return {str(group): score for group, score in zip(groups, result, strict=True)}
 
 
 def seen_by(network: nn.Module, name: str, what: str = "inputs") -> Tensor:
     """Inputs or outputs of a layer in a plain forward pass over all images."""
-    seen: list[Tensor] = []
+    observed: list[Tensor] = []
     layer = network.get_submodule(name)
     handle = layer.register_forward_hook(
-        lambda _, inputs, output: seen.append(inputs[0] if what == "inputs" else output)
+        lambda _, inputs, output: observed.append(inputs[0] if what == "inputs" else output)
     )
     with torch.no_grad():
         network(torch.cat([images for images, _ in batches()]))
     handle.remove()
-    return seen[0]
+    return observed[0]
 
 
 def ranks(maps: Tensor) -> Tensor:
@@ -93,16 +92,16 @@ def test_what_convolutions_read(build: Build) -> None:
 
 def test_readers_of_a_residual_stream_are_averaged(build: Build) -> None:
     network = build("projection")
-    found = next(score for name, score in scored(network).items() if name.startswith("1, 2"))
+    outcome = next(score for name, score in scored(network).items() if name.startswith("1, 2"))
     readers = [ranks(seen_by(network, name)) for name in ("4.conv1", "5.conv1", "5.shortcut.0")]
-    torch.testing.assert_close(found, torch.stack(readers).mean(0))
+    torch.testing.assert_close(outcome, torch.stack(readers).mean(0))
 
 
 def test_gates_on_means_do_not_count(build: Build) -> None:
     # squeeze and excitation reads means, of rank 1
     network = build("mobile")
-    found = next(score for name, score in scored(network).items() if name.startswith("0, 1"))
-    torch.testing.assert_close(found, ranks(seen_by(network, "7")))
+    actual = next(score for name, score in scored(network).items() if name.startswith("0, 1"))
+    torch.testing.assert_close(actual, ranks(seen_by(network, "7")))
 
 
 def test_maps_before_pooling_or_flattening(build: Build) -> None:
@@ -142,14 +141,14 @@ def test_dead_channels_score_nothing(build: Build) -> None:
     assert torch.equal(scored(network)["1, 2"] > 0, active)
 
 
-@pytest.mark.parametrize(("images", "seen"), [(4, [4]), (7, [5, 2]), (100, [5, 3])])
-def test_one_pass_per_batch_of_as_many_images_as_asked(build: Build, images: int, seen: list[int]) -> None:
+@pytest.mark.parametrize(("images", "recorded"), [(4, [4]), (7, [5, 2]), (100, [5, 3])])
+def test_one_pass_per_batch_of_as_many_images_as_asked(build: Build, images: int, recorded: list[int]) -> None:
     network = build("projection")
     groups = coupled_channels(network, CONTEXT.example)
     calls: list[int] = []
     network.register_forward_hook(lambda _, inputs, __: calls.append(len(inputs[0])))
     HRank(images=images).score(network, groups, CONTEXT)
-    assert calls == seen
+    assert calls == recorded
 
 
 def test_maps_that_are_not_finite_are_refused(build: Build) -> None:

@@ -8,9 +8,7 @@ from torch import Tensor, nn
 
 from neuralnets.training_hook import Hook
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
-from pruners._schedule import hold_zeros
-from pruners._sgd import sgd
+from pruners import Context, hold_zeros, sgd
 from pruners.hydra import Hydra, Scored
 from pruners.magnitude import Magnitude
 
@@ -58,9 +56,9 @@ def test_scores_start_at_scaled_weights() -> None:
 def test_untrained_scores_are_magnitudes(network: nn.Module) -> None:
     keep = remaining(network) // 3
     context = Context(example=torch.zeros(1, 3, 8, 8), train=lambda scored, _: deepcopy(scored))
-    found = Hydra()(network, keep=keep, context=context)
+    result = Hydra()(network, keep=keep, context=context)
     expected = Magnitude(allocation="uniform")(network, keep=keep, context=context)
-    assert all(torch.equal(one, other) for one, other in zip(found.parameters(), expected.parameters(), strict=True))
+    assert all(torch.equal(one, other) for one, other in zip(result.parameters(), expected.parameters(), strict=True))
 
 
 def test_training_finds_the_small_weight_that_matters() -> None:

@@ -33,8 +33,8 @@ def test_weight_by_hand() -> None:
     # the first left out arrives at t = 2: an item of importance 1/2 was in time with probability 1 - exp(-1)
     importance = torch.tensor([0.5, 1.0, 0.1], dtype=torch.float64)
     times = torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64)
-    found = unbiased_weights(importance, times, torch.tensor([True, False, False]))
-    assert abs(float(found[0]) - 1 / (1 - 0.36787944117144233)) < 1e-12
+    result = unbiased_weights(importance, times, torch.tensor([True, False, False]))
+    assert abs(float(result[0]) - 1 / (1 - 0.36787944117144233)) < 1e-12
 
 
 def test_first_arrivals_are_distributed_as_draws() -> None:

@@ -6,8 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
-from pruners._sgd import sgd
+from pruners import Context, sgd
 from pruners.iss_p import ISSP, Shrinkage
 
 Build = Callable[[str], nn.Module]
@@ -52,10 +51,10 @@ def test_one_step_by_hand() -> None:
 
 def test_without_alpha_it_is_iterative_hard_thresholding(build: Build) -> None:
     network = build("chain")
-    found = ISSP(alpha=0.0, shrink=1.0)(network, keep=remaining(network) // 4, context=context())
+    result = ISSP(alpha=0.0, shrink=1.0)(network, keep=remaining(network) // 4, context=context())
     # the loop written out: a step of SGD with momentum, then all but the largest of each layer are zero
     expected = build("chain").train()
-    counts = {name: int(weight.count_nonzero()) for name, weight in prunable(found).items()}
+    counts = {name: int(weight.count_nonzero()) for name, weight in prunable(result).items()}
     optimizer = torch.optim.SGD(expected.parameters(), 0.02, 0.9, weight_decay=1e-4)
     for images, labels in [batch for _ in range(3) for batch in batches()]:
         optimizer.zero_grad()
@@ -67,16 +66,16 @@ def test_without_alpha_it_is_iterative_hard_thresholding(build: Build) -> None:
                 weight.copy_(
                     torch.zeros_like(weight).flatten().index_copy(0, top, weight.flatten()[top]).view_as(weight)
                 )
-    for one, other in zip(found.state_dict().values(), expected.state_dict().values(), strict=True):
+    for one, other in zip(result.state_dict().values(), expected.state_dict().values(), strict=True):
         assert torch.equal(one, other)
 
 
 def test_every_layer_keeps_the_same_ratio(build: Build) -> None:
     for name in ("projection", "grouped", "dense", "transformer"):
         network = build(name)
-        found = ISSP()(network, keep=round(0.3 * remaining(network)), context=context(3))
-        assert remaining(found) == round(0.3 * remaining(network))
-        for weight in prunable(found).values():
+        outcome = ISSP()(network, keep=round(0.3 * remaining(network)), context=context(3))
+        assert remaining(outcome) == round(0.3 * remaining(network))
+        for weight in prunable(outcome).values():
             assert abs(int(weight.count_nonzero()) - 0.3 * weight.numel()) <= 1
 
 
@@ -85,9 +84,9 @@ def test_softer_shrinking_lets_more_weights_come_back(build: Build) -> None:
     keep = remaining(network) // 10
 
     def changed(alpha: float) -> int:
-        found = ISSP(alpha=alpha)(network, keep=keep, context=context(60))
+        actual = ISSP(alpha=alpha)(network, keep=keep, context=context(60))
         first = ISSP(alpha=alpha)(network, keep=keep, context=context(1))
-        pairs = zip(prunable(found).values(), prunable(first).values(), strict=True)
+        pairs = zip(prunable(actual).values(), prunable(first).values(), strict=True)
         return sum(int(((one != 0) & (other == 0)).sum()) for one, other in pairs)
 
     assert changed(0.99) > changed(0.0)
@@ -95,10 +94,10 @@ def test_softer_shrinking_lets_more_weights_come_back(build: Build) -> None:
 
 def test_weights_that_stay_are_trained(build: Build) -> None:
     network = build("chain")
-    found = ISSP()(network, keep=200, context=context())
+    computed = ISSP()(network, keep=200, context=context())
     assert not any(
         torch.equal(new[new != 0], old[new != 0])
-        for new, old in zip(prunable(found).values(), prunable(network).values(), strict=True)
+        for new, old in zip(prunable(computed).values(), prunable(network).values(), strict=True)
     )
 
 

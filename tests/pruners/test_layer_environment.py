@@ -30,10 +30,10 @@ FEATURES = [
 ]
 
 
-def environment(seen: list[tuple[int, ...]] | None = None) -> LayerEnvironment:
+def environment(observed: list[tuple[int, ...]] | None = None) -> LayerEnvironment:
     def reward(counts: Sequence[int]) -> float:
-        if seen is not None:
-            seen.append(tuple(counts))
+        if observed is not None:
+            observed.append(tuple(counts))
         return float(counts[0])
 
     model = network()
@@ -41,13 +41,13 @@ def environment(seen: list[tuple[int, ...]] | None = None) -> LayerEnvironment:
 
 
 def test_states_are_the_papers() -> None:
-    found = environment()
-    assert (found.horizon, found.features) == (5, 10)
+    result = environment()
+    assert (result.horizon, result.features) == (5, 10)
     raw = np.array(FEATURES, dtype=float)
     expected = (raw - raw.mean(0)) / raw.std(0)
     actions = torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.9, 0.5, 0.0, 0.7]])
     for step in range(5):
-        states = found.states(actions[:, :step])
+        states = result.states(actions[:, :step])
         assert states.shape == (2, 10)
         for episode in range(2):
             assert states[episode, :9].numpy() == pytest.approx(expected[step], abs=1e-6)
@@ -61,13 +61,13 @@ def test_features_that_do_not_differ_are_zero() -> None:
 
 
 def test_rewards_and_costs_by_hand() -> None:
-    seen: list[tuple[int, ...]] = []
-    found = environment(seen)
+    observed: list[tuple[int, ...]] = []
+    outcome = environment(observed)
     # weights per layer: 3 * 8 * 15, 2 * 8 * 9, 8 * 6 * 4, 6 * 4, 64 * 10
     sizes = (360, 144, 192, 24, 640)
     actions = torch.tensor([[0.5, 0.25, 0.75, 0.9, 0.99], [0.9999, 0.9999, 0.9999, 0.9999, 0.0001]])
-    rewards, costs = found.outcomes(actions)
+    rewards, costs = outcome.outcomes(actions)
     # 0.1 * 24 = 2.4, 0.01 * 640 = 6.4; no layer loses its last weight; 0.9999 * 640 = 639.9
-    assert seen == [(180, 108, 48, 2, 6), (1, 1, 1, 1, 640)]
+    assert observed == [(180, 108, 48, 2, 6), (1, 1, 1, 1, 640)]
     assert rewards.tolist() == [180, 1]
     assert costs.tolist() == pytest.approx([100 * 344 / sum(sizes), 100 * 644 / sum(sizes)])

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pruners import apply_masks
 from pruners._layer_trials import Layers, Outcome, masks_for, read_layers, to_budget, trial
-from pruners._masks import apply_masks
 
 
 def layers(*sizes: int) -> Layers:
@@ -51,12 +51,12 @@ def test_budgets_add_up_whatever_the_densities(seed: int) -> None:
     densities = torch.rand(6, generator=generator).square().tolist()
     before = (0,) * 6
     for keep in range(1, sum(sizes) + 1):
-        found = to_budget(layers(*sizes), densities, keep)
-        assert sum(found) == keep
-        assert all(0 <= few <= size for few, size in zip(found, sizes, strict=True))
+        result = to_budget(layers(*sizes), densities, keep)
+        assert sum(result) == keep
+        assert all(0 <= few <= size for few, size in zip(result, sizes, strict=True))
         # one more is one more somewhere, never fewer elsewhere
-        assert all(less <= more for less, more in zip(before, found, strict=True))
-        before = found
+        assert all(less <= more for less, more in zip(before, result, strict=True))
+        before = result
 
 
 def net() -> nn.Module:
@@ -80,10 +80,10 @@ def test_the_largest_weights_stay_and_of_equal_ones_the_first() -> None:
     with torch.no_grad():
         network[0].weight.copy_(torch.tensor([[1.0, -3.0, 0.0], [2.0, -2.0, 2.0]]))
         network[1].weight.copy_(torch.tensor([[0.5, -0.5]]))
-    found = read_layers(network)
-    assert found.sizes == (5, 2)
-    assert torch.equal(found.ranks[0], torch.tensor([[4, 0, 5], [1, 2, 3]]))
-    masks = masks_for(network, found, (3, 1))
+    actual = read_layers(network)
+    assert actual.sizes == (5, 2)
+    assert torch.equal(actual.ranks[0], torch.tensor([[4, 0, 5], [1, 2, 3]]))
+    masks = masks_for(network, actual, (3, 1))
     assert torch.equal(masks["0.weight"], torch.tensor([[False, True, False], [True, True, False]]))
     assert torch.equal(masks["1.weight"], torch.tensor([[True, False]]))
 
@@ -92,9 +92,9 @@ def test_empty_layers_are_left_out() -> None:
     network = net()
     with torch.no_grad():
         network[0].weight.zero_()
-    found = read_layers(network)
-    assert found.names == ("2.weight",)
-    assert not masks_for(network, found, (4,))["0.weight"].any()
+    computed = read_layers(network)
+    assert computed.names == ("2.weight",)
+    assert not masks_for(network, computed, (4,))["0.weight"].any()
 
 
 def test_weights_that_are_not_numbers_are_refused() -> None:
@@ -107,14 +107,14 @@ def test_weights_that_are_not_numbers_are_refused() -> None:
 
 def test_attempts_are_what_the_pruned_network_does() -> None:
     network, data = net(), batches()
-    found = read_layers(network)
-    attempt = trial(network, found, data)
+    result = read_layers(network)
+    attempt = trial(network, result, data)
     images, labels = (torch.cat(each) for each in zip(*data, strict=True))
     # down and up again: nothing of an earlier attempt is left
     for counts in [(20, 15), (3, 15), (20, 15), (7, 2), (1, 1), (7, 9), (20, 15)]:
         outcome = attempt(counts)
         with torch.no_grad():
-            logits = apply_masks(network, masks_for(network, found, counts))(images)
+            logits = apply_masks(network, masks_for(network, result, counts))(images)
         assert outcome.accuracy == pytest.approx(100 * float((logits.argmax(1) == labels).float().mean()))
         assert outcome.loss == pytest.approx(float(F.cross_entropy(logits, labels)), rel=1e-5)
         right = logits.softmax(1)[torch.arange(len(labels)), labels]

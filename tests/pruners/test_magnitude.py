@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune as reference
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
+from pruners import Context
 from pruners.magnitude import Magnitude
 
 CONTEXT = Context(example=torch.zeros(1, 4))
@@ -54,8 +54,8 @@ def test_same_masks_as_torch() -> None:
         reference.global_unstructured(layers, pruning_method=reference.L1Unstructured, amount=total - keep)
         expected: list[Tensor] = [module.weight_mask.bool() for module, _ in layers]
         pruned = Magnitude()(network, keep=keep, context=CONTEXT)
-        found = [weight != 0 for weight in prunable(pruned).values()]
-        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+        result = [weight != 0 for weight in prunable(pruned).values()]
+        assert all(torch.equal(a, b) for a, b in zip(result, expected, strict=True))
 
 
 def test_survivors_are_nested_and_unchanged() -> None:

@@ -4,7 +4,8 @@ import torch
 from hypothesis import given
 from torch import Tensor, nn
 
-from pruners._masks import apply_masks, even_priorities, keep_global, keep_layerwise, nonzero
+from pruners import apply_masks, keep_global
+from pruners._masks import even_priorities, keep_layerwise, nonzero
 
 Case = tuple[dict[str, Tensor], dict[str, Tensor], int]
 
@@ -47,8 +48,8 @@ def test_global_keeps_what_a_stable_sort_keeps(case: Case) -> None:
     ]
     expected = {(layer, position) for _, layer, position in sorted(entries)[:keep]}
     masks = keep_global(scores, keep, alive)
-    found = {(layer, int(p)) for layer, name in enumerate(scores) for p in masks[name].nonzero()}
-    assert found == expected
+    result = {(layer, int(p)) for layer, name in enumerate(scores) for p in masks[name].nonzero()}
+    assert result == expected
 
 
 @given(cases())
@@ -143,8 +144,8 @@ def test_keep_out_of_range(keep: int) -> None:
 
 def test_even_priorities_by_hand() -> None:
     # places 2, 1, 3 of three: -(t - 1/2) / 3, the best lifted by one
-    found = even_priorities(torch.tensor([0.5, 9.0, -1.0]))
-    assert found.tolist() == pytest.approx([-1.5 / 3, 1 - 0.5 / 3, -2.5 / 3])
+    outcome = even_priorities(torch.tensor([0.5, 9.0, -1.0]))
+    assert outcome.tolist() == pytest.approx([-1.5 / 3, 1 - 0.5 / 3, -2.5 / 3])
 
 
 def test_apply_masks_copies_and_zeroes() -> None:

@@ -68,12 +68,12 @@ def batches() -> Iterable[tuple[Tensor, Tensor]]:
 
 
 def passes(pruner: Pruner) -> tuple[int, int]:
-    watched, found = network(), Passes()
-    found.watch(watched)
+    watched, result = network(), Passes()
+    result.watch(watched)
     train = sgd(batches, steps=STEPS, learning_rate=1e-3)
     context = Context(example=torch.zeros(1, 2, 6, 6), batches=batches, train=train)
     pruner(watched, keep=remaining(watched) // 2, context=context)
-    return found.forward, found.backward
+    return result.forward, result.backward
 
 
 EXPECTED: dict[str, tuple[int, int]] = {
@@ -103,9 +103,9 @@ EXPECTED: dict[str, tuple[int, int]] = {
 
 def part(name: str) -> type[Pruner]:
     module = import_module(f"pruners.{name}")
-    own = [each for each in vars(module).values() if inspect.isclass(each) and each.__module__ == module.__name__]
-    (found,) = [each for each in own if issubclass(each, Pruner) and not inspect.isabstract(each)]
-    return found
+    itself = [each for each in vars(module).values() if inspect.isclass(each) and each.__module__ == module.__name__]
+    (outcome,) = [each for each in itself if issubclass(each, Pruner) and not inspect.isabstract(each)]
+    return outcome
 
 
 PARTS = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from neuralnets.weights import remaining
-from pruners._base import Context
+from pruners import Context, coupled_channels
 from pruners._channels import remove_channels
-from pruners._coupling import coupled_channels
 from pruners.pfp import PFP, errors, sensitivities
 
 Build = Callable[[str], nn.Module]
@@ -39,12 +38,12 @@ def tiny() -> nn.Sequential:
 def test_sensitivities_by_hand() -> None:
     network = tiny()
     groups = coupled_channels(network, torch.zeros(1, 2))
-    found = sensitivities(network, groups, [torch.tensor([[1.0, 1.0], [3.0, 1.0]])])
+    result = sensitivities(network, groups, [torch.tensor([[1.0, 1.0], [3.0, 1.0]])])
     # at (1, 1) the neurons sum 1 + 3, 2 + 2, 0 + 1; at (3, 1) 3 + 3, 6 + 2, 0 + 1
     # first: max(1/4, 2/4, 0, 3/6, 6/8, 0) = 3/4; second: 1, since the third neuron has nothing else
-    assert found[0].tolist() == [0.75, 1]
+    assert result[0].tolist() == [0.75, 1]
     # the three read (4, 4, 1) and (6, 8, 1): 4/8, 6/14; 4/8, 8/14; alone among the negative weights
-    assert torch.allclose(found[1], torch.tensor([1 / 2, 8 / 14, 1]).double())
+    assert torch.allclose(result[1], torch.tensor([1 / 2, 8 / 14, 1]).double())
 
 
 def kept(sensitivity: Tensor, constant: float, eps: float) -> int:
@@ -58,9 +57,9 @@ def kept(sensitivity: Tensor, constant: float, eps: float) -> int:
 @pytest.mark.parametrize("seed", range(4))
 def test_errors_are_where_the_numbers_of_channels_change(seed: int) -> None:
     sensitivity = torch.rand(12, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) ** 3
-    found = errors(sensitivity, 20.0)
-    assert bool((found.diff() < 0).all())
-    for number, eps in enumerate(found[1:].tolist(), start=2):
+    outcome = errors(sensitivity, 20.0)
+    assert bool((outcome.diff() < 0).all())
+    for number, eps in enumerate(outcome[1:].tolist(), start=2):
         assert kept(sensitivity, 20.0, eps * (1 - 1e-9)) >= number
         assert kept(sensitivity, 20.0, eps * (1 + 1e-9)) < number
 
@@ -68,8 +67,8 @@ def test_errors_are_where_the_numbers_of_channels_change(seed: int) -> None:
 def test_errors_by_hand() -> None:
     # two equal channels: one draw finds 1, two are expected to find 1.5, which is more than 1: m = 2 for both
     # 3 (6 + 2 eps) a S / eps^2 = 1 with a S = 1: eps^2 - 6 eps - 18 = 0, eps = 3 + sqrt(27)
-    found = errors(torch.tensor([0.25, 0.25]).double(), 2.0)
-    assert found.tolist() == pytest.approx([2 * (3 + 27**0.5), 3 + 27**0.5])
+    actual = errors(torch.tensor([0.25, 0.25]).double(), 2.0)
+    assert actual.tolist() == pytest.approx([2 * (3 + 27**0.5), 3 + 27**0.5])
 
 
 @pytest.mark.parametrize(
@@ -82,7 +81,7 @@ def test_channels_that_never_contribute(sensitivity: list[float], expected: list
 def test_one_error_for_all_layers(build: Build) -> None:
     network = build("chain")
     groups = coupled_channels(network, CONTEXT.example)
-    found = sensitivities(network, groups, (images for images, _ in batches()))
+    computed = sensitivities(network, groups, (images for images, _ in batches()))
     # the readers: 3 x 3 kernels at 64 places, and a linear layer
     constants = [6 * log(8 * (places + 1) * entries / 1e-16) for places, entries in ((64, 9), (1, 1))]
     for keep in (250, 500, 900):
@@ -92,12 +91,12 @@ def test_one_error_for_all_layers(build: Build) -> None:
         low, high = 1e-3, 1e6
         for _ in range(200):
             eps = (low * high) ** 0.5
-            sizes = [kept(each, a, eps) for each, a in zip(found, constants, strict=True)]
+            sizes = [kept(each, a, eps) for each, a in zip(computed, constants, strict=True)]
             stays = {g: torch.arange(g.size) < size for g, size in zip(groups, sizes, strict=True)}
             low, high = (low, eps) if remaining(remove_channels(network, stays)) < keep else (eps, high)
-        near = [[kept(s, a, e) for s, a in zip(found, constants, strict=True)] for e in (low, high)]
+        near = [[kept(s, a, e) for s, a in zip(computed, constants, strict=True)] for e in (low, high)]
         assert numbers in near
-        for each, name in zip(found, ("1", "4"), strict=True):
+        for each, name in zip(computed, ("1", "4"), strict=True):
             filters = network.get_parameter(f"{name}.bias")[each.argsort(descending=True)]
             assert set(pruned.get_parameter(f"{name}.bias").tolist()) == set(
                 filters[: pruned.get_submodule(name).out_channels].tolist()
@@ -132,17 +131,17 @@ def test_as_many_images_as_asked(build: Build) -> None:
     few = replace(CONTEXT, batches=lambda: [(images[:3], labels[:3]) for images, labels in list(batches())[:1]])
     one, other = PFP(images=3), PFP()
     groups = coupled_channels(network, CONTEXT.example)
-    for found, expected in zip(one.score(network, groups, CONTEXT), other.score(network, groups, few), strict=True):
-        assert torch.equal(found, expected)
+    for result, expected in zip(one.score(network, groups, CONTEXT), other.score(network, groups, few), strict=True):
+        assert torch.equal(result, expected)
 
 
 @pytest.mark.parametrize("randomised", [False, True])
 def test_every_kind_of_network(network: nn.Module, images: Tensor, randomised: bool) -> None:
     pruned = PFP(randomised=randomised)(network, keep=round(0.6 * remaining(network)), context=CONTEXT)
     assert remaining(pruned) < remaining(network)
-    found = pruned(images)
-    assert found.shape == network(images).shape
-    assert bool(found.isfinite().all())
+    result = pruned(images)
+    assert result.shape == network(images).shape
+    assert bool(result.isfinite().all())
 
 
 def test_randomised_reweights_what_reads_the_channels(build: Build) -> None:

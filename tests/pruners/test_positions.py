@@ -27,18 +27,18 @@ def test_by_hand() -> None:
         nn.Flatten(),
         nn.Linear(72, 5),
     )
-    found = positions(network, torch.zeros(1, 3, 8, 8))
-    assert found == {"0.weight": 16, "1.weight": 9, "2.weight": 9, "4.weight": 1}
+    result = positions(network, torch.zeros(1, 3, 8, 8))
+    assert result == {"0.weight": 16, "1.weight": 9, "2.weight": 9, "4.weight": 1}
 
 
 def test_linear_layers_count_tokens(build: Build) -> None:
-    found = positions(build("transformer"), torch.zeros(1, 3, 8, 8))
+    outcome = positions(build("transformer"), torch.zeros(1, 3, 8, 8))
     # 2 x 2 patches and a class token
-    assert found["patches.weight"] == 4
-    assert found["layers.0.attention.in_proj_weight"] == 5
-    assert found["layers.0.attention.out_proj.weight"] == 5
-    assert found["layers.1.fc1.weight"] == 5
-    assert found["head.weight"] == 1
+    assert outcome["patches.weight"] == 4
+    assert outcome["layers.0.attention.in_proj_weight"] == 5
+    assert outcome["layers.0.attention.out_proj.weight"] == 5
+    assert outcome["layers.1.fc1.weight"] == 5
+    assert outcome["head.weight"] == 1
 
 
 @pytest.mark.parametrize("name", NAMES)

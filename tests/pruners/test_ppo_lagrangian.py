@@ -12,25 +12,25 @@ from pruners._ppo_lagrangian import Process, Settings, search
 
 def test_advantages_by_hand() -> None:
     # errors: 0.5 * 2 - 1 = 0, 0.5 * 4 - 3 = -1, 10 - 4 = 6; each adds 0.5 * 0.5 of what follows
-    found = ppo._advantages(torch.tensor([[1.0, 3.0, 4.0]]), torch.tensor([10.0]), 0.5, 0.5)
-    assert found.tolist() == [[0.5 + 0.25 * (-1 + 0.25 * 6), -1 + 0.25 * 6, 6]]
+    result = ppo._advantages(torch.tensor([[1.0, 3.0, 4.0]]), torch.tensor([10.0]), 0.5, 0.5)
+    assert result.tolist() == [[0.5 + 0.25 * (-1 + 0.25 * 6), -1 + 0.25 * 6, 6]]
 
 
 @pytest.mark.parametrize("trace", [0.0, 0.7, 1.0])
 def test_advantages_by_the_formula(trace: float) -> None:
     generator = torch.Generator().manual_seed(0)
     values, last = torch.randn(3, 6, generator=generator).double(), torch.randn(3, generator=generator).double()
-    found = ppo._advantages(values, last, 0.9, trace)
+    outcome = ppo._advantages(values, last, 0.9, trace)
     rewards = torch.zeros(3, 6, dtype=torch.float64)
     rewards[:, -1] = last
     following = torch.cat([values[:, 1:], torch.zeros(3, 1)], dim=1)
     errors = rewards + 0.9 * following - values
     for step in range(6):
         powers = (0.9 * trace) ** torch.arange(6 - step, dtype=torch.float64)
-        assert torch.allclose(found[:, step], (powers * errors[:, step:]).sum(1))
+        assert torch.allclose(outcome[:, step], (powers * errors[:, step:]).sum(1))
     if trace == 1:
         # what came in the end less what was expected
-        assert torch.allclose(found, 0.9 ** torch.arange(5, -1, -1) * last[:, None] - values)
+        assert torch.allclose(outcome, 0.9 ** torch.arange(5, -1, -1) * last[:, None] - values)
 
 
 def test_the_multiplier_rises_above_the_budget_and_never_falls_below_nothing() -> None:
@@ -62,11 +62,11 @@ def test_the_policy_draws_from_a_normal_distribution() -> None:
 def test_the_stacked_perceptrons_are_three_of_their_own() -> None:
     agent = ppo._Agent(5, 0.5, torch.Generator().manual_seed(0))
     states = torch.randn(7, 5, generator=torch.Generator().manual_seed(1))
-    for head, found in enumerate(agent.heads(states)):
+    for head, actual in enumerate(agent.heads(states)):
         x = states
         for layer, (weight, bias) in enumerate(zip(agent.weights, agent.biases, strict=True)):
             x = (x.tanh() if layer else x) @ weight[head] + bias[head]
-        assert torch.allclose(found, x[:, 0], atol=1e-6)
+        assert torch.allclose(actual, x[:, 0], atol=1e-6)
     # the first policy stays close to where it starts, and critics do not
     policy, reward, cost = agent.heads(states).abs().mean(1)
     assert policy < 0.05 < min(reward, cost)
@@ -105,30 +105,30 @@ QUICK = Settings(episodes=1200, per_update=20, learning_rate=1e-2, spread=0.5)
 
 
 def last(process: Process, settings: Settings, budget: float, seed: int = 0) -> Tensor:
-    *_, found = search(process, settings, budget=budget, start=torch.full((process.horizon,), 0.5), seed=seed)
-    return found[0]
+    *_, computed = search(process, settings, budget=budget, start=torch.full((process.horizon,), 0.5), seed=seed)
+    return computed[0]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_optimum_under_a_budget_is_found(seed: int) -> None:
     # least sum of w a^2 with a fixed sum of a: a in proportion to 1 / w, here 3 to 1; a budget of 50 asks for 1 in all
-    found = last(Parabola((1.0, 3.0), left), QUICK, 50, seed)
-    assert found.tolist() == pytest.approx([0.75, 0.25], abs=0.08)
-    assert float(left(found[None])) == pytest.approx(50, abs=4)
+    result = last(Parabola((1.0, 3.0), left), QUICK, 50, seed)
+    assert result.tolist() == pytest.approx([0.75, 0.25], abs=0.08)
+    assert float(left(result[None])) == pytest.approx(50, abs=4)
 
 
 def test_without_a_budget_to_speak_of_only_the_reward_counts() -> None:
-    found = last(Parabola((1.0, 3.0), left), QUICK, 100)
-    assert float(found.max()) < 0.25
+    result = last(Parabola((1.0, 3.0), left), QUICK, 100)
+    assert float(result.max()) < 0.25
 
 
 def test_what_was_worth_most_is_handed_out() -> None:
     # nothing costs anything, so that the price is 0
     process = Parabola((1.0, 2.0, 3.0), lambda actions: torch.zeros(len(actions)))
     settings = Settings(episodes=24, per_update=8, learning_rate=1e-3, spread=1.0, best=3)
-    found = list(search(process, settings, budget=1, start=torch.tensor([0.5, 0.2, 0.9]), seed=0))
-    assert [several.shape for several in found] == [(4, 3)] * 3
-    for several, played in zip(found, process.played, strict=True):
+    result = list(search(process, settings, budget=1, start=torch.tensor([0.5, 0.2, 0.9]), seed=0))
+    assert [several.shape for several in result] == [(4, 3)] * 3
+    for several, played in zip(result, process.played, strict=True):
         order = process.rewards(played).argsort(descending=True)
         assert torch.equal(several[1:], played[order[:3]])
 

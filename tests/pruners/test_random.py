@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from neuralnets.weights import prunable
-from pruners._base import Context
+from pruners import Context
 from pruners.random import Random
 
 EXAMPLE = torch.zeros(1, 4)
@@ -67,5 +67,5 @@ def test_layers_get_their_share_in_the_mean() -> None:
 
 
 def test_layerwise_shares_are_exact() -> None:
-    found = masks(nn.ModuleDict(layers()), 90, pruner=Random(allocation="uniform"))
-    assert [int(mask.sum()) for mask in found.values()] == [60, 20, 10]
+    result = masks(nn.ModuleDict(layers()), 90, pruner=Random(allocation="uniform"))
+    assert [int(mask.sum()) for mask in result.values()] == [60, 20, 10]

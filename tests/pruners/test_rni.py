@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from neuralnets.layers import BATCH_NORMS
 from neuralnets.training_hook import Hook
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
+from pruners import Context, sgd
 from pruners._bounded import Bounded, bounded, can_be_bounded, importances, unbounded
-from pruners._sgd import sgd
 from pruners.rni import RNI, Receding, receding
 
 Build = Callable[[str], nn.Module]
@@ -65,9 +64,9 @@ def test_importances_are_relative_scales() -> None:
         norm.weight.copy_(torch.tensor([2.0, -1.0, 0.5, 0.0, -4.0]))
         norm.bias.copy_(torch.arange(5.0))
     there = bounded(nn.Sequential(norm), ["0"])
-    found = importances(there)["0"]
+    result = importances(there)["0"]
     # |g| / 4, off 0 and 1 by 1e-4 and 0.01
-    assert found.tolist() == pytest.approx([0.5, 0.25, 0.125, 1e-4, 0.99], rel=1e-4)
+    assert result.tolist() == pytest.approx([0.5, 0.25, 0.125, 1e-4, 0.99], rel=1e-4)
     inner = there.get_submodule("0.norm")
     # sign and size of the largest, but where a bound was in the way
     assert inner.weight[:3].tolist() == pytest.approx([4, -4, 4])
@@ -83,9 +82,9 @@ def test_a_channel_that_has_receded_is_silent() -> None:
         norm.bias.fill_(3)
     there = bounded(nn.Sequential(norm), ["0"])
     there.get_parameter("0.gamma").data[0] = -60
-    found = unbounded(there)(torch.rand(2, 2, 3, 3))
-    assert bool((found[:, 0].abs() < 1e-20).all())
-    assert bool((found[:, 1] > 1).all())
+    outcome = unbounded(there)(torch.rand(2, 2, 3, 3))
+    assert bool((outcome[:, 0].abs() < 1e-20).all())
+    assert bool((outcome[:, 1] > 1).all())
 
 
 @pytest.mark.parametrize(
@@ -199,18 +198,18 @@ def test_training_makes_unimportant_channels_recede() -> None:
 
 
 def test_a_training_is_part_of_it(build: Build, images: Tensor) -> None:
-    seen: list[float] = []
+    observed: list[float] = []
     plain = sgd(batches, steps=4, learning_rate=1e-3)
 
     def train(network: nn.Module, hook: Hook) -> nn.Module:
         assert any(isinstance(module, Bounded) for module in network.modules())
         assert isinstance(hook, Receding)
-        seen.append(1.0)
+        observed.append(1.0)
         return plain(network, hook)
 
     network = build("projection")
     pruned = RNI()(network, keep=round(0.6 * remaining(network)), context=replace(context(), train=train))
-    assert seen == [1.0]
+    assert observed == [1.0]
     assert not any(isinstance(module, Bounded) for module in pruned.modules())
     assert any(isinstance(module, BATCH_NORMS) for module in pruned.modules())
     assert bool(pruned(images).isfinite().all())

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
-from pruners._schedule import cascade, hold_zeros, keep_for, rewound
+from pruners import Context, cascade, hold_zeros, keep_for
+from pruners._schedule import rewound
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
 from pruners.random import Random
@@ -80,16 +80,16 @@ def test_one_shot_starts_from_the_parent(parent: nn.Sequential) -> None:
 
 
 def test_steps_are_made_when_asked_for(parent: nn.Sequential) -> None:
-    seen: list[int] = []
+    observed: list[int] = []
 
     def retrain(network: nn.Module, step: int) -> nn.Module:
-        seen.append(step)
+        observed.append(step)
         return network
 
     steps = cascade(parent, Magnitude(), RATIOS, context=CONTEXT, retrain=retrain)
-    assert seen == []
+    assert observed == []
     next(steps)
-    assert seen == [0]
+    assert observed == [0]
 
 
 def test_a_cut_off_cascade_goes_on_as_if_nothing_had_been(parent: nn.Sequential) -> None:
@@ -104,16 +104,16 @@ def test_a_cut_off_cascade_goes_on_as_if_nothing_had_been(parent: nn.Sequential)
 
 
 def test_recalibration_takes_the_place_of_retraining(parent: nn.Sequential) -> None:
-    seen: list[int] = []
+    recorded: list[int] = []
 
     def recalibrate(network: nn.Module) -> nn.Module:
-        seen.append(remaining(network))
+        recorded.append(remaining(network))
         return network
 
     list(cascade(parent, Magnitude(), RATIOS, context=CONTEXT, recalibrate=recalibrate))
-    assert seen == [75, 50, 25]
+    assert recorded == [75, 50, 25]
     list(cascade(parent, Magnitude(), RATIOS, context=CONTEXT, recalibrate=recalibrate, retrain=nudge))
-    assert seen == [75, 50, 25]
+    assert recorded == [75, 50, 25]
 
 
 def test_survivors_take_their_early_weights(parent: nn.Sequential) -> None:

@@ -33,13 +33,13 @@ def by_definition(layer: nn.Module, inputs: Tensor) -> Tensor:
         layer.weight.data.copy_(entries)
         return layer(values)
 
-    for seen in signs(inputs):
+    for observed in signs(inputs):
         for signed in signs(weight):
-            sums = run(seen, signed)
+            sums = run(observed, signed)
             for channel in range(len(best)):
-                alone = torch.zeros_like(seen)
+                alone = torch.zeros_like(observed)
                 index = (..., channel) if is_linear else (slice(None), channel)
-                alone[index] = seen[index]
+                alone[index] = observed[index]
                 for entry in range(1 if is_linear else signed[0, 0].numel()):
                     kernel = signed.clone()
                     if not is_linear:

@@ -7,9 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralnets.weights import remaining
-from pruners._base import Context
+from pruners import Context, coupled_channels
 from pruners._channels import ChannelGroup, mask_channels
-from pruners._coupling import coupled_channels
 from pruners.singe import SInGE, integrated
 
 Build = Callable[[str], nn.Module]
@@ -27,8 +26,8 @@ CONTEXT = Context(example=torch.zeros(1, 3, 8, 8), batches=batches)
 
 def scored(network: nn.Module, pruner: SInGE, context: Context = CONTEXT) -> dict[str, Tensor]:
     groups = coupled_channels(network, context.example)
-    found = pruner.score(network, groups, context)
-    return {str(group): score for group, score in zip(groups, found, strict=True)}
+    result = pruner.score(network, groups, context)
+    return {str(group): score for group, score in zip(groups, result, strict=True)}
 
 
 def mean_loss(network: nn.Module) -> Tensor:
@@ -50,16 +49,16 @@ def test_norms_by_hand() -> None:
     # L = log(1 + exp(-w / 2)) of w = 2: at c w it is dL/dw = -1/2 / (1 + e^c), so that with mu = 1/2 and two steps
     # the score is 2 * 1/2 / (1 + e) and 1 * 1/2 / (1 + e^(1/2)) together
     network, context = two_channels()
-    (found,) = scored(network, SInGE(mu=0.5, steps=2), context).values()
-    assert found.tolist() == [pytest.approx(1 / (1 + torch.e) + 0.5 / (1 + torch.e**0.5)), 0]
+    (outcome,) = scored(network, SInGE(mu=0.5, steps=2), context).values()
+    assert outcome.tolist() == [pytest.approx(1 / (1 + torch.e) + 0.5 / (1 + torch.e**0.5)), 0]
 
 
 def test_integrated_gradients_by_hand() -> None:
     # the whole change, log 2 - log(1 + 1/e), falls to the only channel that speaks
     network, context = two_channels()
-    (found,) = scored(network, SInGE(integral="ig", steps=200), context).values()
+    (actual,) = scored(network, SInGE(integral="ig", steps=200), context).values()
     change = torch.log(torch.tensor(2.0)) - torch.log(torch.tensor(1 + 1 / torch.e))
-    assert found.tolist() == [pytest.approx(float(change), rel=1e-4), 0]
+    assert actual.tolist() == [pytest.approx(float(change), rel=1e-4), 0]
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
@@ -70,8 +69,8 @@ def test_integrated_gradients_are_complete(build: Build, name: str) -> None:
     for group in dict.fromkeys((groups[0], groups[-1])):
         removed = mask_without(network, group)
         expected = float((mean_loss(network) - mean_loss(removed)).detach())
-        found = float(integrated(network, group, whole, steps=60).sum())
-        assert found == pytest.approx(expected, rel=5e-3, abs=2e-4)
+        computed = float(integrated(network, group, whole, steps=60).sum())
+        assert computed == pytest.approx(expected, rel=5e-3, abs=2e-4)
 
 
 def mask_without(network: nn.Module, group: ChannelGroup) -> nn.Module:
@@ -93,7 +92,7 @@ def test_the_way_shrinks_filters_folded_with_their_normalisation(
     # point the norm of the weights there times that of their gradient
     network = build(name)
     pruner = SInGE(mu=0.7, steps=4, p=p)
-    found = next(score for key, score in scored(network, pruner).items() if key.startswith(producer))
+    result = next(score for key, score in scored(network, pruner).items() if key.startswith(producer))
     folded = deepcopy(network)
     conv, bn = folded.get_submodule(producer), folded.get_submodule(norm)
     factor = bn.weight / (bn.running_var + bn.eps).sqrt()
@@ -102,7 +101,7 @@ def test_the_way_shrinks_filters_folded_with_their_normalisation(
         conv.bias = nn.Parameter(bn.bias + (bias - bn.running_mean) * factor)
         conv.weight.mul_(factor[:, None, None, None])
     folded.set_submodule(norm, nn.Identity())
-    expected = torch.zeros(len(found))
+    expected = torch.zeros(len(result))
     for step in range(4):
         if step:
             with torch.no_grad():
@@ -111,18 +110,18 @@ def test_the_way_shrinks_filters_folded_with_their_normalisation(
         (slope,) = torch.autograd.grad(mean_loss(folded), conv.weight)
         # a channel of a grouped convolution is several filters
         products = conv.weight.detach().flatten(1).norm(p, dim=1) * slope.flatten(1).norm(p, dim=1)
-        expected += products.view(-1, len(found)).sum(0)
-    torch.testing.assert_close(found.float(), expected, rtol=1e-3, atol=1e-7)
+        expected += products.view(-1, len(result)).sum(0)
+    torch.testing.assert_close(result.float(), expected, rtol=1e-3, atol=1e-7)
 
 
 def test_layers_that_share_channels_are_added_up(build: Build) -> None:
     # with one step it is the norm of the weights times that of their gradients
     network = build("projection")
-    found = next(score for key, score in scored(network, SInGE(steps=1)).items() if "5.conv2" in key)
+    result = next(score for key, score in scored(network, SInGE(steps=1)).items() if "5.conv2" in key)
     weights = [network.get_parameter(f"{name}.weight") for name in ("5.conv2", "5.shortcut.0", "6.conv2")]
     slopes = torch.autograd.grad(mean_loss(network), weights)
     parts = [w.detach().flatten(1).norm(dim=1) * g.flatten(1).norm(dim=1) for w, g in zip(weights, slopes, strict=True)]
-    torch.testing.assert_close(found.float(), torch.stack(parts).sum(0), rtol=1e-4, atol=1e-8)
+    torch.testing.assert_close(result.float(), torch.stack(parts).sum(0), rtol=1e-4, atol=1e-8)
 
 
 def test_how_examples_are_batched_does_not_matter(build: Build) -> None:
@@ -131,8 +130,8 @@ def test_how_examples_are_batched_does_not_matter(build: Build) -> None:
     context = Context(example=CONTEXT.example, batches=lambda: [(images, labels) for images, labels in whole])
     for path in (SInGE(steps=3), SInGE(steps=3, integral="ig")):
         other = scored(network, path, context)
-        for name, found in scored(network, path).items():
-            torch.testing.assert_close(found, other[name], rtol=1e-4, atol=1e-8)
+        for name, result in scored(network, path).items():
+            torch.testing.assert_close(result, other[name], rtol=1e-4, atol=1e-8)
 
 
 def test_what_is_flat_here_but_not_on_the_way_is_seen() -> None:
@@ -143,9 +142,9 @@ def test_what_is_flat_here_but_not_on_the_way_is_seen() -> None:
         network[2].weight.copy_(torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
     data = [(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0]))]
     context = Context(example=torch.zeros(1, 2), batches=lambda: data)
-    (found,) = scored(network, SInGE(integral="ig", steps=200), context).values()
-    assert found[0] == pytest.approx((0.6931 + 0.0513) / 2, rel=0.03)
-    assert found[0] > 10 * found[1]
+    (result,) = scored(network, SInGE(integral="ig", steps=200), context).values()
+    assert result[0] == pytest.approx((0.6931 + 0.0513) / 2, rel=0.03)
+    assert result[0] > 10 * result[1]
 
 
 @pytest.mark.parametrize("integral", ["norms", "ig"])
@@ -165,20 +164,20 @@ def test_dead_channels_score_nothing(build: Build, integral: str) -> None:
     with torch.no_grad():
         network.get_parameter("2.weight")[[1, 4]] = 0
         network.get_parameter("2.bias")[[1, 4]] = -1
-    found = scored(network, SInGE(steps=3, integral="ig" if integral == "ig" else "norms"))["1, 2"]
-    assert found[[1, 4]].tolist() == [0, 0]
-    assert int((found > 0).sum()) == 5  # one was dead before
+    result = scored(network, SInGE(steps=3, integral="ig" if integral == "ig" else "norms"))["1, 2"]
+    assert result[[1, 4]].tolist() == [0, 0]
+    assert int((result > 0).sum()) == 5  # one was dead before
 
 
 @pytest.mark.parametrize("integral", ["norms", "ig"])
-@pytest.mark.parametrize(("images", "seen"), [(4, [4]), (7, [5, 2]), (100, [5, 3])])
-def test_one_pass_per_group_step_and_batch(build: Build, integral: str, images: int, seen: list[int]) -> None:
+@pytest.mark.parametrize(("images", "observed"), [(4, [4]), (7, [5, 2]), (100, [5, 3])])
+def test_one_pass_per_group_step_and_batch(build: Build, integral: str, images: int, observed: list[int]) -> None:
     network = build("chain")
     groups = coupled_channels(network, CONTEXT.example)
     calls: list[int] = []
     network.register_forward_hook(lambda _, inputs, __: calls.append(len(inputs[0])))
     SInGE(images=images, steps=3, integral="ig" if integral == "ig" else "norms").score(network, groups, CONTEXT)
-    assert calls == seen * 3 * len(groups)
+    assert calls == observed * 3 * len(groups)
 
 
 def test_nan_is_refused(build: Build) -> None:

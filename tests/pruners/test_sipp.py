@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
+from pruners import Context
 from pruners.sipp import SiPP
 
 Build = Callable[[str], nn.Module]
@@ -37,8 +37,8 @@ def linear(*rows: list[float]) -> nn.Linear:
 def test_by_hand() -> None:
     # weights 1, 3 | -2, -6 of one neuron; x = (1, 1, 1, 1): 1/4, 3/4 of what is positive, 2/8, 6/8 of the rest
     network = linear([1.0, 3.0, -2.0, -6.0])
-    found = SiPP().score(network, seeing(torch.ones(1, 4)))["weight"]
-    assert found.tolist() == [[0.25, 0.75, 0.25, 0.75]]
+    result = SiPP().score(network, seeing(torch.ones(1, 4)))["weight"]
+    assert result.tolist() == [[0.25, 0.75, 0.25, 0.75]]
     # a second example (3, 1, 3, 1): 3/6, 3/6 | 6/12, 6/12; the maximum counts, in one batch or in two
     more = torch.tensor([[1.0, 1, 1, 1], [3, 1, 3, 1]])
     for context in (seeing(more), seeing(more[:1], more[1:])):
@@ -49,14 +49,14 @@ def test_by_hand() -> None:
 
 def test_inputs_below_zero_by_hand() -> None:
     # (2, -1, 0, -3): a+ = (2, 0, 0, 0): 1, 0 | 0, 0; a- = (0, 1, 0, 3): 0, 1 | 0, 1
-    found = SiPP().score(linear([1.0, 3.0, -2.0, -6.0]), seeing(torch.tensor([[2.0, -1, 0, -3]])))["weight"]
-    assert found.tolist() == [[1, 1, 0, 1]]
+    outcome = SiPP().score(linear([1.0, 3.0, -2.0, -6.0]), seeing(torch.tensor([[2.0, -1, 0, -3]])))["weight"]
+    assert outcome.tolist() == [[1, 1, 0, 1]]
 
 
 def test_the_scale_of_inputs_and_neurons_does_not_matter() -> None:
     small = linear([1e-9, 3e-9, -2e-9, -6e-9])
-    found = SiPP().score(small, seeing(torch.full((1, 4), 1e-9)))["weight"]
-    assert torch.allclose(found, torch.tensor([[0.25, 0.75, 0.25, 0.75]]))
+    actual = SiPP().score(small, seeing(torch.full((1, 4), 1e-9)))["weight"]
+    assert torch.allclose(actual, torch.tensor([[0.25, 0.75, 0.25, 0.75]]))
 
 
 def test_mean_over_places_by_hand() -> None:
@@ -74,19 +74,19 @@ def brute_force(weight: Tensor, images: Tensor, padding: int, groups: int) -> Te
     """The definition for one convolution, patch by patch."""
     per_group = weight.shape[0] // groups
     rows = weight.flatten(1)
-    found = torch.zeros_like(rows)
+    computed = torch.zeros_like(rows)
     for image in images:
         for signed in (image.clamp_min(0), (-image).clamp_min(0)):
             patches = F.unfold(signed[None], weight.shape[2], padding=padding)[0].t()
             for i, row in enumerate(rows):
-                own = patches.unflatten(1, (groups, -1))[:, i // per_group]
-                shares = torch.zeros_like(own)
+                itself = patches.unflatten(1, (groups, -1))[:, i // per_group]
+                shares = torch.zeros_like(itself)
                 for sign in (row > 0, row < 0):
-                    terms = own * row.abs() * sign
+                    terms = itself * row.abs() * sign
                     total = terms.sum(1, keepdim=True)
                     shares += torch.where(total > 0, terms / total.clamp_min(1e-30), 0.0)
-                found[i] = torch.maximum(found[i], shares.mean(0))
-    return found.view(weight.shape)
+                computed[i] = torch.maximum(computed[i], shares.mean(0))
+    return computed.view(weight.shape)
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
@@ -96,8 +96,8 @@ def test_convolutions_by_brute_force(groups: int) -> None:
     with torch.no_grad():
         network.weight.copy_(torch.randn(network.weight.shape, generator=generator))
     images = torch.randn(3, 4, 5, 5, generator=generator)
-    found = SiPP().score(network, seeing(images))["weight"]
-    assert torch.allclose(found, brute_force(network.weight.detach(), images, 1, groups), atol=1e-6)
+    result = SiPP().score(network, seeing(images))["weight"]
+    assert torch.allclose(result, brute_force(network.weight.detach(), images, 1, groups), atol=1e-6)
 
 
 def test_a_transposed_convolution_sums_what_ends_at_one_place() -> None:
@@ -105,8 +105,8 @@ def test_a_transposed_convolution_sums_what_ends_at_one_place() -> None:
     network = nn.ConvTranspose1d(1, 1, 2, bias=False)
     network.weight = nn.Parameter(torch.tensor([[[1.0, 3.0]]]))
     # outputs a1 w1; a2 w1 + a1 w2; a2 w2 with a = (1, 1): shares of w1: 1, 1/4, 0; of w2: 0, 3/4, 1; over 3 places
-    found = SiPP().score(network, seeing(torch.ones(1, 1, 2)))["weight"].flatten()
-    assert torch.allclose(found, torch.tensor([1.25, 1.75]) / 3)
+    result = SiPP().score(network, seeing(torch.ones(1, 1, 2)))["weight"].flatten()
+    assert torch.allclose(result, torch.tensor([1.25, 1.75]) / 3)
 
 
 class Attention(nn.Module):
@@ -119,10 +119,10 @@ class Attention(nn.Module):
         x = x if self.batch_first else x.transpose(0, 1)
         other = x[..., : self.kdim]
         if self.named:
-            found = self.inner(query=x, key=other, value=other, need_weights=False)[0]
+            result = self.inner(query=x, key=other, value=other, need_weights=False)[0]
         else:
-            found = self.inner(x, other, other)[0]
-        return found if self.batch_first else found.transpose(0, 1)
+            result = self.inner(x, other, other)[0]
+        return result if self.batch_first else result.transpose(0, 1)
 
 
 def attention(**fields: bool | int) -> nn.Module:
@@ -144,27 +144,27 @@ def test_attention_is_four_linear_layers(batch_first: bool, named: bool) -> None
     q, k, v = F.linear(x, inner.in_proj_weight, inner.in_proj_bias).chunk(3, dim=-1)
     heads = [each.unflatten(-1, (2, 2)).transpose(1, 2) for each in (q, k, v)]
     mixed = F.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2).detach()
-    found = SiPP().score(network, seeing(x))
+    result = SiPP().score(network, seeing(x))
     first, last = nn.Linear(4, 12), nn.Linear(4, 4)
     first.weight, last.weight = inner.in_proj_weight, inner.out_proj.weight
-    assert torch.allclose(found["inner.in_proj_weight"], SiPP().score(first, seeing(x))["weight"], atol=1e-6)
-    assert torch.allclose(found["inner.out_proj.weight"], SiPP().score(last, seeing(mixed))["weight"], atol=1e-5)
+    assert torch.allclose(result["inner.in_proj_weight"], SiPP().score(first, seeing(x))["weight"], atol=1e-6)
+    assert torch.allclose(result["inner.out_proj.weight"], SiPP().score(last, seeing(mixed))["weight"], atol=1e-5)
 
 
 def test_attention_with_separate_projections() -> None:
     network = attention(batch_first=True, named=True, kdim=3)
     x = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(7))
-    found = SiPP().score(network, seeing(x))
+    result = SiPP().score(network, seeing(x))
     key = nn.Linear(3, 4)
     key.weight = network.inner.k_proj_weight
-    assert torch.allclose(found["inner.k_proj_weight"], SiPP().score(key, seeing(x[..., :3]))["weight"], atol=1e-6)
-    assert all(bool((each > 0).any()) for each in found.values())
+    assert torch.allclose(result["inner.k_proj_weight"], SiPP().score(key, seeing(x[..., :3]))["weight"], atol=1e-6)
+    assert all(bool((each > 0).any()) for each in result.values())
 
 
 def test_layers_inside_torchs_own_encoder_are_seen() -> None:
     layer = nn.TransformerEncoderLayer(4, 2, dim_feedforward=6, batch_first=True)
-    found = SiPP().score(layer, seeing(torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))))
-    assert all(bool((each > 0).any()) for each in found.values())
+    result = SiPP().score(layer, seeing(torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))))
+    assert all(bool((each > 0).any()) for each in result.values())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -177,16 +177,16 @@ def test_every_kind_of_network(build: Build, name: str) -> None:
 
 
 def test_one_forward_pass_a_batch(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    network, seen = build("chain"), []
+    network, observed = build("chain"), []
     forward = nn.Sequential.forward
 
     def counting(self: nn.Sequential, images: Tensor) -> Tensor:
-        seen.append(len(images))
+        observed.append(len(images))
         return forward(self, images)
 
     monkeypatch.setattr(nn.Sequential, "forward", counting)
     SiPP(count=11)(network, keep=50, context=LOOKING)
-    assert seen == [5, 5, 1]
+    assert observed == [5, 5, 1]
 
 
 def test_parts_of_a_batch_give_the_same(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,8 +209,8 @@ def test_a_shared_layer_counts_where_it_matters_most() -> None:
     network = Twice()
     nn.init.zeros_(network.layer.bias)
     # x = (1, 1): shares (1/2, 1/2), (1/4, 3/4); then (2, 4): (1/3, 2/3), (1/7, 6/7)
-    found = SiPP().score(network, seeing(torch.ones(1, 2)))["layer.weight"]
-    assert torch.allclose(found, torch.tensor([[1 / 2, 2 / 3], [1 / 4, 6 / 7]]))
+    result = SiPP().score(network, seeing(torch.ones(1, 2)))["layer.weight"]
+    assert torch.allclose(result, torch.tensor([[1 / 2, 2 / 3], [1 / 4, 6 / 7]]))
 
 
 def test_dead_layers_do_not_matter(build: Build) -> None:

@@ -5,8 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
-from pruners._coupling import coupled_channels
+from pruners import Context, coupled_channels
 from pruners.slimming import Slimming
 
 Build = Callable[[str], nn.Module]
@@ -16,8 +15,8 @@ PIXEL = Context(example=torch.zeros(1, 1, 1, 1))
 
 def scored(network: nn.Module, context: Context = CONTEXT) -> dict[str, Tensor]:
     groups = coupled_channels(network, context.example)
-    found = Slimming().score(network, groups, context)
-    return {str(group): score for group, score in zip(groups, found, strict=True)}
+    result = Slimming().score(network, groups, context)
+    return {str(group): score for group, score in zip(groups, result, strict=True)}
 
 
 def gammas(network: nn.Module, name: str) -> Tensor:
@@ -72,11 +71,11 @@ def test_a_layer_is_never_emptied() -> None:
 
 def test_scales_of_coupled_layers_are_averaged(build: Build) -> None:
     network = build("projection")
-    found = scored(network)
-    assert torch.equal(found["4.conv1, 4.bn1"], gammas(network, "4.bn1"))
-    ours = next(score for name, score in found.items() if name.startswith("1, 2"))
+    outcome = scored(network)
+    assert torch.equal(outcome["4.conv1, 4.bn1"], gammas(network, "4.bn1"))
+    ours = next(score for name, score in outcome.items() if name.startswith("1, 2"))
     torch.testing.assert_close(ours, (gammas(network, "2") + gammas(network, "4.bn2")) / 2)
-    wide = next(score for name, score in found.items() if "5.bn2" in name)
+    wide = next(score for name, score in outcome.items() if "5.bn2" in name)
     three = [gammas(network, name) for name in ("5.bn2", "5.shortcut.1", "6.bn2")]
     torch.testing.assert_close(wide, sum(three, start=torch.zeros(10).double()) / 3)
 
@@ -84,31 +83,31 @@ def test_scales_of_coupled_layers_are_averaged(build: Build) -> None:
 def test_concatenated_channels_take_the_scales_of_all_that_read_them(build: Build) -> None:
     # the four channels of the second convolution are 10-13 of the third norm and of the last
     network = build("dense")
-    found = next(score for name, score in scored(network).items() if name.startswith("convs.1"))
-    torch.testing.assert_close(found, (gammas(network, "bns.2")[10:] + gammas(network, "bn")[10:14]) / 2)
+    actual = next(score for name, score in scored(network).items() if name.startswith("convs.1"))
+    torch.testing.assert_close(actual, (gammas(network, "bns.2")[10:] + gammas(network, "bn")[10:14]) / 2)
 
 
 def test_groups_without_scales_have_typical_ones_by_their_filters(build: Build) -> None:
     network = build("chain")
-    found = scored(network)
-    assert torch.equal(found["1, 2"], gammas(network, "2"))
+    computed = scored(network)
+    assert torch.equal(computed["1, 2"], gammas(network, "2"))
     norms = network.get_parameter("4.weight").detach().double().flatten(1).norm(dim=1)
-    torch.testing.assert_close(found["4"], norms / norms.mean() * gammas(network, "2").mean())
+    torch.testing.assert_close(computed["4"], norms / norms.mean() * gammas(network, "2").mean())
 
 
 def test_channels_of_a_grouped_convolution_are_averaged(build: Build) -> None:
     network = build("grouped")
-    found = scored(network)
-    torch.testing.assert_close(found["0, 1"], gammas(network, "1").view(2, 4).mean(0))
-    torch.testing.assert_close(found["3, 4"], gammas(network, "4").view(2, 6).mean(0))
+    result = scored(network)
+    torch.testing.assert_close(result["0, 1"], gammas(network, "1").view(2, 4).mean(0))
+    torch.testing.assert_close(result["3, 4"], gammas(network, "4").view(2, 6).mean(0))
 
 
 def test_a_norm_without_scales_does_not_count(build: Build) -> None:
     network = build("vgg")
     network.set_submodule("9", nn.BatchNorm1d(9, affine=False).eval())
     norms = network.get_parameter("8.weight").detach().double().norm(dim=1)
-    found = scored(network)
-    torch.testing.assert_close(found["8, 9"], norms / norms.mean() * gammas(network, "2").mean())
+    result = scored(network)
+    torch.testing.assert_close(result["8, 9"], norms / norms.mean() * gammas(network, "2").mean())
 
 
 @pytest.mark.parametrize("name", ["transformer", "mixed"])

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
+from pruners import Context
 from pruners._saliency import balanced
 from pruners.snip import SNIP
 
@@ -44,43 +44,43 @@ def linear(*rows: list[float]) -> nn.Linear:
 def test_by_hand() -> None:
     # logits (0, 0) for x = (1, 2): softmax 1/2 each; dL/dlogits = (-1/2, 1/2) for label 0; dL/dW = outer with x
     network = linear([2.0, -1.0], [4.0, -2.0])
-    found = SNIP().score(network, numbers(([1.0, 2.0], 0)))["weight"]
-    assert torch.allclose(found, torch.tensor([[2 * 0.5, 1 * 1.0], [4 * 0.5, 2 * 1.0]]), atol=1e-7)
+    result = SNIP().score(network, numbers(([1.0, 2.0], 0)))["weight"]
+    assert torch.allclose(result, torch.tensor([[2 * 0.5, 1 * 1.0], [4 * 0.5, 2 * 1.0]]), atol=1e-7)
     assert SNIP()(network, keep=2, context=numbers(([1.0, 2.0], 0))).weight.tolist() == [[0, 0], [4, -2]]
 
 
 def test_slopes_are_summed_before_the_absolute_value() -> None:
     # labels 0 and 1 at logits of zero pull in opposite directions: nothing is left, though each example alone pulls
     network = linear([2.0, -1.0], [4.0, -2.0])
-    found = SNIP().score(network, numbers(([1.0, 2.0], 0), ([1.0, 2.0], 1)))["weight"]
-    assert found.abs().max() < 1e-7
+    outcome = SNIP().score(network, numbers(([1.0, 2.0], 0), ([1.0, 2.0], 1)))["weight"]
+    assert outcome.abs().max() < 1e-7
 
 
 def test_it_is_weight_times_gradient_and_the_gradient_of_masks(build: Build) -> None:
     network = build("projection")
     images, labels = (torch.cat(parts) for parts in zip(*looking().batches(), strict=True))
-    found = SNIP(batch_statistics=False).score(network, looking())
+    actual = SNIP(batch_statistics=False).score(network, looking())
     F.cross_entropy(network(images), labels).backward()
     for name, weight in prunable(network).items():
-        assert torch.allclose(found[name], (weight * weight.grad).abs(), rtol=1e-4, atol=1e-7)
+        assert torch.allclose(actual[name], (weight * weight.grad).abs(), rtol=1e-4, atol=1e-7)
     # the definition: masks c of ones on the weights
     masks = {name: torch.ones_like(weight, requires_grad=True) for name, weight in prunable(network).items()}
     masked = {name: weight.detach() * masks[name] for name, weight in prunable(network).items()}
     loss = F.cross_entropy(functional_call(network, masked, (images,)), labels)
     slopes = torch.autograd.grad(loss, list(masks.values()))
     for name, slope in zip(masks, slopes, strict=True):
-        assert torch.allclose(found[name], slope.abs(), rtol=1e-4, atol=1e-7)
+        assert torch.allclose(actual[name], slope.abs(), rtol=1e-4, atol=1e-7)
 
 
 def test_batch_statistics_by_the_networks_own_training_mode(build: Build) -> None:
     network = build("projection")
     images, labels = (torch.cat(parts) for parts in zip(*looking().batches(), strict=True))
-    found = SNIP().score(network, looking())
+    computed = SNIP().score(network, looking())
     F.cross_entropy(network.train()(images), labels).backward()
     for name, weight in prunable(network).items():
-        assert torch.allclose(found[name], (weight * weight.grad).abs(), rtol=1e-4, atol=1e-6)
+        assert torch.allclose(computed[name], (weight * weight.grad).abs(), rtol=1e-4, atol=1e-6)
     other = SNIP(batch_statistics=False).score(network, looking())
-    assert not torch.allclose(found["1.weight"], other["1.weight"], rtol=0.1)
+    assert not torch.allclose(computed["1.weight"], other["1.weight"], rtol=0.1)
 
 
 def test_without_batch_norm_batches_do_not_matter(build: Build) -> None:
@@ -98,16 +98,16 @@ def test_dropout_stays_off(build: Build) -> None:
 def test_one_forward_pass_a_batch_and_one_for_the_number_of_classes(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network, seen = build("chain"), []
+    network, observed = build("chain"), []
     forward = nn.Sequential.forward
 
     def counting(self: nn.Sequential, images: Tensor) -> Tensor:
-        seen.append(len(images))
+        observed.append(len(images))
         return forward(self, images)
 
     monkeypatch.setattr(nn.Sequential, "forward", counting)
     SNIP(batch_size=10)(network, keep=50, context=looking())
-    assert seen == [1, 10, 10]
+    assert observed == [1, 10, 10]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -145,12 +145,12 @@ def test_as_many_of_every_class_in_even_batches() -> None:
     images = torch.arange(9.0)[:, None]
     context = Context(example=torch.zeros(1, 1), batches=lambda: zip(images.split(2), labels.split(2), strict=True))
     network = nn.Linear(1, 3)
-    found = balanced(network, context, per_class=2, batch_size=5)
-    assert [each.flatten().tolist() for each, _ in found] == [[0, 1, 3], [4, 5, 6]]
-    assert [each.tolist() for _, each in found] == [[0, 0, 1], [1, 2, 2]]
+    result = balanced(network, context, per_class=2, batch_size=5)
+    assert [each.flatten().tolist() for each, _ in result] == [[0, 1, 3], [4, 5, 6]]
+    assert [each.tolist() for _, each in result] == [[0, 0, 1], [1, 2, 2]]
     # a class that is short gives what it has
-    found = balanced(network, context, per_class=3, batch_size=5)
-    assert [each.tolist() for _, each in found] == [[0, 0, 0, 1], [1, 2, 2, 2]]
+    result = balanced(network, context, per_class=3, batch_size=5)
+    assert [each.tolist() for _, each in result] == [[0, 0, 0, 1], [1, 2, 2, 2]]
     # six by batches of five: three and three, never five and one
     assert [len(each) for each, _ in balanced(network, context, per_class=2, batch_size=5)] == [3, 3]
 

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neuralnets.copies import copied
-from pruners import Context, Hook, Pruner, prunable, remaining, sgd
+from pruners import Context, Hook, Pruner, coupled_channels, prunable, remaining, sgd
 from pruners._channels import mask_channels, remove_channels
-from pruners._coupling import coupled_channels
 from pruners._data import scoring
 from pruners._gates import gate_gradients
 from pruners._moments import moments
@@ -122,7 +121,7 @@ def test_the_larger_half_of_the_weights_is_the_one_that_counts(
 
 def test_snip_is_weight_times_gradient_through_all_steps(spiking: Callable[..., nn.Module], context: Context) -> None:
     network = spiking()
-    found = SNIP(per_class=2, batch_statistics=False).score(network, context)
+    result = SNIP(per_class=2, batch_statistics=False).score(network, context)
     taken: dict[int, int] = dict.fromkeys(range(10), 0)
     chosen = []
     images, labels = (torch.cat(parts) for parts in zip(*context.batches(), strict=True))
@@ -135,7 +134,7 @@ def test_snip_is_weight_times_gradient_through_all_steps(spiking: Callable[..., 
     for name, weight in prunable(model).items():
         # of sums over spikes and time steps, single precision keeps an eighth digit of the largest
         torch.testing.assert_close(
-            found[name], (weight.detach() * weight.grad).abs(), rtol=1e-4, atol=1e-6 * float(found[name].max())
+            result[name], (weight.detach() * weight.grad).abs(), rtol=1e-4, atol=1e-6 * float(result[name].max())
         )
 
 
@@ -155,9 +154,9 @@ def test_the_compact_network_computes_what_the_masked_one_does(
     keep = {group: torch.rand(group.size, generator=generator) < 0.6 for group in groups}
     with torch.no_grad():
         expected = mask_channels(trained, keep)(digits[0][:50])
-        found = remove_channels(trained, keep)
-        torch.testing.assert_close(found(digits[0][:50]), expected, rtol=1e-4, atol=1e-5)
-    assert remaining(found) < remaining(trained)
+        outcome = remove_channels(trained, keep)
+        torch.testing.assert_close(outcome(digits[0][:50]), expected, rtol=1e-4, atol=1e-5)
+    assert remaining(outcome) < remaining(trained)
 
 
 def test_gates_stand_at_every_step(trained: nn.Module, digits: tuple[Tensor, Tensor]) -> None:
@@ -181,21 +180,21 @@ def test_gates_stand_at_every_step(trained: nn.Module, digits: tuple[Tensor, Ten
 def test_what_is_looked_at_is_looked_at_in_all_steps(trained: nn.Module, digits: tuple[Tensor, Tensor]) -> None:
     images = digits[0][:20]
     model = copied(trained).eval()
-    seen: list[Tensor] = []
-    model.fc.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().clone()))
+    observed: list[Tensor] = []
+    model.fc.register_forward_pre_hook(lambda _, inputs: observed.append(inputs[0].detach().clone()))
     with torch.no_grad():
         model(images)
-    assert len(seen) == STEPS
+    assert len(observed) == STEPS
     group = coupled_channels(trained, images[:1])[1]
     (side,) = [side for side in group.sides if side.layer == "fc"]
-    (found,) = moments(copied(trained).eval(), [(side, 12)], [images])
-    values = torch.stack(seen).view(STEPS, 20, 12, 4).transpose(0, 2).flatten(1).double()
-    torch.testing.assert_close(found.mean, values.mean(1))
-    torch.testing.assert_close(found.square, values @ values.T / values.shape[1])
+    (actual,) = moments(copied(trained).eval(), [(side, 12)], [images])
+    values = torch.stack(observed).view(STEPS, 20, 12, 4).transpose(0, 2).flatten(1).double()
+    torch.testing.assert_close(actual.mean, values.mean(1))
+    torch.testing.assert_close(actual.square, values @ values.T / values.shape[1])
     other = copied(trained).eval()
     with torch.no_grad(), _noting(other, ["fc"]) as noted:
         other(images)
-    assert torch.equal(torch.cat(noted["fc"]), torch.cat(seen))
+    assert torch.equal(torch.cat(noted["fc"]), torch.cat(observed))
     # multiplications of an image: each weight of conv1 at 64 places, at every step
     assert positions(trained, images[:1])["conv1.weight"] == 64 * STEPS
 

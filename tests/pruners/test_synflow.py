@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
+from pruners import Context
 from pruners._flow import positive, synaptic_flow
 from pruners.magnitude import Magnitude
 from pruners.synflow import SynFlow
@@ -31,10 +31,10 @@ def pair() -> nn.Sequential:
 
 def test_scores_by_hand() -> None:
     # |W1| 1 = (3, 3.5), R = 4 * 3 + 1 * 3.5 = 15.5; each weight times what leads to it and away from it
-    found = flows(pair(), (1, 2))
-    assert found["0.weight"].tolist() == [[4 * 1, 4 * 2], [1 * 3, 1 * 0.5]]
-    assert found["2.weight"].tolist() == [[4 * 3, 1 * 3.5]]
-    assert all(float(flow.sum()) == 15.5 for flow in found.values())
+    result = flows(pair(), (1, 2))
+    assert result["0.weight"].tolist() == [[4 * 1, 4 * 2], [1 * 3, 1 * 0.5]]
+    assert result["2.weight"].tolist() == [[4 * 3, 1 * 3.5]]
+    assert all(float(flow.sum()) == 15.5 for flow in result.values())
 
 
 def survivors(network: nn.Module) -> list[list[list[int]]]:
@@ -55,16 +55,16 @@ def test_two_steps_by_hand() -> None:
 
 
 def test_the_schedule_is_exponential(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[int] = []
+    observed: list[int] = []
 
     def watched(network: nn.Module, inputs: Tensor, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        seen.append(remaining(network))
+        observed.append(remaining(network))
         return synaptic_flow(network, inputs, weights)
 
     monkeypatch.setattr("pruners.synflow.synaptic_flow", watched)
     network = nn.Sequential(nn.Linear(100, 10, bias=False), nn.ReLU(), nn.Linear(10, 100, bias=False))
     SynFlow(iterations=4)(network, keep=2000 // 16, context=Context(example=torch.zeros(1, 100)))
-    assert seen == [2000, 1000, 500, 250]
+    assert observed == [2000, 1000, 500, 250]
 
 
 def sums(network: nn.Module) -> list[float]:
@@ -74,9 +74,9 @@ def sums(network: nn.Module) -> list[float]:
 @pytest.mark.parametrize("name", ["chain", "vgg"])
 def test_flow_is_conserved_layer_by_layer(build: Build, name: str) -> None:
     # trained statistics, biases, max-pooling, a learnt slope and the input's normalisation included
-    found = sums(build(name))
-    assert found == pytest.approx([found[0]] * len(found), rel=1e-12)
-    assert found[0] > 0
+    outcome = sums(build(name))
+    assert outcome == pytest.approx([outcome[0]] * len(outcome), rel=1e-12)
+    assert outcome[0] > 0
 
 
 class Activated(nn.Module):
@@ -120,9 +120,9 @@ class Activated(nn.Module):
     ],
 )
 def test_flow_is_conserved_whatever_the_activation(activation: Callable[[Tensor], Tensor]) -> None:
-    found = sums(Activated(activation, nn.BatchNorm2d(4)))
-    assert found == pytest.approx([found[0]] * 3, rel=1e-12)
-    assert found[0] > 0
+    actual = sums(Activated(activation, nn.BatchNorm2d(4)))
+    assert actual == pytest.approx([actual[0]] * 3, rel=1e-12)
+    assert actual[0] > 0
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,8 @@ def test_flow_is_conserved_whatever_the_normalisation(norm: nn.Module) -> None:
     with torch.no_grad():
         for parameter in norm.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)))
-    found = sums(Activated(F.relu, norm))
-    assert found == pytest.approx([found[0]] * 3, rel=1e-12)
+    computed = sums(Activated(F.relu, norm))
+    assert computed == pytest.approx([computed[0]] * 3, rel=1e-12)
 
 
 def test_batch_normalisation_is_a_factor() -> None:
@@ -155,9 +155,9 @@ def test_batch_normalisation_is_a_factor() -> None:
         network[1].running_mean.fill_(11)
         network[1].running_var.fill_(16 - 1e-5)
         network[2].weight.fill_(-5)
-    found = flows(network, (1, 1, 1, 1))
+    result = flows(network, (1, 1, 1, 1))
     # the variance is stored in float32
-    assert [float(flow) for flow in found.values()] == pytest.approx([7.5, 7.5], rel=1e-6)
+    assert [float(flow) for flow in result.values()] == pytest.approx([7.5, 7.5], rel=1e-6)
 
 
 def test_gates_double_what_they_read() -> None:
@@ -173,9 +173,9 @@ def test_gates_double_what_they_read() -> None:
             x = self.stem(x)
             return self.head(x * torch.sigmoid(self.gate(x)))
 
-    found = {name: float(flow.sum()) for name, flow in flows(Gated(), (1, 3)).items()}
-    assert found["gate.weight"] == pytest.approx(found["head.weight"])
-    assert found["stem.weight"] == pytest.approx(2 * found["head.weight"])
+    result = {name: float(flow.sum()) for name, flow in flows(Gated(), (1, 3)).items()}
+    assert result["gate.weight"] == pytest.approx(result["head.weight"])
+    assert result["stem.weight"] == pytest.approx(2 * result["head.weight"])
 
 
 class Attention(nn.Module):
@@ -205,12 +205,12 @@ class Attention(nn.Module):
 
 
 def test_attention_is_the_same_however_it_is_written() -> None:
-    found = [flows(Attention(kind), (1, 4, 6)) for kind in ("module", "function", "softmax")]
-    for other in found[1:]:
-        assert all(torch.allclose(found[0][name], other[name], rtol=1e-12) for name in found[0])
-    query, key, value = (float(part.sum()) for part in found[0]["inner.in_proj_weight"].chunk(3))
+    result = [flows(Attention(kind), (1, 4, 6)) for kind in ("module", "function", "softmax")]
+    for other in result[1:]:
+        assert all(torch.allclose(result[0][name], other[name], rtol=1e-12) for name in result[0])
+    query, key, value = (float(part.sum()) for part in result[0]["inner.in_proj_weight"].chunk(3))
     # values carry the flow into out_proj; queries and keys, the factors of the weights, each carry it once more
-    total = float(found[0]["inner.out_proj.weight"].sum())
+    total = float(result[0]["inner.out_proj.weight"].sum())
     assert [query, key, value] == pytest.approx([total] * 3, rel=1e-12)
 
 
@@ -223,11 +223,11 @@ def test_attention_with_separate_projections() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.inner(x, x[..., :3], x[..., :2])[0]
 
-    found = flows(Cross(), (1, 5, 4))
-    assert list(found) == [f"inner.{name}" for name in ("q_proj_weight", "k_proj_weight", "v_proj_weight")] + [
+    result = flows(Cross(), (1, 5, 4))
+    assert list(result) == [f"inner.{name}" for name in ("q_proj_weight", "k_proj_weight", "v_proj_weight")] + [
         "inner.out_proj.weight"
     ]
-    total = [float(flow.sum()) for flow in found.values()]
+    total = [float(flow.sum()) for flow in result.values()]
     assert total == pytest.approx([total[0]] * 4, rel=1e-12)
 
 
@@ -271,8 +271,8 @@ def test_scores_beyond_float32() -> None:
         layer.weight = nn.Parameter(torch.tensor([[60.0, 40.0], [40.0, 60.0]]))
         layers.append(layer)
     network = nn.Sequential(*layers)
-    found = flows(network, (1, 2))
-    assert all(float(flow.sum()) == pytest.approx(2 * 1e120, rel=1e-9) for flow in found.values())
+    result = flows(network, (1, 2))
+    assert all(float(flow.sum()) == pytest.approx(2 * 1e120, rel=1e-9) for flow in result.values())
     # in one step: with more, rounding would choose between the equal scores of the layers
     pruned = SynFlow(iterations=1)(network, keep=120, context=PAIR)
     assert all(int(weight.count_nonzero()) == 2 for weight in prunable(pruned).values())

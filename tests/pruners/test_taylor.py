@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralnets.weights import remaining
-from pruners._base import Context
-from pruners._coupling import coupled_channels
+from pruners import Context, coupled_channels
 from pruners.taylor import Taylor
 
 Build = Callable[[str], nn.Module]
@@ -26,8 +25,8 @@ CONTEXT = Context(example=torch.zeros(1, 3, 8, 8), batches=batches)
 
 def scored(network: nn.Module, pruner: Taylor, context: Context = CONTEXT) -> dict[str, Tensor]:
     groups = coupled_channels(network, context.example)
-    found = pruner.score(network, groups, context)
-    return {str(group): score for group, score in zip(groups, found, strict=True)}
+    result = pruner.score(network, groups, context)
+    return {str(group): score for group, score in zip(groups, result, strict=True)}
 
 
 def loss(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
@@ -45,10 +44,10 @@ def test_one_by_hand() -> None:
     context = Context(example=torch.zeros(1, 1), batches=lambda: [pair])
     one, other = -1 / (1 + torch.e), 1 / (1 + torch.e**-2)
     slopes = [(one * 0.25, other * 0.5), (one * 0.75, other * 1.5)]
-    (found,) = scored(network, Taylor(), context).values()
-    assert found.tolist() == pytest.approx([((a + b) / 2) ** 2 for a, b in slopes])
-    (found,) = scored(network, Taylor(per="example"), context).values()
-    assert found.tolist() == pytest.approx([(a**2 + b**2) / 2 for a, b in slopes])
+    (outcome,) = scored(network, Taylor(), context).values()
+    assert outcome.tolist() == pytest.approx([((a + b) / 2) ** 2 for a, b in slopes])
+    (outcome,) = scored(network, Taylor(per="example"), context).values()
+    assert outcome.tolist() == pytest.approx([(a**2 + b**2) / 2 for a, b in slopes])
 
 
 def test_batches_of_one_are_examples(build: Build) -> None:
@@ -58,8 +57,8 @@ def test_batches_of_one_are_examples(build: Build) -> None:
     ]
     alone = Context(example=CONTEXT.example, batches=lambda: singles)
     expected = scored(network, Taylor(per="example"))
-    for name, found in scored(network, Taylor(), alone).items():
-        torch.testing.assert_close(found, expected[name], rtol=1e-4, atol=1e-9)
+    for name, actual in scored(network, Taylor(), alone).items():
+        torch.testing.assert_close(actual, expected[name], rtol=1e-4, atol=1e-9)
 
 
 def test_the_gate_may_stand_behind_batch_normalisation(build: Build) -> None:
@@ -72,10 +71,10 @@ def test_the_gate_may_stand_behind_batch_normalisation(build: Build) -> None:
         for name in totals:
             norm = network.get_submodule(name)
             totals[name] += (norm.weight.detach() * norm.weight.grad + norm.bias.detach() * norm.bias.grad).square() / 2
-    found = scored(network, Taylor())
+    computed = scored(network, Taylor())
     for name, total in totals.items():
         block = name.split(".")[0]
-        torch.testing.assert_close(found[f"{block}.conv1, {name}"].float(), total, rtol=1e-4, atol=1e-9)
+        torch.testing.assert_close(computed[f"{block}.conv1, {name}"].float(), total, rtol=1e-4, atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -86,9 +85,9 @@ def test_a_small_step_of_the_gate_changes_the_loss_so(build: Build, name: str, p
     network = build(name)
     ((images, labels),) = batches((6,))
     context = Context(example=CONTEXT.example, batches=lambda: [(images, labels)])
-    found = next(score for key, score in scored(network, Taylor(), context).items() if key.startswith(producer))
+    result = next(score for key, score in scored(network, Taylor(), context).items() if key.startswith(producer))
     whole, step = loss(network.double(), images.double(), labels), 1e-5
-    for channel, score in enumerate(found):
+    for channel, score in enumerate(result):
         shrunk = deepcopy(network)
         with torch.no_grad():
             shrunk.get_parameter(f"{reader}.weight")[:, channel] *= 1 - step
@@ -114,22 +113,22 @@ def test_dead_channels_score_nothing_and_go_first(build: Build, images: Tensor) 
         network.get_parameter("2.bias")[[1, 4]] = -1
         # alive, but nothing reads it
         network.get_parameter("4.weight")[:, 6] = 0
-    found = scored(network, Taylor())["1, 2"]
-    assert (found == 0).nonzero().flatten().tolist() == [1, 4, 6]
+    result = scored(network, Taylor())["1, 2"]
+    assert (result == 0).nonzero().flatten().tolist() == [1, 4, 6]
     # two channels with 27 + 12 * 9 weights, one whose readers are zero already
     pruned = Taylor()(network, keep=remaining(network) - 2 * 135 - 27, context=CONTEXT)
     assert pruned.get_submodule("1").out_channels == 5
     torch.testing.assert_close(pruned(images), network(images))
 
 
-@pytest.mark.parametrize(("images", "seen"), [(4, [4]), (5, [5]), (7, [5, 2]), (100, [5, 3])])
-def test_one_pass_per_batch_of_as_many_images_as_asked(build: Build, images: int, seen: list[int]) -> None:
+@pytest.mark.parametrize(("images", "observed"), [(4, [4]), (5, [5]), (7, [5, 2]), (100, [5, 3])])
+def test_one_pass_per_batch_of_as_many_images_as_asked(build: Build, images: int, observed: list[int]) -> None:
     network = build("projection")
     groups = coupled_channels(network, CONTEXT.example)
     calls: list[int] = []
     network.register_forward_hook(lambda _, inputs, __: calls.append(len(inputs[0])))
     Taylor(images=images).score(network, groups, CONTEXT)
-    assert calls == seen
+    assert calls == observed
 
 
 def test_an_overflow_is_refused(build: Build) -> None:

@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neuralnets.weights import remaining
-from pruners._base import Context
+from pruners import Context, coupled_channels
 from pruners._channels import mask_channels, remove_channels
-from pruners._coupling import coupled_channels
 from pruners.thinet import ThiNet
 
 Build = Callable[[str], nn.Module]
@@ -180,21 +179,21 @@ def test_what_is_lost_is_made_up_for(build: Build, name: str) -> None:
         reader = next(side.layer for side in group.sides if side.direction == "in")
         errors = []
         for each in (ThiNet().refit(network, keep, many), network):
-            seen = [
+            observed = [
                 outputs_of(model, reader, next(iter(many.batches()))[0])
                 for model in (mask_channels(each, keep), network)
             ]
-            errors.append(float((seen[0] - seen[1]).square().mean()))
+            errors.append(float((observed[0] - observed[1]).square().mean()))
         assert errors[0] < errors[1]
 
 
 def outputs_of(network: nn.Module, name: str, images: Tensor) -> Tensor:
-    seen: list[Tensor] = []
-    handle = network.get_submodule(name).register_forward_hook(lambda _, __, output: seen.append(output))
+    recorded: list[Tensor] = []
+    handle = network.get_submodule(name).register_forward_hook(lambda _, __, output: recorded.append(output))
     with torch.no_grad():
         network(images)
     handle.remove()
-    return seen[0]
+    return recorded[0]
 
 
 def test_everything_kept_is_refitted_to_itself(network: nn.Module) -> None:
@@ -268,16 +267,16 @@ def test_bfloat16_weights_are_refitted_in_their_own_precision() -> None:
     assert pruned.get_parameter("2.weight").tolist() == [[1.25, 0.75]]
 
 
-@pytest.mark.parametrize(("images", "seen"), [(4, [4]), (7, [5, 2]), (100, [5, 3])])
-def test_one_pass_per_batch_of_as_many_images_as_asked(build: Build, images: int, seen: list[int]) -> None:
+@pytest.mark.parametrize(("images", "noted"), [(4, [4]), (7, [5, 2]), (100, [5, 3])])
+def test_one_pass_per_batch_of_as_many_images_as_asked(build: Build, images: int, noted: list[int]) -> None:
     network = build("projection")
     groups = coupled_channels(network, CONTEXT.example)
     calls: list[int] = []
     network.register_forward_hook(lambda _, inputs, __: calls.append(len(inputs[0])))
     ThiNet(images=images).score(network, groups, CONTEXT)
-    assert calls == seen
+    assert calls == noted
     ThiNet(images=images).refit(network, {groups[0]: torch.arange(groups[0].size) > 0}, CONTEXT)
-    assert calls == seen * 2
+    assert calls == noted * 2
 
 
 def test_the_seed_draws_the_outputs(build: Build) -> None:

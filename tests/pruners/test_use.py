@@ -54,8 +54,8 @@ class Steps(nn.Module):
         self.cell, self.head = nn.GRUCell(6, 5), nn.Linear(5, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        seen, _ = self.lstm(x.transpose(1, 2).flatten(2))
-        return self.head(self.cell(seen[:, -1], self.cell(seen[:, 0])))
+        observed, _ = self.lstm(x.transpose(1, 2).flatten(2))
+        return self.head(self.cell(observed[:, -1], self.cell(observed[:, 0])))
 
 
 def batches() -> Iterable[tuple[Tensor, Tensor]]:
@@ -122,9 +122,9 @@ def test_a_method_that_does_not_see_the_steps_says_so() -> None:
 
 
 def test_recurrent_weights_are_used_at_every_step() -> None:
-    found = positions(Steps(), EXAMPLE)
-    assert {found[name] for name in found if name.startswith("lstm")} == {6}
-    assert (found["cell.weight_ih"], found["cell.weight_hh"], found["head.weight"]) == (2, 2, 1)
+    result = positions(Steps(), EXAMPLE)
+    assert {result[name] for name in result if name.startswith("lstm")} == {6}
+    assert (result["cell.weight_ih"], result["cell.weight_hh"], result["head.weight"]) == (2, 2, 1)
 
 
 def test_channels_that_a_head_for_training_reads_are_refused() -> None:

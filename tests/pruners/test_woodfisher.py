@@ -7,9 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralnets.weights import prunable, remaining
-from pruners import woodfisher
-from pruners._base import Context
-from pruners._masks import apply_masks
+from pruners import Context, apply_masks, woodfisher
 from pruners.magnitude import Magnitude
 from pruners.woodfisher import WoodFisher, example_gradients, joint_step, removal_losses, summed_step
 
@@ -37,10 +35,10 @@ def fisher(gradients: Tensor, damping: float) -> Tensor:
 @pytest.mark.parametrize("count", [1, 3, 12])
 def test_losses_by_the_inverse_itself(count: int) -> None:
     gradients, weights, damping = normal(2, count, 6), normal(2, 6, seed=1), 0.03
-    found = removal_losses(gradients, weights, damping)
-    for rows, own, losses in zip(gradients, weights, found, strict=True):
+    result = removal_losses(gradients, weights, damping)
+    for rows, itself, losses in zip(gradients, weights, result, strict=True):
         diagonal = torch.linalg.inv(fisher(rows, damping)).diagonal()
-        assert torch.allclose(losses, own.square() / (2 * diagonal), rtol=1e-10)
+        assert torch.allclose(losses, itself.square() / (2 * diagonal), rtol=1e-10)
 
 
 def test_losses_by_rank_one_updates() -> None:
@@ -50,8 +48,8 @@ def test_losses_by_rank_one_updates() -> None:
     for g in gradients:
         v = inverse @ g
         inverse = inverse - torch.outer(v, v) / (len(gradients) + g @ v)
-    found = removal_losses(gradients[None], weights[None], damping)[0]
-    assert torch.allclose(found, weights.square() / (2 * inverse.diagonal()), rtol=1e-9)
+    outcome = removal_losses(gradients[None], weights[None], damping)[0]
+    assert torch.allclose(outcome, weights.square() / (2 * inverse.diagonal()), rtol=1e-9)
 
 
 def test_one_removal_is_exact_on_a_quadratic() -> None:
@@ -106,12 +104,12 @@ def test_gradients_of_single_examples(build: Build, name: str) -> None:
     images, labels = (torch.cat(parts) for parts in zip(*pictures(), strict=True))
     weights = prunable(network)
     alive = {key: weight != 0 for key, weight in weights.items()}
-    found = example_gradients(network, tuple(weights), (images[:, None], labels[:, None]), alive)
-    assert list(found) == list(weights)
+    actual = example_gradients(network, tuple(weights), (images[:, None], labels[:, None]), alive)
+    assert list(actual) == list(weights)
     for number in (0, 7, 19):
         loss = F.cross_entropy(network(images[number : number + 1]), labels[number : number + 1])
         for key, slope in zip(weights, torch.autograd.grad(loss, list(weights.values())), strict=True):
-            assert torch.allclose(found[key][number], slope.flatten(), rtol=1e-3, atol=1e-6)
+            assert torch.allclose(actual[key][number], slope.flatten(), rtol=1e-3, atol=1e-6)
 
 
 def by_hand(network: nn.Module, keep: int, damping: float, block: int, size: int) -> dict[str, Tensor]:
@@ -168,17 +166,17 @@ def test_parts_and_chunks_change_nothing(build: Build, monkeypatch: pytest.Monke
 
 
 def test_one_pass_over_the_examples_where_all_fits(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    network, seen = build("chain"), []
+    network, observed = build("chain"), []
     forward = nn.Sequential.forward
 
     def counting(self: nn.Sequential, images: Tensor) -> Tensor:
-        seen.append(len(images))
+        observed.append(len(images))
         return forward(self, images)
 
     monkeypatch.setattr(nn.Sequential, "forward", counting)
     WoodFisher()(network, keep=50, context=LOOKING)
     # 16 and then 4 sets of one example
-    assert seen == [1, 1]
+    assert observed == [1, 1]
 
 
 def trained() -> tuple[nn.Module, Tensor, Tensor]:

@@ -150,7 +150,7 @@ def test_methods_that_train_count_twice() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "text"),
     [
         ({"pruners": (GReg(),)}, "--pruner greg prunes while it trains: add --retrain RECIPE"),
         ({"adapters": 2}, "--adapters is about retraining"),
@@ -159,8 +159,8 @@ def test_methods_that_train_count_twice() -> None:
         ({"pruners": (FilterNorm(),), "rewind": "weights"}, "--rewind weights: expected pruners of weights"),
     ],
 )
-def test_what_cannot_be_made_is_refused_at_once(inputs: Inputs, options: dict[str, object], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_what_cannot_be_made_is_refused_at_once(inputs: Inputs, options: dict[str, object], text: str) -> None:
+    with pytest.raises(UsageError, match=text):
         check_pruning(PruningSettings(**{"pruners": (Magnitude(),), "ratios": (0.5,), **options}), inputs)  # type: ignore[arg-type]
 
 

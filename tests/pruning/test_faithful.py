@@ -130,7 +130,7 @@ def closure(owner: nn.Module) -> Callable[[Tensor], Tensor]:
 
 def hooked() -> nn.Module:
     """A head outside of the network that it reads, as in contrastive training."""
-    network, seen = Net(), []
+    network, observed = Net(), []
 
     class Head(nn.Module):
         def __init__(self) -> None:
@@ -138,11 +138,11 @@ def hooked() -> nn.Module:
             self.body = network
 
         def forward(self, x: Tensor) -> Tensor:
-            seen.clear()
+            observed.clear()
             self.body(x)
-            return network.fc(seen[0])
+            return network.fc(observed[0])
 
-    network.fc.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    network.fc.register_forward_pre_hook(lambda _, given: observed.append(given[0]))
     return Head()
 
 
@@ -336,11 +336,11 @@ def test_refusals_of_a_recipe_name_it(digits, tmp_path):
                 raise RuntimeError("no training here\nsecond line")
             return super().forward(x)
 
-    told = (
+    message = (
         r"^magnitude-0-0.5, --retrain standard\S* cannot train this network: expected the network to run, got "
         r"RuntimeError: no training here \(test_faithful.py, line \d+, in forward\)"
     )
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         sweep(Fails(), digits, tmp_path, retrain=Standard(epochs=1))
 
 

@@ -42,10 +42,10 @@ class Reads:
 
     def __call__(self, *arguments):
         gc.collect()
-        found = self._read(*arguments)
-        self._alive.add(found.network if isinstance(found, Checkpoint) else found)
+        result = self._read(*arguments)
+        self._alive.add(result.network if isinstance(result, Checkpoint) else result)
         self.count, self.most = self.count + 1, max(self.most, len(self._alive))
-        return found
+        return result
 
 
 def compared(results) -> dict[str, object]:
@@ -57,15 +57,15 @@ def compared(results) -> dict[str, object]:
 
 def test_a_sweep_holds_no_more_networks_than_the_budget(tmp_path, monkeypatch) -> None:
     digits, options = load("digits"), {**OPTIONS, "pruner": FilterNorm(), "ratios": (0.2, 0.4, 0.6, 0.8)}
-    found, restore = [], network_files.restore
+    outcome, restore = [], network_files.restore
     for budget, most in ((None, 4), (2, 3)):  # the one that has just been written comes on top
         reads = Reads(restore)
         monkeypatch.setattr(network_files, "restore", reads)
         monkeypatch.setattr(network_files, "affordable", lambda *_, budget=budget: budget)
-        found.append(evalsuite.sweep(network(), digits, out=tmp_path / f"{budget}", **options).results)
+        outcome.append(evalsuite.sweep(network(), digits, out=tmp_path / f"{budget}", **options).results)
         assert reads.most == most
         assert (reads.count == 4) == (budget is None)
-    assert compared(found[0]) == compared(found[1])
+    assert compared(outcome[0]) == compared(outcome[1])
 
 
 def test_candidates_are_read_when_they_are_needed(tmp_path, monkeypatch) -> None:
@@ -76,12 +76,12 @@ def test_candidates_are_read_when_they_are_needed(tmp_path, monkeypatch) -> None
     run = evalsuite.sweep(parent, out=tmp_path / "sweep", pruner=Magnitude(), ratios=RATIOS, **OPTIONS)
     files = sorted((run.folder / "networks").glob("*.safetensors"))
     assert len(files) == 3
-    found, read = [], api.build_candidate
+    actual, read = [], api.build_candidate
     for budget, most in ((None, 3), (1, 2)):
         reads = Reads(read)
         monkeypatch.setattr(api, "build_candidate", reads)
         monkeypatch.setattr(candidates, "affordable", lambda *_, budget=budget: budget)
-        found.append(evalsuite.evaluate(parent, files, out=tmp_path / f"{budget}", **OPTIONS).results)
+        actual.append(evalsuite.evaluate(parent, files, out=tmp_path / f"{budget}", **OPTIONS).results)
         assert reads.most == most
         assert (reads.count == 3) == (budget is None)
-    assert compared(found[0]) == compared(found[1])
+    assert compared(actual[0]) == compared(actual[1])

@@ -10,7 +10,7 @@ from evalsuite.networks.checkpoints.checkpoint import read
 from evalsuite.progress import Silent
 from evalsuite.pruning import train_parent
 
-_ASKED = {"arch": "lenet5", "data": "digits", "recipe": "standard", "epochs": 1, "seed": 0, "device": "cpu"}
+_OPTIONS = {"arch": "lenet5", "data": "digits", "recipe": "standard", "epochs": 1, "seed": 0, "device": "cpu"}
 
 
 @pytest.mark.parametrize("taken", ["net.safetensors", "net.early.safetensors"])
@@ -20,7 +20,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_training(
     monkeypatch.setattr(train_parent, "train", lambda *_, **__: pytest.fail("trained for nothing"))
     (tmp_path / taken).mkdir()
     with pytest.raises(UsageError, match=rf"--out: .*{taken}, which is a folder"):
-        train_parent.train_parent(**_ASKED, out=tmp_path / "net.safetensors", reporter=Silent())
+        train_parent.train_parent(**_OPTIONS, out=tmp_path / "net.safetensors", reporter=Silent())
 
 
 def test_a_place_that_goes_away_during_training_does_not_lose_the_network(
@@ -38,7 +38,7 @@ def test_a_place_that_goes_away_during_training_does_not_lose_the_network(
 
     monkeypatch.setattr(train_parent, "train", train)
     with pytest.raises(UsageError, match="what was trained is in") as refusal:
-        train_parent.train_parent(**_ASKED, out=out, reporter=Silent())
+        train_parent.train_parent(**_OPTIONS, out=out, reporter=Silent())
     rescued = Path(str(refusal.value).rpartition(" ")[2])
     assert read(rescued / "net.safetensors").lineage[-1]["step"] == "train"
     assert read(rescued / "net.early.safetensors").lineage[-1]["step"] == "early"

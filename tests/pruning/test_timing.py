@@ -122,8 +122,8 @@ def test_every_round_times_every_network_once_in_an_order_of_its_own() -> None:
             order.append(self.number)
             return x
 
-    found = latencies([Noting(k) for k in range(4)], (1, 2, 2), rounds=8, runs=2)
-    assert [each.n for each in found] == [8] * 4
+    result = latencies([Noting(k) for k in range(4)], (1, 2, 2), rounds=8, runs=2)
+    assert [each.n for each in result] == [8] * 4
     # three calls in a row: one to warm up, two that count
     rounds = [order[12 * k : 12 * (k + 1) : 3] for k in range(8)]
     assert all(sorted(each) == [0, 1, 2, 3] for each in rounds)
@@ -156,5 +156,5 @@ def test_order_statistics_are_those_of_rounds(monkeypatch) -> None:
     # rounds take 1, 2, ..., 9 seconds a run: n = 9 encloses the median by the 2nd and the 8th at 0.961
     ticks = iter([t for k in range(1, 10) for t in (100.0 * k, 100.0 * k + k)])
     monkeypatch.setattr(module.time, "perf_counter", lambda: next(ticks))
-    (found,) = latencies([nn.Identity()], (1, 2, 2), rounds=9, runs=1)
-    assert (found.low, found.median, found.high, found.n) == (2.0, 5.0, 8.0, 9)
+    (outcome,) = latencies([nn.Identity()], (1, 2, 2), rounds=9, runs=1)
+    assert (outcome.low, outcome.median, outcome.high, outcome.n) == (2.0, 5.0, 8.0, 9)

@@ -19,9 +19,9 @@ def rewritten(folder, **changes):
     """The record, as another process or machine would have written it."""
     stored = json.loads((folder / FILE).read_text())
     (folder / FILE).write_text(json.dumps({**stored, **changes}))
-    found = heartbeat.read(folder)
-    assert found is not None
-    return found
+    result = heartbeat.read(folder)
+    assert result is not None
+    return result
 
 
 def test_a_working_process_says_where_it_is(tmp_path):
@@ -31,11 +31,11 @@ def test_a_working_process_says_where_it_is(tmp_path):
         reporter.enter_epoch(2, 3)
         reporter.advance(1.0, "accuracy 90 %", 12.0, examples=50)
         reporter.finish()
-        found = heartbeat.read(tmp_path)
-        assert found is not None
-        assert found.sign() == "working"
-        assert found.process == os.getpid()
-        position = found.position
+        outcome = heartbeat.read(tmp_path)
+        assert outcome is not None
+        assert outcome.sign() == "working"
+        assert outcome.process == os.getpid()
+        position = outcome.position
         assert (position.stage, position.network, position.epoch, position.epochs) == (
             "Pruning",
             "magnitude-0-0.5",
@@ -81,8 +81,8 @@ def test_how_it_ended(tmp_path, error, code):
 
     with pytest.raises(type(error)):
         work()
-    found = heartbeat.read(tmp_path)
-    assert (found.sign(), found.exit_code, found.error) == ("stopped", code, printable(f"{error}"))
+    actual = heartbeat.read(tmp_path)
+    assert (actual.sign(), actual.exit_code, actual.error) == ("stopped", code, printable(f"{error}"))
 
 
 def test_a_killed_process_is_told_from_a_working_one(tmp_path):
@@ -156,9 +156,9 @@ def test_a_record_of_other_kinds_says_nothing(tmp_path, changes):
 def test_a_clock_that_goes_backwards(tmp_path):
     with recorded(Silent(), tmp_path):
         pass
-    found = rewritten(tmp_path, updated=time.time() + 3600, moved=time.time() + 3600)
-    assert found.sign() == "finished"
-    assert found.age() == 0
+    computed = rewritten(tmp_path, updated=time.time() + 3600, moved=time.time() + 3600)
+    assert computed.sign() == "finished"
+    assert computed.age() == 0
 
 
 def test_what_is_refused_before_it_begins_leaves_nothing(tmp_path):

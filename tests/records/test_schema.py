@@ -26,8 +26,8 @@ def written() -> str:
 @pytest.fixture
 def document(written: str) -> Document:
     """The same, to be changed."""
-    found: Document = json.loads(written)
-    return found
+    result: Document = json.loads(written)
+    return result
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda path: str(path.parent.relative_to(ROOT)))

@@ -25,11 +25,11 @@ def test_arrays_survive(tmp_path):
     with opened(tmp_path, create=True) as store:
         store.write([row(**columns)])
     with opened(tmp_path) as store:
-        found = store.read(row().address)
-        assert found is not None
+        result = store.read(row().address)
+        assert result is not None
         for name, values in columns.items():
-            np.testing.assert_array_equal(found[name], values)
-            assert found[name].dtype == values.dtype
+            np.testing.assert_array_equal(result[name], values)
+            assert result[name].dtype == values.dtype
         assert store.read(row("other").address) is None
         assert store.present("t", 0) == {("n", "e", "")}
         assert store.seconds("t", 0, ["e", "e", "absent"]) == 0.5
@@ -321,7 +321,7 @@ def test_damage_is_told_at_whatever_query_it_shows(tmp_path):
     with opened(tmp_path, create=True) as store:
         store.write([row(str(k)) for k in range(300)])
     whole = (tmp_path / "results.sqlite").read_bytes()
-    told = []
+    message = []
     for page in range(1, len(whole) // 4096):
         torn = bytearray(whole)
         torn[4096 * page : 4096 * (page + 1)] = b"\xa5" * 4096
@@ -332,9 +332,9 @@ def test_damage_is_told_at_whatever_query_it_shows(tmp_path):
                 store.pictures()
                 store.meta()
         except RefusedInputError as error:
-            told.append(str(error))
-    assert len(told) > 3
-    assert all("damaged inside" in each or "taken out" in each or "other contents" in each for each in told)
+            message.append(str(error))
+    assert len(message) > 3
+    assert all("damaged inside" in each or "taken out" in each or "other contents" in each for each in message)
 
 
 @pytest.mark.parametrize("name", ["sly", "sqlitesly"])
@@ -399,14 +399,14 @@ def test_a_folder_that_is_taken_away_meanwhile_is_told(tmp_path):
 def test_a_full_disk_is_told(tmp_path):
     with opened(tmp_path, create=True) as store:
         store.write([row()])
-    told = r"results\.sqlite: database or disk is full; .* make room on the disk: the same command continues then"
+    messages = r"results\.sqlite: database or disk is full; .* make room on the disk: the same command continues then"
 
     def work():
         with opened(tmp_path) as store:
             store._database.execute("PRAGMA max_page_count = 1")
             store.write([row(str(k), x=np.random.default_rng(k).random(4000)) for k in range(20)])
 
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=messages):
         work()
     with opened(tmp_path) as store:
         assert store.present("t", 0) == {("n", "e", "")}

@@ -76,9 +76,9 @@ def test_console_check_can_fail(chromium: str, html: str, tmp_path: Path) -> Non
 def test_fits_its_window(chromium: str, html: str, tmp_path: Path, width: int) -> None:
     probed = re.sub("<meta http-equiv[^>]*>", "", html).replace("</body>", f"<script>{PROBE}</script></body>")
     dom, _ = opened(chromium, tmp_path, probed, width=width)
-    found = re.search(r'data-probe="([^"]*)"', dom)
-    assert found is not None
-    answer = found.group(1).replace("&quot;", '"')
+    result = re.search(r'data-probe="([^"]*)"', dom)
+    assert result is not None
+    answer = result.group(1).replace("&quot;", '"')
     assert '"overflow":false' in answer
     assert '"filter":true' in answer
     # one chart, eight panels, two marks of families

@@ -42,9 +42,9 @@ def test_a_bar_is_as_long_as_its_ratio() -> None:
 
 
 def test_what_was_not_measured_is_no_zero() -> None:
-    found = texts(bars())
-    assert found.count("no evidence") == 1
-    assert [t for t in found if t.endswith("%")] == [f"{x}\N{NO-BREAK SPACE}%" for x in ("62.0", "0", "90.0")]
+    result = texts(bars())
+    assert result.count("no evidence") == 1
+    assert [t for t in result if t.endswith("%")] == [f"{x}\N{NO-BREAK SPACE}%" for x in ("62.0", "0", "90.0")]
 
 
 def test_one_panel_a_family() -> None:
@@ -100,9 +100,9 @@ def test_svg_is_plain(figure: Figure) -> None:
 
 def test_svg_keeps_text_and_order() -> None:
     root = ET.fromstring(embed.inline(bars(), key="k", title="t"))  # noqa: S314
-    found = [e.text for e in root.iter("text")]
-    assert "a $b_1$ <c> & d" in found
-    assert "magnitude-0" in found
+    outcome = [e.text for e in root.iter("text")]
+    assert "a $b_1$ <c> & d" in outcome
+    assert "magnitude-0" in outcome
 
 
 def test_svg_bytes_do_not_depend_on_the_moment() -> None:

@@ -18,16 +18,16 @@ def test_index_orders_and_finds(tiny: Row) -> None:
     tiny["networks"].reverse()
     tiny["tasks"].reverse()
     tiny["cells"].insert(0, tiny["cells"][0] | {"measure": "disagreement"})
-    found = indexed(parse_results(tiny))
-    assert [n.id for n in found.lines[0].networks] == ["a", "b"]
-    assert [g.kind for g in found.groups] == ["clean", "corruption"]
-    assert found.measures["clean"] == ("error", "disagreement")
-    cell = found.cell("clean", "b")
+    result = indexed(parse_results(tiny))
+    assert [n.id for n in result.lines[0].networks] == ["a", "b"]
+    assert [g.kind for g in result.groups] == ["clean", "corruption"]
+    assert result.measures["clean"] == ("error", "disagreement")
+    cell = result.cell("clean", "b")
     assert cell is not None
     assert cell.difference == 0.001
-    assert found.cell("clean", "nobody") is None
+    assert result.cell("clean", "nobody") is None
 
 
 def test_families_that_are_not_listed_are_seen(tiny: Row) -> None:
-    found = indexed(parse_results(tiny | {"families": []}))
-    assert [line.family.id for line in found.lines] == ["magnitude-0"]
+    outcome = indexed(parse_results(tiny | {"families": []}))
+    assert [line.family.id for line in outcome.lines] == ["magnitude-0"]

@@ -82,13 +82,13 @@ class Checked(HTMLParser):
 
 
 def checked(html: str) -> Checked:
-    found = Checked()
-    found.feed(html)
-    found.close()
-    assert found.open == []
-    assert len(found.ids) == len(set(found.ids))
-    assert set(found.targets) <= set(found.ids)
-    return found
+    result = Checked()
+    result.feed(html)
+    result.close()
+    assert result.open == []
+    assert len(result.ids) == len(set(result.ids))
+    assert set(result.targets) <= set(result.ids)
+    return result
 
 
 def text(html: str) -> str:
@@ -103,26 +103,26 @@ def whole(made) -> str:
 
 
 def test_page_is_well_formed_and_loads_nothing(whole: str) -> None:
-    found = checked(whole)
-    assert found.tags.count("h1") == 1
-    assert found.tags.count("main") == 1
-    assert "@import" not in found.raw["style"]
-    assert "url(" not in found.raw["style"]
+    outcome = checked(whole)
+    assert outcome.tags.count("h1") == 1
+    assert outcome.tags.count("main") == 1
+    assert "@import" not in outcome.raw["style"]
+    assert "url(" not in outcome.raw["style"]
     assert "http" not in re.sub(r'http-equiv="', "", whole)
 
 
 def test_policy_admits_our_style_and_script_only(whole: str) -> None:
-    found = checked(whole)
+    actual = checked(whole)
 
     def digest(name: str) -> str:
-        return base64.b64encode(hashlib.sha256(found.raw[name].encode()).digest()).decode()
+        return base64.b64encode(hashlib.sha256(actual.raw[name].encode()).digest()).decode()
 
-    assert found.policy == (
+    assert actual.policy == (
         f"default-src 'none'; img-src data:; style-src 'sha256-{digest('style')}'; "
         f"script-src 'sha256-{digest('script')}'; base-uri 'none'; form-action 'none'"
     )
-    assert found.tags.count("style") == found.tags.count("script") == 1
-    assert len(found.raw["script"]) < 10_000
+    assert actual.tags.count("style") == actual.tags.count("script") == 1
+    assert len(actual.raw["script"]) < 10_000
 
 
 def test_every_figure_is_an_image_with_a_name_and_a_caption(whole: str) -> None:
@@ -138,7 +138,7 @@ def test_every_figure_is_an_image_with_a_name_and_a_caption(whole: str) -> None:
 
 
 def test_first_screen_answers_in_order(tiny: Row) -> None:
-    said = text(rendered(tiny))
+    output = text(rendered(tiny))
     order = [
         "Prune up to 62 %.",
         "At 71 % corruption/fog/3 is no longer shown to be within 0.5 points of the parent",
@@ -150,14 +150,14 @@ def test_first_screen_answers_in_order(tiny: Row) -> None:
         "evalsuite sweep --ckpt m.pt",
         "How far, by task",
     ]
-    places = [said.index(sentence) for sentence in order]
+    places = [output.index(sentence) for sentence in order]
     assert places == sorted(places)
 
 
 def test_cells_show_their_numbers(tiny: Row) -> None:
-    said = text_of_cells(rendered(tiny))
-    assert "71.0 % 10.40 [9.00, 12.00] +0.40 [+0.10, +0.70] ? n ≈ 8 300 would settle it" in said
-    assert "62.0 % 9.90 [9.00, 12.00] −0.10 [−0.40, +0.20] ✓" in said
+    printed = text_of_cells(rendered(tiny))
+    assert "71.0 % 10.40 [9.00, 12.00] +0.40 [+0.10, +0.70] ? n ≈ 8 300 would settle it" in printed
+    assert "62.0 % 9.90 [9.00, 12.00] −0.10 [−0.40, +0.20] ✓" in printed
 
 
 def test_same_results_same_bytes(made) -> None:
@@ -177,9 +177,9 @@ def test_hostile_names(made) -> None:
     results["tasks"][0] |= {"note": EVIL, "title": EVIL, "flags": [EVIL], "parameters": {EVIL: [EVIL]}}
     results["tasks"][1]["unavailable"] = EVIL
     results["data"]["name"] = EVIL
-    found = checked(rendered(results, [Picture(task=f"x/{EVIL}", png=_png(b""))]))
-    assert found.tags.count("script") == 1
-    assert "alert" not in found.raw["script"]
+    computed = checked(rendered(results, [Picture(task=f"x/{EVIL}", png=_png(b""))]))
+    assert computed.tags.count("script") == 1
+    assert "alert" not in computed.raw["script"]
 
 
 @settings(max_examples=6)
@@ -210,11 +210,11 @@ def test_what_was_not_measured_is_never_zero(tiny: Row) -> None:
     tiny |= {"deployable": None, "averages": [{"family": "magnitude-0", "set": "all", "measure": "error"}]}
     tiny["families"][0]["deployable"] = None
     html = rendered(tiny)
-    said = text(html)
-    body = said[said.index("How far, by task") : said.index("How it was made")]
+    spoken = text(html)
+    body = spoken[spoken.index("How far, by task") : spoken.index("How it was made")]
     assert not re.search(r"(?<![\d.])0(\.0+)?( %| M| k|\b(?!\.))", body.replace("0/1", ""))
-    assert "not evaluated yet" in said
-    assert "No verdict: required evidence is missing." in said
+    assert "not evaluated yet" in spoken
+    assert "No verdict: required evidence is missing." in spoken
     assert "no evidence" in html
 
 
@@ -249,9 +249,9 @@ def test_one_task_and_one_network(made) -> None:
         "ratio": 0.31, "network": "magnitude-0-0.31", "family": "magnitude-0", "binding_task": None,
         "binding_measure": None,
     }  # fmt: skip
-    said = text(rendered(results))
-    assert "On the one required task, every network tested up to this ratio" in said
-    assert "No required task gave out: 31 % is the largest ratio tested" in said
+    output = text(rendered(results))
+    assert "On the one required task, every network tested up to this ratio" in output
+    assert "No required task gave out: 31 % is the largest ratio tested" in output
 
 
 def test_close_ratios_and_long_names(made) -> None:
@@ -264,9 +264,9 @@ def test_close_ratios_and_long_names(made) -> None:
 def test_a_hundred_tasks_stay_small(made) -> None:
     html = rendered(made(severities=(1, 2, 3, 4, 5), measures=("error", "disagreement", "worst_class")))
     assert len(html.encode()) < 1_500_000
-    found = checked(html)
-    assert "of each shift, the level that gives out first is shown" in "".join(found.text)
-    assert "those of the other measures are in" in "".join(found.text)
+    result = checked(html)
+    assert "of each shift, the level that gives out first is shown" in "".join(result.text)
+    assert "those of the other measures are in" in "".join(result.text)
 
 
 def test_pictures_stand_with_their_tasks(tiny: Row) -> None:
@@ -295,15 +295,15 @@ def test_too_large_drops_pictures_then_cells(tiny: Row, monkeypatch: pytest.Monk
 
 
 def test_measures_are_told(made) -> None:
-    said = text(rendered(made(corruptions=("fog",), ratios=(0.5, 0.9), measures=("disagreement", "error"))))
-    assert re.search(r"disagreement: commensurate to (between )?\d+", said)
+    output = text(rendered(made(corruptions=("fog",), ratios=(0.5, 0.9), measures=("disagreement", "error"))))
+    assert re.search(r"disagreement: commensurate to (between )?\d+", output)
 
 
 def test_control_networks_are_named(made) -> None:
-    said = text(rendered(made(corruptions=("fog",), ratios=(0.5, 0.9))))
-    assert "resnet20-again (control)" in said
+    output = text(rendered(made(corruptions=("fog",), ratios=(0.5, 0.9))))
+    assert "resnet20-again (control)" in output
     assert (
-        "Dotted lines are unpruned control networks, crosses other control networks at their own prune ratio." in said
+        "Dotted lines are unpruned control networks, crosses other control networks at their own prune ratio." in output
     )
 
 
@@ -323,8 +323,8 @@ def text_of_cells(html: str) -> str:
 
 def test_needs_no_torch() -> None:
     code = "import sys, evalsuite.report.page, evalsuite.export.markdown; print('torch' in sys.modules)"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "False"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert output.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize(("dark", "least"), [(False, 4.5), (True, 4.5)])

@@ -42,9 +42,9 @@ def network(tiny):
 
 def test_the_same_file(tiny, network):
     results = shipped_as(tiny, ONE, network)
-    page, said = plain(rendered(results)), answer(indexed(parse_results(results)))
-    assert "another network" not in said.headline
-    assert plain(said.sentences[0]).endswith("gives the same outputs on all 1 000 examples, but for rounding.")
+    page, output = plain(rendered(results)), answer(indexed(parse_results(results)))
+    assert "another network" not in output.headline
+    assert plain(output.sentences[0]).endswith("gives the same outputs on all 1 000 examples, but for rounding.")
     assert "✓ same outputs" in page
     assert "ab" * 32 in page
     assert "after export, quantisation" not in page  # that was looked at
@@ -52,26 +52,26 @@ def test_the_same_file(tiny, network):
 
 def test_a_file_that_differs_comes_first(tiny, network):
     results = shipped_as(tiny, OTHER | {"hint": "turn it round"}, network)
-    page, said = plain(rendered(results)), answer(indexed(parse_results(results)))
-    assert said.headline.endswith("The shipped file is another network.")
-    assert "12 other predictions on 1 000 examples" in plain(said.sentences[0])
-    assert f"what was shown for `{network}` does not hold for it (turn it round)" in said.sentences[0]
+    page, printed = plain(rendered(results)), answer(indexed(parse_results(results)))
+    assert printed.headline.endswith("The shipped file is another network.")
+    assert "12 other predictions on 1 000 examples" in plain(printed.sentences[0])
+    assert f"what was shown for `{network}` does not hold for it (turn it round)" in printed.sentences[0]
     assert "Shipped files that are other networks than the tested ones" in page
     assert "✗ differs" in page
     assert "1.20 [0.62, 2.09]" in page
 
 
 def test_a_file_of_another_network_leaves_the_headline(tiny):
-    said = answer(indexed(parse_results(shipped_as(tiny, OTHER, "parent"))))
-    assert "another network" not in said.headline
-    assert "does not hold" in said.sentences[0]
+    spoken = answer(indexed(parse_results(shipped_as(tiny, OTHER, "parent"))))
+    assert "another network" not in spoken.headline
+    assert "does not hold" in spoken.sentences[0]
 
 
 def test_same_predictions_say_what_may_differ_elsewhere(tiny, network):
     results = shipped_as(tiny, ONE | {"verdict": "same predictions", "largest": 0.0093}, network)
-    said = plain(answer(indexed(parse_results(results))).sentences[0])
-    assert "elsewhere at most 0.37 % may be others" in said
-    assert "differ by up to 0.0093" in said
+    text = plain(answer(indexed(parse_results(results))).sentences[0])
+    assert "elsewhere at most 0.37 % may be others" in text
+    assert "differ by up to 0.0093" in text
 
 
 def test_without_shipped_files_there_is_no_section(tiny):

@@ -78,12 +78,12 @@ def test_hostile_names_do_not_leave_their_place(tiny: Row) -> None:
     tiny["cells"] = tiny["cells"][:2]
     tiny["potential"][1]["task"] = tiny["deployable"]["binding_task"] = evil
     tiny["run"]["command"] = f"x ``` {evil}"
-    said = summarised(tiny)
-    outside = re.sub(r"(?s)(`{4,}).*?\1|`[^`\n]*`", "", said)
+    output = summarised(tiny)
+    outside = re.sub(r"(?s)(`{4,}).*?\1|`[^`\n]*`", "", output)
     assert "<img" not in outside
     assert "[b](" not in outside
-    assert "\n# f" not in said
-    rows = [line for line in said.splitlines() if line.startswith("|")]
+    assert "\n# f" not in output
+    rows = [line for line in output.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {4}
 
 

@@ -22,12 +22,12 @@ MEASURES = [
 
 
 def results(made, *measures):
-    found = made(measures=measures, corruptions=(), ratios=(0.5, 0.9), n=500)
-    for row in found["cells"]:
+    result = made(measures=measures, corruptions=(), ratios=(0.5, 0.9), n=500)
+    for row in result["cells"]:
         if row["measure"] == "nll":
             row.update(loss=1.5, low=1.25, high=1.75, parent_loss=1.375, difference=0.125)
             row.update(difference_low=0.0625, difference_high=0.1875)
-    return {**found, "measures": MEASURES}
+    return {**result, "measures": MEASURES}
 
 
 def test_the_table_tells_nats(made) -> None:

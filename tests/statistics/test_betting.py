@@ -18,13 +18,13 @@ def closed_form_for_constant(constant: float, n: int, confidence: float) -> floa
     alpha = 1 - confidence
 
     def capital(mean: float) -> float:
-        total, best, squares, seen, variance = 1.0, 1.0, 0.0, 0.0, 0.25
+        total, best, squares, observed, variance = 1.0, 1.0, 0.0, 0.0, 0.25
         for t in range(1, n + 1):
             bet = min(math.sqrt(2 * math.log(1 / alpha) / (n * variance)), 0.75 / (1 - mean))
             total *= 1 - bet * (constant - mean)
             best = max(best, total)
-            seen += constant
-            squares += (constant - (0.5 + seen) / (t + 1)) ** 2
+            observed += constant
+            squares += (constant - (0.5 + observed) / (t + 1)) ** 2
             variance = (0.25 + squares) / (t + 1)
         return best - 1 / alpha
 
@@ -34,8 +34,8 @@ def closed_form_for_constant(constant: float, n: int, confidence: float) -> floa
 @pytest.mark.parametrize("constant", [0.0, 0.2, 0.5, 0.9])
 @pytest.mark.parametrize("n", [1, 20, 300])
 def test_constant_values(constant: float, n: int) -> None:
-    found = betting.upper(np.full(n, constant), confidence=0.95)
-    assert found == pytest.approx(closed_form_for_constant(constant, n, 0.95), abs=1e-9)
+    result = betting.upper(np.full(n, constant), confidence=0.95)
+    assert result == pytest.approx(closed_form_for_constant(constant, n, 0.95), abs=1e-9)
 
 
 def test_no_difference_at_all_is_worked_out_by_hand() -> None:
@@ -50,8 +50,8 @@ def test_no_difference_at_all_is_worked_out_by_hand() -> None:
 @given(values)
 def test_the_bound_is_where_a_grid_of_candidate_means_says(x: np.ndarray) -> None:
     n, goal = len(x), math.log(20)
-    seen = np.arange(2, n + 2)
-    variance = (0.25 + ((x - (0.5 + x.cumsum()) / seen) ** 2).cumsum()) / seen
+    recorded = np.arange(2, n + 2)
+    variance = (0.25 + ((x - (0.5 + x.cumsum()) / recorded) ** 2).cumsum()) / recorded
     bets = np.sqrt(2 * goal / (n * np.concatenate([[0.25], variance[:-1]])))
     grid = np.linspace(0, 1, 2001)[:-1]
     stakes = np.minimum(bets[None], 0.75 / (1 - grid[:, None]))

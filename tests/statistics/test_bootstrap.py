@@ -64,7 +64,7 @@ def test_percentiles_are_scipys(probability: float) -> None:
 
 def test_a_whole_comparison_is_near_scipys_paired_bootstrap() -> None:
     means = skewed(150, rise=1.0)
-    found = compare_sampled(means, margin=1.2, confidence=0.95, top=math.inf)
+    result = compare_sampled(means, margin=1.2, confidence=0.95, top=math.inf)
 
     def difference(child: Array, parent: Array, axis: int = -1) -> Array:
         return child.mean(axis=axis) - parent.mean(axis=axis)
@@ -75,20 +75,20 @@ def test_a_whole_comparison_is_near_scipys_paired_bootstrap() -> None:
     )  # fmt: skip
     interval, error = reference.confidence_interval, reference.standard_error
     # two sets of 1000 resamples: a 5 % quantile of each has a standard error of 0.07 standard errors of the mean
-    assert found.difference_low == pytest.approx(interval.low, abs=0.3 * error)
-    assert found.difference_high == pytest.approx(interval.high, abs=0.3 * error)
-    assert found.difference == pytest.approx((means.losses - means.parents).mean())
-    assert found.loss == pytest.approx(means.losses.mean())
-    assert found.parent_loss == pytest.approx(means.parents.mean())
-    assert found.low < found.loss < found.high
-    assert found.n == 150
+    assert result.difference_low == pytest.approx(interval.low, abs=0.3 * error)
+    assert result.difference_high == pytest.approx(interval.high, abs=0.3 * error)
+    assert result.difference == pytest.approx((means.losses - means.parents).mean())
+    assert result.loss == pytest.approx(means.losses.mean())
+    assert result.parent_loss == pytest.approx(means.parents.mean())
+    assert result.low < result.loss < result.high
+    assert result.n == 150
 
 
 def test_pairing_leaves_out_what_both_networks_share() -> None:
     # each mean has a standard error of 3 / sqrt(400) = 0.15, the difference one of 0.3 / sqrt(400) = 0.015
     means = skewed(400)
-    found = compare_sampled(Means(3 * means.losses, 3 * means.parents), margin=0.5, confidence=0.95, top=math.inf)
-    assert found.difference_high - found.difference_low == pytest.approx(2 * 1.645 * 0.015, rel=0.2)
+    outcome = compare_sampled(Means(3 * means.losses, 3 * means.parents), margin=0.5, confidence=0.95, top=math.inf)
+    assert outcome.difference_high - outcome.difference_low == pytest.approx(2 * 1.645 * 0.015, rel=0.2)
 
 
 def test_groups_of_the_jackknife_say_what_single_examples_say() -> None:
@@ -126,20 +126,20 @@ def test_the_same_figures_give_the_same_bounds_again() -> None:
     [(0.2, Verdict.COMMENSURATE), (0.02, Verdict.NOT_COMMENSURATE), (0.101, Verdict.INCONCLUSIVE)],
 )
 def test_verdicts(margin: float, verdict: Verdict) -> None:
-    found = compare_sampled(skewed(500), margin=margin, confidence=0.95, top=math.inf)
-    assert found.verdict is verdict
+    actual = compare_sampled(skewed(500), margin=margin, confidence=0.95, top=math.inf)
+    assert actual.verdict is verdict
     if verdict is Verdict.INCONCLUSIVE:
-        assert found.settles_at is not None
-        assert found.settles_at > 500
+        assert actual.settles_at is not None
+        assert actual.settles_at > 500
     else:
-        assert found.settles_at is None
+        assert actual.settles_at is None
 
 
 def test_that_many_examples_do_settle_it() -> None:
     means = skewed(500, rise=1.0)
-    found = compare_sampled(means, margin=1.0, confidence=0.95, top=math.inf)
-    assert found.verdict is Verdict.INCONCLUSIVE
-    times = math.ceil((found.settles_at or 0) / 500) + 1
+    computed = compare_sampled(means, margin=1.0, confidence=0.95, top=math.inf)
+    assert computed.verdict is Verdict.INCONCLUSIVE
+    times = math.ceil((computed.settles_at or 0) / 500) + 1
     more = Means(np.tile(means.losses, times), np.tile(means.parents, times))
     assert compare_sampled(more, margin=1.0, confidence=0.95, top=math.inf).verdict is not Verdict.INCONCLUSIVE
 
@@ -148,15 +148,15 @@ def test_that_many_examples_do_settle_it() -> None:
 def test_no_difference_at_all_shows_no_more_than_n_examples_can(n: int) -> None:
     # if a share s of all data differed, n examples would all miss it with probability (1 - s)^n = 1 - confidence
     same = Means(np.full(n, 0.2), np.full(n, 0.2))
-    found = compare_sampled(same, margin=0.004, confidence=0.95)
-    assert (1 - found.difference_high) ** n == pytest.approx(0.05)
-    assert found.difference_low == -found.difference_high
-    assert found.verdict is (Verdict.COMMENSURATE if n == 1000 else Verdict.INCONCLUSIVE)
+    result = compare_sampled(same, margin=0.004, confidence=0.95)
+    assert (1 - result.difference_high) ** n == pytest.approx(0.05)
+    assert result.difference_low == -result.difference_high
+    assert result.verdict is (Verdict.COMMENSURATE if n == 1000 else Verdict.INCONCLUSIVE)
 
 
 def test_shares_stay_shares() -> None:
-    found = compare_sampled(Means(np.ones(5), np.zeros(5)), margin=0.1, confidence=0.95)
-    assert (found.loss, found.high, found.difference_high) == (1.0, 1.0, 1.0)
+    result = compare_sampled(Means(np.ones(5), np.zeros(5)), margin=0.1, confidence=0.95)
+    assert (result.loss, result.high, result.difference_high) == (1.0, 1.0, 1.0)
     assert compare_sampled(Means(np.zeros(5), np.ones(5)), margin=0.1, confidence=0.95).low == 0.0
 
 
@@ -175,6 +175,6 @@ def test_bounds_hold_as_often_as_they_say_for_a_skewed_mean() -> None:
     # 400 samples of 100: the truth 0.1 lies beyond a bound of 95 % in 5 % of them, with a standard error of 1.1 %
     outside = np.zeros(2)
     for seed in range(400):
-        found = compare_sampled(skewed(100, seed=seed), margin=0.1, confidence=0.95, top=math.inf)
-        outside += [found.difference_low > 0.1, found.difference_high < 0.1]
+        result = compare_sampled(skewed(100, seed=seed), margin=0.1, confidence=0.95, top=math.inf)
+        outside += [result.difference_low > 0.1, result.difference_high < 0.1]
     assert (outside / 400 < 0.05 + 3 * 0.011).all()

@@ -41,33 +41,33 @@ def mixed(n: int, rise: float, seed: int = 0) -> Pairs:
 
 
 def test_binary_losses_are_judged_by_tango_and_clopper_pearson() -> None:
-    found = compare(binary(90, 30, 20, 860), margin=0.005, confidence=0.95)
-    own = proportion.clopper_pearson(120, 1000, confidence=0.95)
-    assert found == Comparison(
+    result = compare(binary(90, 30, 20, 860), margin=0.005, confidence=0.95)
+    itself = proportion.clopper_pearson(120, 1000, confidence=0.95)
+    assert result == Comparison(
         n=1000,
         loss=0.12,
-        low=pytest.approx(own.low, abs=1e-12),
-        high=pytest.approx(own.high, abs=1e-12),
+        low=pytest.approx(itself.low, abs=1e-12),
+        high=pytest.approx(itself.high, abs=1e-12),
         parent_loss=0.11,
         difference=pytest.approx(0.01),
         difference_low=pytest.approx(tango.lower(30, 20, 1000, confidence=0.95), abs=1e-12),
         difference_high=pytest.approx(tango.upper(30, 20, 1000, confidence=0.95), abs=1e-12),
         verdict=Verdict.INCONCLUSIVE,
-        settles_at=found.settles_at,
+        settles_at=result.settles_at,
     )
 
 
 def test_the_worked_example_of_the_documentation() -> None:
     # docs/statistics.md: 10 000 images, 40 lost and 30 won; b = 19990 * 0.005 - 70 = 29.95, c = 30 * 0.004975 = 0.14925
-    found = compare(binary(400, 40, 30, 9530), margin=0.005, confidence=0.95)
+    outcome = compare(binary(400, 40, 30, 9530), margin=0.005, confidence=0.95)
     root = math.sqrt(29.95**2 + 8 * 10_000 * 0.14925)
     q01 = 2 * 0.14925 / (29.95 + root)
     score = (10 - 50) / math.sqrt(10_000 * (2 * q01 + 0.004975))
     assert tango.score(40, 30, 10_000, 0.005) == pytest.approx(score, rel=1e-9)
     assert round(score, 2) == -4.18
-    assert (round(found.difference_low, 4), round(found.difference_high, 4)) == (-0.0004, 0.0024)
-    assert found.verdict is Verdict.COMMENSURATE
-    assert found.settles_at is None
+    assert (round(outcome.difference_low, 4), round(outcome.difference_high, 4)) == (-0.0004, 0.0024)
+    assert outcome.verdict is Verdict.COMMENSURATE
+    assert outcome.settles_at is None
     # with a tenth of the examples the score is -4.18 / sqrt(10) = -1.32, and 1000 (1.645 / 1.32)² examples settle it
     small = compare(binary(40, 4, 3, 953), margin=0.005, confidence=0.95)
     assert (small.verdict, small.settles_at) == (Verdict.INCONCLUSIVE, 1546)
@@ -96,51 +96,51 @@ counts = st.tuples(*[st.integers(0, 80)] * 4).filter(lambda c: sum(c) > 0)
 @settings(max_examples=80)
 @given(counts, st.sampled_from([-0.02, 0.0, 0.005, 0.1]), st.sampled_from([0.9, 0.95]))
 def test_verdict_bounds_and_score_say_the_same(c: tuple[int, int, int, int], margin: float, confidence: float) -> None:
-    found = compare(binary(*c), margin=margin, confidence=confidence)
-    assert found.difference_low <= found.difference <= found.difference_high
-    assert found.low <= found.loss <= found.high
+    actual = compare(binary(*c), margin=margin, confidence=confidence)
+    assert actual.difference_low <= actual.difference <= actual.difference_high
+    assert actual.low <= actual.loss <= actual.high
     z = float(proportion.normal_quantile(confidence))
     score = tango.score(c[1], c[2], sum(c), margin)
     if abs(abs(score) - z) > 1e-6:
         expected = Verdict.COMMENSURATE if score <= -z else Verdict.NOT_COMMENSURATE if score >= z else None
-        assert found.verdict is (expected or Verdict.INCONCLUSIVE)
-    assert (found.settles_at is None) == (found.verdict is not Verdict.INCONCLUSIVE or found.difference == margin)
+        assert actual.verdict is (expected or Verdict.INCONCLUSIVE)
+    assert (actual.settles_at is None) == (actual.verdict is not Verdict.INCONCLUSIVE or actual.difference == margin)
 
 
 @settings(max_examples=60)
 @given(counts, st.sampled_from([0.005, 0.05]))
 def test_the_sample_that_settles(c: tuple[int, int, int, int], margin: float) -> None:
-    found = compare(binary(*c), margin=margin, confidence=0.95)
-    if found.settles_at is None:
+    computed = compare(binary(*c), margin=margin, confidence=0.95)
+    if computed.settles_at is None:
         return
-    assert found.settles_at > found.n
+    assert computed.settles_at > computed.n
     # a whole multiple of the sample at or above it is settled, one clearly below it is not
-    times = math.ceil(found.settles_at / found.n * (1 + 1e-9))
-    if times * found.n <= 100_000:
+    times = math.ceil(computed.settles_at / computed.n * (1 + 1e-9))
+    if times * computed.n <= 100_000:
         more = compare(binary(*[times * k for k in c]), margin=margin, confidence=0.95)
         assert more.verdict is not Verdict.INCONCLUSIVE
-    fewer = math.floor(0.99 * found.settles_at / found.n)
-    if 1 <= fewer * found.n <= 100_000:
+    fewer = math.floor(0.99 * computed.settles_at / computed.n)
+    if 1 <= fewer * computed.n <= 100_000:
         less = compare(binary(*[fewer * k for k in c]), margin=margin, confidence=0.95)
         assert less.verdict is Verdict.INCONCLUSIVE
 
 
 def test_no_number_of_examples_settles_a_difference_that_is_the_margin() -> None:
-    found = compare(binary(0, 5, 0, 995), margin=0.005, confidence=0.95)
-    assert found.verdict is Verdict.INCONCLUSIVE
-    assert found.settles_at is None
+    result = compare(binary(0, 5, 0, 995), margin=0.005, confidence=0.95)
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.settles_at is None
 
 
 def test_other_losses_are_judged_by_betting_in_a_shuffled_order() -> None:
     pairs = mixed(400, 0.01)
-    found = compare(pairs, margin=0.05, confidence=0.95)
+    result = compare(pairs, margin=0.05, confidence=0.95)
     order = np.random.default_rng(0).permutation(400)
     change = (pairs.child - pairs.parent)[order]
-    assert found.difference_high == betting.upper(change, confidence=0.95, support=(-1, 1))
-    assert found.difference_low == pytest.approx(betting.lower(change, confidence=0.95, support=(-1, 1)), abs=1e-12)
-    assert found.high == betting.interval(pairs.child[order], confidence=0.95).high
-    assert found.low == pytest.approx(betting.interval(pairs.child[order], confidence=0.95).low, abs=1e-12)
-    assert found.verdict is Verdict.COMMENSURATE
+    assert result.difference_high == betting.upper(change, confidence=0.95, support=(-1, 1))
+    assert result.difference_low == pytest.approx(betting.lower(change, confidence=0.95, support=(-1, 1)), abs=1e-12)
+    assert result.high == betting.interval(pairs.child[order], confidence=0.95).high
+    assert result.low == pytest.approx(betting.interval(pairs.child[order], confidence=0.95).low, abs=1e-12)
+    assert result.verdict is Verdict.COMMENSURATE
 
 
 def test_betting_covers_data_that_are_sorted() -> None:
@@ -156,13 +156,13 @@ def test_betting_covers_data_that_are_sorted() -> None:
 @pytest.mark.parametrize("rise", [0.0, 0.045, 0.055, 0.2])
 def test_betting_verdicts_and_the_sample_that_settles(rise: float) -> None:
     few = mixed(60, rise)
-    found = compare(few, margin=0.05, confidence=0.95)
+    result = compare(few, margin=0.05, confidence=0.95)
     many = mixed(5000, rise)
     settled = compare(many, margin=0.05, confidence=0.95).verdict
     assert settled is (Verdict.COMMENSURATE if rise < 0.05 else Verdict.NOT_COMMENSURATE)
-    if found.verdict is Verdict.INCONCLUSIVE:
-        assert found.settles_at is not None
-        times = math.ceil(found.settles_at / found.n)
+    if result.verdict is Verdict.INCONCLUSIVE:
+        assert result.settles_at is not None
+        times = math.ceil(result.settles_at / result.n)
         more = Pairs(np.tile(few.child, times), np.tile(few.parent, times))
         assert compare(more, margin=0.05, confidence=0.95).verdict is not Verdict.INCONCLUSIVE
 
@@ -176,18 +176,18 @@ def test_one_fractional_loss_is_enough_to_leave_tango() -> None:
 
 def test_groups_show_the_worst_of_each_figure() -> None:
     quiet, hurt, hard = binary(10, 5, 5, 980), binary(20, 40, 10, 930), binary(300, 10, 20, 670)
-    found = compare(joined(quiet, hurt, hard), margin=0.005, confidence=0.95)
+    result = compare(joined(quiet, hurt, hard), margin=0.005, confidence=0.95)
     third = 1 - 0.05 / 3
-    assert found.n == 3000
-    assert found.loss == pytest.approx(0.31)  # the child's worst group is the third,
-    assert found.parent_loss == pytest.approx(0.32)
-    assert found.difference == pytest.approx(0.03)  # the one that rises most the second
-    assert found.difference_high == tango.upper(40, 10, 1000, confidence=0.95)
-    assert found.difference_low == pytest.approx(tango.lower(40, 10, 1000, confidence=third), abs=1e-12)
-    assert found.low == pytest.approx(proportion.clopper_pearson(310, 1000, confidence=third).low, abs=1e-12)
-    assert found.high == pytest.approx(proportion.clopper_pearson(310, 1000, confidence=0.95).high, abs=1e-12)
-    assert found.verdict is Verdict.NOT_COMMENSURATE
-    assert found.group == (0, 1)
+    assert result.n == 3000
+    assert result.loss == pytest.approx(0.31)  # the child's worst group is the third,
+    assert result.parent_loss == pytest.approx(0.32)
+    assert result.difference == pytest.approx(0.03)  # the one that rises most the second
+    assert result.difference_high == tango.upper(40, 10, 1000, confidence=0.95)
+    assert result.difference_low == pytest.approx(tango.lower(40, 10, 1000, confidence=third), abs=1e-12)
+    assert result.low == pytest.approx(proportion.clopper_pearson(310, 1000, confidence=third).low, abs=1e-12)
+    assert result.high == pytest.approx(proportion.clopper_pearson(310, 1000, confidence=0.95).high, abs=1e-12)
+    assert result.verdict is Verdict.NOT_COMMENSURATE
+    assert result.group == (0, 1)
 
 
 def test_one_group_is_no_group() -> None:
@@ -201,32 +201,32 @@ def test_one_group_is_no_group() -> None:
 def test_a_small_group_keeps_the_verdict_open() -> None:
     large, small = binary(0, 0, 0, 5000), binary(0, 0, 0, 20)
     assert compare(large, margin=0.005, confidence=0.95).verdict is Verdict.COMMENSURATE
-    found = compare(joined(large, small), margin=0.005, confidence=0.95)
-    assert found.verdict is Verdict.INCONCLUSIVE
+    result = compare(joined(large, small), margin=0.005, confidence=0.95)
+    assert result.verdict is Verdict.INCONCLUSIVE
     # the small group needs 538.4 (rounded up: 539) examples where it has 20, so the whole set has to grow 26.95 times
-    assert found.settles_at == math.ceil(5020 * 539 / 20)
+    assert result.settles_at == math.ceil(5020 * 539 / 20)
 
 
 def test_two_lost_examples_of_a_small_group_prove_nothing() -> None:
-    found = compare(joined(binary(0, 0, 0, 5000), binary(0, 2, 0, 3)), margin=0.005, confidence=0.95)
-    assert found.verdict is Verdict.INCONCLUSIVE
+    result = compare(joined(binary(0, 0, 0, 5000), binary(0, 2, 0, 3)), margin=0.005, confidence=0.95)
+    assert result.verdict is Verdict.INCONCLUSIVE
 
 
 def test_all_groups_have_to_settle_within_the_margin() -> None:
     # 538.4 examples without a change settle a group: 100 have to grow 5.39 times, 200 only 2.695 times
-    found = compare(joined(binary(0, 0, 0, 200), binary(0, 0, 0, 100)), margin=0.005, confidence=0.95)
-    assert found.settles_at == math.ceil(300 * 539 / 100)
+    result = compare(joined(binary(0, 0, 0, 200), binary(0, 0, 0, 100)), margin=0.005, confidence=0.95)
+    assert result.settles_at == math.ceil(300 * 539 / 100)
 
 
 def test_one_group_beyond_the_margin_settles_the_claim() -> None:
     # differences of 0.06 and 0.08 against the margin 0.05: the larger is shown first, at a third of the error
     parts = [binary(0, 8, 2, 90), binary(0, 10, 2, 88), binary(0, 0, 0, 30)]
-    found = compare(joined(*parts), margin=0.05, confidence=0.95)
-    assert found.verdict is Verdict.INCONCLUSIVE
+    result = compare(joined(*parts), margin=0.05, confidence=0.95)
+    assert result.verdict is Verdict.INCONCLUSIVE
     z = float(proportion.normal_quantile(1 - 0.05 / 3))
     growths = [(z / tango.score(n10, 2, 100, 0.05)) ** 2 for n10 in (8, 10)]
     assert growths[1] < growths[0]
-    assert found.settles_at == pytest.approx(230 * growths[1], abs=3)
+    assert result.settles_at == pytest.approx(230 * growths[1], abs=3)
     times = math.ceil(growths[1])
     grown = [binary(0, times * 8, times * 2, times * 90), binary(0, times * 10, times * 2, times * 88)]
     after = compare(joined(*grown, binary(0, 0, 0, times * 30)), margin=0.05, confidence=0.95)
@@ -252,9 +252,9 @@ def test_group_numbers_need_not_be_contiguous() -> None:
     pairs = joined(binary(0, 0, 0, 600), binary(0, 0, 0, 600))
     assert pairs.groups is not None
     spread = Pairs(pairs.child, pairs.parent, pairs.groups * 7 - 3)
-    found = compare(spread, margin=0.005, confidence=0.95)
-    assert found.group == (0, -3)
-    assert replace(found, group=(0, 0)) == compare(pairs, margin=0.005, confidence=0.95)
+    result = compare(spread, margin=0.005, confidence=0.95)
+    assert result.group == (0, -3)
+    assert replace(result, group=(0, 0)) == compare(pairs, margin=0.005, confidence=0.95)
 
 
 @settings(max_examples=40)
@@ -302,16 +302,16 @@ def test_overlapping_groups_count_every_example_once() -> None:
     both = joined(one, two)
     assert both.groups is not None
     ways = np.stack([both.groups, np.where(np.arange(200) < 150, 0, -1)], axis=1)
-    found = compare(replace(both, groups=ways), margin=0.08, confidence=0.95)
-    assert found.n == 200
-    assert found.difference == 0.09
-    assert found.group == (0, 1)
+    result = compare(replace(both, groups=ways), margin=0.08, confidence=0.95)
+    assert result.n == 200
+    assert result.difference == 0.09
+    assert result.group == (0, 1)
     # three groups: 9 of 100 stands beside 3 of 100 and, the second way, 12 of 150
     rises = (both.child - both.parent)[:150]
     third = tango.lower(int(rises.sum()), 0, 150, confidence=1 - 0.05 / 3)
-    assert found.difference_low == max(tango.lower(9, 0, 100, confidence=1 - 0.05 / 3), third)
-    assert found.settles_at is not None
-    assert found.settles_at > 200
+    assert result.difference_low == max(tango.lower(9, 0, 100, confidence=1 - 0.05 / 3), third)
+    assert result.settles_at is not None
+    assert result.settles_at > 200
 
 
 def test_examples_without_any_group_are_refused() -> None:

@@ -8,27 +8,27 @@ from evalsuite.statistics.excess import Regression, excess_error, regress, stand
 
 def test_excess_error_by_hand() -> None:
     # parent: 0.30 - 0.10 = 0.20; first network: 0.50 - 0.15 = 0.35; second: 0.25 - 0.10 = 0.15
-    found = excess_error(
+    result = excess_error(
         shifted=np.array([[0.4, 0.6], [0.2, 0.3]]),
         nominal=np.array([[0.15], [0.1]]),
         parent_shifted=np.array([0.2, 0.4]),
         parent_nominal=np.array([0.1]),
     )
-    assert found == pytest.approx([0.15, -0.05])
+    assert result == pytest.approx([0.15, -0.05])
 
 
 def test_the_parent_has_none() -> None:
     shifted, nominal = np.array([0.2, 0.5, 0.3]), np.array([0.1, 0.2])
-    found = excess_error(shifted=shifted[None], nominal=nominal[None], parent_shifted=shifted, parent_nominal=nominal)
-    assert found == pytest.approx([0.0])
+    outcome = excess_error(shifted=shifted[None], nominal=nominal[None], parent_shifted=shifted, parent_nominal=nominal)
+    assert outcome == pytest.approx([0.0])
 
 
 def test_slope_is_least_squares_through_the_origin() -> None:
     draw = np.random.default_rng(0)
     ratios, excess = draw.random(30), draw.normal(size=30)
-    found = regress(ratios, excess, np.repeat([0, 1, 2], 10), generator=draw, resamples=50)
+    actual = regress(ratios, excess, np.repeat([0, 1, 2], 10), generator=draw, resamples=50)
     (expected,), *_ = np.linalg.lstsq(ratios[:, None], excess, rcond=None)
-    assert found.slope == pytest.approx(expected, rel=1e-9)
+    assert actual.slope == pytest.approx(expected, rel=1e-9)
 
 
 def test_seeds_are_resampled_whole() -> None:
@@ -37,16 +37,16 @@ def test_seeds_are_resampled_whole() -> None:
     ratios = np.tile(np.linspace(0.1, 0.9, 9), 2)
     seeds = np.repeat([3, 8], 9)
     excess = ratios * np.where(seeds == 3, 0.1, 0.3)
-    found = regress(ratios, excess, seeds, generator=np.random.default_rng(0), resamples=2000)
-    assert found == Regression(slope=pytest.approx(0.2), slope_low=pytest.approx(0.1), slope_high=pytest.approx(0.3))
+    computed = regress(ratios, excess, seeds, generator=np.random.default_rng(0), resamples=2000)
+    assert computed == Regression(slope=pytest.approx(0.2), slope_low=pytest.approx(0.1), slope_high=pytest.approx(0.3))
 
 
 @settings(max_examples=20)
 @given(st.floats(-2, 2))
 def test_an_exact_line_has_a_band_of_no_width(slope: float) -> None:
     ratios = np.tile([0.2, 0.5, 0.9], 3)
-    found = regress(ratios, slope * ratios, np.repeat([0, 1, 2], 3), generator=np.random.default_rng(1), resamples=100)
-    assert (found.slope, found.slope_low, found.slope_high) == pytest.approx((slope,) * 3, abs=1e-12)
+    result = regress(ratios, slope * ratios, np.repeat([0, 1, 2], 3), generator=np.random.default_rng(1), resamples=100)
+    assert (result.slope, result.slope_low, result.slope_high) == pytest.approx((slope,) * 3, abs=1e-12)
 
 
 def test_the_band_covers_the_true_slope_of_dependent_points() -> None:
@@ -56,19 +56,19 @@ def test_the_band_covers_the_true_slope_of_dependent_points() -> None:
         slopes = draw.normal(0.1, 0.05, 20)
         ratios = np.tile(np.linspace(0.05, 0.95, 20), 20)
         seeds = np.repeat(np.arange(20), 20)
-        found = regress(ratios, ratios * slopes[seeds], seeds, generator=draw, resamples=300)
-        assert found.slope_low is not None
-        assert found.slope_high is not None
-        missed += not found.slope_low <= 0.1 <= found.slope_high
-        widths.append(found.slope_high - found.slope_low)
+        result = regress(ratios, ratios * slopes[seeds], seeds, generator=draw, resamples=300)
+        assert result.slope_low is not None
+        assert result.slope_high is not None
+        missed += not result.slope_low <= 0.1 <= result.slope_high
+        widths.append(result.slope_high - result.slope_low)
     assert missed <= 15
     # the standard error of the mean of 20 slopes, 0.05 / sqrt(20), to both sides
     assert np.mean(widths) == pytest.approx(2 * 1.96 * 0.05 / np.sqrt(20), rel=0.1)
 
 
 def test_one_seed_has_a_slope_and_no_band() -> None:
-    found = regress(np.array([0.5]), np.array([0.1]), np.array([0]), generator=np.random.default_rng(0))
-    assert found == Regression(slope=0.2, slope_low=None, slope_high=None)
+    result = regress(np.array([0.5]), np.array([0.1]), np.array([0]), generator=np.random.default_rng(0))
+    assert result == Regression(slope=0.2, slope_low=None, slope_high=None)
 
 
 def test_the_same_generator_gives_the_same_band() -> None:

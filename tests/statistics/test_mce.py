@@ -24,26 +24,26 @@ def test_by_hand():
     # network: errors 0.4 and 0.3; baseline: 0.2 and 0.5; ratios 2 and 0.6, mean 1.3
     network = Errors(corrupted=np.array([losses(8, 20), losses(6, 20)]), clean=losses(2, 20))
     baseline = Errors(corrupted=np.array([losses(4, 20), losses(10, 20)]), clean=losses(1, 20))
-    found = mean_corruption_error(network, baseline, confidence=0.95)
-    assert found is None  # with 4 of 20, some of 1000 resamples hold no error of the baseline
+    result = mean_corruption_error(network, baseline, confidence=0.95)
+    assert result is None  # with 4 of 20, some of 1000 resamples hold no error of the baseline
     network, baseline = (
         Errors(corrupted=np.tile(each.corrupted, 20), clean=np.tile(each.clean, 20)) for each in (network, baseline)
     )
-    found = mean_corruption_error(network, baseline, confidence=0.95)
-    assert found.value == pytest.approx(1.3)
-    assert found.n == 400
-    assert found.low < 1.3 < found.high
+    result = mean_corruption_error(network, baseline, confidence=0.95)
+    assert result.value == pytest.approx(1.3)
+    assert result.n == 400
+    assert result.low < 1.3 < result.high
     # above the clean error, 0.1 and 0.05: (0.3 / 0.15 + 0.2 / 0.45) / 2
-    found = relative_mean_corruption_error(network, baseline, confidence=0.95)
-    assert found.value == pytest.approx((0.3 / 0.15 + 0.2 / 0.45) / 2)
+    result = relative_mean_corruption_error(network, baseline, confidence=0.95)
+    assert result.value == pytest.approx((0.3 / 0.15 + 0.2 / 0.45) / 2)
 
 
 def test_beside_itself_a_network_has_one():
     random = np.random.default_rng(0)
     errors = Errors(corrupted=random.random((15, 50)), clean=np.zeros(50))
     for figure in (mean_corruption_error, relative_mean_corruption_error):
-        found = figure(errors, errors, confidence=0.9)
-        assert (found.value, found.low, found.high) == pytest.approx((1, 1, 1))
+        outcome = figure(errors, errors, confidence=0.9)
+        assert (outcome.value, outcome.low, outcome.high) == pytest.approx((1, 1, 1))
 
 
 def test_published_errors_are_the_ones_that_others_divide_by():
@@ -95,10 +95,10 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
         random = np.random.default_rng(run)
         hard = random.beta(1, 2, 200)
         base = random.random((2, 200)) < hard * np.array([[0.8], [0.6]])
-        own = random.random((2, 200)) < np.minimum(hard * np.array([[0.9], [0.8]]), 1)
+        itself = random.random((2, 200)) < np.minimum(hard * np.array([[0.9], [0.8]]), 1)
         truth = (0.9 / 0.8 + 0.8 / 0.6) / 2
-        errors, baseline = (Errors(corrupted=each.astype(np.float64)) for each in (own, base))
-        found = mean_corruption_error(errors, baseline, confidence=0.9)
-        held += found.low <= truth <= found.high
+        errors, baseline = (Errors(corrupted=each.astype(np.float64)) for each in (itself, base))
+        actual = mean_corruption_error(errors, baseline, confidence=0.9)
+        held += actual.low <= truth <= actual.high
     # 135 of 150 expected; a binomial with 0.9 lies below 124 with probability 0.002
     assert held >= 124

@@ -35,8 +35,8 @@ GOOD, OPEN_WITHIN, OPEN_BEYOND, BAD = at(0.0), at(0.004), at(0.006), at(0.02)
 
 def test_the_claim_ends_at_the_first_ratio_that_is_not_shown() -> None:
     # 0.6 is open but its mean is within the margin: it counts for the paper, not for us
-    found = potential([0.2, 0.4, 0.6, 0.8], [GOOD, GOOD, OPEN_WITHIN, BAD], margin=MARGIN)
-    assert found == Potential(
+    result = potential([0.2, 0.4, 0.6, 0.8], [GOOD, GOOD, OPEN_WITHIN, BAD], margin=MARGIN)
+    assert result == Potential(
         prune_potential=0.6,
         commensurate=0.4,
         first_failure=Failure(ratio=0.6, verdict=Verdict.INCONCLUSIVE, difference_high=0.006),
@@ -46,11 +46,11 @@ def test_the_claim_ends_at_the_first_ratio_that_is_not_shown() -> None:
 
 
 def test_the_paper_takes_the_largest_ratio_not_the_first_crossing() -> None:
-    found = potential([0.2, 0.4, 0.6], [GOOD, BAD, GOOD], margin=MARGIN)
-    assert found.prune_potential == 0.6
-    assert found.commensurate == 0.2
-    assert found.first_failure == Failure(ratio=0.4, verdict=Verdict.NOT_COMMENSURATE, difference_high=0.022)
-    assert found.nonmonotone
+    outcome = potential([0.2, 0.4, 0.6], [GOOD, BAD, GOOD], margin=MARGIN)
+    assert outcome.prune_potential == 0.6
+    assert outcome.commensurate == 0.2
+    assert outcome.first_failure == Failure(ratio=0.4, verdict=Verdict.NOT_COMMENSURATE, difference_high=0.022)
+    assert outcome.nonmonotone
 
 
 def test_a_mean_that_requalifies_is_nonmonotone_even_if_nothing_is_shown() -> None:
@@ -66,30 +66,30 @@ def test_the_margin_itself_qualifies_as_in_the_paper() -> None:
 
 
 def test_nothing_qualifies() -> None:
-    found = potential([0.2, 0.4], [BAD, BAD], margin=MARGIN)
-    assert (found.prune_potential, found.commensurate, found.censored, found.nonmonotone) == (0, 0, False, False)
+    actual = potential([0.2, 0.4], [BAD, BAD], margin=MARGIN)
+    assert (actual.prune_potential, actual.commensurate, actual.censored, actual.nonmonotone) == (0, 0, False, False)
 
 
 def test_a_claim_that_reaches_the_end_is_censored() -> None:
-    found = potential([0.2, 0.4], [GOOD, GOOD], margin=MARGIN)
-    assert (found.commensurate, found.first_failure, found.censored) == (0.4, None, True)
+    computed = potential([0.2, 0.4], [GOOD, GOOD], margin=MARGIN)
+    assert (computed.commensurate, computed.first_failure, computed.censored) == (0.4, None, True)
 
 
 def test_networks_at_the_same_ratio_have_to_be_shown_all() -> None:
-    found = potential([0.2, 0.4, 0.4], [GOOD, GOOD, BAD], margin=MARGIN)
-    assert found.commensurate == 0.2
+    result = potential([0.2, 0.4, 0.4], [GOOD, GOOD, BAD], margin=MARGIN)
+    assert result.commensurate == 0.2
     assert potential([0.4, 0.4], [GOOD, BAD], margin=MARGIN).commensurate == 0
 
 
 @given(st.lists(st.sampled_from([GOOD, OPEN_WITHIN, OPEN_BEYOND, BAD]), min_size=1, max_size=8))
 def test_the_claim_from_its_definition(comparisons: list[Comparison]) -> None:
     ratios = [0.1 * (k + 1) for k in range(len(comparisons))]
-    found = potential(ratios, comparisons, margin=MARGIN)
+    result = potential(ratios, comparisons, margin=MARGIN)
     claims = [r for k, r in enumerate(ratios) if all(c.verdict is Verdict.COMMENSURATE for c in comparisons[: k + 1])]
-    assert found.commensurate == max(claims, default=0.0)
-    assert found.commensurate <= found.prune_potential
-    assert found.censored == (found.commensurate == ratios[-1])
-    assert (found.first_failure is None) == found.censored
+    assert result.commensurate == max(claims, default=0.0)
+    assert result.commensurate <= result.prune_potential
+    assert result.censored == (result.commensurate == ratios[-1])
+    assert (result.first_failure is None) == result.censored
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ from evalsuite.statistics import proportion
 def test_both_agree_with_scipy(n: int, data: st.DataObject, confidence: float) -> None:
     k = data.draw(st.integers(0, n))
     exact = binomtest(k, n).proportion_ci(confidence, method="exact")
-    found = proportion.clopper_pearson(k, n, confidence=confidence)
-    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), rel=1e-9, abs=1e-12)
+    result = proportion.clopper_pearson(k, n, confidence=confidence)
+    assert (result.low, result.high) == pytest.approx((exact.low, exact.high), rel=1e-9, abs=1e-12)
     score = binomtest(k, n).proportion_ci(confidence, method="wilson")
-    found = proportion.wilson(k, n, confidence=confidence)
-    assert (found.low, found.high) == pytest.approx((score.low, score.high), rel=1e-9, abs=1e-12)
+    result = proportion.wilson(k, n, confidence=confidence)
+    assert (result.low, result.high) == pytest.approx((score.low, score.high), rel=1e-9, abs=1e-12)
 
 
 def test_newcombe_1998() -> None:
@@ -42,8 +42,8 @@ def test_clopper_pearson_covers_by_exact_enumeration(p: float) -> None:
     n = 40
     missed = 0.0
     for k in range(n + 1):
-        found = proportion.clopper_pearson(k, n, confidence=0.9)
-        missed += float(binom.pmf(k, n, p)) * (not found.low <= p <= found.high)
+        outcome = proportion.clopper_pearson(k, n, confidence=0.9)
+        missed += float(binom.pmf(k, n, p)) * (not outcome.low <= p <= outcome.high)
     assert missed <= 0.1
 
 

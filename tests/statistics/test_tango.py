@@ -39,8 +39,8 @@ confidences = st.sampled_from([0.8, 0.9, 0.95, 0.99])
 def test_published_examples(
     table: tuple[int, int, int], confidence: float, limits: tuple[float, float], digits: int
 ) -> None:
-    found = tango.interval(*table, confidence=confidence)
-    assert (round(found.low, digits), round(found.high, digits)) == limits
+    result = tango.interval(*table, confidence=confidence)
+    assert (round(result.low, digits), round(result.high, digits)) == limits
 
 
 def statistic_by_search(n10: int, n01: int, n: int, difference: float) -> float:
@@ -119,8 +119,8 @@ def test_exchanging_the_pair_mirrors_the_interval(table: tuple[int, int, int], c
 def test_the_estimate_lies_inside_and_the_interval_inside_its_range(
     table: tuple[int, int, int], confidence: float
 ) -> None:
-    found = tango.interval(*table, confidence=confidence)
-    assert -1 <= found.low <= (table[0] - table[1]) / table[2] <= found.high <= 1
+    outcome = tango.interval(*table, confidence=confidence)
+    assert -1 <= outcome.low <= (table[0] - table[1]) / table[2] <= outcome.high <= 1
 
 
 @given(tables())

@@ -6,11 +6,10 @@ import torch
 from typing_extensions import override
 
 from evalsuite.attacks import pgd
-from evalsuite.attacks._base import Attack, Attacked, Flag
 from evalsuite.data import Batch
+from evalsuite.extend import Attack, Attacked, Domain, Flag
 from evalsuite.process.third_party_code import OutputError
 from evalsuite.tasks import adversarial
-from evalsuite.tasks._base import Domain
 from evalsuite.tasks.adversarial import FLAGS, Adversarial
 
 
@@ -35,13 +34,13 @@ def test_predictions_are_those_on_the_attacked_images():
     # L-infinity moves the mean by eps (no pixel is within eps of 0 or 1): survives iff mean + eps < 0.5
     images = torch.linspace(0.3, 0.6, 7)[:, None, None, None].expand(-1, 1, 4, 4).contiguous()
     shard = Batch(images=images, labels=torch.zeros(7).long(), ids=tuple(map(str, range(7))))
-    seen = Adversarial(eps=0.06, attack="pgd").observe([Threshold()], shard, seed=0)
-    assert seen.networks[0]["prediction"].tolist() == [0, 0, 0, 1, 1, 1, 1]  # means .30 .35 .40 .45 .50 .55 .60
-    assert (seen.networks[0]["flags"] == 0).all()
+    observed = Adversarial(eps=0.06, attack="pgd").observe([Threshold()], shard, seed=0)
+    assert observed.networks[0]["prediction"].tolist() == [0, 0, 0, 1, 1, 1, 1]  # means .30 .35 .40 .45 .50 .55 .60
+    assert (observed.networks[0]["flags"] == 0).all()
 
 
-@pytest.mark.parametrize(("shift", "told"), [(0.2, "budget"), (2.0, "range|budget")])
-def test_a_cheating_attack_is_caught(monkeypatch, shift, told):
+@pytest.mark.parametrize(("shift", "message"), [(0.2, "budget"), (2.0, "range|budget")])
+def test_a_cheating_attack_is_caught(monkeypatch, shift, message):
     class Cheat(Attack):
         norms = ("linf",)
 
@@ -57,7 +56,7 @@ def test_a_cheating_attack_is_caught(monkeypatch, shift, told):
     # of a plug-in a user can leave it alone; of evalsuite itself it is a bug
     for module, kind in (("plugged.cheat", OutputError), ("evalsuite.attacks.cheat", AssertionError)):
         monkeypatch.setattr(Cheat, "__module__", module)
-        with pytest.raises(kind, match=told):
+        with pytest.raises(kind, match=message):
             Adversarial(eps=0.1).observe([Threshold()], batch(), seed=0)
 
 
@@ -74,9 +73,9 @@ def test_flags_are_bits(monkeypatch):
             return Attacked(images=batch.images, flags=frozenset({Flag.RANDOMISED, Flag.DYNAMIC}))
 
     monkeypatch.setattr(adversarial, "find", lambda *_: Doubtful)
-    seen = Adversarial(eps=0.1).observe([Threshold()], batch(), seed=0)
+    recorded = Adversarial(eps=0.1).observe([Threshold()], batch(), seed=0)
     bits = 1 << FLAGS.index(Flag.RANDOMISED) | 1 << FLAGS.index(Flag.DYNAMIC)
-    assert (seen.networks[0]["flags"] == np.uint8(bits)).all()
+    assert (recorded.networks[0]["flags"] == np.uint8(bits)).all()
 
 
 def test_norms_of_the_attack_are_checked():
@@ -106,5 +105,5 @@ def test_no_attack_makes_a_wrong_answer_right(monkeypatch):
     # means 0.45 and 0.55, and 0.1 less under attack: right before and after; wrong before, right after
     images = torch.tensor([0.45, 0.55])[:, None, None, None].expand(-1, 1, 4, 4).contiguous()
     shard = Batch(images=images, labels=torch.zeros(2).long(), ids=("a", "b"))
-    (seen,) = Adversarial(eps=0.1).observe([Threshold()], shard, seed=0).networks
-    assert seen["prediction"].tolist() == [0, 1]
+    (noted,) = Adversarial(eps=0.1).observe([Threshold()], shard, seed=0).networks
+    assert noted["prediction"].tolist() == [0, 1]

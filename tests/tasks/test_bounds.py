@@ -9,10 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from evalsuite.attacks._base import Attack, Attacked
 from evalsuite.data import Batch
+from evalsuite.extend import Attack, Attacked, Domain
 from evalsuite.tasks import bounds as module
-from evalsuite.tasks._base import Domain
 from evalsuite.tasks.bounds import ABSTAIN, Bounds
 
 SHAPE = (1, 6, 6)
@@ -62,9 +61,9 @@ def test_linear_network_has_a_closed_form(norm, eps):
     gaps, reach = logits.gather(1, top[:, None]) - logits, (rows[top][:, None] - rows).norm(order, dim=2) * eps
     others = F.one_hot(top, 3) == 0
     expected = ((gaps > reach) | ~others).all(1)
-    (seen,) = Bounds(norm=norm, eps=eps).observe([linear], examples, seed=0).networks
-    np.testing.assert_array_equal(seen["prediction"], torch.where(expected, top, ABSTAIN).numpy())
-    np.testing.assert_array_equal(seen["top"], top.numpy())
+    (observed,) = Bounds(norm=norm, eps=eps).observe([linear], examples, seed=0).networks
+    np.testing.assert_array_equal(observed["prediction"], torch.where(expected, top, ABSTAIN).numpy())
+    np.testing.assert_array_equal(observed["top"], top.numpy())
     assert 0 < expected.sum() < len(expected)
 
 
@@ -72,30 +71,30 @@ def test_linear_network_has_a_closed_form(norm, eps):
 def test_no_sampled_image_of_a_certified_ball_is_given_another_class(norm):
     net, eps = network(), {"linf": 0.08, "l2": 0.4}[norm]
     examples = batch(net)
-    (seen,) = Bounds(norm=norm, eps=eps).observe([net], examples, seed=0).networks
-    certified = torch.from_numpy(seen["prediction"] != ABSTAIN)
+    (recorded,) = Bounds(norm=norm, eps=eps).observe([net], examples, seed=0).networks
+    certified = torch.from_numpy(recorded["prediction"] != ABSTAIN)
     assert 0 < certified.sum() < len(certified)
     generator = torch.Generator().manual_seed(5)
     for _ in range(200):
         move = torch.randn(len(examples), *SHAPE, generator=generator)
         move = move.sign() if norm == "linf" else move / move.flatten(1).norm(dim=1)[:, None, None, None]
         there = net((examples.images + eps * move).clamp(0, 1)).argmax(1).numpy()
-        np.testing.assert_array_equal(there[certified], seen["prediction"][certified])
+        np.testing.assert_array_equal(there[certified], recorded["prediction"][certified])
 
 
 def test_tighter_methods_certify_no_less_and_the_attack_brackets_them():
     net = network()
     examples = batch(net)
-    found = {}
+    result = {}
     for method in ("interval", "crown-ibp", "crown"):
-        (seen,) = Bounds(eps=0.08, method=method).observe([net], examples, seed=0).networks
-        found[method] = seen["prediction"] != ABSTAIN
-        right = seen["top"] == examples.labels.numpy()
-        assert not (seen["survives"] & ~right).any()
-        assert not (found[method] & right & ~seen["survives"]).any()
-    assert not (found["interval"] & ~found["crown-ibp"]).any()
-    assert not (found["crown-ibp"] & ~found["crown"]).any()
-    assert found["interval"].sum() < found["crown"].sum()
+        (noted,) = Bounds(eps=0.08, method=method).observe([net], examples, seed=0).networks
+        result[method] = noted["prediction"] != ABSTAIN
+        right = noted["top"] == examples.labels.numpy()
+        assert not (noted["survives"] & ~right).any()
+        assert not (result[method] & right & ~noted["survives"]).any()
+    assert not (result["interval"] & ~result["crown-ibp"]).any()
+    assert not (result["crown-ibp"] & ~result["crown"]).any()
+    assert result["interval"].sum() < result["crown"].sum()
 
 
 def test_examples_know_nothing_of_their_neighbours():
@@ -117,16 +116,16 @@ def test_examples_know_nothing_of_their_neighbours():
 def test_margins_near_zero_are_computed_in_double_precision(monkeypatch):
     linear = Linear().requires_grad_(requires_grad=False)
     examples = batch(linear)
-    asked = []
+    requested = []
 
     def near(graph, region, labels):
-        asked.append(region.box.low.dtype)
+        requested.append(region.box.low.dtype)
         return torch.full((len(labels), 2), 1e-7 if region.box.low.dtype == torch.float32 else -1e-12)
 
     monkeypatch.setitem(module._METHODS, "interval", near)
-    (seen,) = Bounds(eps=0.01, method="interval").observe([linear], examples, seed=0).networks
-    assert asked == [torch.float32, torch.float64]
-    assert (seen["prediction"] == ABSTAIN).all()
+    (observed,) = Bounds(eps=0.01, method="interval").observe([linear], examples, seed=0).networks
+    assert requested == [torch.float32, torch.float64]
+    assert (observed["prediction"] == ABSTAIN).all()
 
 
 @dataclass(frozen=True, kw_only=True)

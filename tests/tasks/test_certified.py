@@ -34,26 +34,26 @@ def problem(n=24, seed=0):
 def test_radius_approaches_the_distance_to_the_hyperplane_from_below():
     network, batch, distance = problem()
     task = Certified(sigma=0.5, radius=0.1, n0=200, n=20_000)
-    (seen,) = task.observe([network], batch, seed=0).networks
+    (observed,) = task.observe([network], batch, seed=0).networks
     certain = distance > 0.1
-    assert (seen["prediction"][certain] == batch.labels.numpy()[certain]).all()
+    assert (observed["prediction"][certain] == batch.labels.numpy()[certain]).all()
     # a linear classifier's smoothed margin is the distance itself (Cohen et al. 2019, appendix B); the radius is a
     # lower confidence bound of it: p = Phi(distance/sigma), less what Clopper and Pearson give away
     p = norm.cdf(distance / 0.5)
     slack = 0.5 * (norm.ppf(p) - norm.ppf(p - 6.5 * np.sqrt(p * (1 - p) / 20_000) - 20 / 20_000))
-    assert (seen["radius"] <= distance + 1e-6).all()  # each bound fails with probability 0.001
+    assert (observed["radius"] <= distance + 1e-6).all()  # each bound fails with probability 0.001
     reachable = p < 0.999
-    assert (seen["radius"][certain & reachable] >= (distance - slack)[certain & reachable]).all()
+    assert (observed["radius"][certain & reachable] >= (distance - slack)[certain & reachable]).all()
 
 
 def test_all_votes_give_the_largest_radius():
     network, batch, _ = problem(n=2)
     network.b = 1e6  # class 1 whatever the noise
-    (seen,) = Certified(sigma=0.25, radius=0.1, n0=10, n=100).observe([network], batch, seed=0).networks
+    (recorded,) = Certified(sigma=0.25, radius=0.1, n0=10, n=100).observe([network], batch, seed=0).networks
     # n = 100, alpha = 0.001: p = 0.001^(1/100) = 0.93325, Phi^-1(p) = 1.5004, as in the paper's appendix (1.50 sigma)
-    assert seen["radius"] == pytest.approx([0.25 * norm.ppf(0.001**0.01)] * 2, rel=1e-6)
-    assert seen["radius"] / 0.25 == pytest.approx([1.5004] * 2, abs=1e-3)
-    assert (seen["votes"] == 100).all()
+    assert recorded["radius"] == pytest.approx([0.25 * norm.ppf(0.001**0.01)] * 2, rel=1e-6)
+    assert recorded["radius"] / 0.25 == pytest.approx([1.5004] * 2, abs=1e-3)
+    assert (recorded["votes"] == 100).all()
 
 
 @pytest.mark.parametrize(("n", "least"), [(100, 66), (1000, 550)])

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from evalsuite.data import Batch
+from evalsuite.extend import Domain
 from evalsuite.networks.normalized import Normalized
-from evalsuite.tasks._base import Domain
 from evalsuite.tasks.features import Features, unpacked
 
 
@@ -57,8 +57,8 @@ def small_net(seed=0, classes=3):
 
 
 def kept_of(task, network, shard):
-    (seen,) = task.observe([network], shard, seed=0).networks
-    return unpacked(seen["kept"], shard.images[0, 0].numel())
+    (observed,) = task.observe([network], shard, seed=0).networks
+    return unpacked(observed["kept"], shard.images[0, 0].numel())
 
 
 def closed_form(network, shard, colour, keep):
@@ -74,8 +74,8 @@ def closed_form(network, shard, colour, keep):
 @pytest.mark.parametrize("settings", [{"method": "exact"}, {"steps": 1}, {"steps": 4}, {"steps": 500}])
 def test_the_closed_form_where_log_odds_are_a_sum_over_pixels(settings):
     network, shard = random_case()
-    found = kept_of(Features(share=0.2, **settings), network, shard)
-    np.testing.assert_array_equal(found, closed_form(network, shard, 0.5, keep=5))
+    result = kept_of(Features(share=0.2, **settings), network, shard)
+    np.testing.assert_array_equal(result, closed_form(network, shard, 0.5, keep=5))
 
 
 def test_masked_pixels_take_the_colour_that_the_network_normalises_to_zero():
@@ -87,16 +87,16 @@ def test_masked_pixels_take_the_colour_that_the_network_normalises_to_zero():
     centre = torch.tensor(mean)[:, None, None]
     shift = (flat.weight * centre).sum()
     sign = (flat.weight * shard.images).sum((1, 2, 3)) > shift
-    own = ((shard.images - centre) * flat.weight).sum(1).flatten(1) * torch.where(sign, 1, -1)[:, None]
-    keep = own.argsort(dim=1, descending=True)[:, :5]
-    expected = torch.zeros(own.shape, dtype=torch.bool).scatter(1, keep, value=True).numpy()
+    itself = ((shard.images - centre) * flat.weight).sum(1).flatten(1) * torch.where(sign, 1, -1)[:, None]
+    keep = itself.argsort(dim=1, descending=True)[:, :5]
+    expected = torch.zeros(itself.shape, dtype=torch.bool).scatter(1, keep, value=True).numpy()
     for method in ("exact", "gradient"):
         task = Features(share=0.2, method=method)
-        (seen,) = task.observe([network], shard, seed=0).networks
-        np.testing.assert_array_equal(unpacked(seen["kept"], 25), expected)
-        left = np.where(expected, own.numpy(), 0).sum(1) * np.where(sign, 1, -1)
+        (recorded,) = task.observe([network], shard, seed=0).networks
+        np.testing.assert_array_equal(unpacked(recorded["kept"], 25), expected)
+        left = np.where(expected, itself.numpy(), 0).sum(1) * np.where(sign, 1, -1)
         odds = np.where(shard.labels.numpy() == 1, left, -left)
-        np.testing.assert_allclose(seen["own_confidence"], 1 / (1 + np.exp(-odds)), rtol=1e-5)
+        np.testing.assert_allclose(recorded["own_confidence"], 1 / (1 + np.exp(-odds)), rtol=1e-5)
 
 
 def test_two_by_two_by_hand():
@@ -115,28 +115,28 @@ def test_two_by_two_by_hand():
 
     shard = batch([[[[1.0, 1.0], [1.0, 0.5]]]] * 2, [1, 0])
     for settings in ({"method": "exact"}, {"steps": 1}):
-        (seen,) = Features(share=0.25, **settings).observe([Product()], shard, seed=0).networks
-        assert unpacked(seen["kept"], 4).tolist() == [[False, True, False, False]] * 2
-        assert seen["top"].tolist() == [1, 1]
-        np.testing.assert_allclose(seen["own_confidence"], [0.5, 0.5])
-    (seen,) = Features(share=0.5, method="exact").observe([Product()], shard, seed=0).networks
-    assert seen["kept"].tolist() == [[0b11000000]] * 2
-    np.testing.assert_allclose(seen["own_confidence"], [1 / (1 + np.exp(-2)), 1 / (1 + np.exp(2))], rtol=1e-6)
+        (noted,) = Features(share=0.25, **settings).observe([Product()], shard, seed=0).networks
+        assert unpacked(noted["kept"], 4).tolist() == [[False, True, False, False]] * 2
+        assert noted["top"].tolist() == [1, 1]
+        np.testing.assert_allclose(noted["own_confidence"], [0.5, 0.5])
+    (noted,) = Features(share=0.5, method="exact").observe([Product()], shard, seed=0).networks
+    assert noted["kept"].tolist() == [[0b11000000]] * 2
+    np.testing.assert_allclose(noted["own_confidence"], [1 / (1 + np.exp(-2)), 1 / (1 + np.exp(2))], rtol=1e-6)
 
 
 def test_exact_is_the_greedy_search_itself():
     """Written out again in plain loops, with probabilities in double precision."""
     net = small_net().double()
     images = torch.rand(3, 1, 4, 4, generator=torch.Generator().manual_seed(5))
-    found = kept_of(Features(share=0.25, method="exact"), net.float(), batch(images, [0, 1, 2]))
+    outcome = kept_of(Features(share=0.25, method="exact"), net.float(), batch(images, [0, 1, 2]))
     net = net.double()
-    for image, kept in zip(images.double(), found, strict=True):
-        own, left = int(net(image[None]).argmax()), list(range(16))
+    for image, kept in zip(images.double(), outcome, strict=True):
+        alone, left = int(net(image[None]).argmax()), list(range(16))
 
-        def sure(masked, image=image, own=own):
+        def sure(masked, image=image, alone=alone):
             shown = image.clone().flatten()
             shown[list(masked)] = 0.5
-            return float(net(shown.reshape(1, 1, 4, 4)).softmax(-1)[0, own])
+            return float(net(shown.reshape(1, 1, 4, 4)).softmax(-1)[0, alone])
 
         while len(left) > 4:
             gone = set(range(16)) - set(left)
@@ -147,16 +147,16 @@ def test_exact_is_the_greedy_search_itself():
 @pytest.mark.parametrize("method", ["exact", "gradient"])
 def test_of_equals_the_first_goes(method):
     network = Linear(torch.ones(1, 4, 4))
-    found = kept_of(Features(share=0.25, method=method), network, batch(torch.ones(1, 1, 4, 4), [1]))
-    assert np.flatnonzero(found[0]).tolist() == [12, 13, 14, 15]
+    actual = kept_of(Features(share=0.25, method=method), network, batch(torch.ones(1, 1, 4, 4), [1]))
+    assert np.flatnonzero(actual[0]).tolist() == [12, 13, 14, 15]
 
 
 @pytest.mark.parametrize("method", ["exact", "gradient"])
 def test_sure_networks_are_no_ties(method):
     """Probabilities of 1 - 1e-20 are 1 in 32 bits, whatever is masked; their log-odds still differ."""
     weight = torch.arange(1.0, 10.0).flip(0).reshape(1, 3, 3) * 20
-    found = kept_of(Features(share=0.34, method=method), Linear(weight), batch(torch.ones(1, 1, 3, 3), [1]))
-    assert np.flatnonzero(found[0]).tolist() == [0, 1, 2]
+    computed = kept_of(Features(share=0.34, method=method), Linear(weight), batch(torch.ones(1, 1, 3, 3), [1]))
+    assert np.flatnonzero(computed[0]).tolist() == [0, 1, 2]
 
 
 def test_passes_are_those_that_are_made():
@@ -178,21 +178,23 @@ def test_passes_are_those_that_are_made():
 @pytest.mark.parametrize(("steps", "share"), list(itertools.product([1, 3, 7, 20], [0.05, 0.1, 0.9])))
 def test_any_number_of_steps_keeps_the_asked_share(steps, share):
     network, shard = random_case(n=2)
-    found = kept_of(Features(share=share, steps=steps), network, shard)
-    assert found.sum(1).tolist() == [{0.05: 1, 0.1: 2, 0.9: 22}[share]] * 2
+    result = kept_of(Features(share=share, steps=steps), network, shard)
+    assert result.sum(1).tolist() == [{0.05: 1, 0.1: 2, 0.9: 22}[share]] * 2
 
 
 def test_others_are_shown_the_pixels_in_their_own_colour():
     first, shard = random_case()
     second = Normalized(random_case(seed=1)[0], [0.2, 0.4, 0.6], [0.3, 0.3, 0.3])
     task = Features(share=0.2)
-    of, own = task.observe([first, second], shard, seed=0).networks
-    mask = torch.from_numpy(unpacked(of["kept"], 25)).reshape(-1, 1, 5, 5)
+    subject, private = task.observe([first, second], shard, seed=0).networks
+    mask = torch.from_numpy(unpacked(subject["kept"], 25)).reshape(-1, 1, 5, 5)
     shown = torch.where(mask, shard.images, torch.tensor([0.2, 0.4, 0.6])[:, None, None])
     expected = second(shown).softmax(-1)[range(6), shard.labels].numpy()
-    np.testing.assert_allclose(task.observe_pair(second, shard, of)["lent_confidence"], expected, rtol=1e-6)
+    np.testing.assert_allclose(task.observe_pair(second, shard, subject)["lent_confidence"], expected, rtol=1e-6)
     # its own pixels shown to itself are its own observation
-    np.testing.assert_array_equal(task.observe_pair(second, shard, own)["lent_confidence"], own["own_confidence"])
+    np.testing.assert_array_equal(
+        task.observe_pair(second, shard, private)["lent_confidence"], private["own_confidence"]
+    )
 
 
 class Stepped(nn.Module):
@@ -222,13 +224,13 @@ def test_where_it_makes_no_sense():
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"share": 0.0}, "expected 0 < share < 1, got 0"),
         ({"share": 1.0}, "got 1"),
         ({"steps": 0}, "expected steps >= 1"),
     ],
 )
-def test_settings_out_of_range(settings, told):
-    with pytest.raises(ValueError, match=told):
+def test_settings_out_of_range(settings, message):
+    with pytest.raises(ValueError, match=message):
         Features(**settings)

@@ -52,7 +52,7 @@ def test_readings_are_not_part_of_the_address():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("corrupton/fog/3", "corruption"),
         ("corruption/fgo/3", "fog"),
@@ -70,6 +70,6 @@ def test_readings_are_not_part_of_the_address():
         ("clean?x", "option=value"),
     ],
 )
-def test_errors_tell_what_is_accepted(text, told):
-    with pytest.raises(UsageError, match=told):
+def test_errors_tell_what_is_accepted(text, message):
+    with pytest.raises(UsageError, match=message):
         expand([text])

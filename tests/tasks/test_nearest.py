@@ -11,8 +11,8 @@ from evalsuite.tasks._nearest import distances
 
 
 def drawn(n, width, seed, *, sparse=False):
-    found = torch.randn(n, width, generator=torch.Generator().manual_seed(seed))
-    return found.clamp(min=0) if sparse else found
+    result = torch.randn(n, width, generator=torch.Generator().manual_seed(seed))
+    return result.clamp(min=0) if sparse else result
 
 
 def test_by_hand():
@@ -45,8 +45,8 @@ def test_small_distances_keep_their_digits():
 
 def test_equal_neighbours_count_each():
     bank = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
-    found = [float(distances(torch.tensor([[1.0, 0.0]]), bank, k)) for k in (1, 2, 3)]
-    assert found == pytest.approx([0, 0, 2**0.5], abs=1e-7)
+    outcome = [float(distances(torch.tensor([[1.0, 0.0]]), bank, k)) for k in (1, 2, 3)]
+    assert outcome == pytest.approx([0, 0, 2**0.5], abs=1e-7)
 
 
 def test_however_many_are_searched_at_once(monkeypatch):

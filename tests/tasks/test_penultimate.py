@@ -51,9 +51,9 @@ def test_what_torchvision_calls_features():
 )
 def test_our_own_networks_have_one(arch):
     network = build(arch, classes=10, channels=3, image_size=32).eval()
-    found = classifier(network, image())
-    assert found is not None
-    assert found.out_features == 10
+    result = classifier(network, image())
+    assert result is not None
+    assert result.out_features == 10
 
 
 def test_by_what_it_puts_out_and_not_by_its_place():

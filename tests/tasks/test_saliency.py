@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from evalsuite.data import Batch
-from evalsuite.tasks._base import Domain
+from evalsuite.extend import Domain
 from evalsuite.tasks.saliency import Saliency
 
 
@@ -28,19 +28,19 @@ def case(n=7, channels=3, side=6, seed=0):
     return Squares(weight), Batch(images=images, labels=torch.zeros(n).long(), ids=tuple(map(str, range(n))))
 
 
-def pixels(seen, count):
-    return [set(np.flatnonzero(row)) for row in np.unpackbits(seen["salient"], axis=1, count=count)]
+def pixels(observed, count):
+    return [set(np.flatnonzero(row)) for row in np.unpackbits(observed["salient"], axis=1, count=count)]
 
 
 def test_the_closed_form_of_the_gradient():
     network, shard = case()
-    (seen,) = Saliency(share=0.25).observe([network], shard, seed=0).networks
-    found = pixels(seen, 36)
-    for image, own, top in zip(shard.images.numpy(), found, seen["top"], strict=True):
+    (observed,) = Saliency(share=0.25).observe([network], shard, seed=0).networks
+    result = pixels(observed, 36)
+    for image, itself, top in zip(shard.images.numpy(), result, observed["top"], strict=True):
         weight = network.weight.numpy()
         assert top == (weight * image**2).sum((1, 2, 3)).argmax()
         slope = np.abs(2 * weight[top] * image).sum(0).ravel()
-        assert own == set(np.argsort(-slope)[:9])
+        assert itself == set(np.argsort(-slope)[:9])
 
 
 def test_overlap_is_that_of_sets():
@@ -49,18 +49,18 @@ def test_overlap_is_that_of_sets():
     task = Saliency(share=0.25)
     child, parent = task.observe([first, second], shard, seed=0).networks
     expected = [len(a & b) / 9 for a, b in zip(pixels(child, 36), pixels(parent, 36), strict=True)]
-    found = task.compare(child, parent)["salient_overlap"]
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
-    assert 0 < found.mean() < 1
+    outcome = task.compare(child, parent)["salient_overlap"]
+    np.testing.assert_allclose(outcome, expected, rtol=1e-6)
+    assert 0 < outcome.mean() < 1
     assert task.compare(child, child)["salient_overlap"].tolist() == [1.0] * 7
 
 
 def test_of_equals_the_first_is_taken():
     network = Squares(torch.stack([torch.zeros(1, 4, 4), torch.ones(1, 4, 4)]))
     shard = Batch(images=torch.ones(1, 1, 4, 4), labels=torch.tensor([0]), ids=("0",))
-    (seen,) = Saliency(share=0.1).observe([network], shard, seed=0).networks
-    assert pixels(seen, 16) == [{0, 1}]
-    assert seen["top"].tolist() == [1]
+    (recorded,) = Saliency(share=0.1).observe([network], shard, seed=0).networks
+    assert pixels(recorded, 16) == [{0, 1}]
+    assert recorded["top"].tolist() == [1]
 
 
 class Stepped(nn.Module):

@@ -61,16 +61,16 @@ class Constant(torch.nn.Module):
 
 def test_a_severity_is_its_fifth_of_the_file(cifar_c):
     for severity in (1, 3, 5):
-        found = parse(f"shift/cifar-c/snow/{severity}?at={cifar_c}").examples(dataset())
+        result = parse(f"shift/cifar-c/snow/{severity}?at={cifar_c}").examples(dataset())
         rows = np.load(cifar_c / "snow.npy")[(severity - 1) * 4 : severity * 4]
-        assert found.labels.tolist() == [2, 0, 1, 1]
-        np.testing.assert_array_equal((found.pixels(range(4)) * 255).round().numpy(), rows.transpose(0, 3, 1, 2))
+        assert result.labels.tolist() == [2, 0, 1, 1]
+        np.testing.assert_array_equal((result.pixels(range(4)) * 255).round().numpy(), rows.transpose(0, 3, 1, 2))
 
 
 def test_files_are_mapped_not_read(cifar_c):
-    found = Shift(layout="cifar-c", corruption="fog", severity=2, at=str(cifar_c)).examples(dataset())
-    assert isinstance(found.images.rows, np.memmap)
-    assert len(found) == len(found.images) == 4
+    outcome = Shift(layout="cifar-c", corruption="fog", severity=2, at=str(cifar_c)).examples(dataset())
+    assert isinstance(outcome.images.rows, np.memmap)
+    assert len(outcome) == len(outcome.images) == 4
 
 
 @pytest.mark.parametrize("release", ["v4", "v6"])
@@ -79,17 +79,17 @@ def test_cifar_10_1(tmp_path, release):
     np.save(tmp_path / f"cifar10.1_{release}_data.npy", images)
     np.save(tmp_path / f"cifar10.1_{release}_labels.npy", np.array([0, 1, 2, 0, 1], np.int32))
     task = parse(f"shift/cifar-10.1?at={tmp_path}&release={release}")
-    found = task.examples(dataset())
-    assert found.labels.tolist() == [0, 1, 2, 0, 1]
-    assert torch.equal((found.pixels([4]) * 255).round().byte(), torch.from_numpy(images[4:].transpose(0, 3, 1, 2)))
+    actual = task.examples(dataset())
+    assert actual.labels.tolist() == [0, 1, 2, 0, 1]
+    assert torch.equal((actual.pixels([4]) * 255).round().byte(), torch.from_numpy(images[4:].transpose(0, 3, 1, 2)))
     assert task.title() == f"CIFAR-10.1 {release}"
 
 
 def test_grey_stacks_need_no_axis_of_channels(tmp_path):
     np.save(tmp_path / "fog.npy", np.arange(5 * 4, dtype=np.uint8).reshape(5, 2, 2))
     np.save(tmp_path / "labels.npy", np.zeros(5, np.int64))
-    found = Shift(layout="cifar-c", corruption="fog", severity=5, at=str(tmp_path)).examples(dataset())
-    assert (found.pixels([0]) * 255).round().flatten().tolist() == [16, 17, 18, 19]
+    computed = Shift(layout="cifar-c", corruption="fog", severity=5, at=str(tmp_path)).examples(dataset())
+    assert (computed.pixels([0]) * 255).round().flatten().tolist() == [16, 17, 18, 19]
 
 
 def test_npz(tmp_path):
@@ -111,10 +111,10 @@ def photo(path, seed=0, size=(SIDE, SIDE), colour=None):
 def test_imagenet_c_is_corruption_severity_class_image(tmp_path):
     rows = [photo(tmp_path / "fog" / "3" / kind / f"{k}.png", 7 * k) for k, kind in enumerate(("bee", "cat"))]
     photo(tmp_path / "fog" / "4" / "ant" / "0.png", 99)
-    found = parse(f"shift/imagenet-c/fog/3?at={tmp_path}").examples(dataset())
-    assert found.labels.tolist() == [1, 2]
+    result = parse(f"shift/imagenet-c/fog/3?at={tmp_path}").examples(dataset())
+    assert result.labels.tolist() == [1, 2]
     # photos of the right size are taken as they are: a second resizing would be another corruption
-    np.testing.assert_array_equal((found.pixels([0, 1]) * 255).round().numpy(), np.stack(rows).transpose(0, 3, 1, 2))
+    np.testing.assert_array_equal((result.pixels([0, 1]) * 255).round().numpy(), np.stack(rows).transpose(0, 3, 1, 2))
 
 
 def test_imagenet_c_is_read_as_torchvision_reads_class_folders(tmp_path):
@@ -126,9 +126,9 @@ def test_imagenet_c_is_read_as_torchvision_reads_class_folders(tmp_path):
             [transforms.Resize(round(SIDE * 256 / 224)), transforms.CenterCrop(SIDE), transforms.ToTensor()]
         ),
     )
-    found = parse(f"shift/imagenet-c/fog/3?at={tmp_path}").examples(dataset())
-    assert found.labels.tolist() == theirs.targets
-    assert torch.equal(found.pixels(range(4)), torch.stack([image for image, _ in theirs]))
+    result = parse(f"shift/imagenet-c/fog/3?at={tmp_path}").examples(dataset())
+    assert result.labels.tolist() == theirs.targets
+    assert torch.equal(result.pixels(range(4)), torch.stack([image for image, _ in theirs]))
 
 
 def test_observations_are_the_networks_predictions(cifar_c):
@@ -147,10 +147,10 @@ def test_any_of_several_classes_is_accepted(tmp_path):
     task = parse(f"shift/folder?at={tmp_path}/photos&classes={tmp_path}/overlap.json")
     batch = task.examples(dataset()).batch(0, 2)
     assert batch.labels.tolist() == [1, 2]
-    seen = task.observe([Constant(0), Constant(1), Constant(2)], batch, seed=0).networks
+    observed = task.observe([Constant(0), Constant(1), Constant(2)], batch, seed=0).networks
     # the photo of an insect is right as ant and as bee; that of a pet only as cat
-    assert [o["prediction"].tolist() for o in seen] == [[1, 0], [1, 1], [2, 2]]
-    assert not {"truth", "squares"} & seen[0].keys()
+    assert [o["prediction"].tolist() for o in observed] == [[1, 0], [1, 1], [2, 2]]
+    assert not {"truth", "squares"} & observed[0].keys()
     # another set of accepted classes is another example
     (tmp_path / "overlap.json").write_text(json.dumps({"insect": "bee", "pet": 2}))
     again = task.examples(dataset()).batch(0, 2)
@@ -172,9 +172,9 @@ def test_only_the_chosen_examples_are_taken(cifar_c, tmp_path):
     task = Shift(layout="cifar-c", corruption="fog", severity=2, at=str(cifar_c))
     judging = EvaluationSettings(tasks=(task,), examples=3)
     with opened(tmp_path / "run", create=True) as store:
-        found = prepare_examples(judging, dataset(), dataset().test, store)
-        (cut,) = found.shards[part_name(task)]
-        assert store.labels([cut.examples]) == found.for_task(task).labels.tolist()
+        result = prepare_examples(judging, dataset(), dataset().test, store)
+        (cut,) = result.shards[part_name(task)]
+        assert store.labels([cut.examples]) == result.for_task(task).labels.tolist()
     assert cut.stop == 3
     # the same images of every corruption and severity: labels decide which are chosen
     other = replace(task, corruption="snow", severity=5)
@@ -185,7 +185,7 @@ def test_only_the_chosen_examples_are_taken(cifar_c, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("shift", "shift/LAYOUT/CORRUPTION/SEVERITY"),
         ("shift/cifar?at=d", "cifar-c, imagenet-c, cifar-10.1, npz, folder"),
@@ -198,8 +198,8 @@ def test_only_the_chosen_examples_are_taken(cifar_c, tmp_path):
         ("shift/folder?at=d&border=-1", "at least 0"),
     ],
 )
-def test_names_that_are_refused(text, told):
-    with pytest.raises(UsageError, match=told):
+def test_names_that_are_refused(text, message):
+    with pytest.raises(UsageError, match=message):
         parse(text)
 
 
@@ -209,7 +209,7 @@ def cut_short(root):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "messages"),
     [
         (lambda r: (r / "labels.npy").unlink(), r"labels\.npy, got fog\.npy, snow\.npy in"),
         (lambda r: (r / "fog.npy").unlink(), r"fog\.npy, got labels\.npy, snow\.npy in"),
@@ -234,10 +234,10 @@ def cut_short(root):
         (lambda r: np.save(r / "fog.npy", pixels(20)[:, :4]), r"images of \(3, 8, 8\), as those of toy"),
     ],
 )
-def test_broken_stacks(cifar_c, change, told):
+def test_broken_stacks(cifar_c, change, messages):
     change(cifar_c)
     task = Shift(layout="cifar-c", corruption="fog", severity=2, at=str(cifar_c))
-    with pytest.raises(EvalsuiteError, match=told) as caught:
+    with pytest.raises(EvalsuiteError, match=messages) as caught:
         examples_for(task, EvaluationSettings(tasks=(task,)), dataset(), dataset().test)
     assert "\n" not in str(caught.value)
 
@@ -256,6 +256,6 @@ def test_photos_that_cannot_be_read(tmp_path):
     photo(tmp_path / "ant" / "0.png")
     (tmp_path / "bee").mkdir()
     (tmp_path / "bee" / "1.png").write_bytes((tmp_path / "ant" / "0.png").read_bytes()[:60])
-    found = parse(f"shift/folder?at={tmp_path}").examples(dataset())
+    result = parse(f"shift/folder?at={tmp_path}").examples(dataset())
     with pytest.raises(RefusedInputError, match=r"bee/1\.png to be an image"):
-        found.ids  # noqa: B018
+        result.ids  # noqa: B018

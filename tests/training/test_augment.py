@@ -23,25 +23,25 @@ def candidates(image: Tensor, pixels: int, flip: bool) -> Iterator[tuple[Key, Te
                 yield (down, right, mirrored), cut.flip(2) if mirrored else cut
 
 
-def which(image: Tensor, seen: Tensor, pixels: int, flip: bool) -> list[Key]:
-    return [key for key, view in candidates(image, pixels, flip) if torch.equal(view, seen)]
+def which(image: Tensor, observed: Tensor, pixels: int, flip: bool) -> list[Key]:
+    return [key for key, view in candidates(image, pixels, flip) if torch.equal(view, observed)]
 
 
 def test_every_view_is_a_cut_out_of_the_padded_image_mirrored_or_not() -> None:
     images = noise(300)
     before = images.clone()
-    seen = shift_and_flip(images, Generator().manual_seed(1), pixels=1, flip=True)
-    taken = [which(image, view, 1, flip=True) for image, view in zip(images, seen, strict=True)]
-    assert all(len(found) == 1 for found in taken)
+    observed = shift_and_flip(images, Generator().manual_seed(1), pixels=1, flip=True)
+    taken = [which(image, view, 1, flip=True) for image, view in zip(images, observed, strict=True)]
+    assert all(len(result) == 1 for result in taken)
     # 18 possible views, each expected 16.7 times in 300
-    assert len({found[0] for found in taken}) == 18
+    assert len({result[0] for result in taken}) == 18
     assert torch.equal(images, before)
 
 
 def test_without_flip_nothing_is_mirrored() -> None:
     images = noise(50, channels=1)
-    seen = shift_and_flip(images, Generator().manual_seed(1), pixels=1, flip=False)
-    assert all(len(which(image, view, 1, flip=False)) == 1 for image, view in zip(images, seen, strict=True))
+    recorded = shift_and_flip(images, Generator().manual_seed(1), pixels=1, flip=False)
+    assert all(len(which(image, view, 1, flip=False)) == 1 for image, view in zip(images, recorded, strict=True))
 
 
 def test_no_shift_and_no_flip_is_the_image_itself() -> None:
@@ -60,10 +60,10 @@ def test_answers_are_mirrored_with_their_images() -> None:
     images = noise(200)
     masks, large = images.argmax(1), F.interpolate(images, scale_factor=2, mode="nearest")
     for truths, answer in ((masks, lambda x: x.argmax(1)), (large, lambda x: F.interpolate(x, scale_factor=2))):
-        seen, answers = flip_together(images, truths, Generator().manual_seed(1))
-        assert torch.equal(answers, answer(seen))
-        mirrored = [torch.equal(view, image.flip(2)) for view, image in zip(seen, images, strict=True)]
-        assert all(m or torch.equal(v, i) for m, v, i in zip(mirrored, seen, images, strict=True))
+        noted, answers = flip_together(images, truths, Generator().manual_seed(1))
+        assert torch.equal(answers, answer(noted))
+        mirrored = [torch.equal(view, image.flip(2)) for view, image in zip(noted, images, strict=True)]
+        assert all(m or torch.equal(v, i) for m, v, i in zip(mirrored, noted, images, strict=True))
         # 200 fair coins: 70 to 130 but for 2 in 100 000
         assert 70 < sum(mirrored) < 130
 
@@ -72,8 +72,8 @@ def test_resized_boxes_show_a_part_of_the_image_and_mirror_half() -> None:
     # brightness = column number: within a view it grows evenly to the right, or falls where mirrored
     side = 64
     ramp = ((torch.arange(side) + 0.5) / side).expand(400, 1, side, side).contiguous()
-    seen = resized_crop_and_flip(ramp, Generator().manual_seed(0), flip=True)
-    inner = seen[:, 0, :, 8:-8]
+    observed = resized_crop_and_flip(ramp, Generator().manual_seed(0), flip=True)
+    inner = observed[:, 0, :, 8:-8]
     slope = inner.diff(dim=2).mean((1, 2)) * side
     # what a view spans of the width: the square root of area * aspect, from sqrt(0.08 * 3/4) = 0.245 up to 1
     assert 0.24 < slope.abs().min() < 0.4
@@ -83,5 +83,5 @@ def test_resized_boxes_show_a_part_of_the_image_and_mirror_half() -> None:
     assert (
         resized_crop_and_flip(ramp, Generator().manual_seed(0), flip=False)[:, 0, :, 8:-8].diff(dim=2) > -1e-6
     ).all()
-    assert seen.min() >= 0
-    assert seen.max() <= 1
+    assert observed.min() >= 0
+    assert observed.max() <= 1

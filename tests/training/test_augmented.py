@@ -3,9 +3,9 @@ import torch
 from torch import Generator, Tensor, nn
 
 from evalsuite.corruptions import MIX1
-from evalsuite.corruptions._base import Corruption
 from evalsuite.data import Examples
 from evalsuite.errors import UsageError
+from evalsuite.extend import Corruption
 from evalsuite.parts.registry import find
 from evalsuite.training import named, train
 from evalsuite.training.augmented import Augmented, usable
@@ -26,7 +26,7 @@ def changed(recipe: Augmented, given: Tensor, seed: int = 0) -> Tensor:
 def test_each_image_gets_nothing_or_one_of_the_nine() -> None:
     given = images(60)
     kept = given.clone()
-    found = changed(Augmented(), given)
+    result = changed(Augmented(), given)
     assert torch.equal(given, kept)
     # the documented draws: keys first, then a number for each image
     generator = Generator().manual_seed(0)
@@ -37,7 +37,7 @@ def test_each_image_gets_nothing_or_one_of_the_nine() -> None:
         alone = given[i : i + 1]
         if number:
             alone = find("evalsuite.corruptions", MIX1[number - 1], Corruption)(severity=3)(alone, keys[i : i + 1])
-        assert torch.equal(found[i : i + 1], alone), MIX1[number - 1]
+        assert torch.equal(result[i : i + 1], alone), MIX1[number - 1]
 
 
 def test_shares_are_a_tenth_each() -> None:
@@ -65,11 +65,11 @@ def test_corruptions_that_refuse_small_images_are_left_out() -> None:
     kinds = {MIX1[k] for k in usable((1, 8, 8), (3,))}
     assert "gaussian_blur" not in kinds  # its sigma would be a sixth of a pixel
     assert {"contrast", "impulse_noise"} <= kinds
-    found = changed(Augmented(), images(40, side=8))
-    assert (found != images(40, side=8)).flatten(1).any(1).sum() > 20
+    outcome = changed(Augmented(), images(40, side=8))
+    assert (outcome != images(40, side=8)).flatten(1).any(1).sum() > 20
 
 
-class Seen(nn.Module):
+class Recorder(nn.Module):
     """Remembers what it is shown."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ def test_a_network_sees_each_image_once_an_epoch_and_most_of_them_corrupted() ->
     examples = Examples.from_labels((given * 255).round().to(torch.uint8), torch.arange(48) % 10)
     shown: list[Tensor] = []
 
-    class Spy(Seen):
+    class Spy(Recorder):
         def forward(self, x: Tensor) -> Tensor:
             shown.append(x.detach().clone())
             return self.fc(x.flatten(1))
@@ -95,13 +95,15 @@ def test_a_network_sees_each_image_once_an_epoch_and_most_of_them_corrupted() ->
     recipe = Augmented(epochs=1, batch_size=4, shift=0)
     train(Spy(), examples, recipe, seed=0, device=CPU)
     assert [len(batch) for batch in shown] == [4] * 12  # 12 steps: one and a half times as far as is looked ahead
-    seen = torch.cat(shown)
+    observed = torch.cat(shown)
     order = torch.randperm(48, generator=Generator().manual_seed(_train_seed()))
-    same = (seen == given[order]).flatten(1).all(1)
+    same = (observed == given[order]).flatten(1).all(1)
     # a tenth is left as it is
     assert 0 < int(same.sum()) < 16
     # contrast, blur and noise keep an image nearer to itself than to the next one
-    near = (seen - given[order]).flatten(1).norm(dim=1) < (seen - given[order].roll(1, 0)).flatten(1).norm(dim=1)
+    near = (observed - given[order]).flatten(1).norm(dim=1) < (observed - given[order].roll(1, 0)).flatten(1).norm(
+        dim=1
+    )
     assert near.float().mean() > 0.8
 
 
@@ -120,8 +122,8 @@ def test_other_recipes_see_what_they_saw() -> None:
 
 def test_by_name() -> None:
     assert named("augmented", architecture="resnet8", data="fashion-mnist") == Augmented(epochs=6, flip=True)
-    asked = named("augmented?severity=5&levels=all", architecture="resnet8", data="digits")
-    assert (asked.severity, asked.levels, asked.epochs) == (5, "all", 20)
+    requested = named("augmented?severity=5&levels=all", architecture="resnet8", data="digits")
+    assert (requested.severity, requested.levels, requested.epochs) == (5, "all", 20)
     for text in ("augmented?severity=6", "augmented?severity=0", "augmented?levels=some"):
         with pytest.raises(UsageError, match="expected"):
             named(text, architecture="", data="digits")

@@ -83,9 +83,9 @@ def test_on_a_linear_network_it_is_the_closed_form(make: Make) -> None:
     apart = (weight[labels][:, None] - weight).abs().sum(2)
     worst = F.cross_entropy(0.15 * apart - ahead, labels)
     expected = 0.3 * F.cross_entropy(logits, labels) + 0.7 * worst
-    loss, found = make(eps=0.15, kappa=0.3).loss(network, images, labels, Generator())
+    loss, result = make(eps=0.15, kappa=0.3).loss(network, images, labels, Generator())
     torch.testing.assert_close(loss, expected)
-    torch.testing.assert_close(found, logits)
+    torch.testing.assert_close(result, logits)
     parameters = list(network.parameters())
     torch.testing.assert_close(torch.autograd.grad(loss, parameters), torch.autograd.grad(expected, parameters))
 
@@ -107,8 +107,8 @@ def test_at_radius_0_it_is_the_cross_entropy(make: Make) -> None:
     expected = F.cross_entropy(network(images), labels)
     assert torch.equal(logits, network(images))
     torch.testing.assert_close(loss, expected)
-    found, wanted = (torch.autograd.grad(each, list(network.parameters())) for each in (loss, expected))
-    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
+    outcome, wanted = (torch.autograd.grad(each, list(network.parameters())) for each in (loss, expected))
+    torch.testing.assert_close(outcome, wanted, rtol=1e-4, atol=1e-6)
 
 
 def test_the_worst_is_no_better_than_any_point(make: Make) -> None:
@@ -134,16 +134,16 @@ def test_one_ordinary_pass_leaves_its_traces_and_nothing_else_does(make: Make) -
 
 
 def test_worst_cross_entropy_by_hand() -> None:
-    found = worst_cross_entropy(torch.tensor([[1.0, -2.0], [0.0, 0.0]]))
-    assert found.item() == pytest.approx((math.log(1 + math.exp(-1) + math.exp(2)) + math.log(3)) / 2)
+    actual = worst_cross_entropy(torch.tensor([[1.0, -2.0], [0.0, 0.0]]))
+    assert actual.item() == pytest.approx((math.log(1 + math.exp(-1) + math.exp(2)) + math.log(3)) / 2)
 
 
 def test_the_radius_grows_and_kappa_falls(make: Make) -> None:
     recipe = make(eps=0.2, kappa=0.4, start=0.2, full=0.6)
-    seen = [recipe.scheduled_at(done) for done in (0.0, 0.2, 0.3, 0.5, 0.6, 0.9)]
-    assert [each.eps for each in seen] == pytest.approx([0, 0, 0.05, 0.15, 0.2, 0.2])
-    assert [each.kappa for each in seen] == pytest.approx([1, 1, 0.85, 0.55, 0.4, 0.4])
-    assert all(each.rate(7, 5) == recipe.rate(7, 5) for each in seen)
+    observed = [recipe.scheduled_at(done) for done in (0.0, 0.2, 0.3, 0.5, 0.6, 0.9)]
+    assert [each.eps for each in observed] == pytest.approx([0, 0, 0.05, 0.15, 0.2, 0.2])
+    assert [each.kappa for each in observed] == pytest.approx([1, 1, 0.85, 0.55, 0.4, 0.4])
+    assert all(each.rate(7, 5) == recipe.rate(7, 5) for each in observed)
     at_once = make(eps=0.2, kappa=0.4, start=0.0, full=0.0)
     assert at_once.scheduled_at(0.0).eps == 0.2
     late = make(eps=0.2, start=1.0, full=1.0)
@@ -162,10 +162,10 @@ def test_digits_trained_with_it_are_certified(recipe: Bounded) -> None:
     data, eps = load("digits"), 0.03
     held_out = data.test.select(range(200))
     recipes = (replace(recipe, eps=eps, batch_size=32), Standard(epochs=recipe.epochs, batch_size=32))
-    found, ordinary = (train(for_digits(), data.train, each, seed=0, device=CPU) for each in recipes)
+    computed, ordinary = (train(for_digits(), data.train, each, seed=0, device=CPU) for each in recipes)
     # of 200 examples; three standard errors of a half are 0.1. Measured: 0.94 and 0.62, 0.94 and 0.55; 0 without
-    assert score(found, held_out, device=CPU) > 0.85
-    assert certified(found, held_out, eps) > 0.4
+    assert score(computed, held_out, device=CPU) > 0.85
+    assert certified(computed, held_out, eps) > 0.4
     assert certified(ordinary, held_out, eps) < 0.1
 
 

@@ -12,7 +12,7 @@ from evalsuite.training.standard import Standard
 CPU = torch.device("cpu")
 
 
-class Seen(nn.Module):
+class Recorder(nn.Module):
     """Remembers what it is shown."""
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Seen(nn.Module):
 
 def test_what_is_seen_is_the_images_and_noise_of_that_size() -> None:
     images = torch.full((50, 1, 20, 20), 0.9)
-    network = Seen()
+    network = Recorder()
     loss, logits = Gaussian(sigma=0.5).loss(network, images, torch.arange(50) % 10, Generator().manual_seed(0))
     noise = network.shown[0] - images
     # 20 000 draws: mean within 4 * 0.5 / sqrt(20000), standard deviation within 4 * 0.5 / sqrt(40000)
@@ -35,18 +35,18 @@ def test_what_is_seen_is_the_images_and_noise_of_that_size() -> None:
     assert network.shown[0].max() > 1.5  # not cut off
     assert images.eq(0.9).all()
     assert torch.equal(loss, F.cross_entropy(logits, torch.arange(50) % 10))
-    again = Seen()
+    again = Recorder()
     Gaussian(sigma=0.5).loss(again, images, torch.arange(50) % 10, Generator().manual_seed(0))
     assert torch.equal(again.shown[0], network.shown[0])
 
 
 def test_without_noise_it_is_the_standard_recipe() -> None:
     images = torch.rand(4, 1, 4, 4, generator=Generator().manual_seed(0))
-    found, wanted = (
-        recipe.loss(Seen(), images, torch.arange(4), Generator().manual_seed(0))[0]
+    result, wanted = (
+        recipe.loss(Recorder(), images, torch.arange(4), Generator().manual_seed(0))[0]
         for recipe in (Gaussian(sigma=0.0), Standard())
     )
-    assert torch.equal(found, wanted)
+    assert torch.equal(result, wanted)
 
 
 def test_digits_trained_with_it_are_read_through_noise() -> None:

@@ -33,18 +33,18 @@ def segmentation(n: int = 32) -> Examples:
 def test_a_linear_network_finds_a_linear_function() -> None:
     examples = regression()
     recipe = named("standard?epochs=200&weight_decay=0&batch_size=32", architecture="", data="")
-    found = train(nn.Sequential(nn.Flatten(), nn.Linear(2, 1)), examples, recipe, seed=0, device=CPU)
-    assert found[1].weight.flatten().tolist() == pytest.approx([0.5, -0.2], abs=1e-2)
-    assert found[1].bias.tolist() == pytest.approx([0.3], abs=1e-2)
-    assert score(found, examples, device=CPU) > 0.995
+    result = train(nn.Sequential(nn.Flatten(), nn.Linear(2, 1)), examples, recipe, seed=0, device=CPU)
+    assert result[1].weight.flatten().tolist() == pytest.approx([0.5, -0.2], abs=1e-2)
+    assert result[1].bias.tolist() == pytest.approx([0.3], abs=1e-2)
+    assert score(result, examples, device=CPU) > 0.995
 
 
 def test_a_convolution_learns_what_is_bright() -> None:
-    examples, told = segmentation(), []
+    examples, message = segmentation(), []
     recipe = named("standard?epochs=60&learning_rate=0.5&batch_size=8", architecture="", data="")
-    train(nn.Conv2d(1, 2, 1), examples, recipe, seed=0, device=CPU, progress=told.append)
-    assert told[-1].score > 0.9
-    assert told[0].score < told[-1].score
+    train(nn.Conv2d(1, 2, 1), examples, recipe, seed=0, device=CPU, progress=message.append)
+    assert message[-1].score > 0.9
+    assert message[0].score < message[-1].score
 
 
 class Columns(nn.Module):
@@ -62,7 +62,7 @@ class Columns(nn.Module):
 class Mirrored(Recipe):
     """Fails where an image is mirrored alone, and notes where its answer is asked to go along."""
 
-    asked: list[int] = field(default_factory=list)
+    wanted: list[int] = field(default_factory=list)
 
     epochs: int = 1
     batch_size: int = 8
@@ -75,7 +75,7 @@ class Mirrored(Recipe):
         raise AssertionError("a mirrored image has another answer")
 
     def augment_together(self, images, truths, generator):
-        self.asked.append(len(truths))
+        self.wanted.append(len(truths))
         return images, truths
 
 
@@ -83,8 +83,8 @@ def test_images_are_not_shifted_or_mirrored_without_their_answers() -> None:
     pixels, numbers = Mirrored(), Mirrored()
     train(nn.Conv2d(1, 2, 1), segmentation(), pixels, seed=0, device=CPU)
     train(nn.Sequential(nn.Flatten(), nn.Linear(2, 1)), regression(), numbers, seed=0, device=CPU)
-    assert pixels.asked == [8] * 4
-    assert not numbers.asked
+    assert pixels.wanted == [8] * 4
+    assert not numbers.wanted
 
 
 def test_mirrored_masks_teach_which_side_is_which() -> None:
@@ -103,19 +103,19 @@ def test_mirrored_masks_teach_which_side_is_which() -> None:
 
 @pytest.mark.parametrize("recipe", ["trades", "ibp", "crown-ibp", "augmented"])
 def test_recipes_that_ask_about_classes_or_move_pixels_are_refused(recipe: str) -> None:
-    asked = replace(named(recipe, architecture="", data=""), epochs=1)
+    requested = replace(named(recipe, architecture="", data=""), epochs=1)
     with pytest.raises(UsageError, match="expected a recipe for semantic segmentation, got"):
-        train(nn.Conv2d(1, 2, 1), segmentation(), asked, seed=0, device=CPU)
+        train(nn.Conv2d(1, 2, 1), segmentation(), requested, seed=0, device=CPU)
 
 
 @pytest.mark.parametrize("recipe", ["pgd", "gaussian"])
 def test_robust_recipes_know_other_losses(recipe: str) -> None:
-    asked = replace(named(recipe, architecture="", data=""), epochs=1, batch_size=8)
+    request = replace(named(recipe, architecture="", data=""), epochs=1, batch_size=8)
     for network, examples in (
         (nn.Conv2d(1, 2, 1), segmentation()),
         (nn.Sequential(nn.Flatten(), nn.Linear(2, 1)), regression(16)),
     ):
-        train(network, examples, asked, seed=0, device=CPU)
+        train(network, examples, request, seed=0, device=CPU)
 
 
 def test_answers_that_do_not_fit_in_memory_are_read_batch_by_batch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,10 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from evalsuite.attacks._base import Budget
 from evalsuite.attacks.pgd import Pgd as Attack
 from evalsuite.data import Examples, load
-from evalsuite.data._base import Batch
 from evalsuite.errors import UsageError
+from evalsuite.extend import Batch, Budget
 from evalsuite.training import named, score, train
 from evalsuite.training._pgd_steps import ascend
 from evalsuite.training.pgd import Pgd
@@ -33,8 +32,8 @@ def small_cnn() -> nn.Module:
 
 
 def digits() -> tuple[Examples, Examples]:
-    found = load("digits")
-    return found.train, found.test.select(range(200))
+    result = load("digits")
+    return result.train, result.test.select(range(200))
 
 
 def robust_accuracy(network: nn.Module, examples: Examples, eps: float) -> float:
@@ -55,12 +54,12 @@ def test_ascent_of_a_linear_objective_ends_in_the_corner() -> None:
     # each step moves every pixel by its sign: 3 steps of 0.05 stop at eps = 0.1, or at the end of [0, 1]
     images = torch.tensor([0.5, 0.5, 0.95, 0.02]).view(1, 1, 1, 4)
     slope = torch.tensor([2.0, -0.1, 5.0, -3.0]).view(1, 1, 1, 4)
-    found = ascend(lambda moved: (moved * slope).sum(), images, images + 0.3, eps=0.1, length=0.05, steps=5)
-    torch.testing.assert_close(found.flatten(), torch.tensor([0.6, 0.4, 1.0, 0.0]))
+    outcome = ascend(lambda moved: (moved * slope).sum(), images, images + 0.3, eps=0.1, length=0.05, steps=5)
+    torch.testing.assert_close(outcome.flatten(), torch.tensor([0.6, 0.4, 1.0, 0.0]))
     one = ascend(lambda moved: (moved * slope).sum(), images, images, eps=0.1, length=0.05, steps=1)
     torch.testing.assert_close(one.flatten(), torch.tensor([0.55, 0.45, 1.0, 0.0]))
     assert images.flatten().tolist() == pytest.approx([0.5, 0.5, 0.95, 0.02])
-    assert not found.requires_grad
+    assert not outcome.requires_grad
 
 
 @pytest.mark.parametrize("eps", [0.03, 0.3])
@@ -87,9 +86,9 @@ def test_the_attack_raises_the_loss_and_stays_in_the_ball(eps: float) -> None:
 def test_the_start_is_random_and_the_draw_is_the_generators() -> None:
     network, (images, labels) = small_cnn(), batch()
     recipe = Pgd(eps=0.1, steps=1)
-    found = [recipe.attacked(network, images, labels, Generator().manual_seed(seed)) for seed in (0, 0, 1)]
-    assert torch.equal(found[0], found[1])
-    assert not torch.equal(found[0], found[2])
+    actual = [recipe.attacked(network, images, labels, Generator().manual_seed(seed)) for seed in (0, 0, 1)]
+    assert torch.equal(actual[0], actual[1])
+    assert not torch.equal(actual[0], actual[2])
 
 
 def test_the_loss_is_that_at_the_attacked_images_in_training_mode() -> None:
@@ -120,9 +119,9 @@ def test_digits_trained_with_it_withstand_more() -> None:
         for recipe in (Pgd(epochs=4, eps=0.1), Standard(epochs=4))
     )
     assert score(robust, held_out, device=CPU) > 0.85
-    found = [robust_accuracy(network, held_out, 0.1) for network in (robust, plain)]
+    computed = [robust_accuracy(network, held_out, 0.1) for network in (robust, plain)]
     # 200 examples: a difference of 0.15 is more than three standard errors
-    assert found[0] > found[1] + 0.15
+    assert computed[0] > computed[1] + 0.15
 
 
 @pytest.mark.parametrize("recipe", ["pgd", "trades", "gaussian"])

@@ -155,8 +155,8 @@ def test_hyperparameters_out_of_range_are_refused(field: str, value: float) -> N
 def test_views_of_lost_in_pruning() -> None:
     images = torch.rand(6, 3, 32, 32, generator=Generator().manual_seed(0))
     for views in ("shifted", "resized"):
-        seen = LostInPruning(views=views).augment(images, Generator().manual_seed(1))
-        assert seen.shape == images.shape
-        assert seen.min() >= 0
-        assert seen.max() <= 1
-        assert not torch.equal(seen, images)
+        observed = LostInPruning(views=views).augment(images, Generator().manual_seed(1))
+        assert observed.shape == images.shape
+        assert observed.min() >= 0
+        assert observed.max() <= 1
+        assert not torch.equal(observed, images)

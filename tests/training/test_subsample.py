@@ -30,10 +30,10 @@ def test_same_outputs_and_gradients_and_everything_is_put_back():
     generator = torch.Generator().manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 4, 1, stride=(2, 3), bias=False), nn.Conv2d(4, 5, 1, bias=False)).double()
     images = torch.randn(2, 3, 7, 9, generator=generator).double()
-    found = []
+    result = []
     for _ in range(2):
         network.zero_grad()
-        if not found:
+        if not result:
             outputs = network(images)
             outputs.square().sum().backward()
         else:
@@ -41,11 +41,11 @@ def test_same_outputs_and_gradients_and_everything_is_put_back():
                 assert network[0].stride == (1, 1)
                 outputs = network(images)
                 outputs.square().sum().backward()
-        found.append((outputs.detach(), *[p.grad.clone() for p in network.parameters()]))
-    for before, after in zip(*found, strict=True):
+        result.append((outputs.detach(), *[p.grad.clone() for p in network.parameters()]))
+    for before, after in zip(*result, strict=True):
         assert torch.allclose(before, after, atol=1e-12)
     assert network[0].stride == (2, 3)
-    assert torch.equal(network(images), found[0][0])
+    assert torch.equal(network(images), result[0][0])
 
 
 def test_wide_and_other_layers_are_left_alone():

@@ -27,15 +27,15 @@ def batch(n: int = 16) -> tuple[Tensor, Tensor]:
 
 def test_divergence_by_hand() -> None:
     # p = (3/4, 1/4), q = (1/2, 1/2): 3/4 ln(3/2) + 1/4 ln(1/2), and 0 for the second example
-    said = torch.tensor([[math.log(3.0), 0.0], [2.0, 2.0]])
+    text = torch.tensor([[math.log(3.0), 0.0], [2.0, 2.0]])
     other = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
-    assert divergence(said, other).item() == pytest.approx(0.75 * math.log(1.5) - 0.25 * math.log(2))
+    assert divergence(text, other).item() == pytest.approx(0.75 * math.log(1.5) - 0.25 * math.log(2))
 
 
 def test_divergence_is_that_of_torch() -> None:
-    said, other = torch.randn(2, 6, 4, generator=Generator().manual_seed(0))
-    expected = kl_divergence(Categorical(logits=said), Categorical(logits=other)).sum()
-    torch.testing.assert_close(divergence(said, other), expected)
+    output, other = torch.randn(2, 6, 4, generator=Generator().manual_seed(0))
+    expected = kl_divergence(Categorical(logits=output), Categorical(logits=other)).sum()
+    torch.testing.assert_close(divergence(output, other), expected)
 
 
 def test_without_beta_it_is_the_cross_entropy() -> None:
@@ -44,8 +44,8 @@ def test_without_beta_it_is_the_cross_entropy() -> None:
     expected = F.cross_entropy(network(images), labels)
     assert torch.equal(logits, network(images))
     torch.testing.assert_close(loss, expected)
-    found, wanted = (torch.autograd.grad(each, list(network.parameters())) for each in (loss, expected))
-    torch.testing.assert_close(found, wanted)
+    result, wanted = (torch.autograd.grad(each, list(network.parameters())) for each in (loss, expected))
+    torch.testing.assert_close(result, wanted)
 
 
 def test_beta_weighs_the_mean_divergence() -> None:
@@ -54,13 +54,13 @@ def test_beta_weighs_the_mean_divergence() -> None:
     moved = Trades().attacked(deepcopy(network), images, Generator().manual_seed(3))
     one = Trades(beta=0.0).loss(deepcopy(network), images, labels, Generator().manual_seed(3))[0]
     other = Trades(beta=6.0).loss(network, images, labels, Generator().manual_seed(3))[0]
-    said, there = Categorical(logits=network(images)), Categorical(logits=network(moved))
-    torch.testing.assert_close(other - one, 6 * kl_divergence(said, there).mean(), rtol=1e-4, atol=1e-5)
+    printed, there = Categorical(logits=network(images)), Categorical(logits=network(moved))
+    torch.testing.assert_close(other - one, 6 * kl_divergence(printed, there).mean(), rtol=1e-4, atol=1e-5)
     # what is said at the images learns too
-    (found,) = torch.autograd.grad(other, [network[4].bias])
+    (outcome,) = torch.autograd.grad(other, [network[4].bias])
     (alone,) = torch.autograd.grad(F.cross_entropy(network(images), labels), [network[4].bias])
     target = 6 * kl_divergence(Categorical(logits=network(images)), Categorical(logits=network(moved))).mean()
-    torch.testing.assert_close(found - alone, torch.autograd.grad(target, [network[4].bias])[0], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(outcome - alone, torch.autograd.grad(target, [network[4].bias])[0], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("eps", [0.03, 0.3])

@@ -106,7 +106,7 @@ def test_steps_are_those_of_sgd_written_out() -> None:
 
 def test_hooks_are_called_at_every_step_with_the_network_in_training() -> None:
     network = seeded(small_cnn)
-    after, early, told = [], [], []
+    after, early, message = [], [], []
     trained = train(
         network,
         few(40),
@@ -115,7 +115,7 @@ def test_hooks_are_called_at_every_step_with_the_network_in_training() -> None:
         device=CPU,
         after_step=after.append,
         early=lambda step, student: early.append((step, student[0].weight.detach().clone())),
-        progress=told.append,
+        progress=message.append,
     )
     # 40 // 16 = 2 full batches in each of 3 epochs
     assert len(after) == 6
@@ -125,9 +125,9 @@ def test_hooks_are_called_at_every_step_with_the_network_in_training() -> None:
     assert torch.equal(early[0][1], network[0].weight)
     assert torch.equal(early[6][1], trained[0].weight)
     assert not torch.equal(early[1][1], early[0][1])
-    assert [(p.epoch, p.epochs) for p in told] == [(1, 3), (2, 3), (3, 3)]
-    assert told[-1].seconds_left == 0
-    assert told[0].seconds_left > 0
+    assert [(p.epoch, p.epochs) for p in message] == [(1, 3), (2, 3), (3, 3)]
+    assert message[-1].seconds_left == 0
+    assert message[0].seconds_left > 0
 
 
 def test_progress_reads_loss_and_accuracy_of_the_batches() -> None:
@@ -136,18 +136,18 @@ def test_progress_reads_loss_and_accuracy_of_the_batches() -> None:
     nn.init.zeros_(network[1].weight)
     network[1].bias.data = torch.eye(10)[0]
     network[1].weight.requires_grad_(requires_grad=False)
-    told = []
+    messages = []
     train(
         network,
         few(40),
         Plain(learning_rate=1e-12, weight_decay=0.0),
         seed=0,
         device=CPU,
-        progress=told.append,
+        progress=messages.append,
     )
     # 4 of 40 are of class 0
-    assert told[0].score == pytest.approx(0.1)
-    assert told[0].loss == pytest.approx(torch.tensor(torch.e + 9).log().item() - 0.1, rel=1e-6)
+    assert messages[0].score == pytest.approx(0.1)
+    assert messages[0].loss == pytest.approx(torch.tensor(torch.e + 9).log().item() - 0.1, rel=1e-6)
 
 
 def test_zeros_can_be_held() -> None:
@@ -196,7 +196,7 @@ def test_no_examples_are_refused() -> None:
 
 
 def test_a_recipe_may_change_on_the_way() -> None:
-    seen = []
+    observed = []
 
     @dataclass(frozen=True, kw_only=True)
     class Growing(Plain):
@@ -208,11 +208,11 @@ def test_a_recipe_may_change_on_the_way() -> None:
         def loss(
             self, network: nn.Module, images: Tensor, labels: list[int], generator: Generator
         ) -> tuple[Tensor, Tensor]:
-            seen.append(self.radius)
+            observed.append(self.radius)
             return Plain().loss(network, images, labels, generator)
 
     train(seeded(small_cnn), few(40), Growing(epochs=2, batch_size=20), seed=0, device=CPU)
-    assert seen == [0.0, 0.25, 0.5, 0.75]
+    assert observed == [0.0, 0.25, 0.5, 0.75]
 
 
 def test_images_read_when_asked_for_train_to_the_same_network() -> None:
@@ -246,10 +246,10 @@ def test_accuracy_counts_and_leaves_modes_as_they_are() -> None:
     modes = [module.training for module in network.modules()]
     before = state(network)
     examples = few(30)
-    found = score(network, examples, device=CPU, batch_size=7)
+    result = score(network, examples, device=CPU, batch_size=7)
     assert [module.training for module in network.modules()] == modes
     assert same(before, state(network))
     logits = copy.deepcopy(network).eval()(examples.pixels(range(30)))
-    assert found == (logits.argmax(1) == examples.labels).double().mean().item()
+    assert result == (logits.argmax(1) == examples.labels).double().mean().item()
     with pytest.raises(UsageError, match="at least one example"):
         score(network, few(0), device=CPU)

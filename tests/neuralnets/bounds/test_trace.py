@@ -192,9 +192,9 @@ def test_networks_called_with_other_weights(network: nn.Module, images: Tensor) 
             for one, other in zip(twin.parameters(), network.parameters(), strict=True):
                 one.copy_(factor * other if other.ndim > 1 else other)
         for method in (bounds.interval, bounds.crown_ibp, bounds.crown):
-            found, expected = method(graph, region), method(twin, region)
-            torch.testing.assert_close(found.low, expected.low, rtol=1e-10, atol=1e-10)
-            torch.testing.assert_close(found.high, expected.high, rtol=1e-10, atol=1e-10)
+            result, expected = method(graph, region), method(twin, region)
+            torch.testing.assert_close(result.low, expected.low, rtol=1e-10, atol=1e-10)
+            torch.testing.assert_close(result.high, expected.high, rtol=1e-10, atol=1e-10)
     bounds.interval(graph, region).low.sum().backward()
     assert halved.factor.grad != 0
 

@@ -40,14 +40,14 @@ def test_filters_and_neurons_without_bias_or_inputs() -> None:
 def test_scrambling_keeps_margins_and_breaks_the_rest() -> None:
     x = normal(500, 1).repeat(1, 4).view(500, 2, 2)
     before = x.clone()
-    found = scrambled(x, Generator().manual_seed(3))
-    assert torch.equal(found.sort(0).values, x.sort(0).values)
+    result = scrambled(x, Generator().manual_seed(3))
+    assert torch.equal(result.sort(0).values, x.sort(0).values)
     # four copies of one variable are four independent ones: correlations of 500 pairs are within 4 / sqrt(500)
-    correlations = torch.corrcoef(found.flatten(1).T) - torch.eye(4)
+    correlations = torch.corrcoef(result.flatten(1).T) - torch.eye(4)
     assert correlations.abs().max() < 0.18
     assert torch.equal(x, before)
-    assert torch.equal(found, scrambled(x, Generator().manual_seed(3)))
-    assert not torch.equal(found, scrambled(x, Generator().manual_seed(4)))
+    assert torch.equal(result, scrambled(x, Generator().manual_seed(3)))
+    assert not torch.equal(result, scrambled(x, Generator().manual_seed(4)))
     assert torch.equal(scrambled(x[:1], Generator()), x[:1])
 
 
@@ -95,8 +95,8 @@ def test_an_and_is_penalised_less_than_a_majority_and_that_less_than_an_or() -> 
     # real inputs are 1, 1, 1, 1 or -1, -1, -1, -1; scrambled they sum to 4, 2, 0, -2, -4 with 1, 4, 6, 4, 1 in 16.
     # bias -3: (1 / 16) / (1 / 2); bias 0: ((4 + 4 * 2) / 16) / 2; bias 3: ((7 + 4 * 5 + 6 * 3 + 4) / 16) / (7 / 2)
     copies = torch.tensor([1.0, -1.0]).repeat(2000)[:, None].expand(4000, 4)
-    found = [AndOr(weight=1.0)(hidden(bias), copies, LABELS).item() for bias in (-3.0, 0.0, 3.0)]
-    assert found == pytest.approx([1 / 8, 3 / 8, 7 / 8], abs=0.03)
+    outcome = [AndOr(weight=1.0)(hidden(bias), copies, LABELS).item() for bias in (-3.0, 0.0, 3.0)]
+    assert outcome == pytest.approx([1 / 8, 3 / 8, 7 / 8], abs=0.03)
 
 
 def test_scaling_a_layer_is_no_way_out() -> None:

@@ -19,14 +19,14 @@ PARTS = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.starts
 
 def part(name: str) -> type[Regulariser]:
     module = import_module(f"pruners.regularisers.{name}")
-    own = [each for each in vars(module).values() if isclass(each) and each.__module__ == module.__name__]
-    (found,) = [each for each in own if issubclass(each, Regulariser) and not isabstract(each)]
-    return found
+    itself = [each for each in vars(module).values() if isclass(each) and each.__module__ == module.__name__]
+    (result,) = [each for each in itself if issubclass(each, Regulariser) and not isabstract(each)]
+    return result
 
 
 def network() -> nn.Module:
     generator = torch.Generator().manual_seed(0)
-    found = nn.Sequential(
+    outcome = nn.Sequential(
         nn.Conv2d(2, 6, 3, padding=1, bias=False),
         nn.BatchNorm2d(6),
         nn.ReLU(),
@@ -37,9 +37,9 @@ def network() -> nn.Module:
         nn.Linear(80, 3),
     )
     with torch.no_grad():
-        for parameter in found.parameters():
+        for parameter in outcome.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) / 2)
-    return found
+    return outcome
 
 
 def batches() -> Iterable[tuple[Tensor, Tensor]]:
@@ -52,13 +52,13 @@ IMAGES, LABELS = next(iter(batches()))
 
 @pytest.mark.parametrize("name", PARTS)
 def test_parts_are_what_the_folder_says(name: str) -> None:
-    found = part(name)
-    assert found.__name__.lower() == name.replace("_", "")
-    assert getattr(found, "__final__", False)
-    assert is_dataclass(found)
-    assert all(field.kw_only for field in fields(found))
-    assert found.paper
-    assert hash(found()) == hash(found())
+    actual = part(name)
+    assert actual.__name__.lower() == name.replace("_", "")
+    assert getattr(actual, "__final__", False)
+    assert is_dataclass(actual)
+    assert all(field.kw_only for field in fields(actual))
+    assert actual.paper
+    assert hash(actual()) == hash(actual())
     assert (Path(__file__).parent / f"test_{name}.py").is_file()
 
 
@@ -109,11 +109,11 @@ def test_weights_out_of_range(name: str, weight: float) -> None:
 
 def test_neurons_are_what_layers_read() -> None:
     model = network().eval()
-    found = neurons(model, IMAGES)
-    assert torch.equal(found.logits, model(IMAGES))
-    assert [layer.shape for layer in found.hidden] == [(12, 6, 6, 6), (12, 80)]
-    assert torch.equal(found.hidden[0], model[:3](IMAGES))
-    assert torch.equal(found.hidden[1], model[:7](IMAGES))
+    computed = neurons(model, IMAGES)
+    assert torch.equal(computed.logits, model(IMAGES))
+    assert [layer.shape for layer in computed.hidden] == [(12, 6, 6, 6), (12, 80)]
+    assert torch.equal(computed.hidden[0], model[:3](IMAGES))
+    assert torch.equal(computed.hidden[1], model[:7](IMAGES))
 
 
 def test_what_two_layers_read_is_there_once() -> None:

@@ -15,7 +15,7 @@ LABELS = torch.zeros(3, dtype=torch.long)
 
 def network(gamma: Callable[[int], Tensor]) -> nn.Sequential:
     generator = Generator().manual_seed(0)
-    found = nn.Sequential(
+    result = nn.Sequential(
         nn.Conv2d(2, 4, 3, padding=1, bias=False),
         nn.BatchNorm2d(4),
         nn.ReLU(),
@@ -28,13 +28,13 @@ def network(gamma: Callable[[int], Tensor]) -> nn.Sequential:
         nn.Linear(5, 2),
     )
     with torch.no_grad():
-        for name, tensor in found.state_dict().items():
+        for name, tensor in result.state_dict().items():
             if tensor.is_floating_point():
                 draw = torch.rand if name.endswith("var") else torch.randn
                 tensor.copy_(draw(tensor.shape, generator=generator) + (0.5 if name.endswith("var") else 0.0))
-        found[1].weight.copy_(gamma(4))
-        found[4].weight.copy_(gamma(3))
-    return found
+        result[1].weight.copy_(gamma(4))
+        result[4].weight.copy_(gamma(3))
+    return result
 
 
 IMAGES = torch.rand(3, 2, 6, 6, generator=Generator().manual_seed(1))
@@ -112,7 +112,7 @@ def test_where_gamma_divides_it_gets_no_gradient() -> None:
     model = network(varied).double()
     images = IMAGES.double()
     Nrs(weight=1.0, eps=0.02)(model, images, LABELS).backward()
-    found = model[1].weight.grad
+    outcome = model[1].weight.grad
     gammas = [model[1].weight.detach().clone(), model[4].weight.detach().clone()]
     # the derivative with the dividing gamma as a constant; with that one varied too it is another
     layers = model.eval()
@@ -120,8 +120,8 @@ def test_where_gamma_divides_it_gets_no_gradient() -> None:
         torch.autograd.grad(written_out(layers, images, 0.02, divisors), [layers[1].weight])[0]
         for divisors in (gammas, [layers[1].weight, layers[4].weight])
     )
-    torch.testing.assert_close(found, constant)
-    assert not torch.allclose(found, whole)
+    torch.testing.assert_close(outcome, constant)
+    assert not torch.allclose(outcome, whole)
 
 
 def test_a_normalisation_scaled_as_a_whole_costs_the_same() -> None:
@@ -187,8 +187,8 @@ def test_a_training_takes_its_network_apart_once(monkeypatch: pytest.MonkeyPatch
         with torch.no_grad():
             model[0].weight.mul_(0.9)
         # weights as they are now
-        found = penalty(model, IMAGES, LABELS, 0.0)
+        actual = penalty(model, IMAGES, LABELS, 0.0)
         assert torch.equal(
-            found, torch.cat([nrs(each) for each in preactivations(model, linf_ball(IMAGES, 0.05))]).mean()
+            actual, torch.cat([nrs(each) for each in preactivations(model, linf_ball(IMAGES, 0.05))]).mean()
         )
     assert traced == [one, other, one]

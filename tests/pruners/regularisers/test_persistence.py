@@ -20,13 +20,13 @@ def values(n: int = 12, neurons: int = 9, seed: int = 0) -> Tensor:
 
 def test_deaths_by_hand() -> None:
     # |corr(e1, e1 + e2)| = |corr(e1 + e2, -e2)| = 1 / sqrt 2, corr(e1, -e2) = 0: the tree goes over the middle one
-    found = deaths(torch.stack([E1 + 5, E1 + E2, 3 - 2 * E2], dim=1))
-    assert found.tolist() == pytest.approx([1 - 1 / math.sqrt(2)] * 2)
+    result = deaths(torch.stack([E1 + 5, E1 + E2, 3 - 2 * E2], dim=1))
+    assert result.tolist() == pytest.approx([1 - 1 / math.sqrt(2)] * 2)
 
 
 def test_copies_die_at_once_and_strangers_at_one() -> None:
-    found = deaths(torch.stack([E1, -E1, E2, torch.full((4,), 0.1).double()], dim=1))
-    assert sorted(found.tolist()) == pytest.approx([0, 1, 1])
+    outcome = deaths(torch.stack([E1, -E1, E2, torch.full((4,), 0.1).double()], dim=1))
+    assert sorted(outcome.tolist()) == pytest.approx([0, 1, 1])
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -45,9 +45,9 @@ def test_a_constant_neuron_in_float32_has_no_correlation_and_no_gradient() -> No
     data = values(12, 3).float()
     data[:, 1] = 0.1
     data.requires_grad_()
-    found = deaths(data)
-    assert found.max() == 1
-    (gradient,) = torch.autograd.grad(found.sum(), data)
+    actual = deaths(data)
+    assert actual.max() == 1
+    (gradient,) = torch.autograd.grad(actual.sum(), data)
     assert gradient.isfinite().all()
     assert not gradient[:, 1].any()
     assert gradient[:, 0].any()
@@ -79,8 +79,8 @@ def test_t1_and_t2_by_hand() -> None:
 
 def test_only_the_loudest_neurons_of_a_layer_count() -> None:
     # a third of three is the last one, 7 - 2 e2, which an output repeats; the other output is a stranger to both
-    found = Persistence(weight=1.0, variant="t1", share=0.34)(perceptron(), INPUTS, LABELS)
-    assert found.item() == pytest.approx(-1, abs=1e-6)
+    computed = Persistence(weight=1.0, variant="t1", share=0.34)(perceptron(), INPUTS, LABELS)
+    assert computed.item() == pytest.approx(-1, abs=1e-6)
 
 
 @pytest.mark.parametrize("variant", ["t1", "t2"])

@@ -8,13 +8,13 @@ IMAGES, LABELS = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(
 
 
 def network() -> nn.Module:
-    found = nn.Sequential(
+    result = nn.Sequential(
         nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 2), nn.BatchNorm1d(2), nn.LayerNorm(2)
     )
     with torch.no_grad():
-        found[1].weight.copy_(torch.tensor([0.5, -2.0, 0.0]))
-        found[4].weight.copy_(torch.tensor([1.0, -0.25]))
-    return found
+        result[1].weight.copy_(torch.tensor([0.5, -2.0, 0.0]))
+        result[4].weight.copy_(torch.tensor([1.0, -0.25]))
+    return result
 
 
 def test_by_hand() -> None:
