@@ -8,7 +8,7 @@ import torch
 
 from evalsuite.analysis.results import strips, summarise
 from evalsuite.analysis.results_file import complete_record, withdraw, write
-from evalsuite.config.run_record import Clock, Origin, answers_as_before, begun_run, parent_facts
+from evalsuite.config.run_record import Clock, Origin, answers_as_before, begun_run, stored_parent
 from evalsuite.config.settings import EvaluationSettings, PruningSettings
 from evalsuite.data import Examples, choose
 from evalsuite.engines._base import Engine
@@ -30,10 +30,10 @@ from evalsuite.progress import Reporter, Silent
 from evalsuite.pruning.candidates import Candidate, Candidates, register_candidates
 from evalsuite.pruning.faithful import check_faithful
 from evalsuite.pruning.family import Family, build_family
-from evalsuite.records.facts import Meta, NetworkFacts
 from evalsuite.records.heartbeat import recorded
-from evalsuite.records.schema import Results
+from evalsuite.records.schema import Network, Results
 from evalsuite.records.store import Store, opened
+from evalsuite.records.stored import Meta
 from evalsuite.report.page import Picture, render
 
 __all__ = ["Candidate", "Origin", "ShippedFile", "evaluate", "only_prune", "run"]
@@ -118,13 +118,13 @@ def evaluate(
                 statistics=statistics(inputs),
             )
             comparisons.append(comparison)
-        store.set_meta(Meta(shipped=comparisons))
+        store.set_meta(Meta(shipped=tuple(comparisons)))
         return _results(engine, inputs, family, evaluated, store, clock, out, progress)
 
 
 def only_prune(
     inputs: Inputs, pruning_settings: PruningSettings, *, out: Path, seed: int, origin: Origin, reporter: Reporter
-) -> list[NetworkFacts]:
+) -> list[Network]:
     """Make the family without evaluating it; networks go to `out`/networks. A sweep into `out` finds them there."""
     test = inputs.dataset.test
     examples = choose(test, min(_LOOKED_AT, len(test)), seed)
@@ -133,11 +133,11 @@ def only_prune(
         parent = network_digest(inputs.parent.network, inputs.parent.shape)
         same = answers_as_before(inputs, parent, store, out)
         withdraw(out, store)
-        store.set_meta(Meta(parent=parent_facts(inputs, parent, store.meta() if same else Meta())))
+        store.set_meta(Meta(parent=stored_parent(inputs, parent, store.meta() if same else Meta())))
         understand(inputs, examples, store, origin, progress, confidence=_CONFIDENCE)
         family = build_family(inputs, pruning_settings, store, out, seed=seed, reporter=progress)
         add_readings(family.readings, store, progress)
-        return [facts for address in family.addresses[1:] if (facts := store.network(address)) is not None]
+        return [network for address in family.addresses[1:] if (network := store.network(address)) is not None]
 
 
 def _prepared(
@@ -180,7 +180,7 @@ def _results(
     reporter: Reporter,
 ) -> Results:
     """Evaluate the family, decide, and write the pages."""
-    store.set_meta(Meta(members=list(family.addresses), families=list(family.families)))
+    store.set_meta(Meta(members=family.addresses, families=family.families))
     add_readings(family.readings, store, reporter)
     for ref in family.networks:
         check_unchanged(family.loader.load(ref), ref.digest, inputs.dataset.shape, store, out, title=ref.id)

@@ -113,6 +113,7 @@ def _verify(network: nn.Module, groups: Sequence[ChannelGroup], inputs: Tensor) 
 
 
 def _agree(network: nn.Module, groups: Sequence[ChannelGroup], inputs: Tensor) -> bool:
+    """Whether removing half of the channels of every group gives the outputs of setting them to zero, in float64."""
     generator = torch.Generator().manual_seed(1)
     keep = {group: torch.randperm(group.size, generator=generator) < (group.size + 1) // 2 for group in groups}
     masked, smaller = mask_channels(network, keep), remove_channels(network, keep)

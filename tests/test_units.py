@@ -3,8 +3,8 @@
 import pytest
 
 from evalsuite.errors import UsageError
+from evalsuite.extend import Domain
 from evalsuite.parts.names import part_name
-from evalsuite.tasks._base import Domain
 from evalsuite.tasks._names import expand, parse
 from evalsuite.training import named
 from evalsuite.units import check_reach

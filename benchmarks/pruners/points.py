@@ -11,8 +11,8 @@ import numpy.typing as npt
 from safetensors.torch import load_file
 
 from evalsuite.analysis.evidence import Evidence
-from evalsuite.records.facts import NetworkFacts
 from evalsuite.records.store import opened
+from evalsuite.records.stored import StoredNetwork
 from evalsuite.statistics.proportion import clopper_pearson
 
 Right = npt.NDArray[np.bool_]
@@ -72,7 +72,7 @@ def _networks(run_folder: Path, setting: str, run: str, seed: int) -> Iterator[t
     with opened(run_folder) as store:
         evidence = Evidence(store)
         (task,) = evidence.tasks
-        labels = np.array(store.labels(task["shards"]))
+        labels = np.array(store.labels(task.shards))
         for network in evidence.networks:
             method, stored = _method(network, run), evidence.stored(task, network)
             if method is None or stored is None:
@@ -82,10 +82,10 @@ def _networks(run_folder: Path, setting: str, run: str, seed: int) -> Iterator[t
                 setting=setting,
                 method=method,
                 seed=seed,
-                target=network["target_ratio"] or 0.0,
-                prune_ratio=network["prune_ratio"],
-                flop_reduction=network["flop_reduction"],
-                narrowest=None if network["file"] is None else narrowest(run_folder / network["file"]),
+                target=network.target_ratio or 0.0,
+                prune_ratio=network.prune_ratio,
+                flop_reduction=network.flop_reduction,
+                narrowest=None if network.file is None else narrowest(run_folder / network.file),
                 n=len(right),
                 right=int(right.sum()),
             )
@@ -98,13 +98,13 @@ def narrowest(file: Path) -> int:
     return min(int((weight.flatten(1) != 0).any(1).sum()) for weight in weights)
 
 
-def _method(network: NetworkFacts, run: str) -> str | None:
+def _method(network: StoredNetwork, run: str) -> str | None:
     """None for networks that stand in another run as well."""
-    if network["role"] == "control":
-        return "control: " + ("dense" if network["target_ratio"] is None else network["id"].partition("-")[0])
-    if network["role"] == "parent":
+    if network.role == "control":
+        return "control: " + ("dense" if network.target_ratio is None else network.id.partition("-")[0])
+    if network.role == "parent":
         return "parent" if run == "methods" else None
-    name = str(network["pruner"])
+    name = str(network.pruner)
     return {"cascade": f"{name}, cascade", "lottery": f"{name}, lottery ticket", "controls": None}.get(run, name)
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from evalsuite.analysis.evidence import Evidence
 from evalsuite.records import schema
-from evalsuite.records.facts import NetworkFacts, TaskFacts
+from evalsuite.records.stored import StoredNetwork, StoredTask
 from evalsuite.statistics.exemplars import exemplars as shared_exemplars
 
 Classes = npt.NDArray[np.int64]
@@ -29,7 +29,7 @@ class Population:
 
     name: str
     family: str | None
-    networks: tuple[NetworkFacts, ...]
+    networks: tuple[StoredNetwork, ...]
 
 
 def find_exemplars(evidence: Evidence) -> tuple[schema.Exemplars, ...]:
@@ -41,12 +41,12 @@ def find_exemplars(evidence: Evidence) -> tuple[schema.Exemplars, ...]:
     rows: list[schema.Exemplars] = []
     for task in evidence.tasks if populations else ():
         members = (evidence.parent, *_members(populations))
-        predictions = {network["digest"]: evidence.predictions(task, network) for network in members}
-        parent = predictions[evidence.parent["digest"]]
+        predictions = {network.digest: evidence.predictions(task, network) for network in members}
+        parent = predictions[evidence.parent.digest]
         if parent is None:
             continue
         for population in populations:
-            children = [predictions[network["digest"]] for network in population.networks]
+            children = [predictions[network.digest] for network in population.networks]
             present = [child for child in children if child is not None]
             if len(present) == len(children):
                 rows.append(_row(evidence, task, population, np.stack(present), parent))
@@ -55,11 +55,11 @@ def find_exemplars(evidence: Evidence) -> tuple[schema.Exemplars, ...]:
 
 def _populations(evidence: Evidence) -> list[Population]:
     """Families over their ratios and, as in the paper, seeds of one pruner at one ratio; of two networks or more."""
-    populations = [Population(name=f.facts["id"], family=f.facts["id"], networks=f.networks) for f in evidence.families]
-    seeds: dict[tuple[str, float], list[NetworkFacts]] = {}
+    populations = [Population(name=f.facts.id, family=f.facts.id, networks=f.networks) for f in evidence.families]
+    seeds: dict[tuple[str, float], list[StoredNetwork]] = {}
     for family in evidence.families:
         for network in family.networks:
-            pruner, ratio = family.facts["pruner"], network["target_ratio"]
+            pruner, ratio = family.facts.pruner, network.target_ratio
             if pruner is not None and ratio is not None:
                 seeds.setdefault((pruner, ratio), []).append(network)
     populations += [
@@ -69,18 +69,18 @@ def _populations(evidence: Evidence) -> list[Population]:
     return [population for population in populations if len(population.networks) > 1]
 
 
-def _members(populations: Sequence[Population]) -> list[NetworkFacts]:
-    members: Mapping[str, NetworkFacts] = {n["digest"]: n for population in populations for n in population.networks}
+def _members(populations: Sequence[Population]) -> list[StoredNetwork]:
+    members: Mapping[str, StoredNetwork] = {n.digest: n for population in populations for n in population.networks}
     return list(members.values())
 
 
 def _row(
-    evidence: Evidence, task: TaskFacts, population: Population, children: Classes, parent: Classes
+    evidence: Evidence, task: StoredTask, population: Population, children: Classes, parent: Classes
 ) -> schema.Exemplars:
-    confidence = evidence.meta["run"]["confidence"]
+    confidence = evidence.meta.run.confidence
     shared = shared_exemplars(children, parent, evidence.labels(task), confidence=confidence)
     return schema.Exemplars(
-        task=task["name"],
+        task=task.name,
         population=population.name,
         family=population.family,
         networks=shared.networks,

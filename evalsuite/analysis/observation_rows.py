@@ -17,7 +17,7 @@ def observation_rows(store: Store) -> Iterator[dict[str, object]]:
     """
     evidence = Evidence(store)
     for task in evidence.tasks:
-        if task["unavailable"]:
+        if task.unavailable:
             continue
         labels = evidence.labels(task).tolist()
         for network in evidence.networks:
@@ -26,5 +26,5 @@ def observation_rows(store: Store) -> Iterator[dict[str, object]]:
                 continue
             columns = {name: column.tolist() for name, column in {**stored.to_parent, **stored.columns}.items()}
             for example, label in enumerate(labels):
-                place = {"task": task["name"], "network": network["id"], "example": example, "label": label}
+                place = {"task": task.name, "network": network.id, "example": example, "label": label}
                 yield {**place, **{name: values[example] for name, values in columns.items()}}

@@ -17,9 +17,9 @@ from evalsuite.errors import RefusedInputError
 from evalsuite.files.private_paths import without_folders
 from evalsuite.measures._base import Metric
 from evalsuite.records import schema
-from evalsuite.records.facts import NetworkFacts, TaskFacts
 from evalsuite.records.schema import SCHEMA, Results, first_error
 from evalsuite.records.store import Store
+from evalsuite.records.stored import StoredNetwork, StoredTask
 from evalsuite.statistics.compare import Comparison
 from evalsuite.statistics.deployable import deployable, over_tasks
 from evalsuite.statistics.potential import Potential
@@ -37,7 +37,7 @@ def summarise(store: Store) -> Results:
     evidence = Evidence(store)
     try:
         results = _results(evidence)
-        private = not evidence.meta["run"].get("full_paths", False)
+        private = not evidence.meta.run.full_paths
         return Results.model_validate(without_folders(results.document())) if private else results
     except ValidationError as error:
         raise RefusedInputError(
@@ -48,7 +48,7 @@ def summarise(store: Store) -> Results:
 
 def strips(store: Store, results: Results) -> dict[str, bytes]:
     """The strips of sample images, by the names that tasks have in the `results` of the store."""
-    stored = [task["name"] for task in store.tasks()]
+    stored = [task.name for task in store.tasks()]
     names = dict(zip(stored, (task.name for task in results.tasks), strict=True))
     return {names.get(name, name): png for name, png in store.pictures().items()}
 
@@ -61,11 +61,11 @@ def _results(evidence: Evidence) -> Results:
     return Results(
         schema=SCHEMA,
         run=schema.Run.model_validate(
-            {**meta["run"], "families": len(families), "confidence_each": evidence.confidence}
+            {**meta.run.document(), "families": len(families), "confidence_each": evidence.confidence}
         ),
-        data=schema.Data.model_validate(meta["data"]),
-        parent=schema.Parent.model_validate({"standard": None, **meta["parent"]}),
-        readings=_readings(evidence),
+        data=meta.data,
+        parent=meta.parent.model_copy(update={"standard": meta.parent.standard}),
+        readings=meta.readings,
         warnings=tuple(warnings(evidence)),
         networks=tuple(_network(evidence, network) for network in evidence.networks),
         measures=tuple(_measure(name, measure) for name, measure in evidence.measures.items()),
@@ -80,8 +80,8 @@ def _results(evidence: Evidence) -> Results:
         features=crossed,
         invariants=invariants,
         shipped=tuple(
-            schema.Shipped.model_validate({**each, "holds": each["verdict"] != "differs"})
-            for each in meta.get("shipped", [])
+            schema.Shipped.model_validate({**each.document(), "holds": each.verdict != "differs"})
+            for each in meta.shipped
         ),
         families=tuple(families),
         # the family that goes furthest: its claim holds beside the others', since all are made at `confidence_each`
@@ -97,17 +97,12 @@ def is_complete(evidence: Evidence) -> bool:
     return not any(isinstance(each, Missing) for each in evidence.comparisons.values())
 
 
-def _readings(evidence: Evidence) -> tuple[schema.Reading, ...] | None:
-    readings = evidence.meta.get("readings")
-    return None if readings is None else tuple(map(schema.Reading.model_validate, readings))
-
-
-def _network(evidence: Evidence, network: NetworkFacts) -> schema.Network:
-    return schema.Network.model_validate({**network, "not_finite": evidence.not_finite(network)})
+def _network(evidence: Evidence, network: StoredNetwork) -> schema.Network:
+    return schema.Network.model_validate({**network.document(), "not_finite": evidence.not_finite(network)})
 
 
 def _family(evidence: Evidence, family: Family) -> schema.Family:
-    return schema.Family.model_validate({**family.facts, "deployable": _deployable(evidence, family)})
+    return schema.Family.model_validate({**family.facts.document(), "deployable": _deployable(evidence, family)})
 
 
 def _deployable(evidence: Evidence, family: Family) -> schema.Deployable | None:
@@ -115,13 +110,13 @@ def _deployable(evidence: Evidence, family: Family) -> schema.Deployable | None:
     if isinstance(claims, Missing):
         return None
     limit = deployable(claims)
-    same = (n["id"] for n in reversed(family.networks) if n["prune_ratio"] == limit.ratio)
+    same = (n.id for n in reversed(family.networks) if n.prune_ratio == limit.ratio)
     # a network of ratio 0 is reached only where its tasks did not give out
     network = None if limit.binding is not None and limit.ratio == 0 else next(same, None)
     return schema.Deployable(
         ratio=limit.ratio,
-        network=network or evidence.parent["id"],
-        family=family.facts["id"],
+        network=network or evidence.parent.id,
+        family=family.facts.id,
         binding_task=limit.binding.task if limit.binding else None,
         binding_measure=limit.binding.measure if limit.binding else None,
     )
@@ -129,12 +124,12 @@ def _deployable(evidence: Evidence, family: Family) -> schema.Deployable | None:
 
 def _averages(evidence: Evidence, family: Family) -> list[schema.Average]:
     """Average and minimum prune potential over sets of tasks, as in Lost in Pruning, section 5."""
-    sets: dict[str, list[str]] = {"all tasks": [task["name"] for task in evidence.tasks]}
+    sets: dict[str, list[str]] = {"all tasks": [task.name for task in evidence.tasks]}
     for task in evidence.tasks:
-        sets.setdefault(f"all {task['kind']} tasks", []).append(task["name"])
+        sets.setdefault(f"all {task.kind} tasks", []).append(task.name)
     sets |= _mixes(evidence.tasks)
     rows: list[schema.Average] = []
-    name = family.facts["id"]
+    name = family.facts.id
     for title, tasks in sets.items():
         reached = [evidence.potentials.get((name, task, "error")) for task in tasks]
         values = [each.prune_potential for each in reached if isinstance(each, Potential)]
@@ -156,15 +151,15 @@ def _measure(name: str, measure: Metric) -> schema.Measure:
     return schema.Measure(name=name, title=measure.title, unit=measure.unit, required=measure.required)
 
 
-def _mixes(tasks: Sequence[TaskFacts]) -> dict[str, list[str]]:
+def _mixes(tasks: Sequence[StoredTask]) -> dict[str, list[str]]:
     """The halves on which Lost in Pruning trains and tests robust networks, where both are asked at a severity.
 
     Its training distributions are those of `mix1` and the nominal one, its test distributions `mix2` and new test
     sets; those of networks that were trained on clean data are all corruptions and the nominal one.
     """
-    names = {task["name"] for task in tasks}
-    nominal = [task["name"] for task in tasks if task["kind"] == "clean"]
-    new = [task["name"] for task in tasks if task["kind"] == "shift" and task["parameters"].get("corruption") is None]
+    names = {task.name for task in tasks}
+    nominal = [task.name for task in tasks if task.kind == "clean"]
+    new = [task.name for task in tasks if task.kind == "shift" and task.parameters.get("corruption") is None]
     mixes: dict[str, list[str]] = {}
     for severity in SEVERITIES:
         mix1, mix2 = ([f"corruption/{kind}/{severity}" for kind in mix] for mix in (MIX1, MIX2))
@@ -175,37 +170,37 @@ def _mixes(tasks: Sequence[TaskFacts]) -> dict[str, list[str]]:
     return mixes
 
 
-def _task(evidence: Evidence, task: TaskFacts) -> schema.Task:
+def _task(evidence: Evidence, task: StoredTask) -> schema.Task:
     # how observations are read stands in the measures' own figures
-    kept = {key: value for key, value in task.items() if key != "readings"}
+    kept = {key: value for key, value in task.document().items() if key != "readings"}
     # a task is required by the measures that bind; one that writes nothing for them binds nothing
     binding = (name for name, measure in evidence.measures.items() if measure.required)
     computed = {
-        "required": task["required"] and any(evidence.reads(measure=name, task=task) for name in binding),
-        "shards": len(task["shards"]),
-        "seconds": round(evidence.store.seconds(task["digest"], evidence.meta["run"]["seed"], task["shards"]), 3),
+        "required": task.required and any(evidence.reads(measure=name, task=task) for name in binding),
+        "shards": len(task.shards),
+        "seconds": round(evidence.store.seconds(task.digest, evidence.meta.run.seed, task.shards), 3),
         "flags": sorted({flag for network in evidence.networks for flag in _flags(evidence, task, network)}),
         "note": _note(evidence, task),
     }
     return schema.Task.model_validate({**kept, **computed})
 
 
-def _flags(evidence: Evidence, task: TaskFacts, network: NetworkFacts) -> tuple[str, ...]:
-    return () if task["unavailable"] else evidence.validity_flags(task, network)
+def _flags(evidence: Evidence, task: StoredTask, network: StoredNetwork) -> tuple[str, ...]:
+    return () if task.unavailable else evidence.validity_flags(task, network)
 
 
-def _note(evidence: Evidence, task: TaskFacts) -> str | None:
-    notes = [task["note"]] if task["note"] else []
-    parent = evidence.comparisons.get((task["name"], "error", evidence.parent["id"]))
+def _note(evidence: Evidence, task: StoredTask) -> str | None:
+    notes = [task.note] if task.note else []
+    parent = evidence.comparisons.get((task.name, "error", evidence.parent.id))
     if isinstance(parent, Comparison) and parent.loss > 0.9:
         notes.append(f"saturated: the parent itself errs on {parent.loss:.1%}, so there is little left to lose")
     return "; ".join(notes) or None
 
 
 def _cells(evidence: Evidence) -> list[schema.Cell]:
-    parents = {network["id"] for network in evidence.networks if network["role"] == "parent"}
+    parents = {network.id for network in evidence.networks if network.role == "parent"}
     flags = {
-        (task["name"], network["id"]): ", ".join(_flags(evidence, task, network))
+        (task.name, network.id): ", ".join(_flags(evidence, task, network))
         for task in evidence.tasks
         for network in evidence.networks
     }
@@ -237,17 +232,17 @@ def _group(evidence: Evidence, task: str, measure: str, compared: Comparison) ->
     if compared.group is None:
         return None
     way, number = compared.group
-    facts = evidence.meta.get("slices")
-    if facts is not None and evidence.measures[measure].needs_slices:
-        attribute = list(evidence.slices(next(each for each in evidence.tasks if each["name"] == task)))[way]
-        return f"{attribute} = {facts['attributes'][attribute][number]}"
-    return evidence.meta["data"]["classes"][number]
+    slices = evidence.meta.slices
+    if slices is not None and evidence.measures[measure].needs_slices:
+        attribute = list(evidence.slices(next(each for each in evidence.tasks if each.name == task)))[way]
+        return f"{attribute} = {slices.attributes[attribute][number]}"
+    return evidence.meta.data.classes[number]
 
 
 def _potential(
     evidence: Evidence, family: str, task: str, measure: str, reached: Potential | Missing
 ) -> schema.Potential:
-    margins = {each["name"]: each["margin"] for each in evidence.tasks}
+    margins = {each.name: each.margin for each in evidence.tasks}
     row: dict[str, object] = {"family": family, "task": task, "measure": measure}
     row |= {"margin": margins[task], "confidence": evidence.confidence}
     if isinstance(reached, Missing):

@@ -14,7 +14,6 @@ from typing import Final
 from evalsuite.analysis.results import strips, summarise
 from evalsuite.errors import IncompleteEvidenceError, RefusedInputError, UsageError
 from evalsuite.files.atomic import write_atomically
-from evalsuite.records.facts import Meta, SealFacts
 from evalsuite.records.run_folder import is_file
 from evalsuite.records.schema import SCHEMA, Digests, Network, Results, parse_results
 from evalsuite.records.sealing import (
@@ -29,6 +28,7 @@ from evalsuite.records.sealing import (
     sha256_of_file,
 )
 from evalsuite.records.store import Store, opened, reading
+from evalsuite.records.stored import Meta, Seal
 
 RESULTS: Final = "results.json"
 VERDICT: Final = "junit.xml"
@@ -60,8 +60,8 @@ def check_unedited(folder: Path, store: Store) -> None:
     Raises:
         RefusedInputError: It is not.
     """
-    stored_seal = store.meta().get("seal")
-    if stored_seal is not None and stored_seal["scheme"] == _SCHEME and stored_seal["evidence"] != store.evidence():
+    stored_seal = store.meta().seal
+    if stored_seal is not None and stored_seal.scheme == _SCHEME and stored_seal.evidence != store.evidence():
         raise RefusedInputError(
             f"{folder / _STORE}: expected the observations that the run wrote, got others: the file was changed or "
             f"damaged since; begin the run anew in another folder"
@@ -70,7 +70,7 @@ def check_unedited(folder: Path, store: Store) -> None:
 
 def complete_record(results: Results, store: Store) -> Results:
     """Results that were just made from the store, with their digests."""
-    document = sealed(results.document(), store=store.evidence(), request=sha256(store.meta().get("identity")))
+    document = sealed(results.document(), store=store.evidence(), request=sha256(store.meta().identity))
     return results.model_copy(update={"digests": Digests.model_validate(document[DIGESTS])})
 
 
@@ -84,15 +84,15 @@ def write(results: Results, folder: Path, store: Store) -> None:
     digests = results.digests
     if digests is None:
         raise ValueError("expected results with their digests, got a record that is not complete")
-    if (awaited := store.meta().get("awaited")) is not None and awaited != digests.store:
+    if (awaited := store.meta().awaited) is not None and awaited != digests.store:
         raise RefusedInputError(
             f"{folder / _STORE}: expected the evidence that the run had before observations in it were damaged, got "
             f"other evidence: more was changed, or another command or machine has computed it; begin the run anew in "
             f"another folder"
         )
     write_atomically(folder / RESULTS, _text(results) + "\n")
-    facts = SealFacts(scheme=_SCHEME, evidence=digests.store, results=digests.results)
-    store.set_meta(Meta(complete=results.complete, seal=facts, awaited=None))
+    stored_seal = Seal(scheme=_SCHEME, evidence=digests.store, results=digests.results)
+    store.set_meta(Meta(complete=results.complete, seal=stored_seal, awaited=None))
 
 
 def refresh(folder: Path) -> tuple[Results, dict[str, bytes]]:
@@ -128,8 +128,8 @@ def current(folder: Path) -> tuple[Results, dict[str, bytes]]:
 
 def recognised(folder: Path, store: Store) -> Results | None:
     """The results of a finished run, read from its folder, if everything there is as the run left it; else None."""
-    stored_seal = store.meta().get("seal")
-    if stored_seal is None or stored_seal["scheme"] != _SCHEME or not (folder / RESULTS).is_file():
+    stored_seal = store.meta().seal
+    if stored_seal is None or stored_seal.scheme != _SCHEME or not (folder / RESULTS).is_file():
         return None
     try:
         document, evidence = read_document(folder / RESULTS), store.evidence()
@@ -137,7 +137,7 @@ def recognised(folder: Path, store: Store) -> Results | None:
     except (RefusedInputError, OSError):  # the run itself takes out what is damaged
         return None
     digests = seal(document)
-    if digests is None or digests[ITSELF] != stored_seal["results"] or evidence != stored_seal["evidence"]:
+    if digests is None or digests[ITSELF] != stored_seal.results or evidence != stored_seal.evidence:
         return None
     kept = {each.file: each.sha256 for each in results.networks}
     try:
@@ -224,7 +224,7 @@ def files_in(folder: Path, networks: Iterable[Network]) -> dict[str, str]:
 
 def _has_ended(meta: Meta) -> bool:
     """Whether the run wrote results and was not taken up since; versions that kept no seal kept `complete` alone."""
-    return meta["seal"] is not None if "seal" in meta else bool(meta.get("complete"))
+    return meta.seal is not None if "seal" in meta.model_fields_set else meta.complete
 
 
 def _summarised(store: Store) -> Results:
@@ -237,19 +237,19 @@ def _summarised(store: Store) -> Results:
 def _from_store(folder: Path) -> Results:
     with reading(folder) as store:
         before = store.meta()
-        stored_seal = before.get("seal")
-        if stored_seal is None or stored_seal["scheme"] != _SCHEME:
+        stored_seal = before.seal
+        if stored_seal is None or stored_seal.scheme != _SCHEME:
             raise IncompleteEvidenceError(f"{folder}: {_unsealed(before)}")
         check_unedited(folder, store)
         results = complete_record(summarise(store), store)
-        if store.meta().get("seal") != stored_seal:
+        if store.meta().seal != stored_seal:
             raise IncompleteEvidenceError(f"{folder}: the run was taken up again; the run's own command continues it")
     _check_same(folder / RESULTS, results, stored_seal)
     return results
 
 
 def _unsealed(meta: Meta) -> str:
-    if ("seal" not in meta and meta.get("complete")) or meta.get("seal") is not None:
+    if ("seal" not in meta.model_fields_set and meta.complete) or meta.seal is not None:
         return (
             "its results were written by a version of evalsuite that kept no digests, or others; the run's own command "
             "writes them anew from the store"
@@ -257,7 +257,7 @@ def _unsealed(meta: Meta) -> str:
     return "the run is not finished, or was taken up again; the run's own command continues it"
 
 
-def _check_same(path: Path, results: Results, stored_seal: SealFacts) -> None:
+def _check_same(path: Path, results: Results, stored_seal: Seal) -> None:
     """Hold `results.json` against what the store says.
 
     Raises:
@@ -273,7 +273,7 @@ def _check_same(path: Path, results: Results, stored_seal: SealFacts) -> None:
     if (difference := first_difference(bare, expected)) is not None:
         raise RefusedInputError(f"{path}: expected what the store says, got other results: {difference}; {way_out}")
     digests = seal(document)
-    if digests is None or digests.get(ITSELF) != stored_seal["results"]:
+    if digests is None or digests.get(ITSELF) != stored_seal.results:
         raise RefusedInputError(f"{path}: expected the file that the run wrote, got one with other digests; {way_out}")
 
 

@@ -1,17 +1,16 @@
 """Warnings before any verdict: signs that something about the run is not as it was meant."""
 
 from evalsuite.analysis.evidence import Evidence
-from evalsuite.records.facts import RECALIBRATED, TaskFacts
+from evalsuite.records.stored import RECALIBRATED, StoredTask
 from evalsuite.statistics.compare import Comparison
 
 
 def warnings(evidence: Evidence) -> list[str]:
     """One sentence each, the weightiest first; none where nothing is suspicious."""
-    readings = evidence.meta.get("readings", [])
     doubtful = [
-        f"{each['topic']}: {each['value']}" + (f" ({each['option']})" if each["option"] else "")
-        for each in readings
-        if each["basis"] == "doubtful"
+        f"{each.topic}: {each.value}" + (f" ({each.option})" if each.option else "")
+        for each in evidence.meta.readings or ()
+        if each.basis == "doubtful"
     ]
     return [*evidence.no_standard, *doubtful, *_better_than_parent(evidence)]
 
@@ -21,17 +20,17 @@ def _better_than_parent(evidence: Evidence) -> list[str]:
     return [
         sentence
         for task in evidence.tasks
-        if task["kind"] == "clean" and not task["unavailable"]
+        if task.kind == "clean" and not task.unavailable
         for sentence in (_pruned(evidence, task), _recalibrated(evidence, task))
         if sentence is not None
     ]
 
 
-def _pruned(evidence: Evidence, task: TaskFacts) -> str | None:
+def _pruned(evidence: Evidence, task: StoredTask) -> str | None:
     gains = [
-        (gain, network["id"])
+        (gain, network.id)
         for network in evidence.networks
-        if network["role"] == "pruned" and (gain := _gain(evidence, task, network["id"])) is not None
+        if network.role == "pruned" and (gain := _gain(evidence, task, network.id)) is not None
     ]
     if not gains:
         return None
@@ -43,18 +42,18 @@ def _pruned(evidence: Evidence, task: TaskFacts) -> str | None:
     )
 
 
-def _recalibrated(evidence: Evidence, task: TaskFacts) -> str | None:
+def _recalibrated(evidence: Evidence, task: StoredTask) -> str | None:
     gain = _gain(evidence, task, RECALIBRATED)
     if gain is None:
         return None
     return f"with its batch norm measured again the parent itself is better on clean data by {gain:.1%}"
 
 
-def _gain(evidence: Evidence, task: TaskFacts, network: str) -> float | None:
+def _gain(evidence: Evidence, task: StoredTask, network: str) -> float | None:
     """By how much a network is better than its parent, where that is shown to be more than the margin."""
     for measure in evidence.measures:
-        compared = evidence.comparisons.get((task["name"], measure, network))
+        compared = evidence.comparisons.get((task.name, measure, network))
         # the first measure is the one that tells how well a network does
         if isinstance(compared, Comparison):
-            return -compared.difference if compared.difference_high < -task["margin"] else None
+            return -compared.difference if compared.difference_high < -task.margin else None
     return None

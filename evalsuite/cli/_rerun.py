@@ -81,7 +81,7 @@ def finished(out: Path, request: str | None) -> Results | None:
 
     with reading(out) as store:
         meta = store.meta()
-        if request is None or meta.get("request") != request or not meta.get("complete"):
+        if request is None or meta.request != request or not meta.complete:
             return None
         results = recognised(out, store)
     # what a process has left that was killed in its last moment is cleared, unless the disk may only be read

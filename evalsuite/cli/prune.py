@@ -36,10 +36,10 @@ def command(as_json: bool, **options: object) -> None:
         settings = build_pruning_settings(spec, loaded)
         networks = only_prune(loaded, settings, out=out, seed=spec.seed, origin=origin, reporter=progress)
     if as_json:
-        write_json({"networks": networks})
+        write_json({"networks": [network.document() for network in networks]})
         return
     for network in networks:
         echo(
-            f"{network['id']:32} pruned {network['prune_ratio']:6.1%}  FLOPs -{network['flop_reduction']:6.1%}  "
-            f"{out / (network['file'] or '')}"
+            f"{network.id:32} pruned {network.prune_ratio:6.1%}  FLOPs -{network.flop_reduction:6.1%}  "
+            f"{out / (network.file or '')}"
         )

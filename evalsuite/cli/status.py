@@ -145,8 +145,8 @@ def _read(run: Path) -> _Status:
         meta = store.meta()
         return _Status(
             run=run,
-            complete=bool(meta.get("complete")),
-            networks=len(meta["members"]) if "members" in meta else store.network_count(),
+            complete=meta.complete,
+            networks=store.network_count() if meta.members is None else len(meta.members),
             tasks=tuple(_tasks(store)),
             heartbeat=beat,
         )
@@ -156,18 +156,18 @@ def _tasks(store: "Store") -> list[_TaskProgress]:
     from evalsuite.records.store import NO_OTHER
 
     tasks = store.tasks()
-    meta = store.meta(["run"] if tasks else [])
-    networks = [store.network(made_from) for made_from in meta.get("members", [])]
-    digests = {network["digest"] for network in networks if network}
+    if not tasks:
+        return []
+    seed, digests = store.evaluated_meta().run.seed, {network.digest for network in store.networks()}
     rows: list[_TaskProgress] = []
     for task in tasks:
-        present = store.present(task["digest"], meta["run"]["seed"])
+        present = store.present(task.digest, seed)
         rows.append(
             _TaskProgress(
-                task=task["name"],
-                done=sum((digest, shard, NO_OTHER) in present for digest in digests for shard in task["shards"]),
-                planned=0 if task["unavailable"] else len(task["shards"]) * len(digests),
-                unavailable=task["unavailable"],
+                task=task.name,
+                done=sum((digest, shard, NO_OTHER) in present for digest in digests for shard in task.shards),
+                planned=0 if task.unavailable else len(task.shards) * len(digests),
+                unavailable=task.unavailable,
             )
         )
     return rows

@@ -22,8 +22,9 @@ from evalsuite.files.atomic import write_atomically
 from evalsuite.inputs.read import Inputs
 from evalsuite.inputs.unchanged import check_unchanged
 from evalsuite.networks.digest import network_digest
-from evalsuite.records.facts import DataFacts, Meta, ParentFacts, RunFacts
+from evalsuite.records.schema import Data, Parent
 from evalsuite.records.store import Store, opened
+from evalsuite.records.stored import Meta, StoredRun
 from evalsuite.version import __version__
 
 _LIBRARIES = (
@@ -78,8 +79,10 @@ class Clock:
 
     def note(self) -> None:
         """Add the time since the last note."""
-        facts, now = self._store.meta()["run"], time.monotonic()
-        self._store.set_meta(Meta(run={**facts, "seconds": facts["seconds"] + now - self._noted}))
+        run, now = self._store.meta().run, time.monotonic()
+        assert run is not None  # noqa: S101 - it is written down when the run begins
+        seconds = run.seconds + now - self._noted
+        self._store.set_meta(Meta(run=run.model_copy(update={"seconds": seconds})))
         self._noted = now
 
 
@@ -112,16 +115,15 @@ def _begin(
     out: Path,
     origin: Origin,
 ) -> None:
-    parent, data = network_digest(inputs.parent.network, inputs.parent.shape), _data_facts(inputs, examples)
-    identity: dict[str, object] = {"network": parent, "data": data["digest"], **made, **evaluation_settings.identity()}
+    parent, data = network_digest(inputs.parent.network, inputs.parent.shape), _data(inputs, examples)
+    identity: dict[str, object] = {"network": parent, "data": data.digest, **made, **evaluation_settings.identity()}
     if inputs.separate is not None:
         identity["separate"] = network_digest(inputs.separate.network, inputs.separate.shape)
     meta = store.meta()
+    before = meta.identity
     # a run that was refused before anything was made may be begun anew with what it asked for
-    if store.network_count() > 0 and "identity" in meta and meta["identity"] != identity and not origin.amend:
-        changed = sorted(
-            key for key in {*identity, *meta["identity"]} if meta["identity"].get(key) != identity.get(key)
-        )
+    if store.network_count() > 0 and before is not None and before != identity and not origin.amend:
+        changed = sorted(key for key in {*identity, *before} if before.get(key) != identity.get(key))
         raise UsageError(
             f"{out} belongs to another run (it differs in {', '.join(changed)}): choose another --out, "
             f"or add --amend to continue it with these options"
@@ -132,10 +134,10 @@ def _begin(
         Meta(
             identity=identity,
             request=origin.request,
-            measures=list(evaluation_settings.measures or ()),
+            measures=tuple(evaluation_settings.measures or ()),
             data=data,
-            parent=parent_facts(inputs, parent, meta if same else Meta()),
-            run=_run_facts(meta, evaluation_settings, inputs, out, origin, digest(identity)),
+            parent=stored_parent(inputs, parent, meta if same else Meta()),
+            run=_run(meta, evaluation_settings, inputs, out, origin, digest(identity)),
         )
     )
     if origin.options is not None:
@@ -155,16 +157,16 @@ def answers_as_before(inputs: Inputs, digest: str, store: Store, out: Path) -> b
 def _same_parent(before: Meta, identity: Mapping[str, object]) -> bool:
     """Whether the parent was judged before, on the same examples and as surely."""
     keys = ("network", "data", "examples", "seed", "confidence")
-    identity_before = before.get("identity", {})
+    identity_before = before.identity or {}
     return all(identity_before.get(key) == identity.get(key) for key in keys)
 
 
-def _data_facts(inputs: Inputs, examples: Examples) -> DataFacts:
+def _data(inputs: Inputs, examples: Examples) -> Data:
     dataset = inputs.dataset
-    return DataFacts(
+    return Data(
         name=dataset.name,
-        shape=list(dataset.shape),
-        classes=list(dataset.classes),
+        shape=dataset.shape,
+        classes=tuple(dataset.classes),
         examples=len(examples),
         overlap=dataset.overlap,
         duplicates=dataset.duplicates,
@@ -172,40 +174,40 @@ def _data_facts(inputs: Inputs, examples: Examples) -> DataFacts:
     )
 
 
-def parent_facts(inputs: Inputs, parent: str, before: Meta) -> ParentFacts:
-    """Facts about the parent, by its digest; how it did on clean data is taken over from `before`."""
+def stored_parent(inputs: Inputs, parent: str, before: Meta) -> Parent:
+    """What is written down of the parent, by its digest; how it did on clean data is taken over from `before`."""
     checkpoint = inputs.parent
-    judged = before["parent"].get("standard") if "parent" in before and before["parent"]["digest"] == parent else None
-    return ParentFacts(
+    judged = before.parent.standard if before.parent is not None and before.parent.digest == parent else None
+    return Parent(
         id="parent",
         digest=parent,
         arch=checkpoint.arch or "from Python",
         arguments=dict(checkpoint.arguments),
         file=None,
         sha256=checkpoint.file_digest,
-        lineage=[dict(step) for step in checkpoint.lineage],
+        lineage=tuple(dict(step) for step in checkpoint.lineage),
         standard=judged,
     )
 
 
-def _run_facts(
+def _run(
     meta: Meta, evaluation_settings: EvaluationSettings, inputs: Inputs, out: Path, origin: Origin, spec_digest: str
-) -> RunFacts:
-    before = meta.get("run")
-    facts = RunFacts(
+) -> StoredRun:
+    before = meta.run
+    run = StoredRun(
         id=out.name,
-        created=before["created"] if before else datetime.now(UTC).isoformat(timespec="seconds"),
+        created=before.created if before else datetime.now(UTC).isoformat(timespec="seconds"),
         command=origin.command,
         versions=_versions(),
         device=_device(inputs.device),
         cpu_threads=torch.get_num_threads(),
-        seconds=before["seconds"] if before else 0.0,
+        seconds=before.seconds if before else 0.0,
         spec_digest=spec_digest,
         seed=evaluation_settings.seed,
         margin=evaluation_settings.margin,
         confidence=evaluation_settings.confidence,
     )
-    return {**facts, "full_paths": True} if origin.full_paths else facts
+    return run.model_copy(update={"full_paths": True}) if origin.full_paths else run
 
 
 def _versions() -> dict[str, str]:

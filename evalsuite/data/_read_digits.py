@@ -6,11 +6,12 @@ from sklearn.datasets import load_digits
 from evalsuite.data._base import Dataset, Examples
 from evalsuite.data._choose import choose
 from evalsuite.data._class_order import published_classes
+from evalsuite.data._source import Source
 from evalsuite.data._statistics import channel_statistics
 from evalsuite.interpretation import Interpretation
 
 
-def read() -> Dataset:
+def read(_source: Source) -> Dataset:
     """Training and held-out examples."""
     bunch = load_digits()
     images = torch.from_numpy(bunch.images / 16.0).float().unsqueeze(1)

@@ -14,7 +14,7 @@ from evalsuite.data._class_order import ClassOrder, class_names, class_order, li
 from evalsuite.data._fitting import Fitting, fitting
 from evalsuite.data._photo_files import listed, read_class_folders
 from evalsuite.data._photos import Photos
-from evalsuite.data._preparation import Preparation, Wanted
+from evalsuite.data._preparation import NOTHING_WANTED, Preparation, Wanted
 from evalsuite.data._splits import Splits, check_same_classes, labelled_splits, subfolders
 from evalsuite.data._statistics import IMAGENET, channel_statistics, neutral_statistics
 from evalsuite.data._survey import photo_readings, survey
@@ -25,7 +25,7 @@ from evalsuite.files.trees import is_litter
 from evalsuite.interpretation import Interpretation
 
 
-def read(source: Folder, network: Wanted) -> Dataset:
+def read(source: Folder, network: Wanted = NOTHING_WANTED) -> Dataset:
     """What lies in the folder, as the name says and, where it leaves something open, as the `network` is used to."""
     root = expanded(source.path)
     if not root.is_dir():

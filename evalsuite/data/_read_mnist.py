@@ -5,6 +5,7 @@ from pathlib import Path
 from torchvision import datasets
 
 from evalsuite.data._base import Dataset
+from evalsuite.data._source import Source
 from evalsuite.data._torchvision import Archive, Split, dataset, download, on_disk
 
 _FILES = tuple(
@@ -12,7 +13,7 @@ _FILES = tuple(
 )
 
 
-def read() -> Dataset:
+def read(_source: Source) -> Dataset:
     """Training and held-out examples."""
     archive = Archive(title="MNIST", files=_FILES, read=_read)
     return dataset("mnist", on_disk(archive) or download(archive))

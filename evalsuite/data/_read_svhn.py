@@ -6,10 +6,11 @@ import torch
 from torchvision import datasets
 
 from evalsuite.data._base import Dataset
+from evalsuite.data._source import Source
 from evalsuite.data._torchvision import Archive, Split, dataset, download, on_disk
 
 
-def read() -> Dataset:
+def read(_source: Source) -> Dataset:
     """Training and held-out examples."""
     archive = Archive(title="SVHN", files=("train_32x32.mat", "test_32x32.mat"), read=_read)
     return dataset("svhn", on_disk(archive) or download(archive))

@@ -7,8 +7,11 @@ recommends is told at once, and its reader is imported when it reads.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, final
+
+from typing_extensions import override
 
 from evalsuite.data._preparation import Wanted
 
@@ -65,3 +68,19 @@ class Source(ABC):
         where it cannot be told.
         """
         return None
+
+
+class ReadLater(Source, ABC):
+    """Base class of sources whose reader, which needs torch, stands in `_read_NAME.py` and is imported when it reads.
+
+    The reader is a function `read(source)`; `read(source, network)` where a network is said.
+    """
+
+    @override
+    def load(self) -> "Dataset":
+        return self._read()
+
+    def _read(self, *network: Wanted) -> "Dataset":
+        folder, _, name = type(self).__module__.rpartition(".")
+        dataset: Dataset = import_module(f"{folder}._read_{name}").read(self, *network)
+        return dataset

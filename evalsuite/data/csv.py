@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Literal, final
 
 from typing_extensions import override
 
-from evalsuite.data._source import Source
+from evalsuite.data._source import ReadLater
 from evalsuite.files.given_paths import expanded
 
 if TYPE_CHECKING:
-    from evalsuite.data._base import Dataset
+    pass
 
 Decimal = Literal["point", "comma"]
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Csv(Source):
+class Csv(ReadLater):
     """A file of comma-, semicolon- or tab-separated numbers whose first line names the columns; some are asked for.
 
     Attributes:
@@ -33,12 +33,6 @@ class Csv(Source):
     test: str = ""
     raw: bool = False
     decimal: Decimal | None = None
-
-    @override
-    def load(self) -> "Dataset":
-        from evalsuite.data._read_csv import read
-
-        return read(self)
 
     @override
     def files(self) -> tuple[Path, ...]:

@@ -6,25 +6,19 @@ from typing import TYPE_CHECKING, final
 
 from typing_extensions import override
 
-from evalsuite.data._source import Source
+from evalsuite.data._source import ReadLater
 
 if TYPE_CHECKING:
-    from evalsuite.data._base import Dataset
+    pass
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Diabetes(Source):
+class Diabetes(ReadLater):
     """How far the disease went in a year, from ten measurements of 442 patients (Efron et al. 2004).
 
     There is no published split; 88 patients are held out. Answers are scaled to [0, 1] (25 to 346 in the table).
     """
-
-    @override
-    def load(self) -> "Dataset":
-        from evalsuite.data._read_diabetes import read
-
-        return read()
 
     @override
     def files(self) -> tuple[Path, ...]:

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 from typing_extensions import override
 
-from evalsuite.data._source import Source, TrainingAdvice
+from evalsuite.data._source import ReadLater, TrainingAdvice
 
 if TYPE_CHECKING:
-    from evalsuite.data._base import Dataset
+    pass
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Digits(Source):
+class Digits(ReadLater):
     """1797 handwritten digits, 1 x 8 x 8, from 0 to 16 levels of ink (Alpaydin and Kaynak 1998).
 
     There is no published split of this selection; 600 examples are held out by a fixed stratified choice.
@@ -26,12 +26,6 @@ class Digits(Source):
         schedule={"epochs": 20},
         recipes={recipe: {"eps": 0.1} for recipe in ("pgd", "trades", "ibp", "crown_ibp")},
     )
-
-    @override
-    def load(self) -> "Dataset":
-        from evalsuite.data._read_digits import read
-
-        return read()
 
     @override
     def files(self) -> tuple[Path, ...]:

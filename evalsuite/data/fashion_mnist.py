@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, ClassVar, final
 from typing_extensions import override
 
 from evalsuite.data._archive_files import archive_files
-from evalsuite.data._source import Source, TrainingAdvice
+from evalsuite.data._source import ReadLater, TrainingAdvice
 from evalsuite.files.trees import tree
 
 if TYPE_CHECKING:
-    from evalsuite.data._base import Dataset
+    pass
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class FashionMnist(Source):
+class FashionMnist(ReadLater):
     """60 000 and 10 000 pictures of clothes, 1 x 28 x 28.
 
     Attributes:
@@ -32,12 +32,6 @@ class FashionMnist(Source):
     )
 
     package: Path = Path("/usr/share/datasets/fashion-mnist")
-
-    @override
-    def load(self) -> "Dataset":
-        from evalsuite.data._read_fashion_mnist import read
-
-        return read(self)
 
     @override
     def files(self) -> tuple[Path, ...]:

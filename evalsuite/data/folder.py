@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal, final
 from typing_extensions import override
 
 from evalsuite.data._class_order import Order
-from evalsuite.data._preparation import CROP, NOTHING_WANTED, Alpha, Interpolation, Orientation, Preparation, Wanted
-from evalsuite.data._source import Source
+from evalsuite.data._preparation import CROP, Alpha, Interpolation, Orientation, Preparation, Wanted
+from evalsuite.data._source import ReadLater
 from evalsuite.errors import UsageError
 from evalsuite.files.given_paths import expanded
 from evalsuite.files.trees import tree
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Folder(Source):
+class Folder(ReadLater):
     """PATH/train and PATH/test (or PATH/val), or PATH itself as held-out examples; in each, one folder a class.
 
     Folders whose names are whole numbers are numbered by them, others in the order of their names, as torchvision's
@@ -63,16 +63,8 @@ class Folder(Source):
         Preparation(crop=CROP if self.crop is None else self.crop, scale=self.scale)  # which checks their ranges
 
     @override
-    def load(self) -> "Dataset":
-        from evalsuite.data._read_folder import read
-
-        return read(self, NOTHING_WANTED)
-
-    @override
     def load_for(self, network: Wanted) -> "Dataset":
-        from evalsuite.data._read_folder import read
-
-        return read(self, network)
+        return self._read(network)
 
     @override
     def files(self) -> tuple[Path, ...]:

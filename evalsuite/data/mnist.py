@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, ClassVar, final
 from typing_extensions import override
 
 from evalsuite.data._archive_files import archive_files
-from evalsuite.data._source import Source, TrainingAdvice
+from evalsuite.data._source import ReadLater, TrainingAdvice
 
 if TYPE_CHECKING:
-    from evalsuite.data._base import Dataset
+    pass
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Mnist(Source):
+class Mnist(ReadLater):
     """60 000 and 10 000 handwritten digits, 1 x 28 x 28."""
 
     advice: ClassVar[TrainingAdvice] = TrainingAdvice(
@@ -29,12 +29,6 @@ class Mnist(Source):
             "crown_ibp": {"eps": 0.3},
         },
     )
-
-    @override
-    def load(self) -> "Dataset":
-        from evalsuite.data._read_mnist import read
-
-        return read()
 
     @override
     def files(self) -> tuple[Path, ...]:

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, final
 
 from typing_extensions import override
 
-from evalsuite.data._source import Source
+from evalsuite.data._source import ReadLater
 from evalsuite.errors import UsageError
 
 if TYPE_CHECKING:
-    from evalsuite.data._base import Dataset
+    pass
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Npz(Source):
+class Npz(ReadLater):
     """Images n h w c, n c h w or n h w (one channel), uint8, float in [0, 1] or boolean; labels from 0.
 
     Labels are whole numbers, (n,) or (n, 1), or rows with a single one (one-hot). An array `classes` of strings may
@@ -32,12 +32,6 @@ class Npz(Source):
     def __post_init__(self) -> None:
         if self.scale is not None and not self.scale > 0:
             raise UsageError(f"expected scale to be the value that is white, above 0, got {self.scale:g}")
-
-    @override
-    def load(self) -> "Dataset":
-        from evalsuite.data._read_npz import read
-
-        return read(self)
 
     @override
     def files(self) -> tuple[Path, ...]:

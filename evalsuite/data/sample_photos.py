@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, final
 
 from typing_extensions import override
 
-from evalsuite.data._source import Source
+from evalsuite.data._source import ReadLater
 from evalsuite.data.super_resolution import FACTOR
 from evalsuite.errors import UsageError
 
 if TYPE_CHECKING:
-    from evalsuite.data._base import Dataset
+    pass
 
 SIZE = 16
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class SamplePhotos(Source):
+class SamplePhotos(ReadLater):
     """Patches of a photo of a temple are trained on, those of a photo of a flower are held out (640 x 427 pixels each).
 
     Small images are made from them as of `super-resolution:PATH`.
@@ -40,12 +40,6 @@ class SamplePhotos(Source):
     def scale(self) -> tuple[int, int]:
         """Factor and size."""
         return FACTOR if self.factor is None else self.factor, SIZE if self.size is None else self.size
-
-    @override
-    def load(self) -> "Dataset":
-        from evalsuite.data._read_sample_photos import read
-
-        return read(self)
 
     @override
     def files(self) -> tuple[Path, ...]:

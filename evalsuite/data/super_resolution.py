@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, final
 
 from typing_extensions import override
 
-from evalsuite.data._source import Source
+from evalsuite.data._source import ReadLater
 from evalsuite.errors import UsageError
 from evalsuite.files.given_paths import expanded
 from evalsuite.files.trees import tree
 
 if TYPE_CHECKING:
-    from evalsuite.data._base import Dataset
+    pass
 
 FACTOR = 2
 SIZE = 48
@@ -20,7 +20,7 @@ SIZE = 48
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class SuperResolutionPhotos(Source):
+class SuperResolutionPhotos(ReadLater):
     """PATH/train and PATH/test (or PATH/val), or PATH itself as held-out examples; photos lie in them directly.
 
     The centre of each photo is the right answer; the image that a network sees is made from it by bicubic
@@ -38,12 +38,6 @@ class SuperResolutionPhotos(Source):
 
     def __post_init__(self) -> None:
         check_enlargement(*self.scale)
-
-    @override
-    def load(self) -> "Dataset":
-        from evalsuite.data._read_super_resolution import read
-
-        return read(self)
 
     @property
     def scale(self) -> tuple[int, int]:

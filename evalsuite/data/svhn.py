@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 from typing_extensions import override
 
-from evalsuite.data._source import Source, TrainingAdvice
+from evalsuite.data._source import ReadLater, TrainingAdvice
 
 if TYPE_CHECKING:
-    from evalsuite.data._base import Dataset
+    pass
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Svhn(Source):
+class Svhn(ReadLater):
     """73 257 and 26 032 photos of digits, 3 x 32 x 32; class 0 is the digit 0."""
 
     advice: ClassVar[TrainingAdvice] = TrainingAdvice(
@@ -22,12 +22,6 @@ class Svhn(Source):
         mirrored=False,
         schedule={"epochs": 12, "batch_size": 128, "learning_rate": 0.2, "shift": 4},
     )
-
-    @override
-    def load(self) -> "Dataset":
-        from evalsuite.data._read_svhn import read
-
-        return read()
 
     @override
     def files(self) -> tuple[Path, ...]:

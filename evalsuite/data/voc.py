@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Literal, final
 
 from typing_extensions import override
 
-from evalsuite.data._source import Source
+from evalsuite.data._source import ReadLater
 from evalsuite.errors import UsageError
 from evalsuite.files.given_paths import expanded
 from evalsuite.files.trees import tree
 
 if TYPE_CHECKING:
-    from evalsuite.data._base import Dataset
+    pass
 
 NO_CLASS = 255
 """Value of pixels in masks that belong to no class."""
@@ -20,7 +20,7 @@ NO_CLASS = 255
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Voc(Source):
+class Voc(ReadLater):
     """PATH/VOCdevkit/VOC{year}: JPEGImages, SegmentationClass, ImageSets/Segmentation (Everingham et al. 2010).
 
     Networks are trained on `train` and judged on `val`. The shorter side of an image is resized to `size` and the
@@ -43,12 +43,6 @@ class Voc(Source):
             raise UsageError(f"expected size to be at least 1, got {self.size}")
         if not 2 <= self.classes <= NO_CLASS:
             raise UsageError(f"expected classes from 2 to {NO_CLASS}, got {self.classes}")
-
-    @override
-    def load(self) -> "Dataset":
-        from evalsuite.data._read_voc import read
-
-        return read(self)
 
     @override
     def files(self) -> tuple[Path, ...]:

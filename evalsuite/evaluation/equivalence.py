@@ -25,7 +25,7 @@ from evalsuite.networks.checkpoints.checkpoint import Checkpoint
 from evalsuite.networks.normalized import Normalized
 from evalsuite.networks.programs.program import artefact_in
 from evalsuite.process.third_party_code import others_code
-from evalsuite.records.facts import ShippedFacts
+from evalsuite.records.schema import OutputComparison
 from evalsuite.statistics.proportion import clopper_pearson
 from neuralnets.device import device_of
 from neuralnets.precision import full_float32
@@ -65,7 +65,7 @@ def compare_outputs(
     sha256: str,
     confidence: float,
     statistics: Statistics,
-) -> ShippedFacts:
+) -> OutputComparison:
     """Ask both networks about all examples and compare what they say.
 
     Args:
@@ -92,7 +92,7 @@ def compare_outputs(
     verdict = _verdict(disagreements, float(apart.max()), tolerance)
     artefact = artefact_in(network)
     share = clopper_pearson(disagreements, len(examples), confidence=confidence)
-    return ShippedFacts(
+    return OutputComparison(
         id=shipped.id,
         of=shipped.tested_as,
         file=str(shipped.path),

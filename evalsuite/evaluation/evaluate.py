@@ -22,8 +22,8 @@ from evalsuite.parts.names import part_kind, part_name, part_settings
 from evalsuite.problems import Classification
 from evalsuite.process.third_party_code import OthersError, others_code
 from evalsuite.progress import Reporter
-from evalsuite.records.facts import TaskFacts
 from evalsuite.records.store import Row, Store
+from evalsuite.records.stored import StoredTask
 from evalsuite.tasks._abilities import ChecksNetworks
 from evalsuite.tasks._base import Task
 from evalsuite.tasks._names import read_parameters
@@ -53,7 +53,7 @@ def evaluate_family(
     """
     unavailable = _unavailable(networks, examples, loader)
     with others_code("seeing which tasks make sense"):
-        store.set_tasks([_facts(task, examples, unavailable[part_name(task)]) for task in examples.settings.tasks])
+        store.set_tasks([_stored(task, examples, unavailable[part_name(task)]) for task in examples.settings.tasks])
         population = Population(parent=networks[0], networks=tuple(networks), pairs=_pairs(networks, store))
         work = [
             _missing(task, examples, population, store, engine.networks_at_once)
@@ -165,9 +165,8 @@ def _missing(
 def _pairs(networks: Sequence[NetworkRef], store: Store) -> tuple[tuple[NetworkRef, NetworkRef], ...]:
     """Who is shown what was observed of whom, as the store knows the networks."""
     by_id = {ref.id: ref for ref in networks}
-    facts = [store.network(made_from) for made_from in store.meta()["members"]]
-    evaluated = [each for each in facts if each is not None and each["id"] in by_id]
-    return tuple((by_id[source["id"]], by_id[network["id"]]) for source, network in population_pairs.pairs(evaluated))
+    evaluated = [each for each in store.networks() if each.id in by_id]
+    return tuple((by_id[source.id], by_id[network.id]) for source, network in population_pairs.pairs(evaluated))
 
 
 def why_unavailable(task: Task, dataset: Dataset, networks: Iterable[nn.Module]) -> str | None:
@@ -200,23 +199,23 @@ def _unavailable(
     return reasons
 
 
-def _facts(task: Task, examples: EvaluationExamples, unavailable: str | None) -> TaskFacts:
+def _stored(task: Task, examples: EvaluationExamples, unavailable: str | None) -> StoredTask:
     settings, shards = examples.settings, examples.shards[part_name(task)]
-    return {
-        "name": part_name(task),
-        "kind": part_kind(task),
-        "title": task.title(),
-        "required": _required(task, settings, available=unavailable is None),
-        "margin": setting_for_task(task, settings.margin, settings.margin_for),
-        "version": task.version,
-        "parameters": {**part_settings(task), **task.identity()},
-        "readings": read_parameters(task),
-        "note": task.note(domain_of(examples.dataset)),
-        "unavailable": unavailable,
-        "digest": examples.digest(task),
-        "shards": [shard.examples for shard in shards],
-        "n": shards[-1].stop if shards else 0,
-    }
+    return StoredTask(
+        name=part_name(task),
+        kind=part_kind(task),
+        title=task.title(),
+        required=_required(task, settings, available=unavailable is None),
+        margin=setting_for_task(task, settings.margin, settings.margin_for),
+        version=task.version,
+        parameters={**part_settings(task), **task.identity()},
+        readings=read_parameters(task),
+        note=task.note(domain_of(examples.dataset)),
+        unavailable=unavailable,
+        digest=examples.digest(task),
+        shards=tuple(shard.examples for shard in shards),
+        n=shards[-1].stop if shards else 0,
+    )
 
 
 def _required(task: Task, settings: EvaluationSettings, *, available: bool) -> bool:

@@ -17,13 +17,13 @@ _FEW: Final = 32
 def note_repeatability(
     networks: Sequence[NetworkRef], addresses: Sequence[str], loader: NetworkLoader, examples: Examples, store: Store
 ) -> None:
-    """Write into the facts of every network, at its address, what is doubtful about its answers to a few examples."""
+    """Write down of every network, at its address, what is doubtful about its answers to a few examples."""
     few = examples.pixels(range(min(_FEW, len(examples))))
     for address, ref in zip(addresses, networks, strict=True):
-        facts = store.network(address)
-        if facts is None or "doubts" in facts or len(few) < 2:
+        stored = store.network(address)
+        if stored is None or "doubts" in stored.model_fields_set or len(few) < 2:
             continue
         network = loader.load(ref).eval()
         with others_code("asking it twice", networks={ref.id: network}):
             flags = doubts(network, few.to(device_of(network)))
-        store.add_network(address, {**facts, "doubts": list(flags)})
+        store.add_network(address, stored.model_copy(update={"doubts": tuple(flags)}))

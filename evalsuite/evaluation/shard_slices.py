@@ -6,10 +6,10 @@ from evalsuite.data import Dataset, Examples
 from evalsuite.data._slices import Slices
 from evalsuite.engines._items import Shard, shard_digest
 from evalsuite.evaluation.examples import EvaluationExamples
-from evalsuite.records.facts import SliceFacts
+from evalsuite.records.stored import SlicesByShard
 
 
-def slices_by_shard(evaluated: EvaluationExamples) -> SliceFacts | None:
+def slices_by_shard(evaluated: EvaluationExamples) -> SlicesByShard | None:
     """The user's attributes by shard, for tasks that are asked about the run's held-out examples; None without any.
 
     Raises:
@@ -21,13 +21,13 @@ def slices_by_shard(evaluated: EvaluationExamples) -> SliceFacts | None:
     numbers = slices.numbered(_rows(slices, evaluated.dataset, examples) if slices.ids is None else examples.ids)
     every = [shard for shards in evaluated.shards.values() for shard in shards]
     of_the_run = {shard.examples: shard for shard in every if _is_of_the_run(shard, examples)}
-    return {
-        "attributes": {attribute: list(slices.values(attribute)) for attribute in slices.attributes},
-        "shards": {
-            key: {attribute: rows[shard.start : shard.stop] for attribute, rows in numbers.items()}
+    return SlicesByShard(
+        attributes={attribute: tuple(slices.values(attribute)) for attribute in slices.attributes},
+        shards={
+            key: {attribute: tuple(rows[shard.start : shard.stop]) for attribute, rows in numbers.items()}
             for key, shard in of_the_run.items()
         },
-    }
+    )
 
 
 def _rows(slices: Slices, dataset: Dataset, examples: Examples) -> Sequence[int]:

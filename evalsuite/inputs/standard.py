@@ -7,8 +7,7 @@ are, against the best trivial answer to the same examples.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Final, cast, final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +22,7 @@ from evalsuite.networks.checkpoints import normalisation
 from evalsuite.networks.checkpoints.checkpoint import Checkpoint
 from evalsuite.networks.normalized import Normalized
 from evalsuite.problems import Classification
-from evalsuite.records.facts import StandardFacts
+from evalsuite.records.schema import Standard
 from evalsuite.statistics.compare import Comparison, compare
 from neuralnets.device import device_of
 
@@ -36,40 +35,6 @@ _FAR_BETTER: Final = 0.05
 """By so much, shown at the run's confidence, another reading has to be better before it is told."""
 _OTHERS: Final = ("none", "data", "imagenet", "0.5/0.5", "0/0.003921569")
 """Normalisations that are tried: none, the two usual ones, to [-1, 1], and to 0 ... 255."""
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Standard:
-    """How the parent does on the run's examples, beside the best trivial answer.
-
-    Attributes:
-        n: Examples.
-        score_title: What one minus the loss is called, e.g. "accuracy".
-        loss: The parent's mean loss; of classes the share of wrong answers.
-        low: Lower end of its two-sided interval.
-        high: Upper end.
-        confidence: Of the interval, and of `shown_better`.
-        not_finite: Examples to which it gives numbers that are not finite; each counts as a loss of 1.
-        trivial: The trivial answer in words, e.g. "always 'cat'".
-        trivial_loss: Its mean loss on the same examples.
-        shown_better: Whether the parent is shown to lose less than the trivial answer, one-sided, paired by example.
-    """
-
-    n: int
-    score_title: str
-    loss: float
-    low: float
-    high: float
-    confidence: float
-    not_finite: int
-    trivial: str
-    trivial_loss: float
-    shown_better: bool
-
-    def facts(self) -> StandardFacts:
-        """The same as a row of `results.json`."""
-        return cast("StandardFacts", asdict(self))
 
 
 def standard(parent: nn.Module, examples: Examples, dataset: Dataset, *, confidence: float) -> Standard:
@@ -122,13 +87,12 @@ def doubts(
     return tuple(suspicions)
 
 
-def sentence(standard: StandardFacts, shape: Sequence[int]) -> str:
+def sentence(standard: Standard, shape: Sequence[int]) -> str:
     """What a run says of its parent before anything else."""
-    right, low, high = (f"{1 - value:.1%}" for value in (standard["loss"], standard["high"], standard["low"]))
-    trivial = f"{1 - standard['trivial_loss']:.1%}"
-    text = f"{standard['score_title']} {right} ({low} to {high}, n = {standard['n']}, "
-    text += f"images {'x'.join(map(str, shape))}); {standard['trivial']}: {trivial}"
-    return text + (f"; {standard['not_finite']} outputs are not finite" if standard["not_finite"] else "")
+    right, low, high = (f"{1 - value:.1%}" for value in (standard.loss, standard.high, standard.low))
+    text = f"{standard.score_title} {right} ({low} to {high}, n = {standard.n}, "
+    text += f"images {'x'.join(map(str, shape))}); {standard.trivial}: {1 - standard.trivial_loss:.1%}"
+    return text + (f"; {standard.not_finite} outputs are not finite" if standard.not_finite else "")
 
 
 @torch.inference_mode()

@@ -8,8 +8,8 @@ from evalsuite.errors import UsageError
 from evalsuite.networks.answers import answers, changed
 from evalsuite.networks.digest import network_digest
 from evalsuite.process.third_party_code import others_code
-from evalsuite.records.facts import Meta
 from evalsuite.records.store import Store
+from evalsuite.records.stored import Meta
 
 
 def check_unchanged(
@@ -35,7 +35,7 @@ def check_unchanged(
             itself when it is asked.
     """
     with others_code("holding its answers against earlier ones", networks={title.removeprefix("the "): network}):
-        earlier, now = store.meta().get("answers", {}), answers(network, shape)
+        earlier, now = store.meta().answers, answers(network, shape)
         after = network_digest(network, shape)
     if after != digest:
         raise UsageError(

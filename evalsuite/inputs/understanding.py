@@ -6,7 +6,7 @@ is no standard, and hours of work on its descendants would show nothing.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Final, Protocol, cast, final
+from typing import Final, Protocol, final
 
 from evalsuite.data import Examples
 from evalsuite.errors import RefusedInputError, UsageError
@@ -17,8 +17,9 @@ from evalsuite.networks import repeatable
 from evalsuite.process.culprit import built_in
 from evalsuite.process.third_party_code import others_code
 from evalsuite.progress import Reporter
-from evalsuite.records.facts import Meta, ReadingFacts, StandardFacts
+from evalsuite.records.schema import Reading, Standard
 from evalsuite.records.store import Store
+from evalsuite.records.stored import Meta
 
 _FEW: Final = 32
 _AT_THE_EDGE, _EDGE_SHARE = 1.5, 0.002
@@ -58,7 +59,7 @@ class Understanding:
         shape: (channels, height, width) of the images.
     """
 
-    standard: StandardFacts
+    standard: Standard
     readings: tuple[Interpretation, ...]
     shape: tuple[int, int, int]
 
@@ -82,7 +83,7 @@ def examine(inputs: Inputs, examples: Examples, *, confidence: float) -> Underst
         confidence: Of every claim about the parent, in (0.5, 1).
     """
     with others_code("judging it on clean examples", networks={"parent": inputs.parent.network}):
-        judged = standard(inputs.parent.network, examples, inputs.dataset, confidence=confidence).facts()
+        judged = standard(inputs.parent.network, examples, inputs.dataset, confidence=confidence)
         suspicions = (
             *doubts(inputs.parent, examples, inputs.dataset, confidence=confidence),
             *_of_outputs(inputs, examples),
@@ -116,7 +117,7 @@ def understand(
     Args:
         inputs: The parent and its data.
         examples: The run's held-out examples.
-        store: Of the run; the parent's facts stand in it. What was judged before is not judged again.
+        store: Of the run; the parent stands in it. What was judged before is not judged again.
         caution: What may be assumed.
         reporter: Hears every line.
         confidence: Of the run's claims.
@@ -126,8 +127,9 @@ def understand(
         RefusedInputError: Something is assumed that must not be, or the parent is no standard.
     """
     refuse_unconfirmed(_forbidden((*inputs.interpretations, *others), caution))
-    facts = store.meta()["parent"]
-    judged = facts["standard"]
+    parent = store.meta().parent
+    assert parent is not None  # noqa: S101 - a run writes its parent down when it begins
+    judged = parent.standard
     if judged is None:
         understanding = examine(inputs, examples, confidence=confidence)
     else:
@@ -138,8 +140,8 @@ def understand(
     understanding = replace(understanding, readings=(*understanding.readings, *others))
     store.set_meta(
         Meta(
-            parent={**facts, "standard": understanding.standard},
-            readings=[cast("ReadingFacts", asdict(reading)) for reading in understanding.readings],
+            parent=parent.model_copy(update={"standard": understanding.standard}),
+            readings=tuple(map(_stored, understanding.readings)),
         )
     )
     for line in lines(understanding):
@@ -147,33 +149,32 @@ def understand(
     check(understanding, caution, reporter)
 
 
-def _check_as_before(judged: StandardFacts, inputs: Inputs, examples: Examples, confidence: float) -> None:
+def _check_as_before(judged: Standard, inputs: Inputs, examples: Examples, confidence: float) -> None:
     """Make sure that code of others does with the run's examples what it did when the run began.
 
     Raises:
         UsageError: It does not.
     """
-    if judged["n"] != len(examples):
+    if judged.n != len(examples):
         return
     with others_code("judging the parent", networks={"parent": inputs.parent.network}):
         now = standard(inputs.parent.network, examples, inputs.dataset, confidence=confidence)
     # other kernels and threads may see an example at the edge of two classes otherwise
-    if abs(now.loss - judged["loss"]) * now.n > max(_AT_THE_EDGE, _EDGE_SHARE * now.n):
+    if abs(now.loss - judged.loss) * now.n > max(_AT_THE_EDGE, _EDGE_SHARE * now.n):
         raise UsageError(
             f"expected the parent of before, got one with the same weights whose code computes something else: its "
-            f"mean loss on the run's {now.n} examples was {judged['loss']:.4g} and is {now.loss:.4g}; figures of "
+            f"mean loss on the run's {now.n} examples was {judged.loss:.4g} and is {now.loss:.4g}; figures of "
             f"before would stand for it: choose another --out"
         )
 
 
 def add_readings(readings: Sequence[Interpretation], store: Store, reporter: Reporter) -> None:
     """Say and write down what came to be known while the networks were made."""
-    before = store.meta().get("readings", [])
-    rows = [cast("ReadingFacts", asdict(reading)) for reading in readings]
-    fresh = [row for row in rows if row not in before]
-    store.set_meta(Meta(readings=[*before, *fresh]))
-    for row in fresh:
-        reporter.say(f"  {Interpretation(**row).sentence()}")
+    before = store.meta().readings or ()
+    fresh = [reading for reading in readings if _stored(reading) not in before]
+    store.set_meta(Meta(readings=(*before, *map(_stored, fresh))))
+    for reading in fresh:
+        reporter.say(f"  {reading.sentence()}")
 
 
 def check(understanding: Understanding, caution: Caution, reporter: Reporter) -> None:
@@ -183,7 +184,7 @@ def check(understanding: Understanding, caution: Caution, reporter: Reporter) ->
         RefusedInputError: The readings that are open, or the parent's figures and what may be the matter.
     """
     refuse_unconfirmed(_forbidden(understanding.readings, caution))
-    if understanding.standard["shown_better"]:
+    if understanding.standard.shown_better:
         return
     figures = sentence(understanding.standard, understanding.shape)
     message = f"expected a parent that is shown to be better than a trivial answer, got {figures}"
@@ -227,7 +228,12 @@ def _forbidden(readings: Iterable[Interpretation], caution: Caution) -> list[Int
 
 def _tried(store: Store) -> tuple[Interpretation, ...]:
     """What was found doubtful when the parent was judged on examples, in an earlier part of the run."""
-    rows = store.meta().get("readings", [])
     return tuple(
-        Interpretation(**row) for row in rows if row["basis"] == "doubtful" and row["reason"].startswith("tried")
+        Interpretation(topic=each.topic, value=each.value, basis=each.basis, reason=each.reason, option=each.option)
+        for each in store.meta().readings or ()
+        if each.basis == "doubtful" and each.reason.startswith("tried")
     )
+
+
+def _stored(reading: Interpretation) -> Reading:
+    return Reading.model_validate(asdict(reading))

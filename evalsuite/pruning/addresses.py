@@ -10,7 +10,7 @@ from evalsuite.inputs.read import Inputs
 from evalsuite.networks.digest import network_digest
 from evalsuite.parts.names import part_name
 from evalsuite.pruning.controls import trains_in_full
-from evalsuite.records.facts import FamilyFacts
+from evalsuite.records.stored import StoredFamily
 
 
 @final
@@ -39,14 +39,14 @@ class Addresses:
         """The unpruned network's."""
         return digest({"parent": self.parent_digest})
 
-    def pruned(self, family: FamilyFacts) -> tuple[str, ...]:
+    def pruned(self, family: StoredFamily) -> tuple[str, ...]:
         """Those of a family's networks, by ratio: with a cascade all ratios up to its own count, else its own alone."""
         ratios = self._making.ratios
         schedules: list[Sequence[float]] = [
             [ratio] if self._making.one_shot else list(ratios[: step + 1]) for step, ratio in enumerate(ratios)
         ]
         return tuple(
-            digest({"from": self._origin, "family": dict(family), "ratios": schedule}) for schedule in schedules
+            digest({"from": self._origin, "family": family.document(), "ratios": schedule}) for schedule in schedules
         )
 
     def control(self, control: Control, pruned: str) -> str:

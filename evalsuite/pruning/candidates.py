@@ -19,8 +19,8 @@ from evalsuite.process.third_party_code import others_code
 from evalsuite.pruning.describe import COUNTING, PARENT, Made, counted, describe
 from evalsuite.pruning.family import Family, time_family
 from evalsuite.pruning.separate import register, register_separate
-from evalsuite.records.facts import FamilyFacts
 from evalsuite.records.store import Store
+from evalsuite.records.stored import StoredFamily
 
 
 @final
@@ -89,14 +89,15 @@ def register_candidates(
     Files whose ratio cannot be told are evaluated beside the family, and so are those that are `shipped`, by name, in
     the place of a network of the run: neither makes a claim of its own.
     """
-    shape, family, loader = inputs.dataset.shape, FamilyFacts(id="candidates", pruner=None, seed=0), candidates.loader
+    shape, family, loader = inputs.dataset.shape, StoredFamily(id="candidates", pruner=None, seed=0), candidates.loader
     parent = inputs.parent.network.eval()
     with others_code(COUNTING, networks={PARENT: parent}):
         whole = counted(parent, shape)
-        facts = describe(parent, Made(id=PARENT, role="parent"), whole=whole, shape=shape)
-    ref = NetworkRef(id=PARENT, digest=facts["digest"])
+        made = Made(id=PARENT, role="parent")
+        described = describe(parent, made, whole=whole, shape=shape, sha256=inputs.parent.file_digest)
+    ref = NetworkRef(id=PARENT, digest=described.digest)
     loader.add(ref, parent)
-    registered = [(register(store, {**facts, "sha256": inputs.parent.file_digest}), ref)]
+    registered = [(register(store, described), ref)]
     for name, each in candidates.refs.items():
         network = loader.load(each)
         with others_code(COUNTING, networks={name: network}):
@@ -104,9 +105,9 @@ def register_candidates(
             if name in shipped:
                 made = Made(id=name, role="shipped")
             elif whole is not None and whole.prunable > 0 and counted(network, shape) is not None:
-                made = Made(id=name, role="pruned", family=family["id"])
-            facts = describe(network, made, whole=whole, shape=shape)
-        registered.append((register(store, {**facts, "sha256": candidates.file_digests[name]}), each))
+                made = Made(id=name, role="pruned", family=family.id)
+            described = describe(network, made, whole=whole, shape=shape, sha256=candidates.file_digests[name])
+        registered.append((register(store, described), each))
     registered += register_separate(inputs, store, loader)
     time_family(registered, loader, store, inputs, whole=whole, seed=0)
     return Family(

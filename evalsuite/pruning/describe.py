@@ -9,8 +9,8 @@ from evalsuite.networks.costs.cost import Cost, cost
 from evalsuite.networks.costs.memory import peak_megabytes
 from evalsuite.networks.digest import network_digest
 from evalsuite.networks.programs.program import Artefact, artefact_in
-from evalsuite.records.facts import NetworkFacts
 from evalsuite.records.schema import Role
+from evalsuite.records.stored import StoredNetwork
 
 PARENT: Final = "parent"
 """The unpruned network's name in results."""
@@ -49,16 +49,23 @@ def counted(network: nn.Module, shape: tuple[int, int, int]) -> Cost | None:
 
 
 def describe(
-    network: nn.Module, made: Made, *, whole: Cost | None, shape: tuple[int, int, int], file: str | None = None
-) -> NetworkFacts:
+    network: nn.Module,
+    made: Made,
+    *,
+    whole: Cost | None,
+    shape: tuple[int, int, int],
+    file: str | None = None,
+    sha256: str | None = None,
+) -> StoredNetwork:
     """Counts of `network` on images of `shape`; ratios are to `whole`, the parent's cost.
 
-    `file` is where the network is kept, relative to the run folder. What cannot be told is None, with the reason. Times
-    are None until all networks of the run are there, to be timed together.
+    `file` is where the network is kept, relative to the run folder; `sha256` is that of the file that it is kept in or
+    was read from. What cannot be told is None, with the reason. Times are None until all networks of the run are there,
+    to be timed together.
     """
     cost, artefact = counted(network, shape), artefact_in(network)
     both = None if cost is None or whole is None or not whole.prunable or not whole.flops else (cost, whole)
-    return NetworkFacts(
+    return StoredNetwork(
         id=made.id,
         family=made.family,
         role=made.role,
@@ -81,6 +88,7 @@ def describe(
         uncounted=_uncounted(artefact, cost, whole),
         seed=made.seed,
         file=file,
+        sha256=sha256,
     )
 
 

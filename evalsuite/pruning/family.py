@@ -20,8 +20,8 @@ from evalsuite.pruning.family_builder import Addressed, FamilyBuilder
 from evalsuite.pruning.separate import register_separate
 from evalsuite.pruning.timing import time_together
 from evalsuite.randomness import derive
-from evalsuite.records.facts import FamilyFacts
 from evalsuite.records.store import Store
+from evalsuite.records.stored import StoredFamily
 
 
 @final
@@ -39,7 +39,7 @@ class Family:
 
     networks: tuple[NetworkRef, ...]
     addresses: tuple[str, ...]
-    families: tuple[FamilyFacts, ...]
+    families: tuple[StoredFamily, ...]
     loader: NetworkLoader
     readings: tuple[Interpretation, ...] = ()
 
@@ -57,7 +57,7 @@ def build_family(
     Args:
         inputs: The parent and its data; only training examples are looked at.
         settings: What to make.
-        store: Where facts about networks go.
+        store: Where networks are written down.
         folder: Run folder; networks go to `networks/` in it.
         seed: The run's seed.
         reporter: Hears about progress.
@@ -68,10 +68,10 @@ def build_family(
     with others_code(COUNTING, networks={PARENT: inputs.parent.network}):
         builder = FamilyBuilder(inputs, settings, store, folder, seed, reporter)
         made = [builder.parent()]
-    families: list[FamilyFacts] = []
+    families: list[StoredFamily] = []
     for pruner in settings.pruners:
         for repetition in range(settings.seeds):
-            family = FamilyFacts(id=f"{part_name(pruner)}-{repetition}", pruner=part_name(pruner), seed=repetition)
+            family = StoredFamily(id=f"{part_name(pruner)}-{repetition}", pruner=part_name(pruner), seed=repetition)
             families.append(family)
             made.extend(builder.pruned(family, pruner))
             made.extend(builder.controls(family, pruner))
@@ -94,7 +94,7 @@ def build_family(
 def time_family(
     made: Sequence[Addressed], loader: NetworkLoader, store: Store, inputs: Inputs, *, whole: Cost | None, seed: int
 ) -> None:
-    """Write the times of all networks into their facts; arguments as of `time_together`."""
+    """Write down the times of all networks; arguments as of `time_together`."""
     networks = LoadedSequence([ref for _, ref in made], loader)
     addresses = [address for address, _ in made]
     time_together(addresses, networks, store, inputs.dataset.shape, whole=whole, seed=derive(seed, "latency"))

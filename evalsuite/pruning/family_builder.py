@@ -33,12 +33,12 @@ from evalsuite.pruning.passed_over import PassedOver
 from evalsuite.pruning.refusals import refusing
 from evalsuite.pruning.retraining import Retraining
 from evalsuite.randomness import derive
-from evalsuite.records.facts import RECALIBRATED, FamilyFacts
 from evalsuite.records.store import Store
+from evalsuite.records.stored import RECALIBRATED, StoredFamily
 from pruners import Pruner, Step, cascade
 
 Addressed = tuple[str, NetworkRef]
-"""A network, with the address of its facts in the store."""
+"""A network, with its address in the store."""
 _THE_PARENT = Made(id=PARENT, role="parent")
 
 
@@ -78,13 +78,14 @@ class FamilyBuilder:
         """The unpruned network."""
         address, network = self._addresses.parent, self._inputs.parent.network.eval()
         if self._store.network(address) is None:
-            facts = describe(network, _THE_PARENT, whole=self.whole, shape=self._inputs.dataset.shape)
-            self._store.add_network(address, {**facts, "sha256": self._inputs.parent.file_digest})
+            shape, sha256 = self._inputs.dataset.shape, self._inputs.parent.file_digest
+            described = describe(network, _THE_PARENT, whole=self.whole, shape=shape, sha256=sha256)
+            self._store.add_network(address, described)
         ref = NetworkRef(id=PARENT, digest=self._addresses.parent_digest)
         self.loader.add(ref, network)
         return address, ref
 
-    def pruned(self, family: FamilyFacts, pruner: Pruner) -> Iterator[Addressed]:
+    def pruned(self, family: StoredFamily, pruner: Pruner) -> Iterator[Addressed]:
         """The networks of one pruner with one seed, in order of their target ratio."""
         addresses = self._addresses.pruned(family)
         existing = self._existing(addresses)
@@ -96,13 +97,13 @@ class FamilyBuilder:
                 yield address, ref
         for address, step in self._steps(family, pruner, existing, addresses):
             identity = Made(
-                id=f"{family['id']}-{step.target_ratio:g}",
+                id=f"{family.id}-{step.target_ratio:g}",
                 role="pruned",
-                family=family["id"],
+                family=family.id,
                 pruner=part_name(pruner),
                 structure=pruner.structure,
                 target=step.target_ratio,
-                seed=family["seed"],
+                seed=family.seed,
             )
             made.add(address)
             skipped = [each for each in addresses[: addresses.index(address)] if each not in made]
@@ -122,17 +123,17 @@ class FamilyBuilder:
         return existing
 
     def _steps(
-        self, family: FamilyFacts, pruner: Pruner, existing: Sequence[NetworkRef | None], addresses: Sequence[str]
+        self, family: StoredFamily, pruner: Pruner, existing: Sequence[NetworkRef | None], addresses: Sequence[str]
     ) -> Iterator[tuple[str, Step]]:
         """The networks behind those that exist, as they are made."""
-        settings, title, seed = self._making, cannot_prune(pruner), self._family_seed(family["seed"])
+        settings, title, seed = self._making, cannot_prune(pruner), self._family_seed(family.seed)
 
         def retrain(network: nn.Module, step: int) -> nn.Module:
-            self._reporter.work_on(f"{family['id']}-{settings.ratios[step]:g}")
+            self._reporter.work_on(f"{family.id}-{settings.ratios[step]:g}")
             return self._retrain(network, seed, step)
 
         parent = self._inputs.parent.network
-        with refusing(title, networks={family["id"]: parent}):
+        with refusing(title, networks={family.id: parent}):
             steps = cascade(
                 parent,
                 pruner,
@@ -147,7 +148,7 @@ class FamilyBuilder:
             )
         places = dict(zip(settings.ratios, addresses, strict=True))
         for ratio in [*settings.ratios[len(existing) :], None]:
-            identity = family["id"] if ratio is None else f"{family['id']}-{ratio:g}"
+            identity = family.id if ratio is None else f"{family.id}-{ratio:g}"
             if ratio is not None:
                 self._reporter.work_on(identity)
             with refusing(title, networks={identity: parent}):
@@ -163,7 +164,7 @@ class FamilyBuilder:
             self.loader.load(ref) if ref is not None and place == last else None for place, ref in enumerate(existing)
         ]
 
-    def controls(self, family: FamilyFacts, pruner: Pruner) -> Iterator[Addressed]:
+    def controls(self, family: StoredFamily, pruner: Pruner) -> Iterator[Addressed]:
         """For each pruned network of a family the networks that it is to be held against."""
         passed_over, addresses = self._passed_over.addresses(), self._addresses.pruned(family)
         steps = [step for step, address in enumerate(addresses) if address not in passed_over]
@@ -181,7 +182,7 @@ class FamilyBuilder:
     def _control(
         self,
         control: Control,
-        family: FamilyFacts,
+        family: StoredFamily,
         pruner: Pruner,
         step: int,
         beside: tuple[str, str],
@@ -189,7 +190,7 @@ class FamilyBuilder:
     ) -> NetworkRef | None:
         """Make one control; `beside`: the addresses of the family's first network and of that of `step`."""
         ratio = self._making.ratios[step]
-        identity = f"{control}-{family['id']}-{ratio:g}"
+        identity = f"{control}-{family.id}-{ratio:g}"
         self._reporter.work_on(identity)
         first, pruned = (self._existing_network(each) for each in beside)
         with refusing(
@@ -200,13 +201,13 @@ class FamilyBuilder:
                 pruned,
                 first,
                 self._retraining,
-                seed=derive(self._family_seed(family["seed"]), control, step),
+                seed=derive(self._family_seed(family.seed), control, step),
                 trials=1 if self._making.one_shot else step + 1,
             )
         if checkpoint is None:
             return None
         made = Made(
-            id=identity, role="control", pruner=f"{part_name(pruner)}, {control}", target=ratio, seed=family["seed"]
+            id=identity, role="control", pruner=f"{part_name(pruner)}, {control}", target=ratio, seed=family.seed
         )
         return self._files.save(address, checkpoint.network, made, checkpoint.arguments)
 

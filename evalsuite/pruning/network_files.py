@@ -1,4 +1,4 @@
-"""Keeps the networks of a run as files, with their facts in the store, so that nothing is made twice."""
+"""Keeps the networks of a run as files, with their counts in the store, so that nothing is made twice."""
 
 import re
 from dataclasses import replace
@@ -21,10 +21,10 @@ from evalsuite.networks.normalized import Normalized
 from evalsuite.parts.names import part_name
 from evalsuite.process.third_party_code import OthersError, others_code
 from evalsuite.pruning.describe import COUNTING, Made, describe
-from evalsuite.records.facts import NetworkFacts
 from evalsuite.records.run_folder import is_file
 from evalsuite.records.sealing import sha256_of_file
 from evalsuite.records.store import Store
+from evalsuite.records.stored import StoredNetwork
 from evalsuite.version import __version__
 
 
@@ -53,9 +53,9 @@ class NetworkFiles:
 
     def load_existing(self, address: str) -> NetworkRef | None:
         """The network that is there already for an address; None where it has to be made (again)."""
-        facts = self._store.network(address)
-        path = self._folder / (facts["file"] or "") if facts else None
-        if facts is None or path is None or not is_file(path):  # a link is no network of this run: it is replaced
+        stored = self._store.network(address)
+        path = self._folder / (stored.file or "") if stored else None
+        if stored is None or path is None or not is_file(path):  # a link is no network of this run: it is replaced
             return None
         try:
             network = self._read(path)
@@ -63,14 +63,14 @@ class NetworkFiles:
             raise
         except EvalsuiteError:
             return None  # a damaged file is made again
-        if network_digest(network, self._inputs.parent.shape) != facts["digest"]:
+        if network_digest(network, self._inputs.parent.shape) != stored.digest:
             return None
-        if (sha256 := sha256_of_file(path)) != facts.get("sha256"):  # the same tensors, written otherwise
-            self._store.add_network(address, {**facts, "sha256": sha256})
-        return self._added(facts, network)
+        if (sha256 := sha256_of_file(path)) != stored.sha256:  # the same tensors, written otherwise
+            self._store.add_network(address, stored.model_copy(update={"sha256": sha256}))
+        return self._added(stored, network)
 
     def save(self, address: str, network: nn.Module, made: Made, arguments: Arguments | None = None) -> NetworkRef:
-        """Write a network and its facts; what is evaluated is what is on disk."""
+        """Write a network and its counts; what is evaluated is what is on disk."""
         parent = self._inputs.parent
         assert isinstance(network, Normalized)  # noqa: S101 - pruning and training keep what they are handed
         recipe = self._making.recipe
@@ -88,12 +88,13 @@ class NetworkFiles:
         write(path, replace(parent, network=network, arguments=arguments, lineage=(*parent.lineage, step)))
         with others_code(COUNTING, networks={made.id: network}):
             saved = self._read(path)
-            facts = describe(saved, made, whole=self._whole, shape=self._inputs.dataset.shape, file=file)
-        self._store.add_network(address, {**facts, "sha256": sha256_of_file(path)})
-        return self._added(facts, saved)
+            shape, sha256 = self._inputs.dataset.shape, sha256_of_file(path)
+            described = describe(saved, made, whole=self._whole, shape=shape, file=file, sha256=sha256)
+        self._store.add_network(address, described)
+        return self._added(described, saved)
 
-    def _added(self, facts: NetworkFacts, network: nn.Module) -> NetworkRef:
-        ref = NetworkRef(id=facts["id"], digest=facts["digest"], file=str(self._folder / (facts["file"] or "")))
+    def _added(self, stored: StoredNetwork, network: nn.Module) -> NetworkRef:
+        ref = NetworkRef(id=stored.id, digest=stored.digest, file=str(self._folder / (stored.file or "")))
         self.loader.add(ref, network)
         return ref
 

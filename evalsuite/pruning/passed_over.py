@@ -5,8 +5,8 @@ from typing import final
 
 from evalsuite.errors import UsageError
 from evalsuite.interpretation import Interpretation
-from evalsuite.records.facts import FamilyFacts, Meta
 from evalsuite.records.store import Store
+from evalsuite.records.stored import Meta, StoredFamily
 
 
 @final
@@ -24,14 +24,14 @@ class PassedOver:
 
     def addresses(self) -> frozenset[str]:
         """Those that are remembered."""
-        return frozenset(self._store.meta().get("passed_over", []))
+        return frozenset(self._store.meta().passed_over)
 
     def remember(self, missing: Iterable[str], made: Collection[str]) -> None:
-        """Add addresses, and take out those that were made."""
-        before = [each for each in self._store.meta().get("passed_over", []) if each not in made]
-        self._store.set_meta(Meta(passed_over=[*dict.fromkeys([*before, *missing])]))
+        """Store the addresses of networks that could not be made, and drop those that have been made since."""
+        before = [each for each in self._store.meta().passed_over if each not in made]
+        self._store.set_meta(Meta(passed_over=tuple(dict.fromkeys([*before, *missing]))))
 
-    def close(self, family: FamilyFacts, ratios: Mapping[str, float], made: Collection[str]) -> None:
+    def close(self, family: StoredFamily, ratios: Mapping[str, float], made: Collection[str]) -> None:
         """Remember and say for which ratios of a finished family there is no network; `ratios` are by address.
 
         Raises:
@@ -40,7 +40,7 @@ class PassedOver:
         missing = {address: ratio for address, ratio in ratios.items() if address not in made}
         listed = ", ".join(f"{ratio:g}" for ratio in missing.values())
         if len(missing) == len(ratios):
-            method = str(family["pruner"]).replace("_", "-")
+            method = str(family.pruner).replace("_", "-")
             raise UsageError(
                 f"--pruner {method}: expected ratios above what is pruned already, got none that it reaches with this "
                 f"network: {listed}"
@@ -49,7 +49,7 @@ class PassedOver:
         if missing:
             reading = Interpretation(
                 topic="ratios passed over",
-                value=f"{family['id']} has no network for {listed}",
+                value=f"{family.id} has no network for {listed}",
                 basis="measured",
                 reason="the network before is as small already, or what can go as one is too coarse to get beyond it",
                 option="--ratios",

@@ -1,4 +1,4 @@
-"""Registers networks that were made elsewhere: their facts go to the store, nothing is made or copied."""
+"""Registers networks that were made elsewhere: their counts go to the store, nothing is made or copied."""
 
 from evalsuite.config.spec import digest
 from evalsuite.engines._items import NetworkRef
@@ -6,19 +6,20 @@ from evalsuite.engines._networks import NetworkLoader
 from evalsuite.inputs.read import Inputs
 from evalsuite.process.third_party_code import others_code
 from evalsuite.pruning.describe import COUNTING, Made, counted, describe
-from evalsuite.records.facts import NetworkFacts
 from evalsuite.records.store import Store
+from evalsuite.records.stored import StoredNetwork
 
 SEPARATE = "separate"
 
 
-def register(store: Store, facts: NetworkFacts) -> str:
+def register(store: Store, network: StoredNetwork) -> str:
     """Write down a network made elsewhere, with the times that it has already; its address."""
-    address = digest({"adopted": facts["digest"], "as": facts["id"]})
+    address = digest({"adopted": network.digest, "as": network.id})
     before = store.network(address)
     if before is not None:
-        facts = {**facts, "latency_ms": before["latency_ms"], "throughput_ms": before["throughput_ms"]}
-    store.add_network(address, facts)
+        times = {"latency_ms": before.latency_ms, "throughput_ms": before.throughput_ms}
+        network = network.model_copy(update=times)
+    store.add_network(address, network)
     return address
 
 
@@ -29,7 +30,7 @@ def register_separate(inputs: Inputs, store: Store, loader: NetworkLoader) -> li
     network, shape = inputs.separate.network.eval(), inputs.dataset.shape
     with others_code(COUNTING, networks={SEPARATE: network}):
         whole = counted(inputs.parent.network, shape)
-        facts = describe(network, Made(id=SEPARATE, role="control"), whole=whole, shape=shape)
-    ref = NetworkRef(id=SEPARATE, digest=facts["digest"])
+        described = describe(network, Made(id=SEPARATE, role="control"), whole=whole, shape=shape)
+    ref = NetworkRef(id=SEPARATE, digest=described.digest)
     loader.add(ref, network)
-    return [(register(store, facts), ref)]
+    return [(register(store, described), ref)]

@@ -11,7 +11,7 @@ from evalsuite.networks.costs.cost import Cost
 from evalsuite.networks.costs.latency import Latency, latencies
 from evalsuite.networks.packed_weights import packed
 from evalsuite.process.third_party_code import others_code
-from evalsuite.records.facts import LatencyFacts
+from evalsuite.records import schema
 from evalsuite.records.store import Store
 
 _OPERATIONS: Final = 2**31
@@ -28,22 +28,21 @@ def time_together(
     whole: Cost | None,
     seed: int,
 ) -> None:
-    """Write the times of `networks` into their facts, unless all of them have theirs already.
+    """Write down the times of `networks`, unless all of them have theirs already.
 
     Where one is missing all are timed anew: times of different days are not compared. Networks that run the same
     program - masks change values, not operations - are one network to a clock, and get one figure.
 
     Args:
-        addresses: Where their facts are kept.
+        addresses: Where the networks are kept in the store.
         networks: All of the run, in the same order.
-        store: Holds their facts.
+        store: Of the run.
         shape: (channels, height, width) of the images.
         whole: The parent's cost, from which the size of a large batch follows; None: one image.
         seed: Of the order in which they are timed.
     """
-    facts = {address: store.network(address) for address in addresses}
-    stored = {address: each for address, each in facts.items() if each is not None}
-    if all(each["latency_ms"] is not None for each in stored.values()):
+    stored = {address: each for address in addresses if (each := store.network(address)) is not None}
+    if all(each.latency_ms is not None for each in stored.values()):
         return
     programs: dict[str, list[int]] = {}
     for place in range(len(networks)):
@@ -57,7 +56,7 @@ def time_together(
         for address in (addresses[place] for place in places):
             if address in stored:
                 times = {"latency_ms": _milliseconds(one, 1), "throughput_ms": _milliseconds(other, many)}
-                store.add_network(address, {**stored[address], **times})  # type: ignore[typeddict-item]
+                store.add_network(address, stored[address].model_copy(update=times))
 
 
 def program_of(network: nn.Module) -> str:
@@ -73,5 +72,5 @@ def _large_batch(whole: Cost) -> int:
     return 1 << (min(64, max(1, fits)).bit_length() - 1)
 
 
-def _milliseconds(timed: Latency, batch: int) -> LatencyFacts:
-    return LatencyFacts(median=timed.median * 1e3, low=timed.low * 1e3, high=timed.high * 1e3, n=timed.n, batch=batch)
+def _milliseconds(timed: Latency, batch: int) -> schema.Latency:
+    return schema.Latency(median=timed.median * 1e3, low=timed.low * 1e3, high=timed.high * 1e3, n=timed.n, batch=batch)

@@ -1,53 +1,35 @@
 """Reads JSON in the cells of a store: every key and every type that is promised is there."""
 
 import json
-from collections.abc import Mapping
-from functools import cache
-from types import MappingProxyType
-from typing import Annotated, Final, cast
+from typing import Annotated, Final, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
-from typing_extensions import get_type_hints
+from pydantic import Field, StrictInt, StrictStr, TypeAdapter, ValidationError
 
-from evalsuite.records.facts import Meta, NetworkFacts, TaskFacts
-
-_KINDS: Final[Mapping[str, object]] = MappingProxyType(
-    {
-        "labels": list[Annotated[int, Field(ge=-(2**63), lt=2**63)]],
-        "cuts": list[tuple[str, int]],
-        "tasks": TaskFacts,
-        "networks": NetworkFacts,
-        **{f"meta {key}": kind for key, kind in get_type_hints(Meta).items()},
-    }
-)
-"""By table; of facts about the run as a whole by key."""
-_UNKNOWN: Final = "meta "
-"""Facts of another version of evalsuite, at which nobody looks."""
+Value = TypeVar("Value")
+LABELS: Final = TypeAdapter(list[Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)]])
+"""True classes of a shard's examples."""
+SHARD_SIZES: Final = TypeAdapter(list[tuple[StrictStr, StrictInt]])
+"""(digest, number of examples) of each shard."""
 
 
-def read_stored(kind: str, text: str) -> object:
-    """What `text` says, which is of the kind that stands in such a cell.
-
-    Args:
-        kind: The table; of `meta` with a blank and the key behind it.
-        text: JSON.
+def read_cell(kind: TypeAdapter[Value], text: str) -> Value:
+    """What `text` says, which is JSON of the kind that stands in such a cell.
 
     Raises:
         ValueError: It is not JSON, or says something of another kind; in one line.
     """
-    value: object = json.loads(text)
-    if kind not in _KINDS and kind.startswith(_UNKNOWN):
-        return value
+    return checked(kind, json.loads(text))
+
+
+def checked(kind: TypeAdapter[Value], value: object) -> Value:
+    """`value` of JSON's types as one of `kind`, with all that other versions have written.
+
+    Raises:
+        ValueError: It is of another kind; in one line.
+    """
     try:
-        # JSON knows no tuples; what is given back is what was stored, with all that other versions know
-        _adapter(kind).validate_json(text, strict=True)
+        return kind.validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from error
-    return value
-
-
-@cache
-def _adapter(kind: str) -> TypeAdapter[object]:
-    return TypeAdapter(cast(type[object], _KINDS[kind]))

@@ -65,7 +65,6 @@ class Part(BaseModel):
         return {key: _as_json(value) for key, value in fields.items()}
 
 
-@final
 class Run(Part):
     """How the results came about.
 
@@ -170,7 +169,6 @@ class Latency(Part):
     n: int | None = None
 
 
-@final
 class Network(Part):
     """One network that was evaluated; ratios are measured against the parent, counts are of entries.
 
@@ -222,15 +220,8 @@ class Measure(Part):
     required: bool = False
 
 
-@final
-class Task(Part):
-    """One task.
-
-    Attributes:
-        margin: None stands for the run's.
-        unavailable: Why it makes no sense on the data, and was not asked.
-        flags: What casts doubt on the validity of what was observed.
-    """
+class TaskHeader(Part):
+    """What is known of a task before anything was observed; attributes as of `Task`."""
 
     digest: Text | None = None
     kind: Text
@@ -243,6 +234,18 @@ class Task(Part):
     title: Text | None = None
     unavailable: Text | None = None
     version: int | None = None
+
+
+@final
+class Task(TaskHeader):
+    """One task.
+
+    Attributes:
+        margin: None stands for the run's.
+        unavailable: Why it makes no sense on the data, and was not asked.
+        flags: What casts doubt on the validity of what was observed.
+    """
+
     shards: Count | None = None
     seconds: Number | None = None
     flags: Rows[Text] = ()
@@ -427,16 +430,8 @@ class Invariant(Part):
     broken: bool
 
 
-@final
-class Shipped(Part):
-    """A file that is said to be the network `of`, after export, compared with it on `n` examples.
-
-    Attributes:
-        disagreements: Examples that are given another class; `share`, `low` and `high` are of them.
-        largest: Of the absolute differences of logits; likewise `median`.
-        tolerance: What rounding explains.
-        holds: Whether the file gives the same predictions.
-    """
+class OutputComparison(Part):
+    """A file's outputs beside those of the network that it is said to be; attributes as of `Shipped`."""
 
     confidence: Number | None = None
     disagreements: Count
@@ -454,6 +449,19 @@ class Shipped(Part):
     share: Number | None = None
     tolerance: Number | None = None
     verdict: Literal["same outputs", "same predictions", "differs"]
+
+
+@final
+class Shipped(OutputComparison):
+    """A file that is said to be the network `of`, after export, compared with it on `n` examples.
+
+    Attributes:
+        disagreements: Examples that are given another class; `share`, `low` and `high` are of them.
+        largest: Of the absolute differences of logits; likewise `median`.
+        tolerance: What rounding explains.
+        holds: Whether the file gives the same predictions.
+    """
+
     holds: bool
 
 
@@ -468,7 +476,6 @@ class Deployable(Part):
     binding_measure: Name | None = None
 
 
-@final
 class Family(Part):
     """One pruner with one seed."""
 

@@ -20,20 +20,23 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import cast, final
+from typing import TypeVar, final
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.records.cells import read_stored
+from evalsuite.records.cells import LABELS, SHARD_SIZES, checked, read_cell
 from evalsuite.records.database_errors import DISK, BusyError, code, damaged, explained
-from evalsuite.records.facts import Meta, NetworkFacts, TaskFacts
 from evalsuite.records.run_folder import JOURNAL, LOCK, LOG, check_names, check_usable, clear_partials, make
 from evalsuite.records.run_folder import STORE as _FILE
+from evalsuite.records.schema import Part
 from evalsuite.records.sealing import canonical
+from evalsuite.records.stored import EvaluatedMeta, Meta, StoredNetwork, StoredTask
 
 Column = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 Columns = Mapping[str, Column]
+Value = TypeVar("Value")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -63,6 +66,8 @@ _MOST, _DENSEST = 2**26, 100
 _EVIDENCE = ("identity", "data", "parent", "measures", "families", "slices", "shipped", "readings")
 _EVIDENCE_OF_RUN = ("seed", "margin", "confidence", "spec_digest")
 _TIMES = frozenset({"latency_ms", "throughput_ms"})
+_META, _EVALUATED = TypeAdapter(Meta), TypeAdapter(EvaluatedMeta)
+_TASK, _NETWORK = TypeAdapter(StoredTask), TypeAdapter(StoredNetwork)
 NO_OTHER = ""
 """In place of another network's digest: columns that depend on the network alone."""
 
@@ -116,17 +121,22 @@ class Store:
 
     # --- what the run is
 
-    def meta(self, needed: Iterable[str] = ()) -> Meta:
-        """Facts about the run as a whole, by key; those that are `needed` were written before now."""
-        rows = self._database.execute("SELECT key, value FROM meta")
-        facts = {key: self._parsed(value, f"meta {key}") for key, value in rows}
-        if lacks := sorted(set(needed) - facts.keys()):
-            raise RefusedInputError(damaged(self._path, f"meta: no {', '.join(lacks)}"))
-        return cast(Meta, facts)
+    def meta(self) -> Meta:
+        """What is written about the run as a whole."""
+        return self._meta(_META)
 
-    def set_meta(self, facts: Meta) -> None:
-        """Write or replace facts about the run."""
-        rows = [(key, json.dumps(value, sort_keys=True)) for key, value in facts.items()]
+    def evaluated_meta(self) -> EvaluatedMeta:
+        """The same of a run that has networks to evaluate."""
+        return self._meta(_EVALUATED)
+
+    def _meta(self, kind: TypeAdapter[Value]) -> Value:
+        with self._refusing_damage("meta"):
+            cells = self._database.execute("SELECT key, value FROM meta")
+            return checked(kind, {key: json.loads(value) for key, value in cells})
+
+    def set_meta(self, meta: Meta) -> None:
+        """Write or replace what is set of `meta`."""
+        rows = [(key, json.dumps(value, sort_keys=True)) for key, value in meta.document().items()]
         with self._database:
             self._database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
 
@@ -143,7 +153,8 @@ class Store:
             row = self._database.execute("SELECT labels FROM labels WHERE examples = ?", (examples,)).fetchone()
             if row is None:
                 return None
-            numbers.extend(cast(list[int], self._parsed(row[0], "labels")))
+            classes = self._parsed(row[0], LABELS, "labels")
+            numbers.extend(classes)
         return numbers
 
     def set_shard_sizes(self, source: str, shards: Sequence[tuple[str, int]]) -> None:
@@ -154,26 +165,25 @@ class Store:
     def shard_sizes(self, source: str) -> list[tuple[str, int]] | None:
         """The shards (digest, number of examples) of the examples from `source`, or None."""
         row = self._database.execute("SELECT shards FROM cuts WHERE source = ?", (source,)).fetchone()
-        shards = cast(list[tuple[str, int]], self._parsed(row[0], "cuts")) if row else []
-        return [(examples, n) for examples, n in shards] if row else None
+        return self._parsed(row[0], SHARD_SIZES, "cuts") if row else None
 
-    def set_tasks(self, facts: Sequence[TaskFacts]) -> None:
-        """Replace the list of tasks; each has a `name`."""
+    def set_tasks(self, tasks: Sequence[StoredTask]) -> None:
+        """Replace the list of tasks."""
         with self._database:
             self._database.execute("DELETE FROM tasks")
-            rows = [(fact["name"], k, json.dumps(fact, sort_keys=True)) for k, fact in enumerate(facts)]
+            rows = [(task.name, k, _text(task)) for k, task in enumerate(tasks)]
             self._database.executemany("INSERT INTO tasks VALUES (?, ?, ?)", rows)
 
-    def tasks(self) -> list[TaskFacts]:
+    def tasks(self) -> list[StoredTask]:
         """The tasks, in order."""
         rows = self._database.execute("SELECT facts FROM tasks ORDER BY position")
-        return [cast(TaskFacts, self._parsed(facts, "tasks")) for (facts,) in rows]
+        return [self._parsed(text, _TASK, "tasks") for (text,) in rows]
 
-    def add_network(self, made_from: str, facts: NetworkFacts) -> None:
+    def add_network(self, made_from: str, network: StoredNetwork) -> None:
         """Write down a network, under what it was made from (parent, pruner, schedule, recipe, data, seed)."""
         with self._database:
             (position,) = self._database.execute("SELECT coalesce(max(position), -1) + 1 FROM networks").fetchone()
-            row = (made_from, position, json.dumps(facts, sort_keys=True))
+            row = (made_from, position, _text(network))
             self._database.execute("INSERT OR REPLACE INTO networks VALUES (?, ?, ?)", row)
 
     def network_count(self) -> int:
@@ -181,10 +191,15 @@ class Store:
         (count,) = self._database.execute("SELECT count(*) FROM networks").fetchone()
         return int(count)
 
-    def network(self, made_from: str) -> NetworkFacts | None:
-        """Facts of the network made from `made_from`, or None."""
+    def network(self, made_from: str) -> StoredNetwork | None:
+        """The network made from `made_from`, or None."""
         row = self._database.execute("SELECT facts FROM networks WHERE made_from = ?", (made_from,)).fetchone()
-        return cast(NetworkFacts, self._parsed(row[0], "networks")) if row else None
+        return self._parsed(row[0], _NETWORK, "networks") if row else None
+
+    def networks(self) -> list[StoredNetwork]:
+        """The run's networks, in order, as far as they are written down."""
+        networks = [self.network(made_from) for made_from in self.meta().members or ()]
+        return [network for network in networks if network is not None]
 
     # --- observations
 
@@ -227,22 +242,26 @@ class Store:
     def evidence(self) -> str:
         """SHA-256 of all that results are made from, 64 hex digits: the same for the same observations everywhere.
 
-        That are the run's facts, tasks and networks, the right answers, and the observations of these networks on
+        That are the run's settings, tasks and networks, the right answers, and the observations of these networks on
         these tasks; not what a run took, when and by which command it was made, nor how the database lays it out.
         """
-        meta = cast(dict[str, object], self.meta())
-        networks = [self.network(made_from) for made_from in cast(list[str], meta.get("members", []))]
-        tasks = self.tasks()
-        run = {key: cast(dict[str, object], meta.get("run", {})).get(key) for key in _EVIDENCE_OF_RUN}
-        facts = {key: meta.get(key) for key in _EVIDENCE}
-        timeless = [None if net is None else {k: v for k, v in net.items() if k not in _TIMES} for net in networks]
-        hashed = hashlib.sha256(self._canonical({**facts, "run": run, "tasks": tasks, "networks": timeless}))
-        for examples in sorted({shard for task in tasks for shard in task["shards"]}):
+        meta, tasks = self.meta(), self.tasks()
+        networks = [self.network(made_from) for made_from in meta.members or ()]
+        with self._refusing_damage("evidence"):  # nested deeper than can be written
+            whole, run = meta.document(), {} if meta.run is None else meta.run.document()
+            contents = {
+                **{key: whole.get(key) for key in _EVIDENCE},
+                "run": {key: run.get(key) for key in _EVIDENCE_OF_RUN},
+                "tasks": [task.document() for task in tasks],
+                "networks": [None if network is None else _without_times(network) for network in networks],
+            }
+        hashed = hashlib.sha256(self._canonical(contents))
+        for examples in sorted({shard for task in tasks for shard in task.shards}):
             hashed.update(self._canonical([examples, self.labels([examples])]))
-        digests = sorted({net["digest"] for net in networks if net is not None})
-        for task in sorted({task["digest"] for task in tasks}):
+        digests = sorted({network.digest for network in networks if network is not None})
+        for task in sorted({task.digest for task in tasks}):
             for digest in digests:
-                self._hash_shards(hashed, task, digest, run["seed"])
+                self._hash_shards(hashed, task, digest, run.get("seed"))
         return hashed.hexdigest()
 
     def _hash_shards(self, digest: "hashlib._Hash", task: str, network: str, seed: object) -> None:
@@ -266,15 +285,18 @@ class Store:
     # --- damage
 
     def _canonical(self, value: object) -> bytes:
-        try:
+        with self._refusing_damage("evidence"):  # NaN, or bytes where a run writes text
             return canonical(value)
-        except (ValueError, TypeError) as error:  # NaN, or bytes where a run writes text
-            raise RefusedInputError(damaged(self._path, f"{error}")) from error
 
-    def _parsed(self, text: object, table: str) -> object:
+    def _parsed(self, text: str, kind: TypeAdapter[Value], table: str) -> Value:
         """What stands in a cell of `table`, which is of its kind: others may have written to the database."""
+        with self._refusing_damage(table):
+            return read_cell(kind, text)
+
+    @contextmanager
+    def _refusing_damage(self, table: str) -> Iterator[None]:
         try:
-            return read_stored(table, cast(str, text))
+            yield
         except (ValueError, TypeError, RecursionError) as error:
             raise RefusedInputError(damaged(self._path, f"{table}: {error}")) from error
 
@@ -288,8 +310,8 @@ class Store:
             with self._database:
                 where = "task=? AND network=? AND examples=? AND seed=? AND parent=?"
                 self._database.executemany(f"DELETE FROM shards WHERE {where}", unreadable)  # noqa: S608 - a constant
-            if (seal := self.meta().get("seal")) is not None:
-                self.set_meta(Meta(complete=False, seal=None, awaited=seal["evidence"]))
+            if (seal := self.meta().seal) is not None:
+                self.set_meta(Meta(complete=False, seal=None, awaited=seal.evidence))
         except sqlite3.OperationalError:  # a reader
             return RefusedInputError(f"{message}; the run's own command computes them again")
         return RefusedInputError(f"{message}; they were taken out: the same command computes them again")
@@ -537,6 +559,14 @@ def unpack(data: bytes) -> Columns:
         size = int.from_bytes(stream.read(8), "big")
         columns[column] = np.lib.format.read_array(io.BytesIO(stream.read(size)), allow_pickle=False)
     return columns
+
+
+def _text(part: Part) -> str:
+    return json.dumps(part.document(), sort_keys=True)
+
+
+def _without_times(network: StoredNetwork) -> dict[str, object]:
+    return {key: value for key, value in network.document().items() if key not in _TIMES}
 
 
 def _is_readable(data: bytes) -> bool:

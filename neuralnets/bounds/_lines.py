@@ -57,7 +57,7 @@ class Lines:
         return replace(self, coefficients=self.coefficients * factors)
 
     def per_coefficient(self, values: Tensor) -> Tensor:
-        """What stands behind each coefficient; broadcasts against the coefficients.
+        """The value of the entry that each coefficient multiplies, in a shape that broadcasts against the coefficients.
 
         Args:
             values: (n, *shape), one for each example, or (1, *shape) for all.

@@ -11,6 +11,7 @@ from evalsuite.analysis.results import summarise
 from evalsuite.corruptions import COMMON, MIX1, MIX2
 from evalsuite.errors import RefusedInputError
 from evalsuite.records.store import Address, Row, opened
+from evalsuite.records.stored import Meta, StoredNetwork, StoredTask
 
 N = 80
 WHOLE = [(c, s) for c in COMMON for s in range(1, 6)]
@@ -48,13 +49,13 @@ def run(folder, tasks, networks, wrong, *, families=("m-0",), data=None):
         data = {"name": "d", "digest": "d", **counts, "classes": ["a", "b"], "shape": [1, 8, 8], **(data or {})}
         parent = {"id": "parent", "digest": "parent", "arch": "a", "arguments": {}, "file": None, "sha256": None}
         parent |= {"lineage": [], "standard": None}
-        store.set_meta({"run": about, "measures": ["error"], "members": members, "data": data, "parent": parent})
         seeds = [{"id": f, "pruner": f.rpartition("-")[0], "seed": int(f.rpartition("-")[2])} for f in families]
-        store.set_meta({"families": seeds})
+        known = {"measures": ["error"], "members": members, "data": data, "parent": parent, "families": seeds}
+        store.set_meta(Meta.model_validate({"run": about, **known}))
         store.set_labels({"e": [k % 2 for k in range(N)], "other": [1] * N})
-        store.set_tasks(tasks)
+        store.set_tasks([StoredTask.model_validate(each) for each in tasks])
         for facts in networks:
-            store.add_network(facts["id"], facts)
+            store.add_network(facts["id"], StoredNetwork.model_validate(facts))
             for subject in tasks:
                 errs = wrong(facts["id"], subject["name"])
                 if errs is not None:
@@ -196,7 +197,7 @@ def test_the_two_mixes_are_averaged_where_both_are_asked(tmp_path):
 
     with run(tmp_path, tasks, nets, wrong) as store:
         rows = {row.set: row for row in summarise(store).averages}
-        store.set_tasks(tasks[:-3])
+        store.set_tasks([StoredTask.model_validate(each) for each in tasks[:-3]])
         without = {row.set for row in summarise(store).averages}
     assert {name: (row.average, row.minimum, row.n) for name, row in rows.items() if "mix" in name} == {
         "mix1/3": (0.75, 0.75, 9),

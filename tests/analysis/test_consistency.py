@@ -1,9 +1,12 @@
 """What must lie in one another, written down by hand."""
 
+from types import SimpleNamespace as Namespace
+
 import numpy as np
 import pytest
 
 from evalsuite.analysis.consistency import check_consistency
+from evalsuite.extend import Stored
 from evalsuite.records.schema import Invariant
 
 N = 2000
@@ -13,22 +16,22 @@ class Evidence:
     """As much of a run's evidence as is read."""
 
     def __init__(self, right):
-        self.networks = [{"id": "child"}]
+        self.networks = [Namespace(id="child")]
         self.tasks = [task(name, len(result)) for name, result in right.items()]
         self._right = right
 
     def stored(self, task, network):
-        outcome = self._right[task["name"]]
-        return type("Stored", (), {"own": {"prediction": np.where(outcome, 1, -1)}})
+        outcome = self._right[task.name]
+        return Stored(columns={"prediction": np.where(outcome, 1, -1)}, to_parent={})
 
     def labels(self, task):
-        return np.ones(task["n"], np.int64)
+        return np.ones(task.n, np.int64)
 
 
 def task(name, n):
     kind, *rest = name.split("/")
     parameters = {"norm": rest[0], "eps": float(rest[1])} if rest else {}
-    return {"name": name, "kind": kind, "parameters": parameters, "unavailable": None, "n": n}
+    return Namespace(name=name, kind=kind, parameters=parameters, unavailable=None, n=n)
 
 
 def first(count, n=N):

@@ -4,6 +4,7 @@ import base64
 import io
 import re
 from collections import Counter
+from types import SimpleNamespace as Namespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from evalsuite.api import sweep
 from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import choose, load
 from evalsuite.networks.checkpoints.checkpoint import restore
+from evalsuite.records.stored import StoredFamily
 from evalsuite.tasks.clean import Clean
 from evalsuite.tasks.noise import Noise
 
@@ -92,20 +94,20 @@ class Seeds:
     """The part of `Evidence` that is read: a pruner with three seeds at two ratios, another with one at one."""
 
     def __init__(self):
-        self.meta = {"run": {"confidence": 0.95}}
-        self.parent = {"digest": "parent"}
-        self.tasks = [{"name": "clean"}]
+        self.meta = Namespace(run=Namespace(confidence=0.95))
+        self.parent = Namespace(digest="parent")
+        self.tasks = [Namespace(name="clean")]
 
         def family(pruner, seed, ratios):
-            networks = tuple({"digest": f"{pruner}-{seed}-{r}", "target_ratio": r} for r in ratios)
-            facts = {"id": f"{pruner}-{seed}", "pruner": pruner, "seed": seed}
+            networks = tuple(Namespace(digest=f"{pruner}-{seed}-{r}", target_ratio=r) for r in ratios)
+            facts = StoredFamily(id=f"{pruner}-{seed}", pruner=pruner, seed=seed)
             return Family(facts=facts, networks=networks)
 
         self.families = [*(family("random", seed, (0.5, 0.9)) for seed in range(3)), family("synflow", 0, (0.5,))]
 
     def predictions(self, task, network):
         # at 0.9 two of three seeds see a 1 in the last example; at 0.5 nobody does
-        observed = {"random-0-0.9": 1, "random-2-0.9": 1}.get(network["digest"], 0)
+        observed = {"random-0-0.9": 1, "random-2-0.9": 1}.get(network.digest, 0)
         return np.array([0, 0, observed])
 
     def labels(self, task):

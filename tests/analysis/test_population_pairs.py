@@ -1,18 +1,19 @@
 """Which networks are shown what was observed of which, and what the results say of it."""
 
+from types import SimpleNamespace as Namespace
+
 import numpy as np
 import pytest
 
 from evalsuite.analysis.population_pairs import WHOLE, features, pair_count, pairs, sources
-from evalsuite.measures._base import Stored
+from evalsuite.extend import Stored
+from evalsuite.records.stored import StoredNetwork
 from evalsuite.statistics.betting import interval
 
 
 def facts(identity, role="pruned", family=None, ratio=0.0, target=None):
-    return {
-        "id": identity, "digest": f"d-{identity}", "role": role, "family": family, "prune_ratio": ratio,
-        "target_ratio": target,
-    }  # fmt: skip
+    digest = f"d-{identity}"
+    return StoredNetwork(id=identity, digest=digest, role=role, family=family, prune_ratio=ratio, target_ratio=target)
 
 
 def many(families, ratios):
@@ -26,7 +27,7 @@ def many(families, ratios):
 
 def test_few_networks_are_all_compared():
     networks = many(1, 3)
-    assert [each["id"] for each in sources(networks)] == [
+    assert [each.id for each in sources(networks)] == [
         *("parent", "0-0", "0-1", "0-2", "random-0-2", "random-0-1", "random-0-0", "separate")
     ]
     assert len(pairs(networks)) == len(networks) ** 2
@@ -37,10 +38,10 @@ def test_of_many_networks_one_family_is_compared_and_the_parents_pixels_are_show
     networks = many(3, 5)
     assert len(networks) > WHOLE
     names = ["parent", "0-0", "0-1", "0-2", "0-3", "0-4", "separate"]
-    assert [each["id"] for each in sources(networks)] == names
-    outcome = [(subject["id"], to["id"]) for subject, to in pairs(networks)]
+    assert [each.id for each in sources(networks)] == names
+    outcome = [(subject.id, to.id) for subject, to in pairs(networks)]
     assert len(set(outcome)) == len(outcome) == 7 * 7 + len(networks) - 7
-    assert {to for subject, to in outcome if subject == "parent"} == {each["id"] for each in networks}
+    assert {to for subject, to in outcome if subject == "parent"} == {each.id for each in networks}
     assert {subject for subject, _ in outcome} == set(names)
     # separate networks are not in the plan of the family itself
     assert pair_count(len(networks), 5) == 6 * 5 + len(networks) - 6
@@ -51,18 +52,18 @@ class StoredPairs:
 
     def __init__(self, itself, crossed):
         self.networks = [facts("parent", "parent"), facts("child", family="f")]
-        self.meta = {"run": {"confidence": 0.9}}
+        self.meta = Namespace(run=Namespace(confidence=0.9))
         self.tasks = [
-            {"name": name, "kind": kind, "unavailable": None} for name, kind in (("clean", "clean"), ("f", "features"))
+            Namespace(name=name, kind=kind, unavailable=None) for name, kind in (("clean", "clean"), ("f", "features"))
         ]
         self._itself, self._crossed = itself, crossed
 
     def stored(self, task, network):
-        actual = self._itself.get(network["id"])
+        actual = self._itself.get(network.id)
         return None if actual is None else Stored(columns={"own_confidence": actual}, to_parent={})
 
     def crossed(self, task, network, subject):
-        computed = self._crossed.get((subject["id"], network["id"]))
+        computed = self._crossed.get((subject.id, network.id))
         return None if computed is None else {"lent_confidence": computed}
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evalsuite.analysis.validity_flags import FLAGS, SIGNS, validity_flags
-from evalsuite.attacks._base import Flag
+from evalsuite.extend import Flag
 
 
 def test_bits_stand_for_the_flags_of_attacks():

@@ -7,11 +7,10 @@ from torch import nn
 
 from evalsuite.attacks import _stages as stages
 from evalsuite.attacks import autoattack
-from evalsuite.attacks._base import Budget, Flag
 from evalsuite.attacks._validity import zero_gradient
 from evalsuite.attacks.autoattack import Autoattack
 from evalsuite.attacks.square import Square
-from evalsuite.data._base import Batch
+from evalsuite.extend import Batch, Budget, Flag
 
 
 def small(classes, seed=0):

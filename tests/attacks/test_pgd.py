@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from evalsuite.attacks._base import Budget
 from evalsuite.attacks.pgd import Pgd
-from evalsuite.data._base import Batch
+from evalsuite.extend import Batch, Budget
 
 
 class Linear(torch.nn.Module):

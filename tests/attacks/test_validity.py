@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from evalsuite.attacks._base import Flag
 from evalsuite.attacks._validity import doubts, unbounded, zero_gradient
-from evalsuite.data._base import Batch
+from evalsuite.extend import Batch, Flag
 
 
 def honest(seed=0):

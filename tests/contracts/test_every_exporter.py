@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from evalsuite.errors import UsageError
-from evalsuite.export._base import Exporter
+from evalsuite.extend import Exporter
 from evalsuite.gate.checks import GateResult
 from evalsuite.parts.registry import find, names
 from evalsuite.records.schema import Results, parse_results

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from evalsuite.measures._base import Annotations, Answers, Measure, Metric, Statistic, Stored
+from evalsuite.extend import Annotations, Answers, Measure, Metric, Statistic, Stored
 from evalsuite.parts.names import parse_part, part_name
 from evalsuite.parts.registry import names
 from evalsuite.statistics.bootstrap import compare_sampled

@@ -2,11 +2,9 @@
 
 import pytest
 
-from evalsuite.measures._base import Metric
+from evalsuite.extend import Metric, Recipe, Task
 from evalsuite.parts.names import parse_part, part_kind, part_name
 from evalsuite.parts.registry import find, names
-from evalsuite.tasks._base import Task
-from evalsuite.training._base import Recipe
 from pruners import Pruner
 from pruners.regularisers import Regulariser
 

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from evalsuite.data import Batch
+from evalsuite.extend import ChecksNetworks, ComparesToParent, Domain, Pairwise, Task
 from evalsuite.parts.names import part_kind
 from evalsuite.parts.registry import find, names
-from evalsuite.tasks._abilities import ChecksNetworks, ComparesToParent, Pairwise, bank_size
-from evalsuite.tasks._base import Domain, Task
+from evalsuite.tasks._abilities import bank_size
 from evalsuite.tasks._names import expand, parse
 
 DOMAINS = {

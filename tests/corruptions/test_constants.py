@@ -5,8 +5,8 @@ from importlib import import_module
 import pytest
 
 from evalsuite.corruptions import _constants, glass_blur, shot_noise
-from evalsuite.corruptions._base import Corruption
 from evalsuite.errors import UsageError
+from evalsuite.extend import Corruption
 from evalsuite.parts import registry
 
 NAMES = registry.names("evalsuite.corruptions")

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from evalsuite import corruptions, randomness
 from evalsuite.corruptions import _blocks
-from evalsuite.corruptions._base import Corruption
 from evalsuite.errors import UsageError
+from evalsuite.extend import Corruption
 from evalsuite.parts import registry
 
 PACKAGE = "evalsuite.corruptions"

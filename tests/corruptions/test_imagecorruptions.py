@@ -19,7 +19,7 @@ from scipy import stats
 from sklearn.datasets import load_sample_images
 
 from evalsuite import randomness
-from evalsuite.corruptions._base import Corruption
+from evalsuite.extend import Corruption
 from evalsuite.parts import registry
 
 SIDE = 224

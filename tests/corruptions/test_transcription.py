@@ -22,7 +22,7 @@ from sklearn.datasets import load_sample_images
 
 from evalsuite import randomness
 from evalsuite.corruptions import _frost_texture
-from evalsuite.corruptions._base import Corruption
+from evalsuite.extend import Corruption
 from evalsuite.parts import registry
 from evalsuite.randomness import fold
 

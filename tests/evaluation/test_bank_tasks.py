@@ -21,10 +21,11 @@ from evalsuite.errors import UsageError
 from evalsuite.evaluation.evaluate import evaluate_family, why_unavailable, write_missing
 from evalsuite.evaluation.examples import domain_of, prepare_examples
 from evalsuite.evaluation.missing import Population, missing_work
+from evalsuite.extend import Domain
 from evalsuite.progress import Silent
 from evalsuite.randomness import keys
 from evalsuite.records.store import NO_OTHER, Address, opened
-from evalsuite.tasks._base import Domain
+from evalsuite.records.stored import Meta
 from evalsuite.tasks._names import digest, parse
 from evalsuite.tasks._outliers import outliers
 from evalsuite.tasks.ood import Ood
@@ -240,12 +241,12 @@ def test_data_and_networks_that_cannot_be_asked_say_why(tmp_path):
     assert "no linear layer" in why_unavailable(TASK, dataset(), [network, bare])
     assert why_unavailable(Ood(outliers="blobs"), dataset(), [bare]) is None
     with opened(tmp_path, create=True) as store:
-        store.set_meta({"members": [], "families": []})
+        store.set_meta(Meta(members=()))
         result = prepare_examples(EvaluationSettings(tasks=(TASK,)), dataset(train=None), dataset().test, store)
         members = {NetworkRef(id="parent", digest="d"): network}
         engine, loader = engine_for(result, members), resident(members.keys(), members.values())
         evaluate_family(tuple(members), result, store, engine=engine, loader=loader, reporter=Silent())
-        assert "training" in store.tasks()[0]["unavailable"]
+        assert "training" in store.tasks()[0].unavailable
     assert network.count_seen == 2  # an image for each time that it was looked for a classifier
 
 

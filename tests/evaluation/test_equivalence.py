@@ -60,34 +60,34 @@ def held(examples, more):
 
 def test_the_same_network(examples):
     result = held(examples, 0.0)
-    assert (result["id"], result["of"], result["file"], result["sha256"]) == (
+    assert (result.id, result.of, result.file, result.sha256) == (
         "app.pt",
         "small",
         "out/app.pt",
         "ab" * 32,
     )
-    assert (result["verdict"], result["n"], result["disagreements"], result["largest"]) == ("same outputs", N, 0, 0.0)
-    assert result["low"] == 0
-    assert result["high"] == pytest.approx(binomtest(0, N).proportion_ci(0.9, method="exact").high)
+    assert (result.verdict, result.n, result.disagreements, result.largest) == ("same outputs", N, 0, 0.0)
+    assert result.low == 0
+    assert result.high == pytest.approx(binomtest(0, N).proportion_ci(0.9, method="exact").high)
 
 
 @pytest.mark.parametrize(("more", "verdict"), [(0.9e-4, "same outputs"), (1.1e-4, "same predictions")])
 def test_rounding_is_a_ten_thousandth_of_the_largest_output(examples, more, verdict):
     outcome = held(examples, more)
-    assert outcome["verdict"] == verdict
-    assert outcome["tolerance"] == pytest.approx(1e-4)
-    assert outcome["largest"] == pytest.approx(more, rel=1e-2)
-    assert outcome["disagreements"] == 0
+    assert outcome.verdict == verdict
+    assert outcome.tolerance == pytest.approx(1e-4)
+    assert outcome.largest == pytest.approx(more, rel=1e-2)
+    assert outcome.disagreements == 0
 
 
 def test_other_predictions(examples):
     actual = held(examples, 0.1)
     # logits between 0.5 and 0.6 change sides: k / 299 for k = 150, ..., 179
-    assert (actual["verdict"], actual["disagreements"], actual["share"]) == ("differs", 30, 0.1)
+    assert (actual.verdict, actual.disagreements, actual.share) == ("differs", 30, 0.1)
     exact = binomtest(30, N).proportion_ci(0.9, method="exact")
-    assert (actual["low"], actual["high"]) == (pytest.approx(exact.low), pytest.approx(exact.high))
+    assert (actual.low, actual.high) == (pytest.approx(exact.low), pytest.approx(exact.high))
     # one logit of two differs, by 0.1: the lower middle of all differences is 0
-    assert (actual["largest"], actual["median"]) == (pytest.approx(0.1), 0)
+    assert (actual.largest, actual.median) == (pytest.approx(0.1), 0)
 
 
 def test_outputs_that_are_no_numbers_are_refused(examples):
@@ -128,14 +128,14 @@ def test_a_map_differs_where_one_pixel_does():
     computed[1] = computed[1].flip(0)
     computed[3, :, 0, 0] = computed[3, :, 0, 0].flip(0)
     message = held_outputs(Segmentation(), torch.zeros(5, 4, 4, dtype=torch.int64), expected, computed)
-    assert (message["verdict"], message["n"], message["disagreements"]) == ("differs", 5, 2)
+    assert (message.verdict, message.n, message.disagreements) == ("differs", 5, 2)
 
 
 def test_numbers_differ_where_rounding_does_not_explain_it():
     expected = torch.tensor([[10.0], [20.0], [30.0], [40.0]])
     result = expected + torch.tensor([[0.0], [0.0039], [0.0041], [-1.0]])
     messages = held_outputs(Regression(scale=(1.0,)), expected, expected, result)
-    assert messages["tolerance"] == pytest.approx(0.004)
-    assert (messages["verdict"], messages["disagreements"]) == ("differs", 2)
+    assert messages.tolerance == pytest.approx(0.004)
+    assert (messages.verdict, messages.disagreements) == ("differs", 2)
     same = held_outputs(Regression(scale=(1.0,)), expected, expected, expected + 0.001)
-    assert (same["verdict"], same["disagreements"]) == ("same outputs", 0)
+    assert (same.verdict, same.disagreements) == ("same outputs", 0)

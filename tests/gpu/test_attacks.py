@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from evalsuite.attacks._base import Attack, Budget
+from evalsuite.extend import Attack, Budget
 from evalsuite.parts.registry import find, names
 
 PACKAGE = "evalsuite.attacks"

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from evalsuite.data import Examples
-from evalsuite.measures._base import Annotations, Measure, Metric, Stored
+from evalsuite.extend import Annotations, ComparesToParent, Measure, Metric, Pairwise, Stored
 from evalsuite.parts.names import parse_part
 from evalsuite.parts.registry import names
 from evalsuite.problems.regression import Regression
@@ -16,7 +16,6 @@ from evalsuite.problems.segmentation import Segmentation
 from evalsuite.problems.super_resolution import SuperResolution
 from evalsuite.statistics.bootstrap import compare_sampled
 from evalsuite.statistics.compare import compare
-from evalsuite.tasks._abilities import ComparesToParent, Pairwise
 from evalsuite.tasks._names import parse as task_called
 
 PACKAGE = "evalsuite.measures"

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from evalsuite.extend import ChecksNetworks, ComparesToParent, Domain, OwnExamples, Pairwise, Task
 from evalsuite.parts.names import part_kind
 from evalsuite.parts.registry import find, names
-from evalsuite.tasks._abilities import ChecksNetworks, ComparesToParent, OwnExamples, Pairwise, bank_size
-from evalsuite.tasks._base import Domain, Task
+from evalsuite.tasks._abilities import bank_size
 from evalsuite.tasks._names import expand
 
 PACKAGE = "evalsuite.tasks"

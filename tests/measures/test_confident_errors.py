@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from evalsuite.errors import UsageError
-from evalsuite.measures._base import Annotations, Metric, Stored
+from evalsuite.extend import Annotations, Metric, Stored
 from evalsuite.measures.confident_errors import ConfidentErrors
 from evalsuite.parts.names import parse_part, part_name
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from evalsuite.measures._base import Annotations, Stored
+from evalsuite.extend import Annotations, Stored
 from evalsuite.measures.disagreement import Disagreement
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from evalsuite.measures._base import Annotations, Stored
+from evalsuite.extend import Annotations, Stored
 from evalsuite.measures.error import Error
 from evalsuite.measures.lost_radius import LostRadius
 

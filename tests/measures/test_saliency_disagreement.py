@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from evalsuite.measures._base import Annotations, Stored
+from evalsuite.extend import Annotations, Stored
 from evalsuite.measures.saliency_disagreement import SaliencyDisagreement
 
 

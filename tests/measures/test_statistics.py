@@ -7,7 +7,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss, roc_auc_score, roc_curve
 
 from evalsuite.errors import UsageError
-from evalsuite.measures._base import Annotations, Metric, Statistic, Stored
+from evalsuite.extend import Annotations, Metric, Statistic, Stored
 from evalsuite.measures.calibration import Calibration
 from evalsuite.measures.nll import Nll
 from evalsuite.measures.ood_auroc import OodAuroc

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import recall_score
 
-from evalsuite.measures._base import Annotations, Stored
+from evalsuite.extend import Annotations, Stored
 from evalsuite.measures.error import Error
 from evalsuite.measures.worst_class import WorstClass
 from evalsuite.statistics.compare import compare

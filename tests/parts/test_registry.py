@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pytest
 
 from evalsuite.errors import UnknownNameError
+from evalsuite.extend import Task
 from evalsuite.parts.names import part_name
 from evalsuite.parts.registry import find, names
-from evalsuite.tasks._base import Task
 
 
 def test_names_are_files():

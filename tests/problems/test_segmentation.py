@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, jaccard_score
 
-from evalsuite.measures._base import Annotations, Stored
+from evalsuite.extend import Annotations, Stored
 from evalsuite.measures.iou import Iou
 from evalsuite.measures.mean_iou import MeanIou
 from evalsuite.measures.pixel_error import PixelError

@@ -7,7 +7,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from evalsuite.measures._base import Annotations, Stored
+from evalsuite.extend import Annotations, Stored
 from evalsuite.measures.psnr import Psnr
 from evalsuite.measures.ssim import Ssim
 from evalsuite.problems.super_resolution import SuperResolution

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from evalsuite.attacks._base import Budget
 from evalsuite.attacks.pgd import Pgd
 from evalsuite.data import Batch
 from evalsuite.errors import RefusedInputError, TerminatedError
+from evalsuite.extend import Budget
 from evalsuite.networks.architectures.by_name import build
 from evalsuite.networks.normalized import Normalized
 from evalsuite.process.culprit import culprit, what_it_says

@@ -573,8 +573,8 @@ def test_a_run_stores_what_the_author_gets_example_by_example(case: Case) -> Non
 def _predictions(folder: Path) -> np.ndarray:
     with reading(folder) as store:
         (task,) = store.tasks()
-        network = store.meta()["parent"]["digest"]
-        addresses = [Address(task=task["digest"], network=network, examples=each, seed=0) for each in task["shards"]]
+        network = store.meta().parent.digest
+        addresses = [Address(task=task.digest, network=network, examples=each, seed=0) for each in task.shards]
         columns = [store.read(address) for address in addresses]
     return np.concatenate([each["prediction"] for each in columns if each is not None])
 

@@ -18,6 +18,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from evalsuite.cli._options import by_task, ratios
 from evalsuite.data._class_folders import _read_json
 from evalsuite.errors import EvalsuiteError, UsageError
+from evalsuite.extend import Task
 from evalsuite.files.delimited import read_delimited
 from evalsuite.gate.policy import Policy, parse_policy
 from evalsuite.inputs.class_order import names_given
@@ -27,7 +28,6 @@ from evalsuite.parts.data_names import parse_data_name
 from evalsuite.parts.names import parse_part, part_name
 from evalsuite.parts.registry import names
 from evalsuite.records.store import pack, unpack
-from evalsuite.tasks._base import Task
 from evalsuite.tasks._names import expand
 from pruners import Pruner
 

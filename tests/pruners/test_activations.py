@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pruners import coupled_channels
 from pruners._activations import by_channel, first_reader, read
 from pruners._channels import ChannelGroup, Side
-from pruners._coupling import coupled_channels
 
 Build = Callable[[str], nn.Module]
 

@@ -8,10 +8,7 @@ from torch import Tensor, nn
 
 from neuralnets.training_hook import Hook
 from neuralnets.weights import prunable, remaining
-from pruners._adapters import adapted, merged
-from pruners._base import Context
-from pruners._schedule import cascade
-from pruners._sgd import sgd
+from pruners import Context, adapted, cascade, merged, sgd
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from neuralnets.weights import prunable
+from pruners import Context
 from pruners._allocation import Allocation, allocate
-from pruners._base import Context
 from pruners._masks import Masks
 from pruners._positions import positions
 from pruners.magnitude import Magnitude

@@ -9,10 +9,10 @@ from torch import nn
 from typing_extensions import override
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context, Need, Pruner
+from pruners import Context, Pruner, cascade
+from pruners._base import Need
 from pruners._budget import prune_to_cost
 from pruners._positions import positions
-from pruners._schedule import cascade
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from neuralnets.weights import remaining
+from pruners import coupled_channels
 from pruners._channel_allocation import ChannelAllocation, allocate_channels, channel_costs
 from pruners._channels import remove_channels
-from pruners._coupling import coupled_channels
 
 Build = Callable[[str], nn.Module]
 EXAMPLE = torch.zeros(1, 3, 8, 8)

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from neuralnets.weights import remaining
-from pruners._base import Context
-from pruners._channel_pruner import ChannelPruner
+from pruners import ChannelPruner, Context
 from pruners._channels import ChannelGroup, Keep
 
 Build = Callable[[str], nn.Module]

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from neuralnets.weights import prunable, remaining
+from pruners import Context
 from pruners._allocation import Allocation
-from pruners._base import Context
 from pruners._layer_trials import read_layers, trial
 from pruners.constrained_rl import ConstrainedRL
 from pruners.magnitude import Magnitude

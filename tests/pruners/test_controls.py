@@ -6,10 +6,16 @@ import torch
 from torch import Tensor, nn
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
-from pruners._channel_pruner import ChannelPruner
-from pruners._controls import copycat, reinitialised, same_ratios_random, shuffled, width_reduced
-from pruners._coupling import coupled_channels
+from pruners import (
+    ChannelPruner,
+    Context,
+    copycat,
+    coupled_channels,
+    reinitialised,
+    same_ratios_random,
+    shuffled,
+    width_reduced,
+)
 from pruners._widths import kept_widths
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
-from pruners._coupling import coupled_channels
+from pruners import Context, coupled_channels
 from pruners._ellipsoid import sensitivities
 from pruners._folding import folded_filters, norms_behind
 from pruners._importance_sampling import arrivals, places, unbiased_weights

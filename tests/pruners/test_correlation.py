@@ -8,9 +8,8 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 from torch import Tensor, nn
 
 from neuralnets.weights import remaining
-from pruners._base import Context
+from pruners import Context, coupled_channels
 from pruners._channels import ChannelGroup, _tensors, remove_channels
-from pruners._coupling import coupled_channels
 from pruners.correlation import Correlation, merges
 
 Build = Callable[[str], nn.Module]

@@ -8,8 +8,8 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from neuralnets.weights import prunable, remaining
+from pruners import coupled_channels
 from pruners._channels import ChannelGroup, counter, mask_channels, remove_channels
-from pruners._coupling import coupled_channels
 
 Build = Callable[[str], nn.Module]
 

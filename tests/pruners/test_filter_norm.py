@@ -7,9 +7,8 @@ from torch import Tensor, nn
 from torch.nn.utils import prune as reference
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
+from pruners import Context, coupled_channels
 from pruners._channels import remove_channels
-from pruners._coupling import coupled_channels
 from pruners.filter_norm import FilterNorm
 
 Build = Callable[[str], nn.Module]

@@ -6,9 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralnets.weights import remaining
-from pruners._base import Context
+from pruners import Context, coupled_channels
 from pruners._channels import mask_channels
-from pruners._coupling import coupled_channels
 from pruners.fisher import Fisher
 
 Build = Callable[[str], nn.Module]

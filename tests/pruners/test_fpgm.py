@@ -8,8 +8,7 @@ from scipy.spatial.distance import cdist
 from torch import Tensor, nn
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
-from pruners._coupling import coupled_channels
+from pruners import Context, coupled_channels
 from pruners.fpgm import FPGM
 
 Build = Callable[[str], nn.Module]

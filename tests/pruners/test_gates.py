@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pruners import coupled_channels
 from pruners._channels import ChannelGroup, mask_channels
-from pruners._coupling import coupled_channels
 from pruners._gates import gate_gradients, gated
 
 Build = Callable[[str], nn.Module]

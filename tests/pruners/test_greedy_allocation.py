@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
+from pruners import Context
 from pruners._layer_trials import Outcome
 from pruners.greedy_allocation import GreedyAllocation, greedy_counts
 

@@ -7,10 +7,8 @@ from torch import Tensor, nn
 
 from neuralnets.training_hook import Hook
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
+from pruners import Context, coupled_channels, sgd
 from pruners._channels import ChannelGroup, mask_channels
-from pruners._coupling import coupled_channels
-from pruners._sgd import sgd
 from pruners.filter_norm import FilterNorm
 from pruners.greg import GReg, GrowingPenalty, mean_sizes
 

@@ -2,7 +2,8 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
 
-from pruners._grids import Grid, geometric, linear, lost_in_pruning, lottery, retrained
+from pruners import lost_in_pruning, lottery
+from pruners._grids import Grid, geometric, linear, retrained
 
 # percentages as listed by the authors' configuration, one decimal
 PUBLISHED = {

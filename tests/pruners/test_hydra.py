@@ -8,9 +8,7 @@ from torch import Tensor, nn
 
 from neuralnets.training_hook import Hook
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
-from pruners._schedule import hold_zeros
-from pruners._sgd import sgd
+from pruners import Context, hold_zeros, sgd
 from pruners.hydra import Hydra, Scored
 from pruners.magnitude import Magnitude
 

@@ -6,8 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
-from pruners._sgd import sgd
+from pruners import Context, sgd
 from pruners.iss_p import ISSP, Shrinkage
 
 Build = Callable[[str], nn.Module]

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pruners import apply_masks
 from pruners._layer_trials import Layers, Outcome, masks_for, read_layers, to_budget, trial
-from pruners._masks import apply_masks
 
 
 def layers(*sizes: int) -> Layers:

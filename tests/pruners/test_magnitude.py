@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune as reference
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
+from pruners import Context
 from pruners.magnitude import Magnitude
 
 CONTEXT = Context(example=torch.zeros(1, 4))

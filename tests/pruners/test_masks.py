@@ -4,7 +4,8 @@ import torch
 from hypothesis import given
 from torch import Tensor, nn
 
-from pruners._masks import apply_masks, even_priorities, keep_global, keep_layerwise, nonzero
+from pruners import apply_masks, keep_global
+from pruners._masks import even_priorities, keep_layerwise, nonzero
 
 Case = tuple[dict[str, Tensor], dict[str, Tensor], int]
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.ao.pruning import WeightNormSparsifier
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
+from pruners import Context
 from pruners.n_m import NM
 
 Build = Callable[[str], nn.Module]

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from neuralnets.weights import remaining
-from pruners._base import Context
+from pruners import Context, coupled_channels
 from pruners._channels import remove_channels
-from pruners._coupling import coupled_channels
 from pruners.pfp import PFP, errors, sensitivities
 
 Build = Callable[[str], nn.Module]

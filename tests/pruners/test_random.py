@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from neuralnets.weights import prunable
-from pruners._base import Context
+from pruners import Context
 from pruners.random import Random
 
 EXAMPLE = torch.zeros(1, 4)

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from neuralnets.layers import BATCH_NORMS
 from neuralnets.training_hook import Hook
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
+from pruners import Context, sgd
 from pruners._bounded import Bounded, bounded, can_be_bounded, importances, unbounded
-from pruners._sgd import sgd
 from pruners.rni import RNI, Receding, receding
 
 Build = Callable[[str], nn.Module]

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
-from pruners._schedule import cascade, hold_zeros, keep_for, rewound
+from pruners import Context, cascade, hold_zeros, keep_for
+from pruners._schedule import rewound
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
 from pruners.random import Random

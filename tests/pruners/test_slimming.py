@@ -5,8 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
-from pruners._coupling import coupled_channels
+from pruners import Context, coupled_channels
 from pruners.slimming import Slimming
 
 Build = Callable[[str], nn.Module]

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neuralnets.copies import copied
-from pruners import Context, Hook, Pruner, prunable, remaining, sgd
+from pruners import Context, Hook, Pruner, coupled_channels, prunable, remaining, sgd
 from pruners._channels import mask_channels, remove_channels
-from pruners._coupling import coupled_channels
 from pruners._data import scoring
 from pruners._gates import gate_gradients
 from pruners._moments import moments

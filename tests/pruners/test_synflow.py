@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neuralnets.weights import prunable, remaining
-from pruners._base import Context
+from pruners import Context
 from pruners._flow import positive, synaptic_flow
 from pruners.magnitude import Magnitude
 from pruners.synflow import SynFlow

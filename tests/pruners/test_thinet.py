@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neuralnets.weights import remaining
-from pruners._base import Context
+from pruners import Context, coupled_channels
 from pruners._channels import mask_channels, remove_channels
-from pruners._coupling import coupled_channels
 from pruners.thinet import ThiNet
 
 Build = Callable[[str], nn.Module]

@@ -7,9 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralnets.weights import prunable, remaining
-from pruners import woodfisher
-from pruners._base import Context
-from pruners._masks import apply_masks
+from pruners import Context, apply_masks, woodfisher
 from pruners.magnitude import Magnitude
 from pruners.woodfisher import WoodFisher, example_gradients, joint_step, removal_losses, summed_step
 

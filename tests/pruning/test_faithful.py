@@ -421,8 +421,8 @@ def test_networks_without_prunable_weights_are_judged_beside_the_family(digits, 
     with opened(tmp_path, create=True) as store:
         family = register_candidates(inputs, Candidates(inputs, {"other": Candidate(read=checkpoint)}), store)
         facts = [store.network(address) for address in family.addresses]
-    assert [each["role"] for each in facts] == ["parent", "control"]
-    assert [each["prune_ratio"] for each in facts] == [None, None]
-    assert facts[0]["uncounted"] == "a forward pass of the parent uses no prunable weight"
-    assert facts[0]["dense_flops"] == 640
+    assert [each.role for each in facts] == ["parent", "control"]
+    assert [each.prune_ratio for each in facts] == [None, None]
+    assert facts[0].uncounted == "a forward pass of the parent uses no prunable weight"
+    assert facts[0].dense_flops == 640
     assert [(each.topic, each.basis) for each in family.readings] == [("prunable share", "measured")]

@@ -107,7 +107,7 @@ def test_networks_made_elsewhere_are_timed_together_once(digits, tmp_path, timed
         register_candidates(inputs, candidates, store)
         facts = [store.network(address) for address in family.addresses]
     assert timed == [2, 2]
-    assert facts[0]["latency_ms"] == facts[1]["latency_ms"] != facts[2]["latency_ms"]
+    assert facts[0].latency_ms == facts[1].latency_ms != facts[2].latency_ms
 
 
 def test_every_round_times_every_network_once_in_an_order_of_its_own() -> None:

@@ -12,6 +12,7 @@ import pytest
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.records.database_errors import BusyError
 from evalsuite.records.store import Address, Row, opened, pack, reading, unpack
+from evalsuite.records.stored import Meta, StoredNetwork, StoredRun, StoredTask
 
 
 def row(examples="e", **columns):
@@ -130,7 +131,7 @@ def test_a_store_of_the_version_before_is_brought_up_to_date(tmp_path):
             assert store.labels(coarse) == [7, 8, 9, 7, 6]
             assert store.labels(["a", "b"]) == [7, 8]
             assert store.labels(fine) is None  # its third shard was never computed
-            assert store.meta()["schema"] == "evalsuite-store/2"
+            assert store.meta().document()["schema"] == "evalsuite-store/2"
             assert store.present("clean", 0) == {("n", "abc", ""), ("n", "de", "")}
 
 
@@ -300,11 +301,11 @@ DAMAGE = {
 @pytest.mark.parametrize("statement", DAMAGE.values(), ids=DAMAGE)
 def test_facts_that_cannot_be_read_say_what_to_do(tmp_path, statement):
     with opened(tmp_path, create=True) as store:
-        store.set_meta({"run": RUN})
+        store.set_meta(Meta(run=StoredRun.model_validate(RUN)))
         store.set_labels({"e": [1]})
         store.set_shard_sizes("files", [("e", 1)])
-        store.set_tasks([TASK])
-        store.add_network("made", NETWORK)
+        store.set_tasks([StoredTask.model_validate(TASK)])
+        store.add_network("made", StoredNetwork.model_validate(NETWORK))
 
     def look(store):
         return store.meta(), store.labels(["e"]), store.shard_sizes("files"), store.tasks(), store.network("made")

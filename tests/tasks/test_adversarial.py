@@ -6,11 +6,10 @@ import torch
 from typing_extensions import override
 
 from evalsuite.attacks import pgd
-from evalsuite.attacks._base import Attack, Attacked, Flag
 from evalsuite.data import Batch
+from evalsuite.extend import Attack, Attacked, Domain, Flag
 from evalsuite.process.third_party_code import OutputError
 from evalsuite.tasks import adversarial
-from evalsuite.tasks._base import Domain
 from evalsuite.tasks.adversarial import FLAGS, Adversarial
 
 

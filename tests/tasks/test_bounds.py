@@ -9,10 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from evalsuite.attacks._base import Attack, Attacked
 from evalsuite.data import Batch
+from evalsuite.extend import Attack, Attacked, Domain
 from evalsuite.tasks import bounds as module
-from evalsuite.tasks._base import Domain
 from evalsuite.tasks.bounds import ABSTAIN, Bounds
 
 SHAPE = (1, 6, 6)

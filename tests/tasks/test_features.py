@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from evalsuite.data import Batch
+from evalsuite.extend import Domain
 from evalsuite.networks.normalized import Normalized
-from evalsuite.tasks._base import Domain
 from evalsuite.tasks.features import Features, unpacked
 
 

@@ -10,12 +10,11 @@ from scipy.ndimage import gaussian_filter
 
 from evalsuite.data import Batch
 from evalsuite.errors import UsageError
-from evalsuite.measures._base import Annotations, Stored
+from evalsuite.extend import Annotations, Domain, Stored
 from evalsuite.measures.error import Error
 from evalsuite.measures.ood_auroc import OodAuroc
 from evalsuite.parts.names import part_name
 from evalsuite.randomness import keys, uniform
-from evalsuite.tasks._base import Domain
 from evalsuite.tasks._names import digest, expand, parse
 from evalsuite.tasks._outliers import KINDS, outliers
 from evalsuite.tasks.ood import Ood

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from evalsuite.data import Batch
-from evalsuite.tasks._base import Domain
+from evalsuite.extend import Domain
 from evalsuite.tasks.saliency import Saliency
 
 

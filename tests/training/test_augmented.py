@@ -3,9 +3,9 @@ import torch
 from torch import Generator, Tensor, nn
 
 from evalsuite.corruptions import MIX1
-from evalsuite.corruptions._base import Corruption
 from evalsuite.data import Examples
 from evalsuite.errors import UsageError
+from evalsuite.extend import Corruption
 from evalsuite.parts.registry import find
 from evalsuite.training import named, train
 from evalsuite.training.augmented import Augmented, usable

@@ -3,11 +3,10 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from evalsuite.attacks._base import Budget
 from evalsuite.attacks.pgd import Pgd as Attack
 from evalsuite.data import Examples, load
-from evalsuite.data._base import Batch
 from evalsuite.errors import UsageError
+from evalsuite.extend import Batch, Budget
 from evalsuite.training import named, score, train
 from evalsuite.training._pgd_steps import ascend
 from evalsuite.training.pgd import Pgd

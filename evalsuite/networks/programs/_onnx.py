@@ -190,6 +190,7 @@ def _whole(onnx: ModuleType, path: Path, data: bytes, digest: str) -> _Read:
 
 
 def _check_graph(path: Path, model: Model) -> None:
+    """Refuse graphs with foreign operators, or whose sizes depend on what an image shows."""
     foreign = foreign_operator(model)
     if foreign is not None:
         raise RefusedInputError(

@@ -20,7 +20,7 @@ class ShippedRow:
 
     file: str
     network: str
-    formats: str
+    format: str
     examples: str
     disagreements: str
     share: str
@@ -49,10 +49,11 @@ class ShippedFiles(Section):
 
 
 def _row(shipped: Shipped) -> ShippedRow:
+    """Word one shipped file's comparison as a row of the table."""
     return ShippedRow(
         file=shipped.id,
         network=shipped.of,
-        formats=shipped.kind or formats.NOTHING,
+        format=shipped.kind or formats.NOTHING,
         examples=formats.count(shipped.n),
         disagreements=formats.count(shipped.disagreements),
         share=f"{formats.loss(shipped.share)} {formats.span(shipped.low, shipped.high)}",
