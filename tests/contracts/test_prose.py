@@ -96,3 +96,12 @@ def test_every_decision_is_listed_and_has_its_three_parts() -> None:
             "Choice",
             "Rejected",
         ]
+
+
+def test_messages_that_are_explained_are_those_of_the_sources() -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "evalsuite").rglob("*.py"))
+    page = (ROOT / "docs" / "debugging.md").read_text(encoding="utf-8")
+    messages = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    assert len(messages) > 5
+    for message in messages:
+        assert message.split("...")[0].strip() in sources, message
