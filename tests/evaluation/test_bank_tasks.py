@@ -137,7 +137,7 @@ def test_each_network_studies_once_whatever_the_shards_and_only_if_it_is_asked(t
         assert plan(store, first_two)[1].items == ()
         _, work = plan(store, members)
         assert [[ref.id for ref in item.networks] for item in work.bank] == [["n2"]] * 6
-        assert len(work.columns) == 3
+        assert len(work.observe) == 3
         assert work.weight == 40 + 2 * 20
         compute(store, members)
         assert [network.count_seen for network in members.values()] == [89] * 3
@@ -175,7 +175,7 @@ def test_a_killed_run_studies_again_and_finds_the_same(tmp_path, monkeypatch):
     with opened(tmp_path / "parts", create=True) as store:
         with pytest.raises(KeyboardInterrupt):
             compute(store, members, reporter=Stop())
-        assert len(plan(store, members)[1].columns) == 2
+        assert len(plan(store, members)[1].observe) == 2
         for column, values in columns(store, second, compute(store, members)).items():
             np.testing.assert_array_equal(values, expected[column])
 
