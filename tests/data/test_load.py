@@ -84,7 +84,7 @@ SHAPE = 3
 
 
 @pytest.fixture
-def itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     package = tmp_path / "house"
     package.mkdir()
     (package / "__init__.py").write_text("")
@@ -141,7 +141,7 @@ def test_a_question_mark_in_a_path_is_part_of_the_path(tmp_path: Path) -> None:
         load(f"folder:{tmp_path}/what?")
 
 
-@pytest.mark.usefixtures("own")
+@pytest.mark.usefixtures("own_modules")
 def test_a_pair_of_torchs_data_sets() -> None:
     result = load("house.sets:pair")
     assert (result.name, result.classes, result.shape) == ("house.sets:pair", ("off", "on"), (1, 2, 2))
@@ -155,20 +155,20 @@ def test_a_pair_of_torchs_data_sets() -> None:
     assert (order.value, order.basis) == ("the numbers in test of house.sets:pair", "assumed")
 
 
-@pytest.mark.usefixtures("own")
+@pytest.mark.usefixtures("own_modules")
 def test_held_out_alone_and_8_bit() -> None:
     assert load("house.sets:held_out").train is None
     assert load("house.sets:eight_bit").test.pixels([0, 1])[:, 0, 0, 0].tolist() == [0.0, 1.0]
 
 
-@pytest.mark.usefixtures("own")
+@pytest.mark.usefixtures("own_modules")
 def test_a_whole_data_set() -> None:
     outcome = load("house.sets:whole")
     assert isinstance(outcome, Dataset)
     assert (outcome.name, outcome.overlap, outcome.mean) == ("house.sets:whole", 0, (0.5,))
 
 
-@pytest.mark.usefixtures("own")
+@pytest.mark.usefixtures("own_modules")
 @pytest.mark.parametrize(
     ("factory", "message"),
     [
@@ -191,7 +191,7 @@ def test_factories_that_do_not_fit(factory: str, message: str) -> None:
         load(factory)
 
 
-@pytest.mark.usefixtures("own")
+@pytest.mark.usefixtures("own_modules")
 @pytest.mark.parametrize(("factory", "got"), [("too_bright", "0.0 to 255.0"), ("not_a_number", "nan")])
 def test_images_outside_0_to_1_are_refused(factory: str, got: str) -> None:
     with pytest.raises(RefusedInputError, match=rf"in \[0, 1\] or uint8, got values from .*{got}"):

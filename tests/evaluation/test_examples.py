@@ -95,7 +95,7 @@ def compute(work, examples, store):
 
 
 @pytest.fixture
-def unshared(tmp_path):
+def elsewhere(tmp_path):
     READ.clear()
     x = images(11, 2)
     truth = x.flatten(1)[:, :3].argmax(1)
@@ -104,8 +104,8 @@ def unshared(tmp_path):
     return Elsewhere(at=written(tmp_path / "own.npz", x, y))
 
 
-def test_observations_of_own_examples_are_read_with_their_labels(itself, tmp_path):
-    judging = EvaluationSettings(tasks=(Clean(), itself), examples=20, measures=("error", "worst_class"))
+def test_observations_of_own_examples_are_read_with_their_labels(elsewhere, tmp_path):
+    judging = EvaluationSettings(tasks=(Clean(), elsewhere), examples=20, measures=("error", "worst_class"))
     result = sweep(
         Brightest(), dataset(), out=tmp_path / "run", ratios=(0.1,), evaluation_settings=judging, accept_parent=True
     ).summary
@@ -120,43 +120,43 @@ def test_observations_of_own_examples_are_read_with_their_labels(itself, tmp_pat
     assert len(chosen) == 30
 
 
-def test_limits_hold_for_own_examples_and_the_seed_chooses(alone, tmp_path):
-    judging = EvaluationSettings(tasks=(alone,), examples=20, examples_for={"elsewhere": 5})
+def test_limits_hold_for_own_examples_and_the_seed_chooses(elsewhere, tmp_path):
+    judging = EvaluationSettings(tasks=(elsewhere,), examples=20, examples_for={"elsewhere": 5})
     with opened(tmp_path / "run", create=True) as store:
         first = prepare_examples(judging, dataset(), dataset().test, store)
-        assert [(c.start, c.stop) for c in first.shards["elsewhere?at=" + alone.at]] == [(0, 4), (4, 5)]
+        assert [(c.start, c.stop) for c in first.shards["elsewhere?at=" + elsewhere.at]] == [(0, 4), (4, 5)]
         other = prepare_examples(replace(judging, seed=1), dataset(), dataset().test, store)
-    assert {c.examples for c in first.shards["elsewhere?at=" + alone.at]} != {
-        c.examples for c in other.shards["elsewhere?at=" + alone.at]
+    assert {c.examples for c in first.shards["elsewhere?at=" + elsewhere.at]} != {
+        c.examples for c in other.shards["elsewhere?at=" + elsewhere.at]
     }
 
 
-def test_a_moved_file_is_the_same_and_a_finished_task_is_not_read(private, tmp_path):
-    judging = EvaluationSettings(tasks=(private,), examples=20)
+def test_a_moved_file_is_the_same_and_a_finished_task_is_not_read(elsewhere, tmp_path):
+    judging = EvaluationSettings(tasks=(elsewhere,), examples=20)
     with opened(tmp_path / "run", create=True) as store:
         first = prepare_examples(judging, dataset(), dataset().test, store)
         (shards,) = first.shards.values()
-        compute(missing(private, shards, store), first, store)
+        compute(missing(elsewhere, shards, store), first, store)
         read = len(READ)
         (again,) = prepare_examples(judging, dataset(), dataset().test, store).shards.values()
         assert again == shards
-        assert missing(private, again, store).items == ()
+        assert missing(elsewhere, again, store).items == ()
         assert len(READ) == read
-        moved = Path(private.at).rename(tmp_path / "moved.npz")
+        moved = Path(elsewhere.at).rename(tmp_path / "moved.npz")
         there = Elsewhere(at=str(moved))
         (shards,) = prepare_examples(replace(judging, tasks=(there,)), dataset(), dataset().test, store).shards.values()
         assert missing(there, shards, store).items == ()
         assert len(READ) == read + 1
 
 
-def test_files_that_change_under_way_are_noticed(itself, tmp_path):
-    judging = EvaluationSettings(tasks=(itself,), examples=20)
+def test_files_that_change_under_way_are_noticed(elsewhere, tmp_path):
+    judging = EvaluationSettings(tasks=(elsewhere,), examples=20)
     with opened(tmp_path / "run", create=True) as store:
         outcome = prepare_examples(judging, dataset(), dataset().test, store)
         (shards,) = outcome.shards.values()
-        written(itself.at, images(11, 5), torch.arange(11) % 3)
+        written(elsewhere.at, images(11, 5), torch.arange(11) % 3)
         with pytest.raises(UsageError, match="files have changed"):
-            compute(missing(itself, shards, store), outcome, store)
+            compute(missing(elsewhere, shards, store), outcome, store)
 
 
 @pytest.mark.parametrize(

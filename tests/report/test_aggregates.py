@@ -23,7 +23,7 @@ Row = dict[str, object]
 
 
 @pytest.fixture
-def sentence(tiny: Row) -> Row:
+def with_aggregates(tiny: Row) -> Row:
     """The small results with figures over many tasks."""
     networks = [n for n in tiny["networks"] if n["role"] == "pruned"]
     tiny["aggregates"] = [
@@ -44,8 +44,8 @@ def sentence(tiny: Row) -> Row:
     return tiny
 
 
-def test_rows_say_value_interval_and_n(message: Row) -> None:
-    values = Aggregates().values(Contents(index=indexed(parse_results(message))))
+def test_rows_say_value_interval_and_n(with_aggregates: Row) -> None:
+    values = Aggregates().values(Contents(index=indexed(parse_results(with_aggregates))))
     first, *_, last = values["corruption"]
     assert first.beside == "`corruption` beside the parent"
     assert (first.examples, first.mce, first.relative_mce) == (
@@ -65,12 +65,12 @@ def test_rows_say_value_interval_and_n(message: Row) -> None:
     ]
 
 
-def test_the_page_has_the_section_only_where_there_is_something(messages: Row) -> None:
-    page = rendered(messages)
+def test_the_page_has_the_section_only_where_there_is_something(with_aggregates: Row) -> None:
+    page = rendered(with_aggregates)
     assert page.count('id="together"') == page.count('href="#together"') == 1
     assert len(re.findall('id="mce-[01]-title"|id="excess-title"', page)) == 3
-    messages |= {key: [] for key in ("aggregates", "excess", "excess_lines")}
-    assert "together" not in rendered(messages)
+    with_aggregates |= {key: [] for key in ("aggregates", "excess", "excess_lines")}
+    assert "together" not in rendered(with_aggregates)
 
 
 def test_a_trend_shows_everything_and_its_line() -> None:

@@ -31,7 +31,7 @@ def pair(subject: str, to: str, value: float | None) -> Row:
 
 
 @pytest.fixture
-def statements(tiny: Row) -> Row:
+def with_features(tiny: Row) -> Row:
     """A parent, two pruned networks and a separate one; that one is shown the parent's pixels only."""
     task = {**tiny["tasks"][0], "name": NAME, "kind": "features", "title": "the 10 % of pixels", "required": False}
     separate = {**tiny["networks"][1], "id": "separate", "role": "control", "family": None, "prune_ratio": 0.0}
@@ -51,8 +51,8 @@ def matrices(results: Row) -> list[object]:
     return list(Features().values(Contents(index=indexed(parse_results(results))))["matrices"])
 
 
-def test_rows_are_where_pixels_come_from_and_columns_who_sees_them(message: Row) -> None:
-    (matrix,) = matrices(message)
+def test_rows_are_where_pixels_come_from_and_columns_who_sees_them(with_features: Row) -> None:
+    (matrix,) = matrices(with_features)
     assert matrix.labels == ("m", "62.0\N{NO-BREAK SPACE}%", "71.0\N{NO-BREAK SPACE}%")
     result = {row.label: [(f.shade, f.text) for f in row.fields] for row in matrix.rows}
     assert result["m"] == [("f8", "93"), ("f7", "78"), ("f0", "0")]
@@ -61,8 +61,8 @@ def test_rows_are_where_pixels_come_from_and_columns_who_sees_them(message: Row)
     assert matrix.left_out == ("separate",)
 
 
-def test_the_sentence_and_the_table(messages: Row) -> None:
-    (matrix,) = matrices(messages)
+def test_the_sentence_and_the_table(with_features: Row) -> None:
+    (matrix,) = matrices(with_features)
     text = matrix.finding.replace("\N{NO-BREAK SPACE}", " ")
     assert text == (
         "On its own pixels the parent gives the true class 93 % on average; pruned networks give it 0 % to 78 % there; "
@@ -73,18 +73,18 @@ def test_the_sentence_and_the_table(messages: Row) -> None:
     assert ("b", "a", "–", "–", "–", "not evaluated yet") in rows
 
 
-def test_several_families_are_told_apart(sentence: Row) -> None:
-    other = {**sentence["networks"][1], "id": "c", "family": "taylor-0"}
-    (matrix,) = matrices({**sentence, "networks": [*sentence["networks"], other]})
+def test_several_families_are_told_apart(with_features: Row) -> None:
+    other = {**with_features["networks"][1], "id": "c", "family": "taylor-0"}
+    (matrix,) = matrices({**with_features, "networks": [*with_features["networks"], other]})
     assert matrix.labels == ("m", "a", "b")
 
 
-def test_the_page_has_the_section_only_where_there_is_something(wording: Row) -> None:
-    page = rendered(wording)
+def test_the_page_has_the_section_only_where_there_is_something(with_features: Row) -> None:
+    page = rendered(with_features)
     assert page.count('id="features"') == page.count('href="#features"') == 1
     assert len(re.findall(r'<td class="f\d">', page)) == 8
     assert "no result is stored" not in page
-    wording["features"] = []
-    page = rendered(wording)
+    with_features["features"] = []
+    page = rendered(with_features)
     assert "Informative features" not in page
     assert "no result is stored" in page
