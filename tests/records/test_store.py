@@ -295,7 +295,7 @@ DAMAGE = {
     "a task without a key": "UPDATE tasks SET facts = json_remove(facts, '$.digest')",
     "a network of another type": "UPDATE networks SET facts = json_set(facts, '$.digest', json('[]'))",
     "a network that nothing can be sought by": "UPDATE networks SET facts = replace(facts, '\"n\"', '\"\\udcff\"')",
-    "pruned without a ratio": "UPDATE networks SET facts = json_remove(replace(facts, 'parent', 'pruned'), '$.prune_ratio')",
+    "no prune ratio": "UPDATE networks SET facts = json_set(facts, '$.role', 'pruned', '$.prune_ratio', null)",
     "a network without a role": "UPDATE networks SET facts = json_set(facts, '$.role', 'queen')",
 }
 
