@@ -166,7 +166,7 @@ def _request(
 
 
 def _origin(command: str, spec: Spec, *, amend: bool) -> Origin:
-    return Origin(command=command, amend=amend, full_paths=spec.full_paths, **caution(spec))
+    return Origin(command=command, amend=amend, full_paths=spec.full_paths, engine=spec.engine, **caution(spec))
 
 
 def _candidate(network: nn.Module | Path, spec: Spec, inputs: Inputs) -> Candidate:

@@ -11,7 +11,7 @@ from evalsuite.analysis.results_file import complete_record, withdraw, write
 from evalsuite.config.run_record import Clock, Origin, answers_as_before, begun_run, stored_parent
 from evalsuite.config.settings import EvaluationSettings, PruningSettings
 from evalsuite.data import Examples, choose
-from evalsuite.engines.local import LocalEngine
+from evalsuite.engines._base import Engine
 from evalsuite.evaluation.equivalence import ShippedFile, compare_outputs
 from evalsuite.evaluation.evaluate import evaluate_family, why_unavailable
 from evalsuite.evaluation.examples import EvaluationExamples, prepare_examples
@@ -24,6 +24,7 @@ from evalsuite.inputs.unchanged import check_unchanged
 from evalsuite.inputs.understanding import add_readings, understand
 from evalsuite.networks.digest import network_digest
 from evalsuite.parts.names import part_name
+from evalsuite.parts.registry import find
 from evalsuite.process.third_party_code import others_code
 from evalsuite.progress import Reporter, Silent
 from evalsuite.pruning.candidates import Candidate, Candidates, register_candidates
@@ -58,7 +59,7 @@ def run(
         UsageError: `out` belongs to another run, or the options do not fit the data.
     """
     evaluation_settings = evaluation_settings.with_default_measures(inputs.dataset.problem)
-    examples = _chosen(inputs, evaluation_settings)
+    engine, examples = _engine(origin), _chosen(inputs, evaluation_settings)
     _check_prunable(inputs, pruning_settings)
     begun = begun_run(inputs, pruning_settings.identity(), evaluation_settings, examples, out, origin)
     with recorded(reporter or Silent(), out) as progress, begun as (store, clock):
@@ -66,7 +67,7 @@ def run(
         evaluated = _prepared(evaluation_settings, inputs, examples, store, progress)
         understand(inputs, examples, store, origin, progress, confidence=evaluation_settings.confidence)
         family = build_family(inputs, pruning_settings, store, out, seed=evaluation_settings.seed, reporter=progress)
-        return _results(inputs, family, evaluated, store, clock, out, progress)
+        return _results(engine, inputs, family, evaluated, store, clock, out, progress)
 
 
 def evaluate(
@@ -88,7 +89,7 @@ def evaluate(
         RefusedInputError: A shipped file gives outputs that are not finite.
     """
     evaluation_settings = evaluation_settings.with_default_measures(inputs.dataset.problem)
-    examples = _chosen(inputs, evaluation_settings)
+    engine, examples = _engine(origin), _chosen(inputs, evaluation_settings)
     files = {each.id: Candidate(read=each.read, file=each.path) for each in shipped}
     networks = Candidates(inputs, {**candidates, **files})
     made: dict[str, object] = {"candidates": {name: networks.digests[name] for name in sorted(candidates)}}
@@ -118,7 +119,7 @@ def evaluate(
             )
             comparisons.append(comparison)
         store.set_meta(Meta(shipped=tuple(comparisons)))
-        return _results(inputs, family, evaluated, store, clock, out, progress)
+        return _results(engine, inputs, family, evaluated, store, clock, out, progress)
 
 
 def only_prune(
@@ -159,12 +160,17 @@ def _check_prunable(inputs: Inputs, pruning_settings: PruningSettings) -> None:
         check_faithful(inputs.parent.network, pruning_settings.pruners, image)
 
 
+def _engine(origin: Origin) -> type[Engine]:
+    return find("evalsuite.engines", origin.engine.replace("-", "_"), Engine)
+
+
 def _chosen(inputs: Inputs, evaluation_settings: EvaluationSettings) -> Examples:
     test = inputs.dataset.test
     return choose(test, min(evaluation_settings.examples, len(test)), evaluation_settings.seed)
 
 
 def _results(
+    engine: type[Engine],
     inputs: Inputs,
     family: Family,
     evaluated: EvaluationExamples,
@@ -179,14 +185,14 @@ def _results(
     for ref in family.networks:
         check_unchanged(family.loader.load(ref), ref.digest, inputs.dataset.shape, store, out, title=ref.id)
     note_repeatability(family.networks, family.addresses, family.loader, evaluated.examples, store)
-    engine = LocalEngine(
+    at_work = engine(
         evaluated.settings.tasks,
         evaluated.for_task,
         family.loader,
         device=inputs.device,
         banks=evaluated.training,
     )
-    evaluate_family(family.networks, evaluated, store, engine=engine, loader=family.loader, reporter=reporter)
+    evaluate_family(family.networks, evaluated, store, engine=at_work, loader=family.loader, reporter=reporter)
     clock.note()  # the results tell what they took
     reporter.start("Reporting", 0.0)
     with others_code("reading measures off what was observed"):

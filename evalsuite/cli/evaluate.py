@@ -110,7 +110,12 @@ def _run(
             for name, network, file in shipped
         ]
         origin = Origin(
-            command=typed(), request=request or "", amend=amend, full_paths=spec.full_paths, **caution(spec)
+            command=typed(),
+            request=request or "",
+            amend=amend,
+            full_paths=spec.full_paths,
+            engine=spec.engine,
+            **caution(spec),
         )
         settings = build_evaluation_settings(spec)
         return evaluate(loaded, networks, settings, out=out, origin=origin, reporter=progress, shipped=held)

@@ -73,6 +73,7 @@ def _run(spec: "Spec", out: Path, request: str | None, *, amend: bool) -> "Resul
             options=options,
             amend=amend,
             full_paths=spec.full_paths,
+            engine=spec.engine,
             **caution(spec),
         )
         pruning = build_pruning_settings(spec, loaded)

@@ -521,7 +521,12 @@ class Spec(EvaluationOptions, PruningOptions):
         ),
     ] = None
     engine: Annotated[
-        Literal["local"], Option(help="Where shards are computed.", commands=_JUDGE, affects="nothing")
+        str,
+        Option(
+            help="Where shards are computed: local (default), or an engine that is installed.",
+            commands=_JUDGE,
+            affects="nothing",
+        ),
     ] = "local"
     full_paths: Annotated[
         bool,

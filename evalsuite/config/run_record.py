@@ -56,6 +56,7 @@ class Origin:
         accept_parent: Whether to go on with a parent that is not shown to be better than a trivial answer; every
             verdict is then inconclusive.
         full_paths: Whether results tell where files lie on this machine.
+        engine: Name of the engine that computes shards.
     """
 
     command: str
@@ -66,6 +67,7 @@ class Origin:
     accepted: Sequence[str] = ()
     accept_parent: bool = False
     full_paths: bool = False
+    engine: str = "local"
 
 
 @final

@@ -7,12 +7,13 @@ from torch import Tensor
 
 
 class Corruption(ABC):
-    """One of the 15 + 4 common corruptions of Hendrycks and Dietterich 2019 (arXiv:1903.12261).
+    """A way in which images are damaged, such as the 15 + 4 of Hendrycks and Dietterich 2019 (arXiv:1903.12261).
 
     Subclasses are frozen keyword-only dataclasses with the one field `severity` (1 to 5).
 
     Attributes:
-        group: "noise", "blur", "weather", "digital", as in the paper, or "extra" for the four validation corruptions.
+        group: "noise", "blur", "weather", "digital", as in the paper, "extra" for its four validation corruptions, or
+            "other".
         moves: Whether what an image shows stands elsewhere afterwards, beyond being blurred where it stood.
     """
 

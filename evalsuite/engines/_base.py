@@ -5,14 +5,17 @@ writes what comes back.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from typing import final
 
+import torch
 from torch import Tensor
 
-from evalsuite.engines.items import NetworkRef, WorkItem
-from evalsuite.tasks._base import Observations
+from evalsuite.data._base import Examples
+from evalsuite.engines._items import NetworkRef, WorkItem
+from evalsuite.engines._networks import NetworkLoader
+from evalsuite.tasks._base import Observations, Task
 
 
 @final
@@ -50,14 +53,29 @@ class ItemResult:
     pictures: Tensor | None = None
 
 
+@dataclass(eq=False)
 class Engine(ABC):
-    """Computes work items, wherever that is.
+    """Computes work items, wherever that is. Subclasses are dataclasses without further fields, one for each run.
 
     Attributes:
-        networks_at_once: How many networks with a file an item may run; None: any number.
+        tasks: Those that items name.
+        examples: The examples of a task; called once for tasks that follow each other.
+        networks: Loads those that items name.
+        device: Where networks are.
+        banks: By the name of the task: the training examples of its bank.
     """
 
-    networks_at_once: int | None = None
+    tasks: Iterable[Task]
+    examples: Callable[[Task], Examples]
+    networks: NetworkLoader
+    _: KW_ONLY
+    device: torch.device
+    banks: Mapping[str, Examples] = field(default_factory=dict)
+
+    @property
+    def networks_at_once(self) -> int | None:
+        """How many networks with a file an item may run; None: any number."""
+        return self.networks.budget
 
     @abstractmethod
     def compute(self, items: Iterable[WorkItem]) -> Iterator[ItemResult]:

@@ -1,8 +1,8 @@
 """Computes items one after another in this process."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final, cast, final
 
 import numpy as np
@@ -12,8 +12,15 @@ from typing_extensions import override
 
 from evalsuite.data._base import Batch, Examples
 from evalsuite.engines._base import Engine, ItemResult, NetworkObservations
-from evalsuite.engines.items import BankItem, CompareItem, NetworkRef, ObserveItem, PairwiseItem, WorkItem, shard_digest
-from evalsuite.engines.networks import NetworkLoader
+from evalsuite.engines._items import (
+    BankItem,
+    CompareItem,
+    NetworkRef,
+    ObserveItem,
+    PairwiseItem,
+    WorkItem,
+    shard_digest,
+)
 from evalsuite.errors import UsageError
 from evalsuite.parts.names import part_name
 from evalsuite.process.culprit import is_own
@@ -22,7 +29,6 @@ from evalsuite.tasks._abilities import ComparesToParent, Pairwise, UsesBank, ban
 from evalsuite.tasks._base import Observations, Task, TaskOutput
 from neuralnets.precision import full_float32
 
-_NO_BANKS: Mapping[str, Examples] = MappingProxyType({})
 _PICTURES: Final = 8
 _TRANSIENT: Final = frozenset({"probabilities", "map", "values"})
 """Columns that only a comparison needs."""
@@ -33,31 +39,12 @@ _FAILED: Final = (
 
 
 @final
+@dataclass(eq=False)
 class LocalEngine(Engine):
     """Runs networks on one device, and holds what one task needs: its examples, the latest shard, its banks."""
 
-    def __init__(
-        self,
-        tasks: Iterable[Task],
-        examples: Callable[[Task], Examples],
-        networks: NetworkLoader,
-        *,
-        device: torch.device,
-        banks: Mapping[str, Examples] = _NO_BANKS,
-    ) -> None:
-        """Where items lead to.
-
-        Args:
-            tasks: Those that items name.
-            examples: The examples of a task; called once for tasks that follow each other.
-            networks: Loads those that items name.
-            device: Where networks are.
-            banks: By the name of the task: the training examples of its bank.
-        """
-        self.networks_at_once = networks.budget
-        self._tasks = {part_name(task): task for task in tasks}
-        self._examples, self._training = examples, banks
-        self._networks, self._device = networks, device
+    def __post_init__(self) -> None:
+        self._by_name = {part_name(task): task for task in self.tasks}
         self._current: _TaskData | None = None
 
     @override
@@ -70,8 +57,8 @@ class LocalEngine(Engine):
     def _result(self, item: WorkItem) -> ItemResult:
         data = self._data(item.shard.task)
         with others_code(_title(item), way_out=_READING_FAILED):
-            batch = data.batch(item, self._device)
-        networks = [network.eval() for network in self._networks.load_all(item.runs)]
+            batch = data.batch(item, self.device)
+        networks = [network.eval() for network in self.networks.load_all(item.runs)]
         for network in networks:
             network.requires_grad_(requires_grad=False)  # attacks need gradients of images only
         named = {ref.id: network for ref, network in zip(item.runs, networks, strict=True)}
@@ -89,7 +76,7 @@ class LocalEngine(Engine):
         if self._current is None or part_name(self._current.task) != task:
             self._current = None  # lets go of what the task before needed
             with others_code(task):
-                self._current = _TaskData(self._tasks[task], self._examples, self._training.get(task))
+                self._current = _TaskData(self._by_name[task], self.examples, self.banks.get(task))
         return self._current
 
 

@@ -12,8 +12,8 @@ from evalsuite.analysis import population_pairs
 from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data._base import Dataset
 from evalsuite.engines._base import Engine, ItemResult
-from evalsuite.engines.items import NetworkRef, PairwiseItem, WorkItem, split_into_shards, unique
-from evalsuite.engines.networks import NetworkLoader
+from evalsuite.engines._items import NetworkRef, PairwiseItem, WorkItem, split_into_shards, unique
+from evalsuite.engines._networks import NetworkLoader
 from evalsuite.evaluation.examples import EvaluationExamples, domain_of, setting_for_task
 from evalsuite.evaluation.missing import MissingWork, Population, address, missing_work, wanted
 from evalsuite.evaluation.pace import Pace

@@ -10,7 +10,7 @@ from typing import TypeVar, final
 from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import Dataset, Examples, check_disjoint, choose
 from evalsuite.data._disjoint import Files
-from evalsuite.engines.items import Shard, split_into_shards
+from evalsuite.engines._items import Shard, split_into_shards
 from evalsuite.errors import UsageError
 from evalsuite.parts.names import part_kind, part_name, part_settings
 from evalsuite.records.store import Store

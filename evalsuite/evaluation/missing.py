@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import final
 
-from evalsuite.engines.items import (
+from evalsuite.engines._items import (
     BankItem,
     CompareItem,
     NetworkRef,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from evalsuite.data import Examples
-from evalsuite.engines.items import NetworkRef
-from evalsuite.engines.networks import NetworkLoader
+from evalsuite.engines._items import NetworkRef
+from evalsuite.engines._networks import NetworkLoader
 from evalsuite.networks.repeatable import doubts
 from evalsuite.process.third_party_code import others_code
 from evalsuite.records.store import Store

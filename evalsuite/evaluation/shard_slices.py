@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from evalsuite.data import Dataset, Examples
 from evalsuite.data._slices import Slices
-from evalsuite.engines.items import Shard, shard_digest
+from evalsuite.engines._items import Shard, shard_digest
 from evalsuite.evaluation.examples import EvaluationExamples
 from evalsuite.records.stored import SlicesByShard
 

@@ -7,8 +7,8 @@ from typing import final
 
 from torch import nn
 
-from evalsuite.engines.items import NetworkRef
-from evalsuite.engines.networks import NetworkLoader, affordable
+from evalsuite.engines._items import NetworkRef
+from evalsuite.engines._networks import NetworkLoader, affordable
 from evalsuite.errors import UsageError
 from evalsuite.inputs.read import Inputs
 from evalsuite.interpretation import Interpretation

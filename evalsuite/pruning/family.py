@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import final
 
 from evalsuite.config.settings import PruningSettings
-from evalsuite.engines.items import NetworkRef
-from evalsuite.engines.networks import LoadedSequence, NetworkLoader
+from evalsuite.engines._items import NetworkRef
+from evalsuite.engines._networks import LoadedSequence, NetworkLoader
 from evalsuite.inputs.read import Inputs
 from evalsuite.interpretation import Interpretation
 from evalsuite.networks.costs.cost import Cost, prunable_share

@@ -8,8 +8,8 @@ from torch import nn
 
 from evalsuite.config.options import Control
 from evalsuite.config.settings import PruningSettings
-from evalsuite.engines.items import NetworkRef
-from evalsuite.engines.networks import NetworkLoader
+from evalsuite.engines._items import NetworkRef
+from evalsuite.engines._networks import NetworkLoader
 from evalsuite.inputs.read import Inputs
 from evalsuite.interpretation import Interpretation
 from evalsuite.networks.costs.cost import cost

@@ -8,8 +8,8 @@ from typing import final
 from torch import nn
 
 from evalsuite.config.settings import PruningSettings
-from evalsuite.engines.items import NetworkRef
-from evalsuite.engines.networks import NetworkLoader, affordable
+from evalsuite.engines._items import NetworkRef
+from evalsuite.engines._networks import NetworkLoader, affordable
 from evalsuite.errors import EvalsuiteError, UsageError
 from evalsuite.inputs.read import Inputs
 from evalsuite.networks.architectures.by_name import runs_users_code

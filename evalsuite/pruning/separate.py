@@ -1,8 +1,8 @@
 """Registers networks that were made elsewhere: their counts go to the store, nothing is made or copied."""
 
 from evalsuite.config.spec import digest
-from evalsuite.engines.items import NetworkRef
-from evalsuite.engines.networks import NetworkLoader
+from evalsuite.engines._items import NetworkRef
+from evalsuite.engines._networks import NetworkLoader
 from evalsuite.inputs.read import Inputs
 from evalsuite.process.third_party_code import others_code
 from evalsuite.pruning.describe import COUNTING, Made, counted, describe

@@ -5,7 +5,7 @@ from typing import Final
 
 from torch import nn
 
-from evalsuite.engines.networks import LoadedSequence
+from evalsuite.engines._networks import LoadedSequence
 from evalsuite.networks.attributes import scalars, structure
 from evalsuite.networks.costs.cost import Cost
 from evalsuite.networks.costs.latency import Latency, latencies

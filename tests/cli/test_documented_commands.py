@@ -27,7 +27,9 @@ from evalsuite.parts.registry import names
 from evalsuite.tasks._names import expand
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+RUN = [page for page in PAGES if page.parent.name != "extending"]
+"""Pages whose commands and Python are run here; those of `docs/extending` need the parts that they define."""
 VERDICTS = {"sweep", "evaluate", "gate", "status"}
 """Commands whose exit code says something of the run: 0, 1 and 3 all mean that they worked."""
 PLANNED = {"cifar10", "fashion-mnist", "folder:photos"}
@@ -58,7 +60,7 @@ def inline(text):
 
 
 def in_pages():
-    for page in PAGES:
+    for page in RUN:
         text = page.read_text(encoding="utf-8")
         for line in dict.fromkeys([*shell_lines(text), *inline(text)]):
             yield f"{page.relative_to(ROOT)}: {line}"
@@ -280,7 +282,7 @@ def check_mentioned(words):
     assert {word for word in words if word.startswith("--")} <= expected
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in RUN if blocks(page, "python")], ids=lambda page: page.name)
 def test_python_runs(here, evalsuite, page):
     # stand-ins: a network for its data, a dictionary of results, a run that is there, a network made elsewhere
     results = json.loads(Path("reports/model/results.json").read_text())
@@ -305,7 +307,7 @@ def test_options_that_are_mentioned_exist(page):
     assert set(mentioned) <= truth
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
 def test_networks_that_are_mentioned_exist(page):
     text = page.read_text(encoding="utf-8")
     for arch in re.findall(r"`((?:torchvision|timm):[a-z0-9_.]+)`", text):

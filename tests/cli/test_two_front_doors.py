@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 from inspect import signature
+from typing import Literal, get_args, get_origin
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from evalsuite.cli.evaluate import command as cli_evaluate
 from evalsuite.cli.sweep import command as cli_sweep
 from evalsuite.config import build_inputs
 from evalsuite.config.keywords import keywords
-from evalsuite.config.options import OPTIONS
+from evalsuite.config.options import OPTIONS, alternatives
 from evalsuite.config.presets import PRESETS
 from evalsuite.config.settings import EvaluationSettings
 from evalsuite.config.spec import overridden, resolve
@@ -96,6 +97,18 @@ def typed(options):
     return words
 
 
+def numbers_and_choices(command, groups):
+    """Values of those options of `command` that no group has and whose type says what is accepted."""
+    values = {}
+    for name in set(keywords(command)).difference({"slices"}, *groups):
+        (kind, *_), bounds = alternatives(OPTIONS[name].type), OPTIONS[name].option.bounds
+        if get_origin(kind) is Literal:
+            values[name] = get_args(kind)[-1]
+        else:
+            values[name] = {bool: True, int: bounds.get("ge", 0) + 1, float: bounds.get("ge", 0) + 0.25}[kind]
+    return values
+
+
 @pytest.fixture(scope="module")
 def both(tmp_path_factory, checkpoint):
     """A value for every option that both doors of both commands have, in groups that go together."""
@@ -141,14 +154,16 @@ def both(tmp_path_factory, checkpoint):
     }
     foreign = {"arch": "lenet5", "weights": "ema", "normalise": "data", "gate": folder / "policy.toml"}
     early = {"early": checkpoint, "rewind": "weights", "retrain": "standard"}
-    return {
+    groups = {
         "sweep": [(checkpoint, {**evaluation, **pruning}), (folder / "two.pt", {**foreign, **early})],
         "evaluate": [
             (checkpoint, {**evaluation, "artefact_input": "images"}),
             (folder / "two.pt", {**foreign, "slices": folder / "slices.csv"}),
         ],
-        "slices": folder / "slices.csv",
     }
+    for command, of_command in groups.items():
+        of_command[0][1].update(numbers_and_choices(command, [options for _, options in of_command]))
+    return {**groups, "slices": folder / "slices.csv"}
 
 
 @pytest.mark.parametrize(("name", "command"), [("sweep", cli_sweep), ("evaluate", cli_evaluate)])

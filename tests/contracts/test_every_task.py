@@ -21,7 +21,7 @@ DOMAINS = {
     "thousand": Domain(shape=(3, 32, 32), classes=1000, training=30),
     "photo": Domain(shape=(3, 224, 224), classes=2, training=30),
 }
-EXAMPLES = (
+QUICK = (
     *("clean", "noise/uniform/0.1", "noise/gaussian/0.2?draws=2", "ood/noise", "ood/shuffled", "ood/blobs"),
     "ood/blobs?knn=2",
     *("corruption/fog/3", "corruption/gaussian_noise/5", "corruption/glass_blur/2"),
@@ -30,8 +30,19 @@ EXAMPLES = (
     "features/0.1?steps=3",
     "saliency/0.1",
 )
+"""Ways of asking that take little time; tasks that are not among them are asked as their `usage` has it."""
 OF_DISK = {"shift"}
 """Asked about files, with tests of their own."""
+KINDS = {part_kind(parse(name)).replace("-", "_") for name in QUICK} | OF_DISK
+EXAMPLES = (
+    *QUICK,
+    *(
+        usage
+        for name in names("evalsuite.tasks")
+        if name not in KINDS
+        for usage in find("evalsuite.tasks", name, Task).usage
+    ),
+)
 
 
 def network(domain, seed):

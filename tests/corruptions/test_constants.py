@@ -4,12 +4,13 @@ from importlib import import_module
 
 import pytest
 
+from evalsuite import corruptions
 from evalsuite.corruptions import _constants, glass_blur, shot_noise
 from evalsuite.errors import UsageError
 from evalsuite.extend import Corruption
 from evalsuite.parts import registry
 
-NAMES = registry.names("evalsuite.corruptions")
+NAMES = (*corruptions.COMMON, *corruptions.EXTRA)
 SNOW_64 = (
     (0.1, 0.2, 1, 0.6, 8, 3, 0.8),
     (0.1, 0.2, 1, 0.5, 10, 4, 0.8),

@@ -3,9 +3,9 @@
 import torch
 
 from evalsuite.data import Examples
-from evalsuite.engines.items import NetworkRef
+from evalsuite.engines._items import NetworkRef
+from evalsuite.engines._networks import NetworkLoader
 from evalsuite.engines.local import LocalEngine
-from evalsuite.engines.networks import NetworkLoader
 
 
 class Counting(torch.nn.Module):

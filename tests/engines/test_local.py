@@ -5,9 +5,9 @@ import pytest
 import torch
 from small_families import Counting, examples, local, refs, resident
 
-from evalsuite.engines.items import BankItem, CompareItem, ObserveItem, PairwiseItem, split_into_shards
+from evalsuite.engines._items import BankItem, CompareItem, ObserveItem, PairwiseItem, split_into_shards
+from evalsuite.engines._recording import RecordingEngine
 from evalsuite.engines.local import LocalEngine
-from evalsuite.engines.recording import RecordingEngine
 from evalsuite.errors import UsageError
 from evalsuite.tasks.clean import Clean
 from evalsuite.tasks.features import Features

@@ -7,8 +7,8 @@ import pytest
 import torch
 from small_families import Counting, examples, local
 
-from evalsuite.engines.items import NetworkRef, split_into_shards
-from evalsuite.engines.networks import LoadedSequence, NetworkLoader, affordable
+from evalsuite.engines._items import NetworkRef, split_into_shards
+from evalsuite.engines._networks import LoadedSequence, NetworkLoader, affordable
 from evalsuite.evaluation.evaluate import write_missing
 from evalsuite.evaluation.missing import Population, missing_work
 from evalsuite.progress import Silent

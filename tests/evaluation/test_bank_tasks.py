@@ -15,7 +15,7 @@ from torch import nn
 from evalsuite.api import sweep
 from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import Dataset, Examples, choose, load
-from evalsuite.engines.items import NetworkRef, split_into_shards
+from evalsuite.engines._items import NetworkRef, split_into_shards
 from evalsuite.engines.local import LocalEngine
 from evalsuite.errors import UsageError
 from evalsuite.evaluation.evaluate import evaluate_family, why_unavailable, write_missing

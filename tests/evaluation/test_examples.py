@@ -14,7 +14,7 @@ from torch import nn
 from evalsuite.api import sweep
 from evalsuite.config.settings import EvaluationSettings
 from evalsuite.data import Dataset, Examples
-from evalsuite.engines.items import NetworkRef
+from evalsuite.engines._items import NetworkRef
 from evalsuite.engines.local import LocalEngine
 from evalsuite.errors import UsageError
 from evalsuite.evaluation.evaluate import write_missing

@@ -6,8 +6,8 @@ import pickle
 import pytest
 from small_families import Counting, examples, local, refs, resident
 
-from evalsuite.engines.items import CompareItem, NetworkRef, ObserveItem, split_into_shards
-from evalsuite.engines.recording import RecordingEngine
+from evalsuite.engines._items import CompareItem, NetworkRef, ObserveItem, split_into_shards
+from evalsuite.engines._recording import RecordingEngine
 from evalsuite.evaluation.evaluate import write_missing
 from evalsuite.evaluation.examples import setting_for_task
 from evalsuite.evaluation.missing import Population, missing_work

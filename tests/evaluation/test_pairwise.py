@@ -7,7 +7,7 @@ import pytest
 import torch
 from small_families import Counting, examples, local, refs, resident
 
-from evalsuite.engines.items import NetworkRef, split_into_shards
+from evalsuite.engines._items import NetworkRef, split_into_shards
 from evalsuite.evaluation.evaluate import write_missing
 from evalsuite.evaluation.missing import Population, address, missing_work
 from evalsuite.progress import Silent

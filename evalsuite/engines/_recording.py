@@ -6,7 +6,7 @@ from typing import final
 from typing_extensions import override
 
 from evalsuite.engines._base import Engine, ItemResult
-from evalsuite.engines.items import WorkItem
+from evalsuite.engines._items import WorkItem
 
 
 @final
@@ -20,7 +20,7 @@ class RecordingEngine(Engine):
     def __init__(self, inner: Engine) -> None:
         """`inner` computes."""
         self.calls: list[list[WorkItem]] = []
-        self.networks_at_once = inner.networks_at_once
+        Engine.__init__(self, inner.tasks, inner.examples, inner.networks, device=inner.device, banks=inner.banks)
         self._inner = inner
 
     @property

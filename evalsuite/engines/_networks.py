@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from typing_extensions import override
 
-from evalsuite.engines.items import NetworkRef
+from evalsuite.engines._items import NetworkRef
 
 _SHARE: Final = 0.5
 """Of the memory that is free: what networks may take; the rest is for examples and what is computed of them."""
