@@ -78,13 +78,14 @@ def compare_outputs(
         statistics: Mean and standard deviation by which the parent normalises; tried where outputs differ.
 
     Raises:
-        RefusedInputError: The file gives outputs that are not finite.
+        RefusedInputError: One of them gives outputs that are not finite.
     """
     both = {shipped.tested_as: tested, shipped.id: network}
     with others_code("holding the file that is shipped against it", networks=both):
         expected, actual = _outputs(tested, examples), _outputs(network, examples)
-    if not bool(actual.isfinite().all()):
-        raise RefusedInputError(f"expected finite outputs, got NaN or infinity from {shipped.path}")
+    for source, outputs in ((shipped.tested_as, expected), (shipped.path, actual)):
+        if not bool(outputs.isfinite().all()):
+            raise RefusedInputError(f"expected finite outputs, got NaN or infinity from {source}")
     apart = (actual - expected).abs()
     tolerance = _TOLERANCE * float(expected.abs().max())
     differ = actual.argmax(1) != expected.argmax(1) if examples.problem.logits else ~(apart <= tolerance)

@@ -26,7 +26,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.records.cells import LABELS, SHARD_SIZES, checked, read_cell
+from evalsuite.records.cells import EVALUATED_META, LABELS, META, NETWORK, SHARD_SIZES, TASK, validated
 from evalsuite.records.database_errors import DISK, BusyError, code, damaged, explained
 from evalsuite.records.run_folder import JOURNAL, LOCK, LOG, check_names, check_usable, clear_partials, make
 from evalsuite.records.run_folder import STORE as _FILE
@@ -66,8 +66,6 @@ _MOST, _DENSEST = 2**26, 100
 _EVIDENCE = ("identity", "data", "parent", "measures", "families", "slices", "shipped", "readings")
 _EVIDENCE_OF_RUN = ("seed", "margin", "confidence", "spec_digest")
 _TIMES = frozenset({"latency_ms", "throughput_ms"})
-_META, _EVALUATED = TypeAdapter(Meta), TypeAdapter(EvaluatedMeta)
-_TASK, _NETWORK = TypeAdapter(StoredTask), TypeAdapter(StoredNetwork)
 NO_OTHER = ""
 """In place of another network's digest: columns that depend on the network alone."""
 
@@ -123,16 +121,16 @@ class Store:
 
     def meta(self) -> Meta:
         """What is written about the run as a whole."""
-        return self._meta(_META)
+        return self._meta(META)
 
     def evaluated_meta(self) -> EvaluatedMeta:
         """The same of a run that has networks to evaluate."""
-        return self._meta(_EVALUATED)
+        return self._meta(EVALUATED_META)
 
     def _meta(self, kind: TypeAdapter[Value]) -> Value:
         with self._refusing_damage("meta"):
             cells = self._database.execute("SELECT key, value FROM meta")
-            return checked(kind, {key: json.loads(value) for key, value in cells})
+            return validated(kind, {key: json.loads(value) for key, value in cells})
 
     def set_meta(self, meta: Meta) -> None:
         """Write or replace what is set of `meta`."""
@@ -177,7 +175,7 @@ class Store:
     def tasks(self) -> list[StoredTask]:
         """The tasks, in order."""
         rows = self._database.execute("SELECT facts FROM tasks ORDER BY position")
-        return [self._parsed(text, _TASK, "tasks") for (text,) in rows]
+        return [self._parsed(text, TASK, "tasks") for (text,) in rows]
 
     def add_network(self, made_from: str, network: StoredNetwork) -> None:
         """Write down a network, under what it was made from (parent, pruner, schedule, recipe, data, seed)."""
@@ -194,7 +192,7 @@ class Store:
     def network(self, made_from: str) -> StoredNetwork | None:
         """The network made from `made_from`, or None."""
         row = self._database.execute("SELECT facts FROM networks WHERE made_from = ?", (made_from,)).fetchone()
-        return self._parsed(row[0], _NETWORK, "networks") if row else None
+        return self._parsed(row[0], NETWORK, "networks") if row else None
 
     def networks(self) -> list[StoredNetwork]:
         """The run's networks, in order, as far as they are written down."""
@@ -291,7 +289,7 @@ class Store:
     def _parsed(self, text: str, kind: TypeAdapter[Value], table: str) -> Value:
         """What stands in a cell of `table`, which is of its kind: others may have written to the database."""
         with self._refusing_damage(table):
-            return read_cell(kind, text)
+            return validated(kind, json.loads(text))
 
     @contextmanager
     def _refusing_damage(self, table: str) -> Iterator[None]:

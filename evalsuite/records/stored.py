@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final, TypeVar, final
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from evalsuite.records.schema import (
     Count,
@@ -25,6 +25,8 @@ from evalsuite.records.schema import (
 RECALIBRATED: Final = "recalibrated"
 """The name of the control that is the parent with its batch norm measured again."""
 Value = TypeVar("Value")
+Key = Annotated[str, Field(min_length=1)]
+"""A digest or address, by which rows are sought: unlike other text it can always be encoded."""
 
 
 def _not_null(value: object) -> object:
@@ -50,7 +52,13 @@ class StoredRun(Run):
 class StoredNetwork(Network):
     """One network, at its address; results add the tasks on which its outputs are not finite."""
 
-    digest: Name
+    digest: Key
+
+    @model_validator(mode="after")
+    def _check_ratio(self) -> "StoredNetwork":
+        if self.role == "pruned" and self.prune_ratio is None:
+            raise ValueError("a pruned network should have a prune ratio")
+        return self
 
 
 @final
@@ -64,12 +72,12 @@ class StoredTask(TaskHeader):
         shards: Digests of its examples, in order.
     """
 
-    digest: Name
+    digest: Key
     margin: Margin
     n: Count
     parameters: dict[Text, object]
     readings: dict[Text, Number]
-    shards: Rows[Text]
+    shards: Rows[Key]
 
 
 @final
@@ -120,8 +128,8 @@ class Meta(Part):
     data: Written[Data] = None
     parent: Written[Parent] = None
     measures: Rows[Name] = ()
-    members: Written[Rows[Text]] = None
-    passed_over: Rows[Text] = ()
+    members: Written[Rows[Key]] = None
+    passed_over: Rows[Key] = ()
     families: Rows[StoredFamily] = ()
     slices: SlicesByShard | None = None
     shipped: Rows[OutputComparison] = ()
@@ -139,5 +147,5 @@ class EvaluatedMeta(Meta):
     data: Data
     parent: Parent
     measures: Rows[Name]
-    members: Rows[Text]
+    members: Rows[Key]
     families: Rows[StoredFamily]

@@ -50,8 +50,8 @@ def run(folder, tasks, networks, wrong, *, families=("m-0",), data=None):
         parent = {"id": "parent", "digest": "parent", "arch": "a", "arguments": {}, "file": None, "sha256": None}
         parent |= {"lineage": [], "standard": None}
         seeds = [{"id": f, "pruner": f.rpartition("-")[0], "seed": int(f.rpartition("-")[2])} for f in families]
-        known = {"measures": ["error"], "members": members, "data": data, "parent": parent, "families": seeds}
-        store.set_meta(Meta.model_validate({"run": about, **known}))
+        meta = {"run": about, "measures": ["error"], "members": members, "data": data, "parent": parent}
+        store.set_meta(Meta.model_validate({**meta, "families": seeds}))
         store.set_labels({"e": [k % 2 for k in range(N)], "other": [1] * N})
         store.set_tasks([StoredTask.model_validate(each) for each in tasks])
         for facts in networks:

@@ -131,6 +131,12 @@ def test_a_map_differs_where_one_pixel_does():
     assert (message.verdict, message.n, message.disagreements) == ("differs", 5, 2)
 
 
+def test_a_network_whose_outputs_are_no_numbers_is_no_standard_for_its_file():
+    numbers = torch.tensor([[10.0], [20.0]])
+    with pytest.raises(RefusedInputError, match="NaN or infinity from small"):
+        held_outputs(Regression(scale=(1.0,)), numbers, torch.tensor([[10.0], [torch.inf]]), numbers)
+
+
 def test_numbers_differ_where_rounding_does_not_explain_it():
     expected = torch.tensor([[10.0], [20.0], [30.0], [40.0]])
     result = expected + torch.tensor([[0.0], [0.0039], [0.0041], [-1.0]])

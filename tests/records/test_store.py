@@ -294,6 +294,8 @@ DAMAGE = {
     "cuts of another length": "UPDATE cuts SET shards = '[[1]]'",
     "a task without a key": "UPDATE tasks SET facts = json_remove(facts, '$.digest')",
     "a network of another type": "UPDATE networks SET facts = json_set(facts, '$.digest', json('[]'))",
+    "a network that nothing can be sought by": "UPDATE networks SET facts = replace(facts, '\"n\"', '\"\\udcff\"')",
+    "no prune ratio": "UPDATE networks SET facts = json_set(facts, '$.role', 'pruned', '$.prune_ratio', null)",
     "a network without a role": "UPDATE networks SET facts = json_set(facts, '$.role', 'queen')",
 }
 
