@@ -8,7 +8,7 @@ from evalsuite.cli._console import echo, reporter, write_json
 from evalsuite.cli._options import JSON, run_options, settled
 
 _BAR = 24
-Row = dict[str, object]
+Planned = dict[str, object]
 
 
 @click.command(
@@ -38,10 +38,10 @@ def command(no_time: bool, as_json: bool, **options: object) -> None:
     _networks(planned)
     _tasks(planned)
     if planned["estimate"] is not None:
-        _times(cast(Row, planned["estimate"]))
+        _times(cast(Planned, planned["estimate"]))
 
 
-def _networks(planned: Row) -> None:
+def _networks(planned: Planned) -> None:
     families = "1 family" if planned["families"] == 1 else f"{planned['families']} families"
     echo(f"{planned['networks']} networks: the parent, {families} of {planned['steps']} ratios")
     sides = " x ".join(map(str, cast("list[int]", planned["images"])))
@@ -50,18 +50,18 @@ def _networks(planned: Row) -> None:
     echo(f"images: {sides} (channels, height, width); the network normalises them by mean {mean}, std {std}")
 
 
-def _tasks(planned: Row) -> None:
+def _tasks(planned: Planned) -> None:
     echo("", f"{'task':40} {'examples':>8} {'shards':>6} {'passes':>12} {'smallest drop shown':>20}")
-    for row in cast("list[Row]", planned["tasks"]):
+    for row in cast("list[Planned]", planned["tasks"]):
         drop = row["unavailable"] or f"{row['smallest_margin']:.2%}"
         echo(f"{row['task']:40} {row['examples']:8} {row['shards']:6} {row['passes']:12.3g} {drop:>20}")
     echo(f"margin {planned['margin']:.2%}: a task whose smallest drop is above it can only be inconclusive.")
 
 
-def _times(estimate: Row) -> None:
+def _times(estimate: Planned) -> None:
     from evalsuite.progress import clock
 
-    rows = cast("list[Row]", estimate["parts"])
+    rows = cast("list[Planned]", estimate["parts"])
     echo("", f"about {clock(cast(float, estimate['seconds']))} on {estimate['device']}; what costs most:", "")
     echo(f"{'':40} {'time':>12} {'memory':>9}  {'share':<{_BAR + 5}} timed on")
     for row in rows:

@@ -67,7 +67,7 @@ def check_pruning(settings: PruningSettings, inputs: Inputs) -> None:
     if artefact_in(inputs.parent.network) is not None:
         raise UsageError("an exported file is run as it is and cannot be pruned: give the network's checkpoint")
     for recipe in filter(None, (settings.recipe, settings.full)):
-        if (refusal := recipe.refuses(inputs.dataset.problem)) is not None:
+        if (refusal := recipe.unsupported_reason(inputs.dataset.problem)) is not None:
             raise UsageError(f"--retrain {part_name(recipe).partition('?')[0]}: {refusal}")
     for pruner in settings.pruners:
         _check_pruner(pruner, settings, inputs)

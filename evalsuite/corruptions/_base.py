@@ -34,7 +34,7 @@ class Corruption(ABC):
             (n, c, h, w), float32 in [0, 1], in steps of 1/255: truncated to 8 bit as the published sets are.
         """
 
-    def refuses(self, shape: tuple[int, int, int]) -> str | None:
+    def unsupported_reason(self, shape: tuple[int, int, int]) -> str | None:
         """Why this corruption makes no sense on images of `shape` (c, h, w), or None where it does."""
         del shape
         return None

@@ -42,7 +42,7 @@ def gray(images: Tensor) -> Tensor:
 
 
 def raise_refusal(reason: str | None) -> None:
-    """Turn what `Corruption.refuses` says into an error.
+    """Turn what `Corruption.unsupported_reason` says into an error.
 
     Raises:
         UsageError: There is a reason.

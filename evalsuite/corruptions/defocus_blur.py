@@ -53,12 +53,12 @@ class DefocusBlur(Corruption):
     @override
     @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
-        raise_refusal(self.refuses((images.shape[1], images.shape[2], images.shape[3])))
+        raise_refusal(self.unsupported_reason((images.shape[1], images.shape[2], images.shape[3])))
         kernel = torch.from_numpy(self._kernel(images.shape)).to(images.device)
         return truncated(_correlate(levels(images) / 255, kernel).add_(_SETTLE))
 
     @override
-    def refuses(self, shape: tuple[int, int, int]) -> str | None:
+    def unsupported_reason(self, shape: tuple[int, int, int]) -> str | None:
         kernel = self._kernel(shape)
         middle = len(kernel) // 2
         if kernel.sum() - kernel[middle, middle] >= NEXT_LEVEL:

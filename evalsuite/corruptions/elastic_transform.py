@@ -46,7 +46,7 @@ class ElasticTransform(Corruption):
     @override
     @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
-        raise_refusal(self.refuses((images.shape[1], images.shape[2], images.shape[3])))
+        raise_refusal(self.unsupported_reason((images.shape[1], images.shape[2], images.shape[3])))
         alpha, sigma, jitter = constants(_ALPHA_SIGMA_AFFINE, self.severity, images.shape)
         unit = _UNIT[table_side(images.shape)] * length_scale(images.shape)
         height, width = images.shape[-2:]
@@ -63,7 +63,7 @@ class ElasticTransform(Corruption):
         return truncated(_sample(values, down + along, right + across, "reflect"))
 
     @override
-    def refuses(self, shape: tuple[int, int, int]) -> str | None:
+    def unsupported_reason(self, shape: tuple[int, int, int]) -> str | None:
         return None if min(shape[1:]) >= 3 else f"expected images of at least 3x3, got {size(shape)}"
 
 

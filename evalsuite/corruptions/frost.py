@@ -50,7 +50,7 @@ class Frost(Corruption):
     @override
     @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
-        raise_refusal(self.refuses((images.shape[1], images.shape[2], images.shape[3])))
+        raise_refusal(self.unsupported_reason((images.shape[1], images.shape[2], images.shape[3])))
         image_weight, frost_weight = constants(_IMAGE_AND_FROST, self.severity, images.shape)
         pictures, sizes = textures(self.texture, _scale(images.shape))
         crop = _crop(pictures.to(images.device), sizes, keys.to(images.device), images.shape[2], images.shape[3])
@@ -58,7 +58,7 @@ class Frost(Corruption):
         return from_levels(image_weight * levels(images) + frost_weight * pane)
 
     @override
-    def refuses(self, shape: tuple[int, int, int]) -> str | None:
+    def unsupported_reason(self, shape: tuple[int, int, int]) -> str | None:
         _, sizes = textures(self.texture, _scale(shape))
         height, width = min(h for h, _ in sizes), min(w for _, w in sizes)
         if shape[1] < height and shape[2] < width:

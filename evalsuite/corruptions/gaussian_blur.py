@@ -38,11 +38,11 @@ class GaussianBlur(Corruption):
     @override
     @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
-        raise_refusal(self.refuses((images.shape[1], images.shape[2], images.shape[3])))
+        raise_refusal(self.unsupported_reason((images.shape[1], images.shape[2], images.shape[3])))
         return truncated(blur(levels(images) / 255, self._sigma(images.shape)))
 
     @override
-    def refuses(self, shape: tuple[int, int, int]) -> str | None:
+    def unsupported_reason(self, shape: tuple[int, int, int]) -> str | None:
         sigma = self._sigma(shape)
         if off_centre(sigma) >= NEXT_LEVEL:
             return None

@@ -43,7 +43,7 @@ class GlassBlur(Corruption):
     @override
     @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
-        raise_refusal(self.refuses((images.shape[1], images.shape[2], images.shape[3])))
+        raise_refusal(self.unsupported_reason((images.shape[1], images.shape[2], images.shape[3])))
         sigma, delta, passes = constants(_SIGMA_DELTA_PASSES, self.severity, images.shape)
         scale, (height, width) = length_scale(images.shape), images.shape[-2:]
         source = _shuffle(keys.to(images.device), height, width, _reach(delta, scale), passes)
@@ -52,7 +52,7 @@ class GlassBlur(Corruption):
         return truncated(blur(shuffled.view(images.shape) / 255, sigma * scale))
 
     @override
-    def refuses(self, shape: tuple[int, int, int]) -> str | None:
+    def unsupported_reason(self, shape: tuple[int, int, int]) -> str | None:
         _, delta, _ = constants(_SIGMA_DELTA_PASSES, self.severity, shape)
         least = 2 * _reach(delta, length_scale(shape)) + 1
         return None if min(shape[1:]) >= least else f"expected images of at least {least}x{least}, got {size(shape)}"

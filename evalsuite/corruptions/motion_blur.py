@@ -40,13 +40,13 @@ class MotionBlur(Corruption):
     @override
     @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
-        raise_refusal(self.refuses((images.shape[1], images.shape[2], images.shape[3])))
+        raise_refusal(self.unsupported_reason((images.shape[1], images.shape[2], images.shape[3])))
         radius, sigma = self._radius_and_sigma(images.shape)
         angles = uniform(keys.to(images.device), (), dtype=torch.float64) * 90 - 45
         return from_levels(motion(levels(images), angles, radius, sigma))
 
     @override
-    def refuses(self, shape: tuple[int, int, int]) -> str | None:
+    def unsupported_reason(self, shape: tuple[int, int, int]) -> str | None:
         radius, sigma = self._radius_and_sigma(shape)
         if 1 - float(weights(radius, sigma)[0]) >= NEXT_LEVEL:
             return None

@@ -44,7 +44,7 @@ class Pixelate(Corruption):
     @override
     @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
-        raise_refusal(self.refuses((images.shape[1], images.shape[2], images.shape[3])))
+        raise_refusal(self.unsupported_reason((images.shape[1], images.shape[2], images.shape[3])))
         ratio, (height, width) = constants(_RATIO, self.severity, images.shape), images.shape[-2:]
         low, narrow = int(height * ratio), int(width * ratio)
         # rows are picked much faster than columns, so the image is turned for its width
@@ -53,7 +53,7 @@ class Pixelate(Corruption):
         return from_levels(_enlarge(values.mT.contiguous(), width).mT)
 
     @override
-    def refuses(self, shape: tuple[int, int, int]) -> str | None:
+    def unsupported_reason(self, shape: tuple[int, int, int]) -> str | None:
         ratio = constants(_RATIO, self.severity, shape)
         fits = int(min(shape[1:]) * ratio) >= 1
         return None if fits else f"expected images with a pixel left after shrinking to {ratio}, got {size(shape)}"

@@ -39,13 +39,13 @@ class Saturate(Corruption):
     @override
     @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
-        raise_refusal(self.refuses((images.shape[1], images.shape[2], images.shape[3])))
+        raise_refusal(self.unsupported_reason((images.shape[1], images.shape[2], images.shape[3])))
         factor, shift = constants(_FACTOR_AND_SHIFT, self.severity, images.shape)
         hue, saturation, value = to_hsv(levels(images) / 255)
         return truncated(to_rgb(hue, (saturation * factor + shift).clamp_(0, 1), value))
 
     @override
-    def refuses(self, shape: tuple[int, int, int]) -> str | None:
+    def unsupported_reason(self, shape: tuple[int, int, int]) -> str | None:
         return (
             None if shape[0] == 3 else f"expected images with 3 channels, since gray has no saturation, got {shape[0]}"
         )

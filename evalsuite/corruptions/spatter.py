@@ -89,7 +89,7 @@ class Spatter(Corruption):
     @override
     @in_blocks
     def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
-        raise_refusal(self.refuses((images.shape[1], images.shape[2], images.shape[3])))
+        raise_refusal(self.unsupported_reason((images.shape[1], images.shape[2], images.shape[3])))
         liquid, scale = constants(_LIQUID, self.severity, images.shape), length_scale(images.shape)
         noise = normal(keys.to(images.device), (1, images.shape[2], images.shape[3]))
         layer = blur(noise.double() * liquid.deviation + liquid.mean, liquid.sigma * scale)
@@ -103,7 +103,7 @@ class Spatter(Corruption):
         return truncated(values * (1 - mask) + mask * _colour(_MUD_COLOUR, values))
 
     @override
-    def refuses(self, shape: tuple[int, int, int]) -> str | None:
+    def unsupported_reason(self, shape: tuple[int, int, int]) -> str | None:
         return None if min(shape[1:]) >= 8 else f"expected images of at least 8x8, got {size(shape)}"
 
 

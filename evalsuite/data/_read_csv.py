@@ -11,7 +11,7 @@ from evalsuite.data._base import Dataset
 from evalsuite.data._table import Rows, split, split_reading, table
 from evalsuite.data.csv import Csv, Decimal
 from evalsuite.errors import RefusedInputError, UsageError
-from evalsuite.files.delimited import DELIMITERS, Row, read_delimited
+from evalsuite.files.delimited import DELIMITERS, TableRow, read_delimited
 from evalsuite.files.given_paths import expanded
 from evalsuite.files.regular_files import read_regular
 from evalsuite.interpretation import Interpretation
@@ -94,7 +94,7 @@ def _read(path: Path, decimal: Decimal | None) -> _Table:
     return _Table(names, rows, lines.delimiter, mark)
 
 
-def _decimal(path: Path, rows: tuple[Row, ...]) -> Decimal:
+def _decimal(path: Path, rows: tuple[TableRow, ...]) -> Decimal:
     """What stands before decimals: a comma where numbers have one and none a point.
 
     Raises:
@@ -111,7 +111,7 @@ def _decimal(path: Path, rows: tuple[Row, ...]) -> Decimal:
     return "comma"
 
 
-def _numbers(path: Path, names: list[str], row: Row, decimal: Decimal) -> list[float]:
+def _numbers(path: Path, names: list[str], row: TableRow, decimal: Decimal) -> list[float]:
     if len(row.values) != len(names):
         raise RefusedInputError(f"expected {len(names)} values in line {row.line} of {path}, got {len(row.values)}")
     numbers: list[float] = []

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import final
 
 from evalsuite.errors import UsageError
-from evalsuite.files.delimited import Row, read_delimited
+from evalsuite.files.delimited import TableRow, read_delimited
 from evalsuite.files.given_paths import expanded
 from evalsuite.files.regular_files import read_regular
 
@@ -109,7 +109,7 @@ def read(path: Path) -> Slices:
     return slices
 
 
-def _check(path: Path, header: Sequence[str], body: Sequence[Row]) -> None:
+def _check(path: Path, header: Sequence[str], body: Sequence[TableRow]) -> None:
     names = header[1:] if header[0].lower() == _ID else header
     if not names or "" in names or len(set(names)) < len(names):
         raise UsageError(

@@ -22,7 +22,7 @@ from evalsuite.parts.names import part_kind, part_name, part_settings
 from evalsuite.problems import Classification
 from evalsuite.process.third_party_code import OthersError, others_code
 from evalsuite.progress import Reporter
-from evalsuite.records.store import Row, Store
+from evalsuite.records.store import Store, StoredShard
 from evalsuite.records.stored import StoredTask
 from evalsuite.tasks._abilities import ChecksNetworks
 from evalsuite.tasks._base import Task
@@ -137,10 +137,10 @@ def _what(item: WorkItem) -> str:
     return f"{item.shard.task}  examples to {item.shard.stop}"
 
 
-def _rows(result: ItemResult) -> list[Row]:
+def _rows(result: ItemResult) -> list[StoredShard]:
     shard, seed = result.item.shard, result.item.seed
     return [
-        Row(address=address(shard, each.network, seed, each.other), columns=each.columns, seconds=each.seconds)
+        StoredShard(address=address(shard, each.network, seed, each.other), columns=each.columns, seconds=each.seconds)
         for each in result.observations
     ]
 

@@ -22,7 +22,7 @@ _MARKS: Final = (
 )
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """One row: the number of the line in which it ends, counted from 1, and its values without space around them."""
 
     line: int
@@ -40,7 +40,7 @@ class Delimited:
     """
 
     delimiter: str
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
 
 
 def read_text(content: bytes, where: str) -> str:
@@ -87,9 +87,9 @@ def read_delimited(content: bytes, where: str, *, most_columns: int = MOST_COLUM
     return Delimited(delimiter=delimiter, rows=several.get(delimiter) or _rows(text, delimiter, where))
 
 
-def _readings(text: str, where: str) -> dict[str, tuple[Row, ...]]:
+def _readings(text: str, where: str) -> dict[str, tuple[TableRow, ...]]:
     """The rows by each delimiter that stands in the header."""
-    several: dict[str, tuple[Row, ...]] = {}
+    several: dict[str, tuple[TableRow, ...]] = {}
     for delimiter in DELIMITERS:
         try:
             # a large file is gone through only for those
@@ -101,7 +101,7 @@ def _readings(text: str, where: str) -> dict[str, tuple[Row, ...]]:
     return several
 
 
-def _delimiter(several: Mapping[str, tuple[Row, ...]], where: str) -> str:
+def _delimiter(several: Mapping[str, tuple[TableRow, ...]], where: str) -> str:
     if len(several) < 2:
         return next(iter(several), ",")
     regular = [d for d, rows in several.items() if len({len(row.values) for row in rows}) == 1]
@@ -114,16 +114,16 @@ def _delimiter(several: Mapping[str, tuple[Row, ...]], where: str) -> str:
     return regular[0] if regular else max(several, key=lambda delimiter: len(several[delimiter][0].values))
 
 
-def _rows(text: str, delimiter: str, where: str, *, skipped: int = 0) -> tuple[Row, ...]:
+def _rows(text: str, delimiter: str, where: str, *, skipped: int = 0) -> tuple[TableRow, ...]:
     return tuple(_lines(text, delimiter, where, skipped=skipped))
 
 
-def _lines(text: str, delimiter: str, where: str, *, skipped: int = 0) -> Iterator[Row]:
+def _lines(text: str, delimiter: str, where: str, *, skipped: int = 0) -> Iterator[TableRow]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     try:
         for values in reader:
             if values:
-                yield Row(reader.line_num + skipped, tuple(value.strip() for value in values))
+                yield TableRow(reader.line_num + skipped, tuple(value.strip() for value in values))
     except csv.Error as error:
         line = reader.line_num + skipped
         raise ValueError(

@@ -93,7 +93,7 @@ class Address:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class StoredShard:
     """Observations to be stored.
 
     Attributes:
@@ -201,7 +201,7 @@ class Store:
 
     # --- observations
 
-    def write(self, rows: Iterable[Row], pictures: Mapping[str, bytes] | None = None) -> None:
+    def write(self, rows: Iterable[StoredShard], pictures: Mapping[str, bytes] | None = None) -> None:
         """Store observations, and strips of sample images (PNG) by task name, all or none."""
         packed = [
             (a.task, a.network, a.examples, a.seed, a.other, _length(row.columns), row.seconds, pack(row.columns))

@@ -18,7 +18,7 @@ from evalsuite.tasks._base import Domain, Task, TaskOutput
 from evalsuite.units import check_range
 
 ABSTAIN = -1
-Row = dict[str, np.generic]
+CertifiedColumns = dict[str, np.generic]
 _BATCH = 512
 
 
@@ -85,12 +85,12 @@ class Certified(Task):
     def title(self) -> str:
         return f"certified L2 radius {self.radius:g} (σ = {self.sigma:g})"
 
-    def _certify(self, networks: Sequence[nn.Module], image: Tensor, key: Tensor) -> list[Row]:
+    def _certify(self, networks: Sequence[nn.Module], image: Tensor, key: Tensor) -> list[CertifiedColumns]:
         chosen = self._counts(networks, image, key, 0, self.n0)
         counted = self._counts(networks, image, key, self.n0, self.n0 + self.n)
         return [self._bound(first, then) for first, then in zip(chosen, counted, strict=True)]
 
-    def _bound(self, first: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> Row:
+    def _bound(self, first: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> CertifiedColumns:
         """Counts of classes, and last of draws whose outputs are not finite: one of them and nothing is certified."""
         top = int(first[:-1].argmax())
         broken = bool(first[-1] or counts[-1])

@@ -62,7 +62,7 @@ class Corruption(Task, ComparesToParent):
             return "corruptions are of gray and colour images"
         if part.moves and domain.problem.aligned:
             return "pixels are moved, and the right answers stand where the pixels stood"
-        return part.refuses(domain.shape)
+        return part.unsupported_reason(domain.shape)
 
     @override
     def note(self, domain: Domain) -> str | None:

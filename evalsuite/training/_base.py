@@ -121,7 +121,7 @@ class Recipe(ABC):
         logits: Tensor = network(images)
         return criterion(logits, labels), logits
 
-    def refuses(self, problem: Problem) -> str | None:
+    def unsupported_reason(self, problem: Problem) -> str | None:
         """Why networks cannot be trained by this recipe for `problem`, or None where they can."""
         if self.needs_class_labels and not isinstance(problem, Classification):
             return f"its loss asks about one class an image, and the data are about {problem.title}"

@@ -61,7 +61,7 @@ def train(  # noqa: PLR0913 - one keyword a question
     """
     if not len(examples):
         raise UsageError("expected at least one training example, got none")
-    if (refusal := recipe.refuses(examples.problem)) is not None:
+    if (refusal := recipe.unsupported_reason(examples.problem)) is not None:
         raise UsageError(f"expected a recipe for {examples.problem.title}, got {type(recipe).__name__}: {refusal}")
     student = copied(network).to(device).to(memory_format=torch.channels_last)
     source = feed(examples, device)

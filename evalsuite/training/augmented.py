@@ -68,10 +68,10 @@ class Augmented(Scheduled):
         return (self.severity,) if self.levels == "one" else tuple(range(1, _HIGHEST + 1))
 
     @override
-    def refuses(self, problem: Problem) -> str | None:
+    def unsupported_reason(self, problem: Problem) -> str | None:
         if problem.aligned:
             return "corruptions of mix1 move pixels, and the right answers stand where the pixels stood"
-        return Scheduled.refuses(self, problem)
+        return Scheduled.unsupported_reason(self, problem)
 
     def _drawn(self, n: int, kinds: tuple[int, ...], generator: Generator) -> tuple[Tensor, Tensor]:
         """Place in `MIX1` and severity (0: left as it is) for each of n images, (n,) each."""
@@ -90,7 +90,9 @@ def usable(shape: tuple[int, int, int], severities: tuple[int, ...]) -> tuple[in
     Raises:
         UsageError: There are none.
     """
-    applicable = [k for k, kind in enumerate(MIX1) if all(_part(kind, s).refuses(shape) is None for s in severities)]
+    applicable = [
+        k for k, kind in enumerate(MIX1) if all(_part(kind, s).unsupported_reason(shape) is None for s in severities)
+    ]
     if not applicable:
         raise UsageError(f"expected images that a corruption of mix1 can be applied to, got images of {shape}")
     return tuple(applicable)

@@ -116,12 +116,12 @@ def _columns(_: Path) -> Sequence[bytes]:
 
 def _unpacked(data: bytes, folder: Path) -> object:
     """What stands for the observations of a shard, read as everybody reads it."""
-    from evalsuite.records.store import Address, Row, opened, reading
+    from evalsuite.records.store import Address, StoredShard, opened, reading
 
     address = Address(task="t", network="n", examples="e", seed=0)
     if not (folder / "results.sqlite").exists():
         with opened(folder, create=True) as store:
-            store.write([Row(address=address, columns={}, seconds=0.0)])
+            store.write([StoredShard(address=address, columns={}, seconds=0.0)])
     with closing(sqlite3.connect(folder / "results.sqlite")) as database, database:
         database.execute("UPDATE shards SET observations = ?", (data,))
     with reading(folder) as store:

@@ -10,7 +10,7 @@ from evalsuite.analysis.evidence import Evidence
 from evalsuite.analysis.results import summarise
 from evalsuite.corruptions import COMMON, MIX1, MIX2
 from evalsuite.errors import RefusedInputError
-from evalsuite.records.store import Address, Row, opened
+from evalsuite.records.store import Address, StoredShard, opened
 from evalsuite.records.stored import Meta, StoredNetwork, StoredTask
 
 N = 80
@@ -63,7 +63,7 @@ def run(folder, tasks, networks, wrong, *, families=("m-0",), data=None):
                     labels = np.asarray(store.labels([shard]))
                     columns = {"prediction": np.where(errs, 1 - labels, labels).astype(np.int32)}
                     address = Address(task=subject["digest"], network=facts["id"], examples=shard, seed=0)
-                    store.write([Row(address=address, columns=columns, seconds=0.0)])
+                    store.write([StoredShard(address=address, columns=columns, seconds=0.0)])
         yield store
 
 
@@ -135,7 +135,7 @@ def test_what_is_missing_is_told(tmp_path, change, message):
 def test_a_parent_whose_observations_were_changed_is_no_standard(tmp_path):
     with run(tmp_path, [task("clean", "clean")], [PARENT, network("a", ratio=0.5)], lambda *_: first(0.1)) as store:
         address = Address(task="clean", network="parent", examples="e", seed=0)
-        store.write([Row(address=address, columns={"answer": np.zeros(N)}, seconds=0.0)])
+        store.write([StoredShard(address=address, columns={"answer": np.zeros(N)}, seconds=0.0)])
         with pytest.raises(RefusedInputError, match="clean: expected prediction of the parent, as of a, got none"):
             summarise(store)
 

@@ -46,6 +46,7 @@ ALLOWED = {
     "networks/checkpoints/_upgrade.py": _READING,
     "networks/architectures/_factory.py": "inside `users_code`",
     "data/__init__.py": "imports evalsuite's own modules",
+    "data/_source.py": "imports the readers of evalsuite's own sources",
     "data/_factory.py": "inside `users_code`",
     "parts/importing.py": "inside `users_code`",
     "parts/registry.py": "entry points inside `users_code`; the other modules are evalsuite's own",

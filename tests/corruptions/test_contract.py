@@ -54,7 +54,7 @@ def keys(count: int, draw: int = 0) -> Tensor:
 
 
 def skip_refused(corruption: Corruption, shape: tuple[int, int, int]) -> None:
-    if reason := corruption.refuses(shape):
+    if reason := corruption.unsupported_reason(shape):
         pytest.skip(reason)
 
 
@@ -184,7 +184,7 @@ def test_what_makes_no_sense_is_refused_and_raises(
     name: str, severity: int, shape: tuple[int, int, int], words: str
 ) -> None:
     corruption = part(name, severity)
-    reason = corruption.refuses(shape)
+    reason = corruption.unsupported_reason(shape)
     assert reason is not None
     assert words in reason
     with pytest.raises(UsageError, match=re.escape(reason)):
@@ -195,7 +195,7 @@ def test_what_makes_no_sense_is_refused_and_raises(
 @pytest.mark.parametrize("name", sorted({*NAMES} - {"saturate"}))
 def test_every_severity_works_on_fashion_mnist(name: str, severity: int) -> None:
     corruption = part(name, severity)
-    assert corruption.refuses((1, 28, 28)) is None
+    assert corruption.unsupported_reason((1, 28, 28)) is None
     images = pictures((1, 28, 28))
     assert (corruption(images, keys(5)) != images).any()
 

@@ -11,13 +11,13 @@ import pytest
 
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.records.database_errors import BusyError
-from evalsuite.records.store import Address, Row, opened, pack, reading, unpack
+from evalsuite.records.store import Address, StoredShard, opened, pack, reading, unpack
 from evalsuite.records.stored import Meta, StoredNetwork, StoredRun, StoredTask
 
 
 def row(examples="e", **columns):
     address = Address(task="t", network="n", examples=examples, seed=0)
-    return Row(address=address, columns=columns or {"prediction": np.arange(3)}, seconds=0.5)
+    return StoredShard(address=address, columns=columns or {"prediction": np.arange(3)}, seconds=0.5)
 
 
 def test_arrays_survive(tmp_path):
@@ -48,7 +48,7 @@ def test_a_failing_write_leaves_nothing(tmp_path):
             raise RuntimeError("disk on fire")
 
     with opened(tmp_path, create=True) as store:
-        bad = Row(address=row("bad").address, columns=Broken(x=np.ones(1)), seconds=0)
+        bad = StoredShard(address=row("bad").address, columns=Broken(x=np.ones(1)), seconds=0)
         with pytest.raises(RuntimeError):
             store.write([row("good"), bad])
         assert store.present("t", 0) == set()
