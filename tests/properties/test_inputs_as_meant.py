@@ -78,7 +78,7 @@ def some(cases: int) -> settings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Statement:
+class Sentence:
     """What the author knows, and what of it they tell.
 
     Attributes:
@@ -93,7 +93,7 @@ class Statement:
         appearance: Whether they say what is to become of transparency and of photos that are turned.
         channels: Whether they say that images are gray.
         weights: Whether they say which set of weights is meant, and that a pickle may run.
-        own: "named" or "nameless", where the file is evalsuite's own: whether it names its classes.
+        origin: "named" or "nameless", where the file is evalsuite's own: whether it names its classes.
         signature: What the factory wants to be told.
     """
 
@@ -107,7 +107,7 @@ class Statement:
     appearance: bool = True
     channels: bool = True
     weights: bool = True
-    private: str = ""
+    origin: str = ""
     signature: str = "num_classes, in_chans"
 
 
@@ -116,22 +116,22 @@ class Case:
     layout: Layout
     design: Design
     saving: Saving
-    statement: Statement
+    sentence: Sentence
 
 
 @st.composite
 def cases(draw: st.DrawFn, kind: str) -> Case:
     layout = draw(layouts(kind))
     design = draw(designs(layout.shape, layout.classes))
-    itself = draw(st.sampled_from(["", "", "", "", "", "named", "nameless"]))
-    saving = Saving(format="safetensors") if itself else draw(savings())
+    origin = draw(st.sampled_from(["", "", "", "", "", "named", "nameless"]))
+    saving = Saving(format="safetensors") if origin else draw(savings())
     if {"weight norm", "spectral norm"} & set(design.blocks) and saving.container == "whole":
         saving = replace(saving, container="model")  # torch refuses to pickle parametrised networks as a whole
-    return Case(layout=layout, design=design, saving=saving, statement=draw(sayings(layout, design, itself)))
+    return Case(layout=layout, design=design, saving=saving, sentence=draw(sayings(layout, design, origin)))
 
 
 @st.composite
-def sayings(draw: st.DrawFn, layout: Layout, design: Design, private: str) -> Statement:
+def sayings(draw: st.DrawFn, layout: Layout, design: Design, origin: str) -> Sentence:
     rules = ["numbers", "none", "data", *(["imagenet"] if layout.shape[0] == 3 else [])]
     decoding = Decoding(
         crop=draw(st.sampled_from([0.875, 1.0, 0.8])) if layout.fit != "exact" else 0.0,
@@ -140,7 +140,7 @@ def sayings(draw: st.DrawFn, layout: Layout, design: Design, private: str) -> St
         upright=layout.photos == "png turned" and draw(st.booleans()),
     )
     often = st.sampled_from([True, True, True, False])
-    return Statement(
+    return Sentence(
         rule="none" if design.inside is not None else draw(st.sampled_from(rules)),
         normalise=draw(often),
         classes=draw(st.sampled_from([*([] if _misnumbered(layout) else [""]), *_ways(layout)])),
@@ -151,7 +151,7 @@ def sayings(draw: st.DrawFn, layout: Layout, design: Design, private: str) -> St
         appearance=draw(often),
         channels=draw(often),
         weights=draw(often),
-        private=private,
+        origin=origin,
         signature=draw(st.sampled_from(["num_classes, in_chans", "classes", "", "in_channels=3, image_size=8"])),
     )
 
@@ -191,55 +191,55 @@ class Due:
 
 
 def due(case: Case) -> Due:
-    layout, text = case.layout, case.statement
-    untold = _of_photos(layout, text) if layout.kind == "folder" else {}
-    if not text.private and not _is_recorded(case.saving) and not text.normalise:
+    layout, sentence = case.layout, case.sentence
+    untold = _of_photos(layout, sentence) if layout.kind == "folder" else {}
+    if not sentence.origin and not _is_recorded(case.saving) and not sentence.normalise:
         untold["normalisation"] = "--normalise"
-    if _order_is_open(layout, text):
+    if _order_is_open(layout, sentence):
         untold["class order"] = "class"
     beside = "projector" in case.saving.extras and not _elsewhere(case.saving)
     # of two sets that are the same, one has no further layer
-    if beside and not text.weights and (case.saving.prefix or case.saving.averaged != "same"):
+    if beside and not sentence.weights and (case.saving.prefix or case.saving.averaged != "same"):
         untold["keys ignored"] = "--weights"
     refusable = (
         # there are no training examples of which the data could have statistics
-        text.normalise and text.rule == "data" and not layout.trained,
+        sentence.normalise and sentence.rule == "data" and not layout.trained,
         layout.kind == "folder" and layout.named == "numbers with gaps",
-        layout.fit == "alike" and not text.size,
+        layout.fit == "alike" and not sentence.size,
     )
     return Due(refused=_refused(case), refusable=any(refusable), untold=untold)
 
 
 def _refused(case: Case) -> str:
-    layout, saving, output = case.layout, case.saving, case.statement
+    layout, saving, sentence = case.layout, case.saving, case.sentence
     folder = layout.kind == "folder"
     wide = layout.photos == "png 12 of 16" if folder else layout.stored not in SELF_EVIDENT
     reasons = {
-        "what is white": wide and not output.scale,
-        "colours for a gray network": folder and layout.shape[0] == 1 and not output.channels,
-        "the size of images": folder and layout.fit == "various" and not (output.size or output.columns),
-        "a pickle that may run code": saving.container == "whole" and not output.weights,
-        "a normalisation of other images": _is_recorded(saving) and saving.units != 1 and not output.normalise,
-        "a layer more": "projector" in saving.extras and not saving.prefix and _is_taken_with_it(saving, output),
-        "two sets of weights": saving.averaged in {"keys", "prefixes"} and not output.weights,
+        "what is white": wide and not sentence.scale,
+        "colours for a gray network": folder and layout.shape[0] == 1 and not sentence.channels,
+        "the size of images": folder and layout.fit == "various" and not (sentence.size or sentence.origin),
+        "a pickle that may run code": saving.container == "whole" and not sentence.weights,
+        "a normalisation of other images": _is_recorded(saving) and saving.units != 1 and not sentence.normalise,
+        "a layer more": "projector" in saving.extras and not saving.prefix and _is_taken_with_it(saving, sentence),
+        "two sets of weights": saving.averaged in {"keys", "prefixes"} and not sentence.weights,
     }
     return ", ".join(reason for reason, holds in reasons.items() if holds)
 
 
-def _of_photos(layout: Layout, statement: Statement) -> dict[str, str]:
-    sized = statement.size or bool(statement.columns)
+def _of_photos(layout: Layout, sentence: Sentence) -> dict[str, str]:
+    sized = sentence.size or bool(sentence.origin)
     questions = {
         "image size": ("?size=", not sized),
-        "resizing": ("?crop=", layout.fit != "exact" and sized and not statement.resizing),
-        "transparency": ("?alpha=", "alpha" in layout.photos and not statement.appearance),
-        "orientation": ("?orientation=", layout.photos == "png turned" and not statement.appearance),
+        "resizing": ("?crop=", layout.fit != "exact" and sized and not sentence.resizing),
+        "transparency": ("?alpha=", "alpha" in layout.photos and not sentence.appearance),
+        "orientation": ("?orientation=", layout.photos == "png turned" and not sentence.appearance),
     }
     return {topic: option for topic, (option, holds) in questions.items() if holds}
 
 
-def _is_taken_with_it(saving: Saving, statement: Statement) -> bool:
+def _is_taken_with_it(saving: Saving, sentence: Sentence) -> bool:
     """Whether the weights that are meant stand in one set with what else is there, and no other set does as well."""
-    taken = {"": True, "keys": saving.meant == "raw", "same": statement.weights, "prefixes": False}
+    taken = {"": True, "keys": saving.meant == "raw", "same": sentence.weights, "prefixes": False}
     return taken[saving.averaged]
 
 
@@ -253,15 +253,15 @@ def _elsewhere(saving: Saving) -> bool:
     return saving.averaged == "keys" and saving.meant == "averaged"
 
 
-def _order_is_open(layout: Layout, statement: Statement) -> bool:
+def _order_is_open(layout: Layout, sentence: Sentence) -> bool:
     """Whether nothing tells the order of the network's outputs."""
-    if statement.classes:
+    if sentence.classes:
         return False
     if not layout.outputs[0].isdecimal():
-        return statement.private != "named"
+        return sentence.origin != "named"
     # numbers that stand in the file's and in the data's names count where they are the same
     in_order = layout.outputs == sorted(layout.outputs, key=int)
-    if statement.private == "named" or not in_order:
+    if sentence.origin == "named" or not in_order:
         return not in_order
     # folders' own numbers tell it, unless text and number are two orders
     return layout.kind == "npz" or layout.named not in NUMBERS or layout.outputs != sorted(layout.outputs)
@@ -284,8 +284,8 @@ class Meant:
 
 def prepare(case: Case) -> tuple[dict[str, str], Meant]:
     """Write everything into the working folder; options by name, and what they mean."""
-    layout, printed = case.layout, case.statement
-    written = write(layout, Path(), printed.decoding)
+    layout, sentence = case.layout, case.sentence
+    written = write(layout, Path(), sentence.decoding)
     statistics = _statistics(case, written)
     both = [part for part in (written.train, written.test) if part is not None]
     images = torch.from_numpy(np.concatenate([part.pixels for part in both]))
@@ -309,11 +309,11 @@ def prepare(case: Case) -> tuple[dict[str, str], Meant]:
 
 def _statistics(case: Case, written: Written) -> Statistics:
     channels = case.layout.shape[0]
-    if case.statement.rule == "none":
+    if case.sentence.rule == "none":
         return (0.0,) * channels, (1.0,) * channels
-    if case.statement.rule == "imagenet":
+    if case.sentence.rule == "imagenet":
         return (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    if case.statement.rule == "data" and written.train is not None:
+    if case.sentence.rule == "data" and written.train is not None:
         pixels = written.train.pixels.astype(np.float64)
         return tuple(pixels.mean((0, 2, 3)).tolist()), tuple(pixels.std((0, 2, 3)).tolist())
     return (0.4, 0.5, 0.45)[:channels], (0.3, 0.2, 0.25)[:channels]
@@ -324,9 +324,9 @@ def _module(case: Case) -> str:
     if case.design.built_in:
         return case.design.arch
     name = f"net_{next(_NUMBER)}"
-    requested = [part.split("=")[0].strip() for part in case.statement.signature.split(",") if part.strip()]
+    wanted = [part.split("=")[0].strip() for part in case.sentence.signature.split(",") if part.strip()]
     fields = {"num_classes": "classes", "classes": "classes", "in_chans": "channels", "in_channels": "channels"}
-    changes = ", ".join(f"{fields[each]}={each}" for each in requested if each in fields)
+    changes = ", ".join(f"{fields[each]}={each}" for each in wanted if each in fields)
     head = "from dataclasses import replace\n\nfrom grammar_of_networks import Design, build\n\n"
     body = f"def make({case.said.signature}):\n    return build(replace(DESIGN, {changes}))\n"
     Path(f"{name}.py").write_text(f"{head}DESIGN = {case.design!r}\n\n\n{body}", encoding="utf-8")
@@ -334,7 +334,7 @@ def _module(case: Case) -> str:
 
 
 def _keep(case: Case, network: nn.Module, path: Path, statistics: Statistics, arch: str) -> Kept:
-    if not case.statement.private:
+    if not case.sentence.origin:
         return keep(network, case.saving, path, statistics, case.layout.seed)
     name, _, given_settings = arch.partition("?")
     pairs = (pair.split("=") for pair in given_settings.split("&") if pair)
@@ -343,7 +343,7 @@ def _keep(case: Case, network: nn.Module, path: Path, statistics: Statistics, ar
         arch=name,
         arguments={key: int(value) if value.isdigit() else value for key, value in pairs},
         class_count=case.layout.classes,
-        classes=tuple(case.layout.outputs) if case.statement.private == "named" else None,
+        classes=tuple(case.layout.outputs) if case.sentence.origin == "named" else None,
         shape=case.layout.shape,
     )
     checkpoint.write(path, whole)
@@ -351,53 +351,53 @@ def _keep(case: Case, network: nn.Module, path: Path, statistics: Statistics, ar
 
 
 def _options(case: Case, meant: Meant, path: Path, arch: str) -> dict[str, str]:
-    spoken, whole = case.statement, case.saving.container == "whole"
+    sentence, whole = case.sentence, case.saving.container == "whole"
     numbers = "/".join(",".join(map(str, each)) for each in meant.statistics)
-    if spoken.classes == "file":
+    if sentence.classes == "file":
         Path("classes.txt").write_text("\n".join(case.layout.outputs), encoding="utf-8")
     options = {
         "data": f"{case.layout.kind}:{meant.written.path}{_query(case)}",
         "arch": "" if whole else arch,
         # an own file that was trained by other data says itself how
-        "normalise": (numbers if spoken.rule == "numbers" else spoken.rule) if _says_rule(spoken) else "",
+        "normalise": (numbers if sentence.rule == "numbers" else sentence.rule) if _says_rule(sentence) else "",
         "classes": {"data": "data", "names": ",".join(case.layout.outputs), "file": "classes.txt"}.get(
-            spoken.classes, ""
+            sentence.classes, ""
         ),
-        "weights": meant.weights if spoken.weights else "",
-        "trust": f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" if whole and spoken.weights else "",
+        "weights": meant.weights if sentence.weights else "",
+        "trust": f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" if whole and sentence.weights else "",
     }
     return {name: value for name, value in options.items() if value}
 
 
-def _says_rule(statement: Statement) -> bool:
-    return statement.normalise and not (statement.private and statement.rule == "data")
+def _says_rule(sentence: Sentence) -> bool:
+    return sentence.normalise and not (sentence.origin and sentence.rule == "data")
 
 
 def _query(case: Case) -> str:
-    layout, text = case.layout, case.statement
+    layout, sentence = case.layout, case.sentence
     if layout.kind == "folder":
-        options = _photo_options(layout, text)
+        options = _photo_options(layout, sentence)
     else:
         white = grammar_of_data.ARRAYS[layout.stored][1]
-        options = {f"scale={white}": text.scale and layout.stored not in SELF_EVIDENT}
-    message = [option for option, holds in options.items() if holds]
-    return "?" + "&".join(message) if message else ""
+        options = {f"scale={white}": sentence.scale and layout.stored not in SELF_EVIDENT}
+    given = [option for option, holds in options.items() if holds]
+    return "?" + "&".join(given) if given else ""
 
 
-def _photo_options(layout: Layout, statement: Statement) -> dict[str, bool]:
-    decoding = statement.decoding
+def _photo_options(layout: Layout, sentence: Sentence) -> dict[str, bool]:
+    decoding = sentence.decoding
     Path("listed.txt").write_text("\n".join(layout.outputs), encoding="utf-8")
-    resizing = layout.fit != "exact" and statement.resizing and (statement.size or bool(statement.columns))
+    resizing = layout.fit != "exact" and sentence.resizing and (sentence.size or bool(sentence.origin))
     return {
-        f"size={layout.shape[1]}": statement.size,
-        "channels=1": layout.shape[0] == 1 and statement.channels,
+        f"size={layout.shape[1]}": sentence.size,
+        "channels=1": layout.shape[0] == 1 and sentence.channels,
         f"crop={decoding.crop:g}&interpolation={decoding.resample}": resizing,
-        "scale=4095": layout.photos == "png 12 of 16" and statement.scale,
-        f"alpha={decoding.alpha}": "alpha" in layout.photos and statement.appearance,
+        "scale=4095": layout.photos == "png 12 of 16" and sentence.scale,
+        f"alpha={decoding.alpha}": "alpha" in layout.photos and sentence.appearance,
         f"orientation={'exif' if decoding.upright else 'ignore'}": layout.photos == "png turned"
-        and statement.appearance,
-        f"order={'text' if layout.outputs == sorted(layout.outputs) else 'number'}": statement.classes == "?order",
-        "classes=listed.txt": statement.classes == "?classes",
+        and sentence.appearance,
+        f"order={'text' if layout.outputs == sorted(layout.outputs) else 'number'}": sentence.classes == "?order",
+        "classes=listed.txt": sentence.classes == "?classes",
     }
 
 
@@ -429,9 +429,9 @@ def flags(options: dict[str, str]) -> list[str]:
 def read(options: dict[str, str]) -> Read:
     """What evalsuite makes of it; only its own errors, of one line, count as a refusal."""
     try:
-        outcome = build_inputs(spec_of(options))
-        examples = choose(outcome.dataset.test, len(outcome.dataset.test), 0)
-        return Read(inputs=outcome, readings=examine(outcome, examples, confidence=0.95).readings)
+        result = build_inputs(spec_of(options))
+        examples = choose(result.dataset.test, len(result.dataset.test), 0)
+        return Read(inputs=result, readings=examine(result, examples, confidence=0.95).readings)
     except EvalsuiteError as error:
         refusal = error
     assert_one_clear_line(refusal)
@@ -494,17 +494,17 @@ def working_folder() -> Iterator[None]:
 def check_read_as_meant(case: Case) -> None:
     with working_folder():
         options, meant = prepare(case)
-        actual, owed = read(options), due(case)
-        if actual.inputs is None:
-            assert owed.refused or owed.refusable, actual.refusal
+        result, owed = read(options), due(case)
+        if result.inputs is None:
+            assert owed.refused or owed.refusable, result.refusal
             return
         assert not owed.refused
-        differs = difference(actual.inputs, meant)
+        differs = difference(result.inputs, meant)
         for topic, option in owed.untold.items():
-            assert any(each.topic == topic and option in each.option for each in actual.unconfirmed), (topic, differs)
+            assert any(each.topic == topic and option in each.option for each in result.unconfirmed), (topic, differs)
         if not owed.untold:
             assert not differs
-            assert not actual.unconfirmed
+            assert not result.unconfirmed
 
 
 @given(cases("npz"))
@@ -526,7 +526,7 @@ def damaged(draw: st.DrawFn) -> Case:
     case = draw(cases(kind))
     owed = due(case)
     assume(not owed.refused and not owed.refusable)
-    if case.saving.container != "whole" and not case.statement.private and draw(st.booleans()):
+    if case.saving.container != "whole" and not case.sentence.origin and draw(st.booleans()):
         return replace(case, saving=replace(case.saving, damage=draw(st.sampled_from(grammar_of_networks.DAMAGES))))
     damages = [each for each in grammar_of_data.DAMAGES[kind] if not _makes_sense(case.layout, each)]
     return replace(case, layout=replace(case.layout, damage=draw(st.sampled_from(damages))))
@@ -557,9 +557,9 @@ def test_a_run_stores_what_the_author_gets_example_by_example(case: Case) -> Non
         arguments = [*parent, "--tasks=clean", "--out=run", "--accept-parent", "--examples=1000"]
         result = CliRunner().invoke(cli, ["evaluate", *arguments])
         assert not isinstance(result.exception, Exception), result.exception
-        computed = build_inputs(spec_of(options))
-        examples = choose(computed.dataset.test, len(computed.dataset.test), 0)
-        keys = keys_of(replace(computed, dataset=replace(computed.dataset, test=examples)))
+        result = build_inputs(spec_of(options))
+        examples = choose(result.dataset.test, len(result.dataset.test), 0)
+        keys = keys_of(replace(result, dataset=replace(result.dataset, test=examples)))
         places = [meant.written.test.keys.index(key) for key in keys]
         stored = _predictions(Path("run"))
         wanted = meant.logits[places]
@@ -613,13 +613,13 @@ def check_pruned(case: Case, meant: Meant, file: Path, ratio: float, options: di
     tensors = safetensors.torch.load_file(file)
     statistics = tuple(tensors.pop("mean").tolist()), tuple(tensors.pop("std").tolist())
     assert np.allclose(statistics, meant.statistics, rtol=1e-6)
-    alone = with_tensors(case.design, {name.removeprefix("network."): each for name, each in tensors.items()})
+    origin = with_tensors(case.design, {name.removeprefix("network."): each for name, each in tensors.items()})
     pixels = torch.from_numpy(meant.written.test.pixels)
     entries, _ = count_by_hand(meant.network, pixels)
-    _, left = count_by_hand(alone, pixels)
+    _, left = count_by_hand(origin, pixels)
     assert ratio == pytest.approx(1 - left / entries, abs=1e-12)
     result = build_inputs(spec_of({"ckpt": str(file), "data": options["data"], "arch": options["arch"]}))
-    answer, exact = logits(alone, pixels, statistics)
+    answer, exact = logits(origin, pixels, statistics)
     noise = float((answer - exact).abs().max())
     same = replace(meant, logits=answer, noise=noise)
     assert not difference(result, same)

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 import pruners
-from pruners import prune, remaining
+from evalsuite.parts.registry import find, names
+from pruners import Pruner, prune, remaining
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
 from pruners.random import Random
@@ -47,4 +48,5 @@ def test_the_public_names() -> None:
     writing = {"prunable", "remaining", "unused_weights", "coupled_channels", "keep_global", "apply_masks"}
     comparing = {"shuffled", "same_ratios_random", "reinitialised", "width_reduced", "copycat"}
     grids = {"lost_in_pruning", "lottery"}
-    assert exported == contracts | making | writing | comparing | grids
+    methods = {find("pruners", name, Pruner).__name__ for name in names("pruners")}
+    assert exported == set(pruners.__all__) == contracts | making | writing | comparing | grids | methods
