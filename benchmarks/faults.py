@@ -202,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 counts[f"{ended.code}: {last.replace(place, '')}" if ended.code else "0"] += 1
                 if reason:
                     bad += 1
-                    print(f"WRONG: {fault} at point {at}: {reason}\n{ended.said}", flush=True)
+                    print(f"WRONG: {fault} at point {at}: {reason}\n{ended.spoken}", flush=True)
                 shutil.rmtree(folder / "run", ignore_errors=True)
             print(f"{fault} at {len(places)} of {total} points:", flush=True)
             for printed, times in counts.most_common():

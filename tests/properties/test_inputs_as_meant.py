@@ -328,7 +328,7 @@ def _module(case: Case) -> str:
     fields = {"num_classes": "classes", "classes": "classes", "in_chans": "channels", "in_channels": "channels"}
     changes = ", ".join(f"{fields[each]}={each}" for each in wanted if each in fields)
     head = "from dataclasses import replace\n\nfrom grammar_of_networks import Design, build\n\n"
-    body = f"def make({case.said.signature}):\n    return build(replace(DESIGN, {changes}))\n"
+    body = f"def make({case.sentence.signature}):\n    return build(replace(DESIGN, {changes}))\n"
     Path(f"{name}.py").write_text(f"{head}DESIGN = {case.design!r}\n\n\n{body}", encoding="utf-8")
     return f"{name}:make"
 
