@@ -7,13 +7,17 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 # directories are written down once, when they are needed: Python's version is part of their names
 PACKAGES = import sysconfig; print(sysconfig.get_path("purelib"))
 
-.PHONY: demo test lint types contracts unit gpu gpu-pretended robustbench format lock lock-robustbench test-latest
+.PHONY: demo quick test lint types contracts unit gpu gpu-pretended robustbench format lock lock-robustbench test-latest
 .PHONY: test-lowest fuzz schema clean
 
 demo: .venv/installed
 	$(BIN)/evalsuite demo --out reports/demo
 
 test: lint types contracts unit
+
+# while one works: about a minute on two cores; a file of tests that takes seconds is marked `slow`
+quick: lint types contracts
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q -m 'not slow and not gpu and not browser' --durations=5 --durations-min=1
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """What tests of several packages share."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -31,6 +32,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs the environment that `make robustbench` makes")
     if item.get_closest_marker("gpu") and DEVICE == "cuda" and not torch.cuda.is_available():
         pytest.skip("needs a CUDA device, or EVALSUITE_TEST_DEVICE=pretended")
+
+
+@pytest.fixture
+def quick_collections() -> Iterator[None]:
+    """Objects that are there before are not looked through again: a collection then takes milliseconds."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

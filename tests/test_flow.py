@@ -22,6 +22,8 @@ from evalsuite.training.standard import Standard
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
 
+pytestmark = pytest.mark.slow
+
 TASKS = (
     Clean(),
     Noise(level=0.2),

@@ -20,6 +20,8 @@ from evalsuite.errors import IncompleteEvidenceError, RefusedInputError
 from evalsuite.records.schema import parse_results
 from evalsuite.records.store import opened
 
+pytestmark = pytest.mark.slow
+
 TASKS = ("clean", "noise/uniform/0.2", "corruption/saturate/3")
 
 

@@ -12,6 +12,8 @@ from evalsuite.data import choose, load
 from evalsuite.tasks.clean import Clean
 from evalsuite.tasks.ood import Ood
 
+pytestmark = pytest.mark.slow
+
 
 class Linear(nn.Module):
     """Ten classes from 64 pixels; `factor` times the logits."""

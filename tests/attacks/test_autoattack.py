@@ -12,6 +12,8 @@ from evalsuite.attacks.autoattack import Autoattack
 from evalsuite.attacks.square import Square
 from evalsuite.extend import Batch, Budget, Flag
 
+pytestmark = pytest.mark.slow
+
 
 def small(classes, seed=0):
     with torch.random.fork_rng():

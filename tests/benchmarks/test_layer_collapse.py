@@ -15,6 +15,8 @@ from pruners.random import Random
 from pruners.snip import SNIP
 from pruners.synflow import SynFlow
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def collapse() -> Iterator[ModuleType]:

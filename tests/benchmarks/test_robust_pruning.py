@@ -18,6 +18,8 @@ from evalsuite.training.standard import Standard
 from neuralnets import bounds
 from pruners import prunable, remaining
 
+pytestmark = pytest.mark.slow
+
 RATIOS = (0.5, 0.9)
 
 

@@ -12,6 +12,8 @@ from torch import nn
 from evalsuite.networks.checkpoints.checkpoint import Checkpoint, read, write
 from evalsuite.networks.normalized import Normalized
 
+pytestmark = pytest.mark.slow
+
 ANY = ({0: torch.export.Dim.DYNAMIC},)
 QUICK = ("--tasks", "clean,noise/uniform/0.1", "--examples", 60, "--margin", 0.2)
 N = 60

@@ -15,6 +15,8 @@ from evalsuite.config.spec import resolve
 from evalsuite.corruptions import COMMON, EXTRA
 from evalsuite.parts import names
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = ["sweep", "prune", "evaluate", "train", "demo", "report", "gate", "plan", "status", "list", "show", "doctor"]
 
 

@@ -18,7 +18,7 @@ from evalsuite.cli import _console
 from evalsuite.cli._console import Lines, guarded
 from evalsuite.errors import UsageError
 
-pytestmark = pytest.mark.usefixtures("interruptible")
+pytestmark = [pytest.mark.usefixtures("interruptible"), pytest.mark.slow]
 
 
 def test_lines_say_all_there_is_every_few_seconds(capsys):

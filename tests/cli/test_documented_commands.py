@@ -26,6 +26,8 @@ from evalsuite.networks.normalized import Normalized
 from evalsuite.parts.registry import names
 from evalsuite.tasks._names import expand
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUN = [page for page in PAGES if page.parent.name != "extending"]

@@ -11,6 +11,8 @@ import torch
 
 from evalsuite.networks.checkpoints.checkpoint import read
 
+pytestmark = pytest.mark.slow
+
 SOURCE = """
 from torch import nn
 

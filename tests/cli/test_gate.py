@@ -21,6 +21,8 @@ from evalsuite.records.schema import parse_results
 from evalsuite.records.sealing import Backing, sealed
 from evalsuite.records.store import pack, unpack
 
+pytestmark = pytest.mark.slow
+
 TERMS = 'min_deployable = 0.3\nmin_examples = 60\nmargin = 0.3\nconfidence = 0.95\nassumptions = ["*"]\n'
 DEMANDS = """
 [[require]]

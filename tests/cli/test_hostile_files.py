@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import hostile_files
+import pytest
+
+pytestmark = pytest.mark.slow
 
 SECONDS, MEMORY = 5.0, 10**9
 

@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+pytestmark = pytest.mark.slow
+
 SOURCE = """
 import atexit, ctypes, os, posix, threading, time
 from torch import nn

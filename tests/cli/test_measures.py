@@ -2,7 +2,11 @@
 
 import json
 
+import pytest
+
 from evalsuite.data import load
+
+pytestmark = pytest.mark.slow
 
 FAST = ("--tasks", "clean,ood/noise", "--ratios", "0.5", "--examples", "60", "--device", "cpu", "--json")
 

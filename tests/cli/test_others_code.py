@@ -11,6 +11,8 @@ import torch
 from evalsuite.networks.normalized import Normalized
 from evalsuite.process.third_party_code import inside
 
+pytestmark = pytest.mark.slow
+
 SOURCE = """
 import sys
 import torch

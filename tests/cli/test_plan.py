@@ -11,6 +11,8 @@ from evalsuite.training import named
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = (
     *("--ratios", "0.3,0.6,0.8,0.9", "--retrain", "standard", "--epochs", "3", "--schedule", "cascade"),
     *("--tasks", "clean,noise/uniform/0.1,corruption/fog/1-3,adversarial/linf/0.03?attack=pgd"),

@@ -15,6 +15,8 @@ from evalsuite.cli import cli
 from evalsuite.cli._console import guarded
 from evalsuite.records.store import opened, pack, unpack
 
+pytestmark = pytest.mark.slow
+
 TIMES = {"seconds", "created", "latency_ms", "throughput_ms", "command", "id", "results"}
 SWEEP = ("--ratios", "0.5", "--tasks", "clean", "--examples", 60, "--margin", 0.9)
 POLICY = '[policy]\nnetwork = "magnitude-0-0.5"\n[[require]]\ntask = "clean"\nmax_loss = 1.0\n'

@@ -11,6 +11,8 @@ import pytest
 
 from evalsuite.records.store import opened
 
+pytestmark = pytest.mark.slow
+
 SWEEP = (
     *("--ratios", "0.3,0.5,0.7,0.9", "--retrain", "standard", "--epochs", "40", "--schedule", "cascade"),
     *("--tasks", "clean,noise/uniform/0.1", "--examples", "60"),

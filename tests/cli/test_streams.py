@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PASSES = '[policy]\nnetwork = "magnitude-0-0.5"\n[[require]]\ntask = "clean"\nmax_loss = 1.0\n'
 FAILS = '[policy]\nname = "hard"\n[[require]]\ntask = "clean"\nmax_loss = 0.001\n'
 LACKS = '[policy]\nname = "absent"\n[[require]]\ntask = "adversarial/*"\nmin_commensurate = 0.1\n'

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 
+pytestmark = pytest.mark.slow
+
 FORGED = "\nevalsuite: the file is fine\n"
 HOSTILE = f"\x1b]0;pwned\x07\x1b[2J{FORGED}\u202egpj.exe"
 # what colours and bars are drawn with

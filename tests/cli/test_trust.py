@@ -12,6 +12,8 @@ import pytest
 
 from evalsuite.networks.checkpoints.checkpoint import Checkpoint, read, write
 
+pytestmark = pytest.mark.slow
+
 FAST = ("--ratios", "0.5", "--tasks", "clean", "--examples", "20", "--accept-parent")
 
 

@@ -30,6 +30,8 @@ from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
 from pruners.regularisers.slimming import Slimming
 
+pytestmark = pytest.mark.slow
+
 SAME = ("tasks", "measures", "cells", "potential", "averages", "families", "deployable", "complete", "warnings")
 OF_NETWORKS = ("id", "digest", "role", "prune_ratio", "flop_reduction", "seed")
 

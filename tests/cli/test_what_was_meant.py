@@ -15,6 +15,8 @@ from PIL import Image
 from evalsuite.data import load
 from evalsuite.networks.architectures.by_name import build
 
+pytestmark = pytest.mark.slow
+
 FAST = ("--ratios", "0.5", "--tasks", "clean", "--examples", "200")
 
 

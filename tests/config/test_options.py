@@ -22,6 +22,8 @@ from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
 from pruners.regularisers.nrs import Nrs
 
+pytestmark = pytest.mark.slow
+
 MEANT = {
     "data": ("digits", "diabetes"),
     "preset": ("quick", "paper"),

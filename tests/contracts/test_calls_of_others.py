@@ -13,6 +13,8 @@ import pytest
 
 import evalsuite
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(evalsuite.__file__).parent
 NETWORKS = {"network", "net", "model", "student", "parent", "teacher", "bare", "measured", "shipped", "program"}
 """Names by which networks go in this package; attributes of these names too, with an underscore or without."""

@@ -27,6 +27,8 @@ from evalsuite.training import named
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
 
+pytestmark = pytest.mark.slow
+
 PROBLEMS: dict[str, Problem] = {
     "classification": CLASSIFICATION,
     "segmentation": Segmentation(),

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 import pruners
 from pruners import Context, Pruner, prunable, remaining, sgd
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(str(pruners.__file__)).parent
 PARTS = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
 RATIOS = (0.3, 0.9, 0.99)

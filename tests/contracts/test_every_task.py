@@ -14,6 +14,8 @@ from evalsuite.parts.registry import find, names
 from evalsuite.tasks._abilities import bank_size
 from evalsuite.tasks._names import expand, parse
 
+pytestmark = pytest.mark.slow
+
 DOMAINS = {
     "grey": Domain(shape=(1, 28, 28), classes=10, training=30),
     "two": Domain(shape=(1, 28, 28), classes=2, training=30),

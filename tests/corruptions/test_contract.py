@@ -13,6 +13,8 @@ from evalsuite.errors import UsageError
 from evalsuite.extend import Corruption
 from evalsuite.parts import registry
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = "evalsuite.corruptions"
 NAMES = registry.names(PACKAGE)
 PUBLISHED = {*corruptions.COMMON, *corruptions.EXTRA}

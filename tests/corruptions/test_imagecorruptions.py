@@ -22,6 +22,8 @@ from evalsuite import randomness
 from evalsuite.extend import Corruption
 from evalsuite.parts import registry
 
+pytestmark = pytest.mark.slow
+
 SIDE = 224
 PACKAGE = "evalsuite.corruptions"
 

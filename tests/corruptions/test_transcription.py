@@ -26,6 +26,8 @@ from evalsuite.extend import Corruption
 from evalsuite.parts import registry
 from evalsuite.randomness import fold
 
+pytestmark = pytest.mark.slow
+
 Picture = np.ndarray
 Numbers = Sequence[float]
 

@@ -17,6 +17,8 @@ from evalsuite.interpretation import Interpretation
 from evalsuite.tasks._photo_outliers import photos as outliers
 from evalsuite.tasks.shift import Shift
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("one", "three", "two", "zero")
 
 

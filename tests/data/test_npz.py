@@ -8,6 +8,8 @@ import torch
 from evalsuite.data import _arrays, load
 from evalsuite.errors import RefusedInputError, UsageError
 
+pytestmark = pytest.mark.slow
+
 Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 Save = Callable[..., str]
 

@@ -17,6 +17,8 @@ from evalsuite.tasks.adversarial import Adversarial
 from evalsuite.tasks.features import Features
 from evalsuite.tasks.noise import Noise
 
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_collections")]
+
 FAMILY = tuple(NetworkRef(id=f"n{k}", digest=f"d{k}", file=f"n{k}.safetensors") for k in range(6))
 PARENT = NetworkRef(id="parent", digest="p")
 

@@ -30,6 +30,8 @@ from evalsuite.tasks._names import digest, parse
 from evalsuite.tasks._outliers import outliers
 from evalsuite.tasks.ood import Ood
 
+pytestmark = pytest.mark.slow
+
 TASK = Ood(outliers="blobs", knn=3, bank=40)
 
 

@@ -26,6 +26,8 @@ from evalsuite.records.store import opened
 from evalsuite.tasks._predict import predict
 from evalsuite.tasks.clean import Clean
 
+pytestmark = pytest.mark.slow
+
 READ = []
 
 

@@ -15,6 +15,8 @@ from evalsuite.records.store import opened
 from evalsuite.tasks.clean import Clean
 from evalsuite.tasks.features import Features, unpacked
 
+pytestmark = pytest.mark.slow
+
 N = 150
 TASK = Features(share=0.25, steps=2)
 DATA = examples(N)

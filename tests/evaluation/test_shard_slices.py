@@ -15,6 +15,8 @@ from evalsuite.networks.checkpoints.checkpoint import restore
 from evalsuite.tasks.clean import Clean
 from evalsuite.tasks.corruption import Corruption
 
+pytestmark = pytest.mark.slow
+
 MEASURES = ("error", "worst_class", "worst_slice", "calibration")
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from evalsuite.parts.registry import built_in
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "extending"
 INDEX = FOLDER / "README.md"

@@ -10,6 +10,8 @@ from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.files.regular_files import opened, read_regular, size_of
 from evalsuite.files.trees import walk
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_file_is_read_whole_through_links(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"content")

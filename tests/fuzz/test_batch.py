@@ -12,6 +12,8 @@ from evalsuite.progress import clock
 from fuzz import batch, oracle
 from fuzz.target import Target, mutant
 
+pytestmark = pytest.mark.slow
+
 HONEST = b"some honest words"
 
 

@@ -8,6 +8,8 @@ import pytest
 from fuzz.__main__ import main
 from fuzz.target import all_targets
 
+pytestmark = pytest.mark.slow
+
 TARGETS = {target.name: target for target in all_targets()}
 # what their honest inputs are made from takes seconds: tests of those readers have such files of their own
 DEAR = frozenset({"pt2", "gate-results", "report-results", "summary-results", "store", "heartbeat"})

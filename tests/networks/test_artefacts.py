@@ -18,6 +18,8 @@ from evalsuite.networks.digest import network_digest
 from evalsuite.networks.programs.program import artefact_in, differentiable
 from evalsuite.networks.programs.read import is_artefact, read_artefact
 
+pytestmark = pytest.mark.slow
+
 DIGITS = tuple("0123456789")
 SHAPE = (1, 8, 8)
 ANY = ({0: torch.export.Dim.DYNAMIC},)

@@ -17,6 +17,8 @@ from evalsuite.networks.digest import network_digest
 from evalsuite.networks.normalized import Normalized
 from evalsuite.version import __version__
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., nn.Module]
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 

@@ -18,6 +18,8 @@ from evalsuite.errors import EvalsuiteError, RefusedInputError, UsageError
 from evalsuite.networks.architectures.by_name import build, convention, switches
 from evalsuite.networks.checkpoints.checkpoint import Checkpoint, read, write
 
+pytestmark = pytest.mark.slow
+
 Draw = Callable[..., Tensor]
 _MODULE = "constructor_networks"
 

@@ -18,6 +18,8 @@ from evalsuite.training import recalibrate, train
 from evalsuite.training.standard import Standard
 from pruners.magnitude import Magnitude
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

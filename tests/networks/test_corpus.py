@@ -30,6 +30,8 @@ from torch.optim.swa_utils import AveragedModel
 from evalsuite.errors import EvalsuiteError, RefusedInputError, UnknownNameError, UsageError
 from evalsuite.networks.checkpoints.checkpoint import Checkpoint, read, restore, write
 
+pytestmark = pytest.mark.slow
+
 State = dict[str, Tensor]
 _MODULE = "corpus_networks"
 

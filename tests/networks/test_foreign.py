@@ -18,6 +18,8 @@ from evalsuite.errors import UsageError
 from evalsuite.networks.checkpoints.checkpoint import Checkpoint, read
 from evalsuite.networks.normalized import Normalized
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., nn.Module]
 Draw = Callable[..., Tensor]
 

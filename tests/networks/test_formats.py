@@ -24,6 +24,8 @@ from evalsuite.networks.architectures.by_name import build
 from evalsuite.networks.checkpoints.checkpoint import Checkpoint, read, write
 from evalsuite.networks.normalized import Normalized
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (1, 8, 8)
 
 

@@ -1,9 +1,12 @@
 """A safetensors file is told from a pickle whatever the length of its header."""
 
+import pytest
 import safetensors.torch
 import torch
 
 from evalsuite.networks.checkpoints._formats import read_contents
+
+pytestmark = pytest.mark.slow
 
 
 def test_header_lengths_that_look_like_a_pickle(tmp_path):

@@ -13,6 +13,8 @@ pytest.importorskip("onnxruntime", reason="onnxruntime is an optional extra")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402 - where there is onnx
 
+pytestmark = pytest.mark.slow
+
 DIGITS = tuple("0123456789")
 SHAPE = (1, 8, 8)
 WEIGHT = np.random.default_rng(0).normal(size=(64, 10)).astype(np.float32)

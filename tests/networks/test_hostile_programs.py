@@ -13,6 +13,8 @@ from evalsuite.networks.programs._operators import ALLOWED
 from evalsuite.networks.programs.read import read_artefact
 from evalsuite.process.confined import MEMORY, SECONDS
 
+pytestmark = pytest.mark.slow
+
 DIGITS = tuple("0123456789")
 SHAPE = (1, 8, 8)
 ANY = ({0: torch.export.Dim.DYNAMIC},)

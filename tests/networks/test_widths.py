@@ -17,6 +17,8 @@ from evalsuite.networks.checkpoints.checkpoint import Checkpoint, read, restore,
 from evalsuite.networks.digest import network_digest
 from evalsuite.networks.normalized import Normalized
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., nn.Module]
 Draw = Callable[..., Tensor]
 

@@ -12,6 +12,8 @@ from evalsuite.extend import Task
 from evalsuite.parts.names import part_name
 from evalsuite.parts.registry import find, names
 
+pytestmark = pytest.mark.slow
+
 
 def test_names_are_files():
     assert {"clean", "noise", "corruption", "adversarial", "certified"} <= set(names("evalsuite.tasks"))

@@ -18,6 +18,8 @@ from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.process.confined import MEMORY, SECONDS, Limits, run_apart
 from evalsuite.process.plain_values import Plain
 
+pytestmark = pytest.mark.slow
+
 FILE = Path("weights.pt")
 SMALL = Limits(memory=2**28, seconds=1, answer=2**20)
 

@@ -18,7 +18,7 @@ from evalsuite.analysis.results_file import read_back
 from evalsuite.errors import EvalsuiteError
 from evalsuite.networks.checkpoints.checkpoint import Checkpoint, write
 
-pytestmark = pytest.mark.usefixtures("interruptible")
+pytestmark = [pytest.mark.usefixtures("interruptible"), pytest.mark.slow]
 
 KILLS = 10
 TIMES = {"seconds", "created", "latency_ms", "throughput_ms", "command", "id", "results"}

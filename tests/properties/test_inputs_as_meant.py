@@ -60,7 +60,11 @@ _CASES = int(os.environ.get("EVALSUITE_PROPERTY_CASES", "0"))
 
 _NUMBER = count()
 
-pytestmark = [pytest.mark.timeout(100_000 if _CASES else 1200), pytest.mark.filterwarnings("ignore::FutureWarning")]
+pytestmark = [
+    pytest.mark.timeout(100_000 if _CASES else 1200),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.slow,
+]
 
 
 def some(cases: int) -> settings:

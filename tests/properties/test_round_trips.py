@@ -31,6 +31,8 @@ from evalsuite.records.store import pack, unpack
 from evalsuite.tasks._names import expand
 from pruners import Pruner
 
+pytestmark = pytest.mark.slow
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 WORD = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp", "Zs"]), min_size=1, max_size=12)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)

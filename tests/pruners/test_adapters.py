@@ -12,6 +12,8 @@ from pruners import Context, adapted, cascade, merged, sgd
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
 
+pytestmark = pytest.mark.slow
+
 CONTEXT = Context(example=torch.zeros(1, 3, 8, 8))
 
 

@@ -16,6 +16,8 @@ from pruners._positions import positions
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
 
+pytestmark = pytest.mark.slow
+
 CONTEXT = Context(example=torch.zeros(1, 3, 8, 8))
 
 

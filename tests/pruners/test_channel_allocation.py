@@ -10,6 +10,8 @@ from pruners import coupled_channels
 from pruners._channel_allocation import ChannelAllocation, allocate_channels, channel_costs
 from pruners._channels import remove_channels
 
+pytestmark = pytest.mark.slow
+
 Build = Callable[[str], nn.Module]
 EXAMPLE = torch.zeros(1, 3, 8, 8)
 

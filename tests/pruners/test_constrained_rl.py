@@ -12,6 +12,8 @@ from pruners._layer_trials import read_layers, trial
 from pruners.constrained_rl import ConstrainedRL
 from pruners.magnitude import Magnitude
 
+pytestmark = pytest.mark.slow
+
 
 class Doubled(nn.Module):
     """Logits from the first layer; the second does nothing to them, with weights ten times as large."""

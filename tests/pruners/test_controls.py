@@ -20,6 +20,8 @@ from pruners._widths import kept_widths
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
 
+pytestmark = pytest.mark.slow
+
 CONTEXT = Context(example=torch.zeros(1, 3, 8, 8), seed=5)
 DRAWN = (shuffled, same_ratios_random)
 CUT: ChannelPruner = FilterNorm(allocation="global")

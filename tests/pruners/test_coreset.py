@@ -14,6 +14,8 @@ from pruners._folding import folded_filters, norms_behind
 from pruners._importance_sampling import arrivals, places, unbiased_weights
 from pruners.coreset import Coreset, principal
 
+pytestmark = pytest.mark.slow
+
 Build = Callable[[str], nn.Module]
 Variant = Literal["mussay", "tukan"]
 CONTEXT = Context(example=torch.zeros(1, 3, 8, 8))

@@ -11,6 +11,8 @@ from neuralnets.weights import prunable, remaining
 from pruners import coupled_channels
 from pruners._channels import ChannelGroup, counter, mask_channels, remove_channels
 
+pytestmark = pytest.mark.slow
+
 Build = Callable[[str], nn.Module]
 
 # worked out from the definitions of the networks: the layers that produce the channels of each group, and how many

@@ -10,6 +10,8 @@ import pruners
 from evalsuite.parts.registry import find, names
 from pruners import regularisers
 
+pytestmark = pytest.mark.slow
+
 PACKAGES = {"pruners": pruners, "pruners.regularisers": regularisers}
 BASES = {"pruners": pruners.Pruner, "pruners.regularisers": regularisers.Regulariser}
 CLASSES = [

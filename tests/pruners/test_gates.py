@@ -9,6 +9,8 @@ from pruners import coupled_channels
 from pruners._channels import ChannelGroup, mask_channels
 from pruners._gates import gate_gradients, gated
 
+pytestmark = pytest.mark.slow
+
 Build = Callable[[str], nn.Module]
 # what ends in four logits; "decoder" ends in a picture
 CLASSIFIERS = ["chain", "projection", "padding", "vgg", "dense", "mobile", "grouped", "transformer", "mixed"]

@@ -10,6 +10,8 @@ from pruners import Context
 from pruners._layer_trials import Outcome
 from pruners.greedy_allocation import GreedyAllocation, greedy_counts
 
+pytestmark = pytest.mark.slow
+
 
 def separable(
     curves: Sequence[Callable[[int], float]], observed: list[tuple[int, ...]]

@@ -12,6 +12,8 @@ from pruners._channels import ChannelGroup, mask_channels
 from pruners.filter_norm import FilterNorm
 from pruners.greg import GReg, GrowingPenalty, mean_sizes
 
+pytestmark = pytest.mark.slow
+
 Build = Callable[[str], nn.Module]
 Variant = Literal["greg1", "greg2"]
 EXAMPLE = torch.zeros(1, 3, 8, 8)

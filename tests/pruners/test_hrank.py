@@ -10,6 +10,8 @@ from neuralnets.weights import remaining
 from pruners import Context, coupled_channels
 from pruners.hrank import HRank
 
+pytestmark = pytest.mark.slow
+
 Build = Callable[[str], nn.Module]
 
 

@@ -11,6 +11,8 @@ from evalsuite.parts.registry import names
 from neuralnets.losses import criterion
 from pruners import Context, Pruner, prunable, remaining, sgd
 
+pytestmark = pytest.mark.slow
+
 OTHERS = ("segmentation", "regression")
 REFUSED = {
     **{("constrained_rl", kind): "expected one class an image" for kind in OTHERS},

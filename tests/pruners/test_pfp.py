@@ -11,6 +11,8 @@ from pruners import Context, coupled_channels
 from pruners._channels import remove_channels
 from pruners.pfp import PFP, errors, sensitivities
 
+pytestmark = pytest.mark.slow
+
 Build = Callable[[str], nn.Module]
 
 

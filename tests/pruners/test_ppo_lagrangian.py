@@ -9,6 +9,8 @@ from typing_extensions import override
 from pruners import _ppo_lagrangian as ppo
 from pruners._ppo_lagrangian import Process, Settings, search
 
+pytestmark = pytest.mark.slow
+
 
 def test_advantages_by_hand() -> None:
     # errors: 0.5 * 2 - 1 = 0, 0.5 * 4 - 3 = -1, 10 - 4 = 6; each adds 0.5 * 0.5 of what follows

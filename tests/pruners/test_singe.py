@@ -11,6 +11,8 @@ from pruners import Context, coupled_channels
 from pruners._channels import ChannelGroup, mask_channels
 from pruners.singe import SInGE, integrated
 
+pytestmark = pytest.mark.slow
+
 Build = Callable[[str], nn.Module]
 CLASSIFIERS = ["chain", "projection", "padding", "vgg", "dense", "mobile", "grouped", "transformer", "mixed"]
 

@@ -9,6 +9,8 @@ from neuralnets.weights import prunable, remaining
 from pruners import Context
 from pruners.sipp import SiPP
 
+pytestmark = pytest.mark.slow
+
 Build = Callable[[str], nn.Module]
 NAMES = ("chain", "projection", "padding", "vgg", "dense", "mobile", "grouped", "decoder", "transformer", "mixed")
 

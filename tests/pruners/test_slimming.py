@@ -8,6 +8,8 @@ from neuralnets.weights import prunable, remaining
 from pruners import Context, coupled_channels
 from pruners.slimming import Slimming
 
+pytestmark = pytest.mark.slow
+
 Build = Callable[[str], nn.Module]
 CONTEXT = Context(example=torch.zeros(1, 3, 8, 8))
 PIXEL = Context(example=torch.zeros(1, 1, 1, 1))

@@ -27,6 +27,8 @@ from pruners.taylor import Taylor
 from pruners.thinet import ThiNet, _noting
 from pruners.woodfisher import WoodFisher
 
+pytestmark = pytest.mark.slow
+
 STEPS = 4
 
 

@@ -11,6 +11,8 @@ from pruners._flow import positive, synaptic_flow
 from pruners.magnitude import Magnitude
 from pruners.synflow import SynFlow
 
+pytestmark = pytest.mark.slow
+
 Build = Callable[[str], nn.Module]
 PAIR = Context(example=torch.zeros(1, 2))
 PIXELS = Context(example=torch.zeros(1, 3, 8, 8))

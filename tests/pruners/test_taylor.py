@@ -10,6 +10,8 @@ from neuralnets.weights import remaining
 from pruners import Context, coupled_channels
 from pruners.taylor import Taylor
 
+pytestmark = pytest.mark.slow
+
 Build = Callable[[str], nn.Module]
 CLASSIFIERS = ["chain", "projection", "padding", "vgg", "dense", "mobile", "grouped", "transformer", "mixed"]
 

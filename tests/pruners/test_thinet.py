@@ -12,6 +12,8 @@ from pruners import Context, coupled_channels
 from pruners._channels import mask_channels, remove_channels
 from pruners.thinet import ThiNet
 
+pytestmark = pytest.mark.slow
+
 Build = Callable[[str], nn.Module]
 Array = NDArray[np.float64]
 CLASSIFIERS = ["chain", "projection", "padding", "vgg", "dense", "mobile", "grouped", "transformer", "mixed"]

@@ -11,6 +11,8 @@ from pruners import Context, apply_masks, woodfisher
 from pruners.magnitude import Magnitude
 from pruners.woodfisher import WoodFisher, example_gradients, joint_step, removal_losses, summed_step
 
+pytestmark = pytest.mark.slow
+
 Build = Callable[[str], nn.Module]
 NAMES = ("chain", "projection", "padding", "vgg", "dense", "mobile", "grouped", "transformer", "mixed")
 

@@ -28,6 +28,8 @@ from pruners.filter_norm import FilterNorm
 from pruners.greg import GReg
 from pruners.magnitude import Magnitude
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Standard(epochs=1, batch_size=256)
 EXAMPLE = torch.zeros(1, 1, 8, 8)
 

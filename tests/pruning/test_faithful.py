@@ -27,6 +27,8 @@ from pruners import ChannelPruner
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
 
+pytestmark = pytest.mark.slow
+
 IMAGE = torch.zeros(1, 1, 8, 8)
 
 

@@ -3,6 +3,7 @@
 import gc
 import weakref
 
+import pytest
 import torch
 from torch import nn
 
@@ -15,6 +16,8 @@ from evalsuite.networks.normalized import Normalized
 from evalsuite.pruning import candidates, network_files
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_collections")]
 
 RATIOS = (0.3, 0.5, 0.7)
 OPTIONS = {

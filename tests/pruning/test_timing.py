@@ -15,6 +15,8 @@ from pruners import prune
 from pruners.filter_norm import FilterNorm
 from pruners.magnitude import Magnitude
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = torch.zeros(1, 1, 8, 8)
 
 

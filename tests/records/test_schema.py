@@ -12,6 +12,8 @@ from evalsuite.records import schema, stored
 from evalsuite.records.json_schema import json_schema
 from evalsuite.records.schema import Measure, Results, parse_results
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 STUDIES = sorted((ROOT / "reports").rglob("results.json"))
 Document = dict[str, object]

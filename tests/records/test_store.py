@@ -14,6 +14,8 @@ from evalsuite.records.database_errors import BusyError
 from evalsuite.records.store import Address, StoredShard, opened, pack, reading, unpack
 from evalsuite.records.stored import Meta, StoredNetwork, StoredRun, StoredTask
 
+pytestmark = pytest.mark.slow
+
 
 def row(examples="e", **columns):
     address = Address(task="t", network="n", examples=examples, seed=0)

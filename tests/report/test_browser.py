@@ -17,7 +17,7 @@ def rendered(document: dict[str, object], pictures: Sequence[Picture] = ()) -> s
     return render(parse_results(document), pictures)
 
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--enable-logging=stderr", "--v=0",

@@ -19,6 +19,8 @@ from evalsuite.report import page
 from evalsuite.report.content.templates import asset
 from evalsuite.report.page import Picture, render
 
+pytestmark = pytest.mark.slow
+
 
 def rendered(document: dict[str, object], pictures: Sequence[Picture] = ()) -> str:
     """The page of these results, read as a file is."""

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from evalsuite.statistics import betting, proportion, tango
 from evalsuite.statistics.compare import Comparison, Verdict, compare
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Pairs:

@@ -9,6 +9,8 @@ from scipy.stats import binom, norm
 
 from evalsuite.statistics import proportion, tango
 
+pytestmark = pytest.mark.slow
+
 # Tables (both, first only, second only, neither) with published limits, to the digits that were published.
 PUBLISHED = [
     # Tango 1998, (4, 9, 3, 16) and (43, 0, 1, 0), as reproduced in the tests of the R package ratesci

@@ -23,6 +23,8 @@ from pruners import adapted, hold_zeros, prunable, prune, remaining
 from pruners.hydra import Scored
 from pruners.magnitude import Magnitude
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 RECIPES = {"ibp": Ibp, "crown_ibp": CrownIbp, "crown_ibp, beta 1": lambda **fields: CrownIbp(beta=1.0, **fields)}
 Make = Callable[..., Bounded]

@@ -12,6 +12,8 @@ from evalsuite.training._pgd_steps import ascend
 from evalsuite.training.pgd import Pgd
 from evalsuite.training.standard import Standard
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

@@ -12,6 +12,8 @@ from evalsuite.training import Recipe, named, score, train
 from evalsuite.training._loader import feed
 from evalsuite.training.standard import Standard
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 from neuralnets import bounds
 
+pytestmark = pytest.mark.slow
+
 METHODS = {
     "IBP": (bounds.interval, bounds.interval_margins),
     "CROWN-IBP": (bounds.crown_ibp, bounds.crown_ibp_margins),

@@ -11,6 +11,8 @@ from torch.nn.utils import prune
 
 from neuralnets import bounds
 
+pytestmark = pytest.mark.slow
+
 METHODS = (bounds.interval, bounds.crown_ibp, bounds.crown)
 MARGINS = (bounds.interval_margins, bounds.crown_ibp_margins, bounds.crown_margins)
 LABELS = torch.tensor([2, 0, 3])

@@ -16,6 +16,8 @@ from evalsuite.networks.normalized import Normalized
 from evalsuite.training._subsample import subsampled
 from neuralnets import bounds
 
+pytestmark = pytest.mark.slow
+
 BUILT_IN = {
     "lenet": LeNet(),
     "projection": ResNet(depth=8, width=4),

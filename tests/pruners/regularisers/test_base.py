@@ -13,6 +13,8 @@ from pruners import Hook, regularisers, sgd
 from pruners.regularisers import Regulariser, hook
 from pruners.regularisers._neurons import neurons
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(str(regularisers.__file__)).parent
 PARTS = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
 

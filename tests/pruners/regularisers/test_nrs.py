@@ -10,6 +10,8 @@ from neuralnets.bounds import linf_ball, preactivations
 from pruners.regularisers import hook
 from pruners.regularisers.nrs import Nrs, nrs
 
+pytestmark = pytest.mark.slow
+
 LABELS = torch.zeros(3, dtype=torch.long)
 
 
