@@ -14,17 +14,19 @@ zeros. Of a transformer that leaves the hidden width of its perceptrons.
 import math
 import warnings
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
-import torch_pruning
 from torch import Tensor, nn
 
 from neuralnets.copies import copied
 from neuralnets.forward_hooks import attached
 from neuralnets.layers import LAYERS, NORMS
 from pruners._channels import ChannelGroup, mask_channels, remove_channels
-from pruners._dependencies import channel_groups
 from pruners._double import Double
+
+if TYPE_CHECKING:
+    import torch_pruning
 
 
 def coupled_channels(network: nn.Module, example: Tensor) -> tuple[ChannelGroup, ...]:
@@ -40,6 +42,9 @@ def coupled_channels(network: nn.Module, example: Tensor) -> tuple[ChannelGroup,
             no layer, or the network computes something else without some channels than with zeros in their
             place, as where forward() fixes a shape.
     """
+    # torch-pruning imports torchvision, timm and torch's compiler, which takes seconds: not before it is needed
+    from pruners._dependencies import channel_groups
+
     _check_parameters(network)
     generator = torch.Generator().manual_seed(0)
     with torch.inference_mode(mode=False), torch.enable_grad():
@@ -73,7 +78,9 @@ def _check_parameters(network: nn.Module) -> None:
         names[id(parameter)] = name
 
 
-def _trace(network: nn.Module, leaf: Tensor) -> torch_pruning.DependencyGraph:
+def _trace(network: nn.Module, leaf: Tensor) -> "torch_pruning.DependencyGraph":
+    import torch_pruning
+
     called: set[nn.Module] = set()
     inner = {child for m in network.modules() if isinstance(m, nn.MultiheadAttention) for child in m.children()}
     layers = [m for m in network.modules() if isinstance(m, (*LAYERS, *NORMS)) and m not in inner]

@@ -37,7 +37,7 @@ def shell(folder, arguments, behind=""):
 
 COMMANDS = [
     ("list --json", 0),
-    ("list pruners", 0),
+    ("list presets", 0),
     ("sweep --help", 0),
     ("show run --json", 0),
     ("show nothing/here", 2),

@@ -6,17 +6,19 @@ list and cannot be set here. Heads that only training uses are not built.
 """
 
 import re
-from typing import Final, TypedDict, final
+from types import ModuleType
+from typing import TYPE_CHECKING, Final, TypedDict, final
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision import models
-from torchvision.transforms import InterpolationMode
 from typing_extensions import override
 
 from evalsuite.errors import RefusedInputError, UnknownNameError, UsageError
 from evalsuite.interpretation import Interpretation
 from evalsuite.networks.architectures.input_convention import Arguments, Convention
+
+if TYPE_CHECKING:
+    from torchvision import models
 
 
 class _Photos(TypedDict):
@@ -34,6 +36,14 @@ _INCEPTION: Final = frozenset({"googlenet", "inception_v3"})
 _SWITCH: Final = "transform_input"
 
 
+def _models() -> ModuleType:
+    # torchvision imports torch's compiler, which takes seconds: not for networks of other origin
+    from torchvision import models
+
+    module: ModuleType = models
+    return module
+
+
 def build(name: str, *, classes: int, channels: int, image_size: int, arguments: Arguments) -> nn.Module:
     """`torchvision.models.get_model(name, weights=None)` for colour images."""
     _check(name)
@@ -43,7 +53,7 @@ def build(name: str, *, classes: int, channels: int, image_size: int, arguments:
         if key in _OURS:
             raise UsageError(f"expected no setting {key!r} of torchvision:{name}: weights come from the checkpoint")
     settings = dict(arguments)
-    segments = name in models.list_models(module=models.segmentation)
+    segments = name in _models().list_models(module=_models().segmentation)
     # a backbone would be downloaded otherwise
     untrained = {"weights_backbone": None} if segments else {}
     if name.startswith("vit_"):
@@ -51,7 +61,7 @@ def build(name: str, *, classes: int, channels: int, image_size: int, arguments:
     if name in _INCEPTION:
         settings = {"init_weights": True, "aux_logits": False, **settings}
     try:
-        network = models.get_model(name, weights=None, num_classes=classes, **untrained, **settings)
+        network = _models().get_model(name, weights=None, num_classes=classes, **untrained, **settings)
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         raise UsageError(f"torchvision:{name} cannot be built from {settings}: {error}") from error
     assert isinstance(network, nn.Module)  # noqa: S101  (torchvision promises it; narrows the type)
@@ -67,7 +77,7 @@ def convention(name: str, digest: str | None = None) -> Convention:
     """
     _check(name)
     published = None if digest is None else _published(name, digest)
-    weights = published or next(iter(models.get_model_weights(name)))
+    weights = published or next(iter(_models().get_model_weights(name)))
     transforms = weights.transforms()
     what = f"torchvision's {weights}, whose file this is" if published else "the custom of torchvision's networks"
     return Convention(
@@ -84,8 +94,9 @@ def _photos(transforms: object) -> _Photos:
     crop, resized = (getattr(transforms, key, None) for key in ("crop_size", "resize_size"))
     if not crop or not resized:
         return {"shape": (3, 224, 224), "crop": None, "interpolation": None}
-    interpolation = str(getattr(transforms, "interpolation", InterpolationMode.BILINEAR).value)
-    return {"shape": (3, crop[0], crop[0]), "crop": crop[0] / resized[0], "interpolation": interpolation}
+    interpolation = getattr(transforms, "interpolation", None)
+    how = "bilinear" if interpolation is None else str(interpolation.value)
+    return {"shape": (3, crop[0], crop[0]), "crop": crop[0] / resized[0], "interpolation": how}
 
 
 def switches(name: str, arguments: Arguments, digest: str) -> tuple[Arguments, tuple[Interpretation, ...]]:
@@ -110,12 +121,13 @@ def switches(name: str, arguments: Arguments, digest: str) -> tuple[Arguments, t
     )
 
 
-def _published(name: str, digest: str) -> models.WeightsEnum | None:
+def _published(name: str, digest: str) -> "models.WeightsEnum | None":
     """Whose file begins its sha256 as torchvision's file names say."""
-    return next((each for each in models.get_model_weights(name) if digest.startswith(_published_digest(each))), None)
+    weights = _models().get_model_weights(name)
+    return next((each for each in weights if digest.startswith(_published_digest(each))), None)
 
 
-def _published_digest(weights: models.WeightsEnum) -> str:
+def _published_digest(weights: "models.WeightsEnum") -> str:
     match = re.search(r"-([0-9a-f]{8,})\.pth$", weights.url)
     # no digest begins with a space
     return match[1] if match else " "
@@ -132,7 +144,7 @@ def _check(name: str) -> None:
 
 
 def _names() -> list[str]:
-    return [*models.list_models(module=models), *models.list_models(module=models.segmentation)]
+    return [*_models().list_models(module=_models()), *_models().list_models(module=_models().segmentation)]
 
 
 @final
@@ -147,7 +159,7 @@ class Segmenter(nn.Module):
         self.backbone = whole.get_submodule("backbone")
         self.classifier = whole.get_submodule("classifier")
         # LR-ASPP's head looks at two maps, the others' at the last
-        self.whole_features = isinstance(whole, models.segmentation.LRASPP)
+        self.whole_features = isinstance(whole, _models().segmentation.LRASPP)
 
     @override
     def forward(self, images: Tensor) -> Tensor:

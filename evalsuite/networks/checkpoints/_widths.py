@@ -3,13 +3,13 @@
 A file that holds the tensors of a narrower network says everything but the code; the code is the full network's.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import nn
-from torchvision.models import VisionTransformer
 
 from evalsuite.errors import UsageError
 from evalsuite.networks.copies import copied
@@ -63,10 +63,15 @@ def narrow(network: nn.Module, shapes: Mapping[str, Shape]) -> Narrowed:
             touched = True
         if touched:
             fit_widths(module)
-    for module in network.modules():
-        if isinstance(module, VisionTransformer):
-            module.hidden_dim = module.conv_proj.out_channels
+    for module in _vision_transformers(network):
+        module.hidden_dim = module.get_submodule("conv_proj").out_channels
     return Narrowed(network=network, changed=tuple(changed), misshapen=tuple(misshapen))
+
+
+def _vision_transformers(network: nn.Module) -> list[nn.Module]:
+    # a network can be torchvision's only where torchvision is imported already; importing it takes seconds
+    models = sys.modules.get("torchvision.models")
+    return [] if models is None else [each for each in network.modules() if isinstance(each, models.VisionTransformer)]
 
 
 def narrow_heads(network: nn.Module, built: nn.Module, *, whole: bool | None) -> None:
