@@ -15,7 +15,7 @@ demo: .venv/installed
 
 test: lint types contracts unit
 
-# while one works: about a minute on two cores; a file of tests that takes seconds is marked `slow`
+# while one works: a minute and a half on two cores; a file of tests that takes seconds is marked `slow`
 quick: lint types contracts
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q -m 'not slow and not gpu and not browser' --durations=5 --durations-min=1
 
