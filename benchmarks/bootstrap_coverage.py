@@ -53,9 +53,9 @@ def draw(random: np.random.Generator, n: int, made: Made) -> Data:
     shared, outliers = random.normal(size=(n, _CLASSES)), random.normal(size=(n, _CLASSES))
     shared[np.arange(n), labels] += random.normal(3, 1.2, size=n)
     result = []
-    for temperature, itself in ((made.child, 0.3), (made.parent, 0.0)):
-        logits = temperature * (shared + itself * random.normal(size=shared.shape))
-        strange = temperature * (outliers + itself * random.normal(size=shared.shape))
+    for temperature, error in ((made.child, 0.3), (made.parent, 0.0)):
+        logits = temperature * (shared + error * random.normal(size=shared.shape))
+        strange = temperature * (outliers + error * random.normal(size=shared.shape))
         result.append(_stored(logits, strange, labels))
     return result[0], result[1], Annotations(labels=labels)
 
@@ -63,7 +63,7 @@ def draw(random: np.random.Generator, n: int, made: Made) -> Data:
 def _stored(logits: Array, strange: Array, labels: npt.NDArray[np.int64]) -> Stored:
     inside, outside = (np.exp(each - each.max(1, keepdims=True)) for each in (logits, strange))
     probabilities, others = (each / each.sum(1, keepdims=True) for each in (inside, outside))
-    alone = {
+    columns = {
         "prediction": probabilities.argmax(1),
         "confidence": probabilities.max(1),
         "truth": probabilities[np.arange(len(labels)), labels],
@@ -71,7 +71,7 @@ def _stored(logits: Array, strange: Array, labels: npt.NDArray[np.int64]) -> Sto
         "out_confidence": others.max(1),
         "out_energy": np.log(np.exp(strange).sum(1)),
     }
-    return Stored(columns=alone, to_parent={})
+    return Stored(columns=columns, to_parent={})
 
 
 def misses(statistic: Statistic, truth: float, data: Data) -> dict[str, tuple[bool, bool]]:

@@ -107,10 +107,10 @@ def methods() -> dict[str, Pruner]:
     result = {}
     for path in sorted(Path(str(pruners.__file__)).parent.glob("[!_]*.py")):
         module = import_module(f"pruners.{path.stem}")
-        itself = [
+        classes = [
             each for each in vars(module).values() if inspect.isclass(each) and each.__module__ == module.__name__
         ]
-        (part,) = [each for each in itself if issubclass(each, Pruner) and not inspect.isabstract(each)]
+        (part,) = [each for each in classes if issubclass(each, Pruner) and not inspect.isabstract(each)]
         result[path.stem] = part(**SMALLER.get(path.stem, {}))
     return result
 

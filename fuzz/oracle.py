@@ -107,10 +107,10 @@ def _complaint(error: BaseException) -> Outcome:
 def place(error: BaseException) -> str:
     """The innermost line of evalsuite's own, else of whoever raised."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_HERE)]
-    itself = [f for f in frames if "/evalsuite/" in f.filename or "/pruners/" in f.filename]
+    our_frames = [f for f in frames if "/evalsuite/" in f.filename or "/pruners/" in f.filename]
     if not frames:
         return "nowhere"
-    last = (itself or frames)[-1]
+    last = (our_frames or frames)[-1]
     return f"{'/'.join(Path(last.filename).parts[-2:])}:{last.lineno} {last.name}"
 
 
@@ -128,8 +128,8 @@ def _out_of_memory(error: BaseException | None) -> bool:
 
 
 def _cpu() -> float:
-    alone, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return alone.ru_utime + alone.ru_stime + children.ru_utime + children.ru_stime
+    process, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return process.ru_utime + process.ru_stime + children.ru_utime + children.ru_stime
 
 
 def _forget_peak() -> None:

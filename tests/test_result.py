@@ -100,9 +100,9 @@ def test_observations_are_those_that_losses_are_means_of(result):
     for cell in result.summary["cells"]:
         if cell["measure"] != "error":
             continue
-        itself = [r for r in rows if (r["task"], r["network"]) == (cell["task"], cell["network"])]
-        assert [row["example"] for row in itself] == list(range(40))
-        assert sum(row["prediction"] != row["label"] for row in itself) / 40 == pytest.approx(cell["loss"])
+        rows_of_cell = [r for r in rows if (r["task"], r["network"]) == (cell["task"], cell["network"])]
+        assert [row["example"] for row in rows_of_cell] == list(range(40))
+        assert sum(row["prediction"] != row["label"] for row in rows_of_cell) / 40 == pytest.approx(cell["loss"])
     with opened(result.folder) as store:
         assert len(store.tasks()) == 3  # nothing keeps the store
 

@@ -178,15 +178,15 @@ def page(result: Mapping[Point, Right]) -> str:
     )
     parts = ["# All pruners on the same networks\n", head]
     for setting in FIRST:
-        itself = [point for point in result if point.setting == setting]
-        if itself:
+        points_there = [point for point in result if point.setting == setting]
+        if points_there:
             parts += [f"## Accuracy in percent by prune ratio: {setting}\n", "Mean over the seeds and their range.\n"]
-            parts += [accuracies(itself, targets) + "\n"]
+            parts += [accuracies(points_there, targets) + "\n"]
             parts += [f"![{setting} by prune ratio]({setting}_prune_ratio.svg)\n"]
             parts += [f"![{setting} by FLOP reduction]({setting}_flop_reduction.svg)\n"]
             parts += [
                 f"Filters that the narrowest convolution has left: {setting}\n",
-                narrowness(itself, targets) + "\n",
+                narrowness(points_there, targets) + "\n",
             ]
     message = (
         "Points by which the first is ahead of the second on the same examples of the same parents, with Tango's 95 % "
@@ -206,10 +206,10 @@ def main() -> None:
     write_csv(outcome, options.out / "points.csv")
     (options.out / "tables.md").write_text(page(outcome))
     for setting in FIRST:
-        alone = [point for point in outcome if point.setting == setting]
+        points_there = [point for point in outcome if point.setting == setting]
         for across in ("prune_ratio", "flop_reduction"):
-            if alone:
-                draw(setting, alone, across, options.out / f"{setting}_{across}.svg")
+            if points_there:
+                draw(setting, points_there, across, options.out / f"{setting}_{across}.svg")
     print(f"{len(outcome)} networks; {options.out}")
 
 

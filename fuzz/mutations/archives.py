@@ -58,8 +58,8 @@ def zipped(members: list[tuple[str, bytes]], method: int = zipfile.ZIP_STORED) -
 
 
 def _inside(random: Random, name: str, content: bytes, inside: Mapping[str, tuple[Mutation, ...]]) -> bytes:
-    itself = [each for suffix, mutations in inside.items() if name.endswith(suffix) for each in mutations]
-    return random.choice([*itself, *itself, random.choice(BYTES)])(random, content)
+    mutations_inside = [each for suffix, mutations in inside.items() if name.endswith(suffix) for each in mutations]
+    return random.choice([*mutations_inside, *mutations_inside, random.choice(BYTES)])(random, content)
 
 
 def gzipped(*inside: Mutation) -> Mutation:

@@ -80,7 +80,7 @@ def _safetensors(_: Path) -> Sequence[bytes]:
     return [safetensors.torch.save(tensors), safetensors.torch.save(halves, {"format": "pt"})]
 
 
-def _itself(folder: Path) -> Sequence[bytes]:
+def _own_checkpoints(folder: Path) -> Sequence[bytes]:
     from evalsuite.networks.architectures.by_name import build
     from evalsuite.networks.checkpoints.checkpoint import Checkpoint, write
     from evalsuite.networks.normalized import Normalized
@@ -215,8 +215,13 @@ TARGETS = (
         read=_read("weights.safetensors", _ARCH),
         mutations=(safetensors_header,),
     ),
-    Target(name="own-checkpoint", honest=_itself, read=_read("own.safetensors", None), mutations=(safetensors_header,)),
-    Target(name="own-description", honest=_itself, read=_described, mutations=(safetensors_header,)),
+    Target(
+        name="own-checkpoint",
+        honest=_own_checkpoints,
+        read=_read("own.safetensors", None),
+        mutations=(safetensors_header,),
+    ),
+    Target(name="own-description", honest=_own_checkpoints, read=_described, mutations=(safetensors_header,)),
     Target(
         name="own-header",
         honest=_headers,

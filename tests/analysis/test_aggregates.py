@@ -166,9 +166,9 @@ def test_excess_error_by_hand(tmp_path):
     assert a.value == pytest.approx(0.15)
     assert (a.network, a.prune_ratio, a.tasks, a.n) == ("a", 0.5, 2, N)
     # on the run's examples a mean over (fog's change / 2 - clean's change), on the others over the change / 2
-    itself = (first(0.5) * 1.0 - first(0.2)) / 2 - (first(0.2) * 1.0 - first(0.1))
+    excess = (first(0.5) * 1.0 - first(0.2)) / 2 - (first(0.2) * 1.0 - first(0.1))
     other = (first(0.5) * 1.0 - first(0.3)) / 2
-    error = np.sqrt(itself.var(ddof=1) / N + other.var(ddof=1) / N)
+    error = np.sqrt(excess.var(ddof=1) / N + other.var(ddof=1) / N)
     assert a.high - a.value == pytest.approx(1.6448536 * error)  # 90 %, two-sided
     assert b.value == b.low == b.high == 0.0
     (line,) = result.lines

@@ -50,16 +50,16 @@ def test_of_many_networks_one_family_is_compared_and_the_parents_pixels_are_show
 class StoredPairs:
     """As much of a run's evidence as is read."""
 
-    def __init__(self, itself, crossed):
+    def __init__(self, by_network, crossed):
         self.networks = [facts("parent", "parent"), facts("child", family="f")]
         self.meta = Namespace(run=Namespace(confidence=0.9))
         self.tasks = [
             Namespace(name=name, kind=kind, unavailable=None) for name, kind in (("clean", "clean"), ("f", "features"))
         ]
-        self._itself, self._crossed = itself, crossed
+        self._by_network, self._crossed = by_network, crossed
 
     def stored(self, task, network):
-        actual = self._itself.get(network.id)
+        actual = self._by_network.get(network.id)
         return None if actual is None else Stored(columns={"own_confidence": actual}, to_parent={})
 
     def crossed(self, task, network, subject):
@@ -68,10 +68,10 @@ class StoredPairs:
 
 
 def test_rows_say_mean_interval_and_n_or_why_not():
-    itself = np.array([0.9, 0.7, 1.0, 0.8], np.float32)
+    confidences = np.array([0.9, 0.7, 1.0, 0.8], np.float32)
     lent = np.array([0.5, 0.25, 0.0, 0.25], np.float32)
     broken = np.array([np.nan, 0.5, 0.5, 0.5], np.float32)
-    rows = features(StoredPairs({"parent": itself}, {("parent", "child"): lent, ("child", "parent"): broken}))
+    rows = features(StoredPairs({"parent": confidences}, {("parent", "child"): lent, ("child", "parent"): broken}))
     by_pair = {(row.pixels_from, row.seen_by): row for row in rows}
     assert len(rows) == len(by_pair) == 4
     assert {row.task for row in rows} == {"f"}

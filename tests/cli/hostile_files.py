@@ -57,7 +57,9 @@ def parameters(write: Callable[[Path], object], message: str, code: int = 4, suf
 
 def described(message: str, **change: object) -> Case:
     """A checkpoint of our own whose header says something else."""
-    return Case(write=lambda path: _itself(path, **change), arguments=("doctor", "--ckpt", PLACE), message=message)
+    return Case(
+        write=lambda path: _checkpoint_file(path, **change), arguments=("doctor", "--ckpt", PLACE), message=message
+    )
 
 
 def data(write: Callable[[Path], object], message: str, code: int = 4, name: str = "npz:{path}") -> Case:
@@ -214,7 +216,7 @@ def _safetensors(header: bytes) -> Callable[[Path], object]:
     return _bytes(struct.pack("<Q", len(header)) + header)
 
 
-def _itself(path: Path, **change: object) -> None:
+def _checkpoint_file(path: Path, **change: object) -> None:
     whole = (path.parent / "own.safetensors").read_bytes()
     length = int.from_bytes(whole[:8], "little")
     header = json.loads(whole[8 : 8 + length])

@@ -141,11 +141,11 @@ def network(arch, data: Dataset) -> nn.Module:
 def trained(path, arch, data):
     """A checkpoint of evalsuite's own, as `evalsuite train` would write it."""
     dataset, (name, arguments) = load(data), split(arch)
-    itself = Normalized(network(arch, dataset), dataset.mean, dataset.std).eval()
+    normalized = Normalized(network(arch, dataset), dataset.mean, dataset.std).eval()
     write(
         path,
         Checkpoint(
-            network=itself,
+            network=normalized,
             arch=name,
             arguments=arguments,
             class_count=len(dataset.classes),

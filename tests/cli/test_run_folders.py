@@ -281,10 +281,10 @@ def test_a_run_that_may_only_be_read(checkpoint, finished, run, tmp_path):
 @pytest.mark.parametrize("name", ["😀 run", "tab\tand\nline", "q'\"\\q", "del\x7f\x1b[31m", "$(x)`y`", "--out"])
 def test_a_run_file_of_odd_paths_is_read_again(evalsuite, checkpoint, tmp_path, monkeypatch, name):
     (tmp_path / name).mkdir()
-    itself = tmp_path / name / f"{name}.safetensors"
-    shutil.copy(checkpoint, itself)
+    model = tmp_path / name / f"{name}.safetensors"
+    shutil.copy(checkpoint, model)
     monkeypatch.chdir(tmp_path / name)
-    ended = evalsuite("sweep", "--ckpt", itself, f"--out={tmp_path / name / 'run'}", *SWEEP)
+    ended = evalsuite("sweep", "--ckpt", model, f"--out={tmp_path / name / 'run'}", *SWEEP)
     assert ended.code == 0, ended.err
     again = evalsuite("sweep", "--config", tmp_path / name / "run" / "run.toml")
     assert again.code == 0, again.err

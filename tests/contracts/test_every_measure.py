@@ -111,8 +111,8 @@ def test_the_order_of_examples_does_not_matter(name):
     moved = np.random.default_rng(8).permutation(N)
 
     def turned(stored):
-        itself = {column: values[moved] for column, values in stored.columns.items()}
-        return Stored(columns=itself, to_parent={column: values[moved] for column, values in stored.to_parent.items()})
+        columns = {column: values[moved] for column, values in stored.columns.items()}
+        return Stored(columns=columns, to_parent={column: values[moved] for column, values in stored.to_parent.items()})
 
     facts = expected()
     other = Annotations(labels=facts.labels[moved], slices={a: source[moved] for a, source in facts.slices.items()})

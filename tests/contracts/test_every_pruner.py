@@ -31,8 +31,8 @@ SHORTER: dict[str, dict[str, int]] = {
 
 def part(name: str) -> type[Pruner]:
     module = import_module(f"pruners.{name}")
-    itself = [each for each in vars(module).values() if inspect.isclass(each) and each.__module__ == module.__name__]
-    (result,) = [each for each in itself if issubclass(each, Pruner) and not inspect.isabstract(each)]
+    classes = [each for each in vars(module).values() if inspect.isclass(each) and each.__module__ == module.__name__]
+    (result,) = [each for each in classes if issubclass(each, Pruner) and not inspect.isabstract(each)]
     return result
 
 

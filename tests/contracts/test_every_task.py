@@ -191,10 +191,10 @@ def test_what_networks_are_shown_of_each_other_is_no_first_pass(name):
     task, domain = parse(name), DOMAINS["colour"]
     assert not isinstance(task, ComparesToParent)  # both would be stored at the same address
     first, second, whole = network(domain, 0), network(domain, 1), batch(domain, 5)
-    source, itself = task.observe([first, second], whole, seed=3).networks
+    source, second_alone = task.observe([first, second], whole, seed=3).networks
     actual = task.observe_pair(second, whole, source)
     assert actual
-    assert not actual.keys() & itself.keys()
+    assert not actual.keys() & second_alone.keys()
     for start, stop in ((0, 2), (2, 5)):
         slices = {column: values[start:stop] for column, values in source.items()}
         alone = task.observe_pair(second, part(whole, start, stop), slices)

@@ -45,13 +45,13 @@ class Small(nn.Module):
         with torch.no_grad():
             for parameter in self.parameters():
                 parameter.copy_(torch.randn(parameter.shape, generator=generator))
-        self.count_seen = 0
+        self.image_count = 0
 
     def features(self, images):
         return self.body(images.flatten(1) - 0.5).relu()
 
     def forward(self, images):
-        self.count_seen += len(images)
+        self.image_count += len(images)
         return self.out(self.features(images))
 
 
@@ -135,14 +135,14 @@ def test_each_network_studies_once_whatever_the_shards_and_only_if_it_is_asked(t
     with opened(tmp_path, create=True) as store:
         compute(store, first_two)
         # 40 once, 2 for each of 20 examples, and one image in each of 6 batches and 3 shards to find the classifier
-        assert [network.count_seen for network in members.values()] == [40 + 40 + 6 + 3] * 2 + [0]
+        assert [network.image_count for network in members.values()] == [40 + 40 + 6 + 3] * 2 + [0]
         assert plan(store, first_two)[1].items == ()
         _, work = plan(store, members)
         assert [[ref.id for ref in item.networks] for item in work.bank] == [["n2"]] * 6
         assert len(work.observe) == 3
         assert work.weight == 40 + 2 * 20
         compute(store, members)
-        assert [network.count_seen for network in members.values()] == [89] * 3
+        assert [network.image_count for network in members.values()] == [89] * 3
 
 
 def test_results_depend_on_no_shard_no_batch_and_no_neighbour(tmp_path, monkeypatch):
@@ -249,7 +249,7 @@ def test_data_and_networks_that_cannot_be_asked_say_why(tmp_path):
         engine, loader = engine_for(result, members), resident(members.keys(), members.values())
         evaluate_family(tuple(members), result, store, engine=engine, loader=loader, reporter=Silent())
         assert "training" in store.tasks()[0].unavailable
-    assert network.count_seen == 2  # an image for each time that it was looked for a classifier
+    assert network.image_count == 2  # an image for each time that it was looked for a classifier
 
 
 @pytest.mark.parametrize(

@@ -41,18 +41,18 @@ def test_paths_that_end_alike_stay_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "observed"),
+    ("name", "portable_name"),
     [
-        ("folder:/home/me/work/photos?size=3", "folder:photos?size=3"),
-        ("csv:/home/me/work/a.csv?test=/srv/b.csv", "csv:a.csv?test=.../b.csv"),
-        ("folder:/home/me/workshop/photos", "folder:.../photos"),
-        ("folder:/srv/home/me/work/photos", "folder:.../photos"),
+        ("folder:/home/me/project/photos?size=3", "folder:photos?size=3"),
+        ("csv:/home/me/project/a.csv?test=/srv/b.csv", "csv:a.csv?test=.../b.csv"),
+        ("folder:/home/me/projects/photos", "folder:.../photos"),
+        ("folder:/srv/home/me/project/photos", "folder:.../photos"),
         ("folder:photos", "folder:photos"),
         ("digits", "digits"),
     ],
 )
-def test_names_that_are_handed_on(name: str, observed: str) -> None:
-    assert portable(name, "/home/me/work") == observed
+def test_names_that_are_handed_on(name: str, portable_name: str) -> None:
+    assert portable(name, "/home/me/project") == portable_name
 
 
 def test_what_holds_no_path_is_the_same() -> None:

@@ -63,14 +63,14 @@ def stored(task, networks, shard):
     """(parent, child) as the store holds them after both passes."""
     parent, child = task.observe(networks, shard, seed=1).networks
 
-    def beside_parent(network, itself):
-        versus_parent = task.compare(itself, parent) if isinstance(task, ComparesToParent) else {}
+    def beside_parent(network, columns):
+        versus_parent = task.compare(columns, parent) if isinstance(task, ComparesToParent) else {}
         pairwise = task.observe_pair(network, shard, parent) if isinstance(task, Pairwise) else {}
         return {**versus_parent, **pairwise}
 
     return tuple(
-        Stored(columns=itself, to_parent=beside_parent(network, itself))
-        for network, itself in zip(networks, (parent, child), strict=True)
+        Stored(columns=columns, to_parent=beside_parent(network, columns))
+        for network, columns in zip(networks, (parent, child), strict=True)
     )
 
 
@@ -103,7 +103,7 @@ def read(part, sides, expected):
 def test_it_reads_the_same_figure(name, observed, family):
     part = parse_part(PACKAGE, name, Metric)
     labels = family.shard.labels.numpy()
-    expected = Annotations(labels=labels, slices={"even": labels % 2})
+    annotations = Annotations(labels=labels, slices={"even": labels % 2})
     requested = {
         where: sides
         for where, sides in observed.items()
@@ -111,7 +111,7 @@ def test_it_reads_the_same_figure(name, observed, family):
     }
     assert requested, f"no task of this test writes {part.columns()}"
     for (kind, _), (here, there) in requested.items():
-        facts = expected if kind == "classification" else replace(expected, labels=np.zeros_like(labels))
+        facts = annotations if kind == "classification" else replace(annotations, labels=np.zeros_like(labels))
         ours, theirs = read(part, here, facts), read(part, there, facts)
         assert ours.n == theirs.n == len(labels)
         # an example in which two classes were as good as equal may turn over

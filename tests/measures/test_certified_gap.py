@@ -10,9 +10,9 @@ def stored(prediction: list[int], survives: list[bool]) -> Stored:
 
 def test_open_is_what_survives_without_a_certificate() -> None:
     # certified, open, broken, wrong to begin with (certified so), and wrong without a certificate
-    expected = Annotations(labels=np.array([0, 1, 2, 3, 4]))
+    annotations = Annotations(labels=np.array([0, 1, 2, 3, 4]))
     child = stored([0, -1, -1, 1, -1], [True, True, False, False, False])
     parent = stored([-1, -1, 2, -1, -1], [True, True, True, True, False])
-    paired = CertifiedGap()(child, parent, expected, {})
+    paired = CertifiedGap()(child, parent, annotations, {})
     assert paired.child.tolist() == [0, 1, 0, 0, 0]
     assert paired.parent.tolist() == [1, 1, 0, 1, 0]

@@ -8,16 +8,16 @@ from evalsuite.parts.names import parse_part, part_name
 
 
 def test_wrong_and_at_least_as_sure_as_asked() -> None:
-    itself = {"prediction": np.array([0, 1, 1, 1]), "confidence": np.array([0.95, 0.95, 0.8, 0.5])}
-    subject, expected = Stored(columns=itself, to_parent={}), Annotations(labels=np.zeros(4, dtype=np.int64))
-    assert ConfidentErrors()(subject, subject, expected, {}).child.tolist() == [0, 1, 0, 0]
-    assert ConfidentErrors(above=0.5)(subject, subject, expected, {}).parent.tolist() == [0, 1, 1, 1]
+    columns = {"prediction": np.array([0, 1, 1, 1]), "confidence": np.array([0.95, 0.95, 0.8, 0.5])}
+    network, annotations = Stored(columns=columns, to_parent={}), Annotations(labels=np.zeros(4, dtype=np.int64))
+    assert ConfidentErrors()(network, network, annotations, {}).child.tolist() == [0, 1, 0, 0]
+    assert ConfidentErrors(above=0.5)(network, network, annotations, {}).parent.tolist() == [0, 1, 1, 1]
 
 
 def test_without_a_threshold_it_is_the_error_over_draws() -> None:
-    alone = {"prediction": np.array([[0, 1], [1, 1]]), "confidence": np.array([[0.2, 0.3], [0.4, 0.5]])}
-    source, truth = Stored(columns=alone, to_parent={}), Annotations(labels=np.zeros(2, dtype=np.int64))
-    assert ConfidentErrors(above=0)(source, source, truth, {}).child.tolist() == [0.5, 1.0]
+    columns = {"prediction": np.array([[0, 1], [1, 1]]), "confidence": np.array([[0.2, 0.3], [0.4, 0.5]])}
+    network, annotations = Stored(columns=columns, to_parent={}), Annotations(labels=np.zeros(2, dtype=np.int64))
+    assert ConfidentErrors(above=0)(network, network, annotations, {}).child.tolist() == [0.5, 1.0]
 
 
 def test_its_name() -> None:

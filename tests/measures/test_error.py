@@ -7,8 +7,8 @@ LABELS = np.array([0, 1, 2, 3])
 
 
 def stored(prediction: object, **columns: object) -> Stored:
-    itself = {"prediction": np.array(prediction)} | {name: np.array(column) for name, column in columns.items()}
-    return Stored(columns=itself, to_parent={})
+    everything = {"prediction": np.array(prediction)} | {name: np.array(column) for name, column in columns.items()}
+    return Stored(columns=everything, to_parent={})
 
 
 def test_a_wrong_prediction_loses_one_and_an_abstention_is_wrong() -> None:

@@ -12,9 +12,9 @@ def stored(prediction: list[int], radius: list[float]) -> Stored:
 
 def test_by_hand() -> None:
     # right with 0.25, right beyond the scale, wrong with 0.75, abstained
-    expected = Annotations(labels=np.array([0, 1, 2, 3]))
+    annotations = Annotations(labels=np.array([0, 1, 2, 3]))
     result = stored([0, 1, 0, -1], [0.25, 0.75, 0.75, 0.0])
-    paired = LostRadius(scale=0.5)(result, stored([0, 1, 2, 3], [0.5] * 4), expected, {"radius": 0.1})
+    paired = LostRadius(scale=0.5)(result, stored([0, 1, 2, 3], [0.5] * 4), annotations, {"radius": 0.1})
     assert paired.child.tolist() == [0.5, 0.0, 1.0, 1.0]
     assert paired.parent.tolist() == [0.0] * 4
 
@@ -25,10 +25,10 @@ def test_it_is_the_area_under_the_curve_of_certified_accuracy() -> None:
     outcome = stored(
         np.where(generator.random(200) < 0.7, labels, -1).tolist(), generator.uniform(0, 0.9, 200).tolist()
     )
-    truth = Annotations(labels=labels)
+    annotations = Annotations(labels=labels)
     radii = (np.arange(4000) + 0.5) / 4000
-    accuracy = [1 - Error()(outcome, outcome, truth, {"radius": radius}).child.mean() for radius in radii]
-    lost = LostRadius()(outcome, outcome, truth, {}).child.mean()
+    accuracy = [1 - Error()(outcome, outcome, annotations, {"radius": radius}).child.mean() for radius in radii]
+    lost = LostRadius()(outcome, outcome, annotations, {}).child.mean()
     assert 1 - lost == pytest.approx(np.mean(accuracy), abs=1e-3)
 
 

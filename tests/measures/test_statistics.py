@@ -31,8 +31,8 @@ EVERY = [
 
 
 def figure(statistic: Statistic, columns: dict[str, Array], labels: Array, weights: Array | None = None) -> float:
-    stored, expected = Stored(columns=columns, to_parent={}), Annotations(labels=labels.astype(np.int64))
-    sampled = statistic(stored, stored, expected, {})
+    stored, annotations = Stored(columns=columns, to_parent={}), Annotations(labels=labels.astype(np.int64))
+    sampled = statistic(stored, stored, annotations, {})
     assert sampled.n == len(labels)
     given = np.ones((1, len(labels))) if weights is None else weights[None]
     child, parent = sampled.child(given), sampled.parent(given)
@@ -84,8 +84,8 @@ def test_an_example_of_weight_two_counts_as_two_and_of_weight_zero_not_at_all(
 def test_many_resamples_at_once_are_each_by_itself(statistic: Statistic) -> None:
     columns, labels = observed(40, levels=5)
     weights = np.random.default_rng(2).multinomial(40, np.full(40, 1 / 40), size=7).astype(np.float64)
-    stored, truth = Stored(columns=columns, to_parent={}), Annotations(labels=labels)
-    together = statistic(stored, stored, truth, {}).child(weights)
+    stored, annotations = Stored(columns=columns, to_parent={}), Annotations(labels=labels)
+    together = statistic(stored, stored, annotations, {}).child(weights)
     assert together == pytest.approx([figure(statistic, columns, labels, row) for row in weights], abs=1e-12)
 
 

@@ -18,8 +18,8 @@ def test_the_slice_that_loses_most_decides_whatever_its_attribute() -> None:
     prediction[broken] = 1
     child = Stored(columns={"prediction": prediction}, to_parent={})
     parent = Stored(columns={"prediction": np.zeros(n, dtype=np.int64)}, to_parent={})
-    expected = Annotations(labels=np.zeros(n, dtype=np.int64), slices={"site": site, "camera": camera})
-    result = compare(WorstSlice()(child, parent, expected, {}), margin=0.1, confidence=0.95)
+    annotations = Annotations(labels=np.zeros(n, dtype=np.int64), slices={"site": site, "camera": camera})
+    result = compare(WorstSlice()(child, parent, annotations, {}), margin=0.1, confidence=0.95)
     assert result.n == n
     assert result.loss == 4 / 8
     assert result.difference == 4 / 8

@@ -1065,10 +1065,12 @@ def test_every_nesting_of_what_frameworks_write_is_read_or_refused(tmp_path: Pat
                     outcomes["refused" if "n" in extra else "refused without reason"] += 1
                     continue
                 outcomes["read"] += 1
-                itself = "mean" in extra
+                self_describing = "mean" in extra
                 with torch.no_grad():
                     logits = checkpoint.network(trained.images)
-                assert torch.equal(logits, trained.logits(trained.network, *((0.2, 0.3) if itself else (None, None))))
+                assert torch.equal(
+                    logits, trained.logits(trained.network, *((0.2, 0.3) if self_describing else (None, None)))
+                )
     # a matrix of no name that says what it is, at the top of the network itself
     assert outcomes == {"read": 116, "refused": 4}
 

@@ -295,8 +295,8 @@ def test_damage_anywhere_is_one_of_our_errors_or_none(
     tmp_path: Path, kind: str, where: float, bits: int, length: int
 ) -> None:
     tensors = {"fc.weight": torch.ones(3, 4), "fc.bias": torch.zeros(3)}
-    itself = safetensors.torch.save(tensors, metadata={"evalsuite": "{}"})
-    data = bytearray(itself if kind == "own" else _saved(tensors, legacy=kind == "legacy"))
+    with_header = safetensors.torch.save(tensors, metadata={"evalsuite": "{}"})
+    data = bytearray(with_header if kind == "own" else _saved(tensors, legacy=kind == "legacy"))
     start = int(where * len(data))
     for position in range(start, min(start + length, len(data))):
         data[position] ^= bits

@@ -60,11 +60,11 @@ def test_what_the_user_says_is_applied_and_computed() -> None:
 
 
 def test_a_network_that_says_how_it_is_normalised_is_not_contradicted() -> None:
-    itself = Normalized(nn.Flatten(), *DATA)
-    network, reading = in_front(itself, "data", DATA, 3)
-    assert (network is itself, reading.basis) == (True, "recorded")
+    normalized = Normalized(nn.Flatten(), *DATA)
+    network, reading = in_front(normalized, "data", DATA, 3)
+    assert (network is normalized, reading.basis) == (True, "recorded")
     with pytest.raises(UsageError, match="leave the option out"):
-        in_front(itself, "imagenet", DATA, 3)
+        in_front(normalized, "imagenet", DATA, 3)
 
 
 def test_a_candidate_of_which_nothing_is_said_is_told_to_be_read_as_its_parent() -> None:

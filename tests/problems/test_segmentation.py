@@ -38,8 +38,8 @@ def test_each_image_is_judged_as_scikit_learn_judges_it() -> None:
 def test_mean_iou_counts_all_pixels_together_as_scikit_learn_does() -> None:
     outputs, truths = drawn()
     recorded = Segmentation().observe(outputs, truths)
-    subject = Stored(columns=recorded, to_parent={})
-    sampled = MeanIou()(subject, subject, Annotations(labels=np.zeros(len(truths), dtype=np.int64)), {})
+    network = Stored(columns=recorded, to_parent={})
+    sampled = MeanIou()(network, network, Annotations(labels=np.zeros(len(truths), dtype=np.int64)), {})
     judged = (truths != VOID).numpy()
     true, outcome = truths.numpy()[judged], outputs.argmax(1).numpy()[judged]
     expected = 1 - jaccard_score(true, outcome, average="macro", labels=range(CLASSES))
@@ -76,14 +76,14 @@ def test_measures_average_over_draws() -> None:
     outputs, truths = drawn()
     first, second = (Segmentation().observe(source, truths) for source in (outputs, outputs.flip(1)))
     both = {column: np.stack([first[column], second[column]], axis=1) for column in first}
-    truth = Annotations(labels=np.zeros(len(truths), dtype=np.int64))
+    annotations = Annotations(labels=np.zeros(len(truths), dtype=np.int64))
     for part in (Iou(), PixelError()):
         one, two, mean = (
-            part(source, source, truth, {}).child
-            for source in (Stored(columns=itself, to_parent={}) for itself in (first, second, both))
+            part(source, source, annotations, {}).child
+            for source in (Stored(columns=columns, to_parent={}) for columns in (first, second, both))
         )
         assert mean == pytest.approx((one + two) / 2)
-    sampled = MeanIou()(Stored(columns=both, to_parent={}), Stored(columns=both, to_parent={}), truth, {})
+    sampled = MeanIou()(Stored(columns=both, to_parent={}), Stored(columns=both, to_parent={}), annotations, {})
     joined = {column: np.concatenate([first[column], second[column]]) for column in first}
     twice = Annotations(labels=np.zeros(2 * len(truths), dtype=np.int64))
     apart = MeanIou()(Stored(columns=joined, to_parent={}), Stored(columns=joined, to_parent={}), twice, {})

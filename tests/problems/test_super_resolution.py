@@ -60,14 +60,14 @@ def test_small_images_have_no_structural_similarity() -> None:
 
 
 def test_the_measures_read_what_is_stored() -> None:
-    source = Stored(
+    network = Stored(
         columns={"psnr": np.array([0.0, 25.0, 60.0], np.float32), "ssim": np.array([-1.0, 0.5, 1.0], np.float32)},
         to_parent={},
     )
-    expected = Annotations(labels=np.zeros(3, dtype=np.int64))
-    assert Psnr()(source, source, expected, {}).child.tolist() == [1.0, 0.5, 0.0]
-    assert Psnr(top=100.0)(source, source, expected, {}).child.tolist() == pytest.approx([1.0, 0.75, 0.4])
-    assert Ssim()(source, source, expected, {}).child.tolist() == [1.0, 0.25, 0.0]
+    annotations = Annotations(labels=np.zeros(3, dtype=np.int64))
+    assert Psnr()(network, network, annotations, {}).child.tolist() == [1.0, 0.5, 0.0]
+    assert Psnr(top=100.0)(network, network, annotations, {}).child.tolist() == pytest.approx([1.0, 0.75, 0.4])
+    assert Ssim()(network, network, annotations, {}).child.tolist() == [1.0, 0.25, 0.0]
     with pytest.raises(ValueError, match="top to be above 0, got 0"):
         Psnr(top=0)
 

@@ -105,9 +105,9 @@ def test_errors_of_evalsuite_stay_what_they_are():
     with pytest.raises(TypeError), others_code("deciding"):
         tango.upper("one", 0, 10, confidence=0.9)
     # a built-in network is evalsuite's own, whatever is wrong with what it is handed
-    itself = wrapped(build("lenet5", classes=10, channels=1, image_size=8))
-    with pytest.raises(RuntimeError, match="channels"), others_code("x", networks={"parent": itself}):
-        itself(torch.zeros(1, 3, 8, 8))
+    normalized = wrapped(build("lenet5", classes=10, channels=1, image_size=8))
+    with pytest.raises(RuntimeError, match="channels"), others_code("x", networks={"parent": normalized}):
+        normalized(torch.zeros(1, 3, 8, 8))
     with pytest.raises(RefusedInputError, match=r"^as it is$"), others_code("x"):
         raise RefusedInputError("as it is")
     # an error of evalsuite's own behind others' code that did its work

@@ -113,14 +113,14 @@ def test_negative_scores_and_shares_do_not_go_together(build: Build) -> None:
         Fisher(beta=1e3, allocation="flops")(build("vgg"), keep=300, context=CONTEXT)
 
 
-@pytest.mark.parametrize(("images", "observed"), [(4, [4]), (7, [5, 2]), (100, [5, 3])])
-def test_one_pass_per_batch_of_as_many_images_as_asked(build: Build, images: int, observed: list[int]) -> None:
+@pytest.mark.parametrize(("images", "sizes"), [(4, [4]), (7, [5, 2]), (100, [5, 3])])
+def test_one_pass_per_batch_of_as_many_images_as_asked(build: Build, images: int, sizes: list[int]) -> None:
     network = build("projection")
     groups = coupled_channels(network, CONTEXT.example)
     calls: list[int] = []
     network.register_forward_hook(lambda _, inputs, __: calls.append(len(inputs[0])))
     Fisher(images=images).score(network, groups, CONTEXT)
-    assert calls == observed
+    assert calls == sizes
 
 
 def test_hyperparameters_out_of_range() -> None:

@@ -143,14 +143,14 @@ def test_dead_channels_score_nothing(build: Build) -> None:
     assert torch.equal(scored(network)["1, 2"] > 0, active)
 
 
-@pytest.mark.parametrize(("images", "recorded"), [(4, [4]), (7, [5, 2]), (100, [5, 3])])
-def test_one_pass_per_batch_of_as_many_images_as_asked(build: Build, images: int, recorded: list[int]) -> None:
+@pytest.mark.parametrize(("images", "sizes"), [(4, [4]), (7, [5, 2]), (100, [5, 3])])
+def test_one_pass_per_batch_of_as_many_images_as_asked(build: Build, images: int, sizes: list[int]) -> None:
     network = build("projection")
     groups = coupled_channels(network, CONTEXT.example)
     calls: list[int] = []
     network.register_forward_hook(lambda _, inputs, __: calls.append(len(inputs[0])))
     HRank(images=images).score(network, groups, CONTEXT)
-    assert calls == recorded
+    assert calls == sizes
 
 
 def test_maps_that_are_not_finite_are_refused(build: Build) -> None:

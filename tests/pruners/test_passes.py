@@ -103,8 +103,8 @@ EXPECTED: dict[str, tuple[int, int]] = {
 
 def part(name: str) -> type[Pruner]:
     module = import_module(f"pruners.{name}")
-    itself = [each for each in vars(module).values() if inspect.isclass(each) and each.__module__ == module.__name__]
-    (outcome,) = [each for each in itself if issubclass(each, Pruner) and not inspect.isabstract(each)]
+    classes = [each for each in vars(module).values() if inspect.isclass(each) and each.__module__ == module.__name__]
+    (outcome,) = [each for each in classes if issubclass(each, Pruner) and not inspect.isabstract(each)]
     return outcome
 
 

@@ -172,14 +172,14 @@ def test_dead_channels_score_nothing(build: Build, integral: str) -> None:
 
 
 @pytest.mark.parametrize("integral", ["norms", "ig"])
-@pytest.mark.parametrize(("images", "observed"), [(4, [4]), (7, [5, 2]), (100, [5, 3])])
-def test_one_pass_per_group_step_and_batch(build: Build, integral: str, images: int, observed: list[int]) -> None:
+@pytest.mark.parametrize(("images", "sizes"), [(4, [4]), (7, [5, 2]), (100, [5, 3])])
+def test_one_pass_per_group_step_and_batch(build: Build, integral: str, images: int, sizes: list[int]) -> None:
     network = build("chain")
     groups = coupled_channels(network, CONTEXT.example)
     calls: list[int] = []
     network.register_forward_hook(lambda _, inputs, __: calls.append(len(inputs[0])))
     SInGE(images=images, steps=3, integral="ig" if integral == "ig" else "norms").score(network, groups, CONTEXT)
-    assert calls == observed * 3 * len(groups)
+    assert calls == sizes * 3 * len(groups)
 
 
 def test_nan_is_refused(build: Build) -> None:

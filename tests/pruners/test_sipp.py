@@ -81,10 +81,10 @@ def brute_force(weight: Tensor, images: Tensor, padding: int, groups: int) -> Te
         for signed in (image.clamp_min(0), (-image).clamp_min(0)):
             patches = F.unfold(signed[None], weight.shape[2], padding=padding)[0].t()
             for i, row in enumerate(rows):
-                itself = patches.unflatten(1, (groups, -1))[:, i // per_group]
-                shares = torch.zeros_like(itself)
+                group_patches = patches.unflatten(1, (groups, -1))[:, i // per_group]
+                shares = torch.zeros_like(group_patches)
                 for sign in (row > 0, row < 0):
-                    terms = itself * row.abs() * sign
+                    terms = group_patches * row.abs() * sign
                     total = terms.sum(1, keepdim=True)
                     shares += torch.where(total > 0, terms / total.clamp_min(1e-30), 0.0)
                 computed[i] = torch.maximum(computed[i], shares.mean(0))

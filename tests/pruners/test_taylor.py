@@ -123,14 +123,14 @@ def test_dead_channels_score_nothing_and_go_first(build: Build, images: Tensor) 
     torch.testing.assert_close(pruned(images), network(images))
 
 
-@pytest.mark.parametrize(("images", "observed"), [(4, [4]), (5, [5]), (7, [5, 2]), (100, [5, 3])])
-def test_one_pass_per_batch_of_as_many_images_as_asked(build: Build, images: int, observed: list[int]) -> None:
+@pytest.mark.parametrize(("images", "sizes"), [(4, [4]), (5, [5]), (7, [5, 2]), (100, [5, 3])])
+def test_one_pass_per_batch_of_as_many_images_as_asked(build: Build, images: int, sizes: list[int]) -> None:
     network = build("projection")
     groups = coupled_channels(network, CONTEXT.example)
     calls: list[int] = []
     network.register_forward_hook(lambda _, inputs, __: calls.append(len(inputs[0])))
     Taylor(images=images).score(network, groups, CONTEXT)
-    assert calls == observed
+    assert calls == sizes
 
 
 def test_an_overflow_is_refused(build: Build) -> None:

@@ -269,16 +269,16 @@ def test_bfloat16_weights_are_refitted_in_their_own_precision() -> None:
     assert pruned.get_parameter("2.weight").tolist() == [[1.25, 0.75]]
 
 
-@pytest.mark.parametrize(("images", "noted"), [(4, [4]), (7, [5, 2]), (100, [5, 3])])
-def test_one_pass_per_batch_of_as_many_images_as_asked(build: Build, images: int, noted: list[int]) -> None:
+@pytest.mark.parametrize(("images", "sizes"), [(4, [4]), (7, [5, 2]), (100, [5, 3])])
+def test_one_pass_per_batch_of_as_many_images_as_asked(build: Build, images: int, sizes: list[int]) -> None:
     network = build("projection")
     groups = coupled_channels(network, CONTEXT.example)
     calls: list[int] = []
     network.register_forward_hook(lambda _, inputs, __: calls.append(len(inputs[0])))
     ThiNet(images=images).score(network, groups, CONTEXT)
-    assert calls == noted
+    assert calls == sizes
     ThiNet(images=images).refit(network, {groups[0]: torch.arange(groups[0].size) > 0}, CONTEXT)
-    assert calls == noted * 2
+    assert calls == sizes * 2
 
 
 def test_the_seed_draws_the_outputs(build: Build) -> None:

@@ -38,9 +38,9 @@ def fisher(gradients: Tensor, damping: float) -> Tensor:
 def test_losses_by_the_inverse_itself(count: int) -> None:
     gradients, weights, damping = normal(2, count, 6), normal(2, 6, seed=1), 0.03
     result = removal_losses(gradients, weights, damping)
-    for rows, itself, losses in zip(gradients, weights, result, strict=True):
+    for rows, layer_weights, losses in zip(gradients, weights, result, strict=True):
         diagonal = torch.linalg.inv(fisher(rows, damping)).diagonal()
-        assert torch.allclose(losses, itself.square() / (2 * diagonal), rtol=1e-10)
+        assert torch.allclose(losses, layer_weights.square() / (2 * diagonal), rtol=1e-10)
 
 
 def test_losses_by_rank_one_updates() -> None:

@@ -85,7 +85,7 @@ def test_only_own_partial_files_are_cleared(tmp_path):
         pass
     (tmp_path / "networks").mkdir()
     (tmp_path / "mine").mkdir()
-    itself = [
+    partial = [
         ".results.json.0a1b2c3d.partial",
         ".progress.json.00000000.partial",
         "networks/.x-0.5.safetensors.ffffffff.partial",
@@ -94,14 +94,14 @@ def test_only_own_partial_files_are_cleared(tmp_path):
         *(".mine.0a1b2c3d.partial", ".results.json.partial", ".results.json.0A1B2C3D.partial", ".keep"),
         *("mine/.results.json.0a1b2c3d.partial", "networks/.y.pt.0a1b2c3d.partial"),
     ]
-    for name in (*itself, *others):
+    for name in (*partial, *others):
         (tmp_path / name).write_bytes(b"half")
     (tmp_path / ".report.html.0a1b2c3d.partial").symlink_to(tmp_path / ".keep")
     with reading(tmp_path):
         pass
-    assert all((tmp_path / name).exists() for name in itself)  # readers delete nothing
+    assert all((tmp_path / name).exists() for name in partial)  # readers delete nothing
     clear_partials(tmp_path)
-    assert not any((tmp_path / name).exists() for name in itself)
+    assert not any((tmp_path / name).exists() for name in partial)
     assert all((tmp_path / name).exists() for name in others)
     assert (tmp_path / ".report.html.0a1b2c3d.partial").is_symlink()
 

@@ -154,10 +154,10 @@ def _judge(
     cells: list[Row] = []
     for network in networks:
         ratio = float(str(network["prune_ratio"]))
-        itself = {"magnitude": 1.0, "taylor": 0.55}.get(str(network["pruner"]), 1.0) * (
+        slope = {"magnitude": 1.0, "taylor": 0.55}.get(str(network["pruner"]), 1.0) * (
             1 + 0.1 * int(str(network["seed"]))
         )
-        grown = itself * frailty * 2e-6 * (math.exp(11.5 * ratio) - 1) - (0.002 if 0 < ratio < 0.7 else 0.0)
+        grown = slope * frailty * 2e-6 * (math.exp(11.5 * ratio) - 1) - (0.002 if 0 < ratio < 0.7 else 0.0)
         control = 0.002 * random.standard_normal() if network["role"] == "control" else None
         spread = math.sqrt((0.02 + 0.3 * abs(grown)) / n)
         difference = grown + 0.5 * spread * random.standard_normal() if control is None else control
@@ -184,18 +184,20 @@ def _reach(
     made: Made, family: str, task: str, measure: str, networks: list[Row], cells: list[Row], confidence: float
 ) -> Row | None:
     ratios = [float(str(n["prune_ratio"])) for n in networks if n["family"] == family]
-    alone = [c for n in networks if n["family"] == family for c in cells if c["network"] == n["id"]]
-    if not alone:
+    family_cells = [c for n in networks if n["family"] == family for c in cells if c["network"] == n["id"]]
+    if not family_cells:
         return None
-    shown = [c["verdict"] == "commensurate" for c in alone]
-    within = [float(str(c["difference"])) <= made.margin for c in alone]
+    shown = [c["verdict"] == "commensurate" for c in family_cells]
+    within = [float(str(c["difference"])) <= made.margin for c in family_cells]
     end = shown.index(False) if False in shown else len(shown)
     return {
         "family": family, "task": task, "measure": measure, "margin": made.margin, "confidence": confidence,
         "prune_potential": max((r for r, w in zip(ratios, within, strict=True) if w), default=0.0),
         "commensurate": ratios[end - 1] if end else 0.0,
         "first_failure": None if end == len(shown) else {
-            "ratio": ratios[end], "verdict": alone[end]["verdict"], "difference_high": alone[end]["difference_high"]
+            "ratio": ratios[end],
+            "verdict": family_cells[end]["verdict"],
+            "difference_high": family_cells[end]["difference_high"],
         },
         "censored": end == len(shown), "nonmonotone": any(shown[end:]), "reason": None,
     }  # fmt: skip
@@ -221,8 +223,8 @@ def _averages(made: Made, tasks: list[Row], potential: list[Row]) -> list[Row]:
     rows: list[Row] = []
     kinds = {t["name"]: t["kind"] for t in tasks}
     for pruner, seed in made.families:
-        private = [p for p in potential if p["family"] == f"{pruner}-{seed}" and p["measure"] == "error"]
-        sets = {"all tasks": private, "all corruption tasks": [p for p in private if kinds[p["task"]] == "corruption"]}
+        claims = [p for p in potential if p["family"] == f"{pruner}-{seed}" and p["measure"] == "error"]
+        sets = {"all tasks": claims, "all corruption tasks": [p for p in claims if kinds[p["task"]] == "corruption"]}
         for name, members in sets.items():
             values = [float(str(p["prune_potential"])) for p in members]
             if len(values) > 1:

@@ -35,13 +35,15 @@ def with_features(tiny: Row) -> Row:
     """A parent, two pruned networks and a separate one; that one is shown the parent's pixels only."""
     task = {**tiny["tasks"][0], "name": NAME, "kind": "features", "title": "the 10 % of pixels", "required": False}
     separate = {**tiny["networks"][1], "id": "separate", "role": "control", "family": None, "prune_ratio": 0.0}
-    itself = {("m", "m"): 0.93, ("a", "a"): 0.9, ("b", "b"): 1.0}
+    confidences = {("m", "m"): 0.93, ("a", "a"): 0.9, ("b", "b"): 1.0}
     values = {(subject, to): 0.5 for subject in "mab" for to in "mab"} | {
         ("m", "a"): 0.78,
         ("m", "b"): 0.0,
         ("b", "a"): None,
     }
-    rows = [pair(subject, to, value) for (subject, to), value in {**values, **itself, ("m", "separate"): 0.2}.items()]
+    rows = [
+        pair(subject, to, value) for (subject, to), value in {**values, **confidences, ("m", "separate"): 0.2}.items()
+    ]
     networks = [*tiny["networks"], separate]
     return {**tiny, "tasks": [*tiny["tasks"], task], "networks": networks, "features": rows}
 

@@ -44,12 +44,12 @@ def mixed(n: int, rise: float, seed: int = 0) -> Pairs:
 
 def test_binary_losses_are_judged_by_tango_and_clopper_pearson() -> None:
     result = compare(binary(90, 30, 20, 860), margin=0.005, confidence=0.95)
-    itself = proportion.clopper_pearson(120, 1000, confidence=0.95)
+    interval = proportion.clopper_pearson(120, 1000, confidence=0.95)
     assert result == Comparison(
         n=1000,
         loss=0.12,
-        low=pytest.approx(itself.low, abs=1e-12),
-        high=pytest.approx(itself.high, abs=1e-12),
+        low=pytest.approx(interval.low, abs=1e-12),
+        high=pytest.approx(interval.high, abs=1e-12),
         parent_loss=0.11,
         difference=pytest.approx(0.01),
         difference_low=pytest.approx(tango.lower(30, 20, 1000, confidence=0.95), abs=1e-12),

@@ -95,9 +95,9 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
         random = np.random.default_rng(run)
         hard = random.beta(1, 2, 200)
         base = random.random((2, 200)) < hard * np.array([[0.8], [0.6]])
-        itself = random.random((2, 200)) < np.minimum(hard * np.array([[0.9], [0.8]]), 1)
+        parent_errors = random.random((2, 200)) < np.minimum(hard * np.array([[0.9], [0.8]]), 1)
         truth = (0.9 / 0.8 + 0.8 / 0.6) / 2
-        errors, baseline = (Errors(corrupted=each.astype(np.float64)) for each in (itself, base))
+        errors, baseline = (Errors(corrupted=each.astype(np.float64)) for each in (parent_errors, base))
         actual = mean_corruption_error(errors, baseline, confidence=0.9)
         held += actual.low <= truth <= actual.high
     # 135 of 150 expected; a binomial with 0.9 lies below 124 with probability 0.002

@@ -87,14 +87,14 @@ def test_masked_pixels_take_the_colour_that_the_network_normalises_to_zero():
     centre = torch.tensor(mean)[:, None, None]
     shift = (flat.weight * centre).sum()
     sign = (flat.weight * shard.images).sum((1, 2, 3)) > shift
-    itself = ((shard.images - centre) * flat.weight).sum(1).flatten(1) * torch.where(sign, 1, -1)[:, None]
-    keep = itself.argsort(dim=1, descending=True)[:, :5]
-    expected = torch.zeros(itself.shape, dtype=torch.bool).scatter(1, keep, value=True).numpy()
+    contributions = ((shard.images - centre) * flat.weight).sum(1).flatten(1) * torch.where(sign, 1, -1)[:, None]
+    keep = contributions.argsort(dim=1, descending=True)[:, :5]
+    expected = torch.zeros(contributions.shape, dtype=torch.bool).scatter(1, keep, value=True).numpy()
     for method in ("exact", "gradient"):
         task = Features(share=0.2, method=method)
         (recorded,) = task.observe([network], shard, seed=0).networks
         np.testing.assert_array_equal(unpacked(recorded["kept"], 25), expected)
-        left = np.where(expected, itself.numpy(), 0).sum(1) * np.where(sign, 1, -1)
+        left = np.where(expected, contributions.numpy(), 0).sum(1) * np.where(sign, 1, -1)
         odds = np.where(shard.labels.numpy() == 1, left, -left)
         np.testing.assert_allclose(recorded["own_confidence"], 1 / (1 + np.exp(-odds)), rtol=1e-5)
 
@@ -131,12 +131,12 @@ def test_exact_is_the_greedy_search_itself():
     outcome = kept_of(Features(share=0.25, method="exact"), net.float(), batch(images, [0, 1, 2]))
     net = net.double()
     for image, kept in zip(images.double(), outcome, strict=True):
-        alone, left = int(net(image[None]).argmax()), list(range(16))
+        prediction, left = int(net(image[None]).argmax()), list(range(16))
 
-        def sure(masked, image=image, alone=alone):
+        def sure(masked, image=image, prediction=prediction):
             shown = image.clone().flatten()
             shown[list(masked)] = 0.5
-            return float(net(shown.reshape(1, 1, 4, 4)).softmax(-1)[0, alone])
+            return float(net(shown.reshape(1, 1, 4, 4)).softmax(-1)[0, prediction])
 
         while len(left) > 4:
             gone = set(range(16)) - set(left)
@@ -186,15 +186,13 @@ def test_others_are_shown_the_pixels_in_their_own_colour():
     first, shard = random_case()
     second = Normalized(random_case(seed=1)[0], [0.2, 0.4, 0.6], [0.3, 0.3, 0.3])
     task = Features(share=0.2)
-    subject, private = task.observe([first, second], shard, seed=0).networks
-    mask = torch.from_numpy(unpacked(subject["kept"], 25)).reshape(-1, 1, 5, 5)
+    source, viewer = task.observe([first, second], shard, seed=0).networks
+    mask = torch.from_numpy(unpacked(source["kept"], 25)).reshape(-1, 1, 5, 5)
     shown = torch.where(mask, shard.images, torch.tensor([0.2, 0.4, 0.6])[:, None, None])
     expected = second(shown).softmax(-1)[range(6), shard.labels].numpy()
-    np.testing.assert_allclose(task.observe_pair(second, shard, subject)["lent_confidence"], expected, rtol=1e-6)
+    np.testing.assert_allclose(task.observe_pair(second, shard, source)["lent_confidence"], expected, rtol=1e-6)
     # its own pixels shown to itself are its own observation
-    np.testing.assert_array_equal(
-        task.observe_pair(second, shard, private)["lent_confidence"], private["own_confidence"]
-    )
+    np.testing.assert_array_equal(task.observe_pair(second, shard, viewer)["lent_confidence"], viewer["own_confidence"])
 
 
 class Stepped(nn.Module):

@@ -36,11 +36,11 @@ def test_the_closed_form_of_the_gradient():
     network, shard = case()
     (observed,) = Saliency(share=0.25).observe([network], shard, seed=0).networks
     result = pixels(observed, 36)
-    for image, itself, top in zip(shard.images.numpy(), result, observed["top"], strict=True):
+    for image, salient, top in zip(shard.images.numpy(), result, observed["top"], strict=True):
         weight = network.weight.numpy()
         assert top == (weight * image**2).sum((1, 2, 3)).argmax()
         slope = np.abs(2 * weight[top] * image).sum(0).ravel()
-        assert itself == set(np.argsort(-slope)[:9])
+        assert salient == set(np.argsort(-slope)[:9])
 
 
 def test_overlap_is_that_of_sets():

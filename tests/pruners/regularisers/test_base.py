@@ -21,8 +21,8 @@ PARTS = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.starts
 
 def part(name: str) -> type[Regulariser]:
     module = import_module(f"pruners.regularisers.{name}")
-    itself = [each for each in vars(module).values() if isclass(each) and each.__module__ == module.__name__]
-    (result,) = [each for each in itself if issubclass(each, Regulariser) and not isabstract(each)]
+    classes = [each for each in vars(module).values() if isclass(each) and each.__module__ == module.__name__]
+    (result,) = [each for each in classes if issubclass(each, Regulariser) and not isabstract(each)]
     return result
 
 
