@@ -14,7 +14,8 @@ from evalsuite.errors import IncompleteEvidenceError, RefusedInputError
 from evalsuite.measures._base import Annotations, Losses, Measure, Metric, Statistic, Stored
 from evalsuite.measures._wrong import wrong
 from evalsuite.parts.names import parse_part, part_name
-from evalsuite.records.store import NO_OTHER, Address, Columns, Store
+from evalsuite.records.packing import Columns
+from evalsuite.records.store import NO_OTHER, Address, Store
 from evalsuite.records.stored import StoredFamily, StoredNetwork, StoredTask
 from evalsuite.statistics.bootstrap import Spread, compare_spreads, spread
 from evalsuite.statistics.compare import Comparison, Verdict, compare

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from evalsuite.analysis.evidence import Evidence
+from evalsuite.records.packing import Column
 from evalsuite.records.schema import Feature
-from evalsuite.records.store import Column
 from evalsuite.records.stored import StoredNetwork, StoredTask
 from evalsuite.statistics.betting import interval
 

@@ -109,7 +109,7 @@ def _stored(data: bytes, folder: Path) -> object:
 def _columns(_: Path) -> Sequence[bytes]:
     import numpy as np
 
-    from evalsuite.records.store import pack
+    from evalsuite.records.packing import pack
 
     return [pack({"prediction": np.arange(5, dtype=np.int32), "confidence": np.linspace(0, 1, 5)}), pack({})]
 

@@ -17,9 +17,9 @@ from evalsuite.cli import cli
 from evalsuite.errors import EvalsuiteError
 from evalsuite.gate.judge import judge
 from evalsuite.gate.policy import parse_policy
+from evalsuite.records.packing import pack, unpack
 from evalsuite.records.schema import parse_results
 from evalsuite.records.sealing import Backing, sealed
-from evalsuite.records.store import pack, unpack
 
 pytestmark = pytest.mark.slow
 

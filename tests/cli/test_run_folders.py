@@ -13,7 +13,8 @@ import pytest
 
 from evalsuite.cli import cli
 from evalsuite.cli._console import guarded
-from evalsuite.records.store import opened, pack, unpack
+from evalsuite.records.packing import pack, unpack
+from evalsuite.records.store import opened
 
 pytestmark = pytest.mark.slow
 

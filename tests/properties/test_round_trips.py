@@ -27,7 +27,7 @@ from evalsuite.networks.checkpoints.normalisation import statistics_for
 from evalsuite.parts.data_names import parse_data_name
 from evalsuite.parts.names import parse_part, part_name
 from evalsuite.parts.registry import names
-from evalsuite.records.store import pack, unpack
+from evalsuite.records.packing import pack, unpack
 from evalsuite.tasks._names import expand
 from pruners import Pruner
 

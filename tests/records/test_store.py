@@ -11,7 +11,8 @@ import pytest
 
 from evalsuite.errors import RefusedInputError, UsageError
 from evalsuite.records.database_errors import BusyError
-from evalsuite.records.store import Address, StoredShard, opened, pack, reading, unpack
+from evalsuite.records.packing import pack, unpack
+from evalsuite.records.store import Address, StoredShard, opened, reading
 from evalsuite.records.stored import Meta, StoredNetwork, StoredRun, StoredTask
 
 pytestmark = pytest.mark.slow
