@@ -107,7 +107,9 @@ def _complaint(error: BaseException) -> Outcome:
 def place(error: BaseException) -> str:
     """The innermost line of evalsuite's own, else of whoever raised."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_HERE)]
-    our_frames = [f for f in frames if "/evalsuite/" in f.filename or "/pruners/" in f.filename]
+    our_frames = [
+        f for f in frames if any(f"/{package}/" in f.filename for package in ("evalsuite", "pruners", "neuralnets"))
+    ]
     if not frames:
         return "nowhere"
     last = (our_frames or frames)[-1]
